@@ -43,5 +43,7 @@ def test_rewards_load_without_torch() -> None:
 
 
 def test_files_stay_small() -> None:
-    long = {str(path.relative_to(ROOT)): count for path in MODULES if (count := len(path.read_text().splitlines())) > 300}
+    long = {
+        str(path.relative_to(ROOT)): count for path in MODULES if (count := len(path.read_text().splitlines())) > 300
+    }
     assert not long
