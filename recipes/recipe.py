@@ -1,0 +1,202 @@
+"""A recipe: everything a training run needs to be repeated, in one YAML file.
+
+    abstain train quickstart rl.args.learning_rate=1e-4 seed=1
+
+`load_recipe` reads it, applies `key.sub=value` overrides and checks it before anything is loaded. Fields of TRL's
+configurations go under `sft.args` and `rl.args` unchanged.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from abstain.recipes.recipe_errors import explain
+from abstain.recipes.yaml_lines import KeyPath, parse_value, read_yaml
+from abstain.rewards.errors import nearest
+from abstain.trainers.stages import RlStage, SftStage, Target
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class TaskConfig(BaseModel):
+    """A task of `abstain tasks` by name; every other key is an option of that task."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return dict(self.model_extra or {})
+
+
+class ModelConfig(_Section):
+    """The model to start from."""
+
+    path: str
+    """Hub id, local directory, GGUF file, or `factworld` for the fact world's own base model."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    revision: str | None = None
+    trust_remote_code: bool = False
+    """Run Python code that comes with the model. Only for models whose code you have read."""
+    prompt_format: Literal["auto", "plain", "chat"] = "auto"
+    """`chat` applies the tokenizer's chat template, `plain` does not, `auto` does if there is one."""
+    lora: dict[str, Any] | None = None
+    """Fields of `peft.LoraConfig`; `{}` for its defaults, null to train all weights."""
+
+
+class EvalConfig(_Section):
+    """What is measured, before the first stage and after the last."""
+
+    task: TaskConfig | None = None
+    """Held-out questions of another task than the one trained on."""
+    targets: list[Target] = Field([0.0, 0.5, 0.75, 0.9], min_length=1)
+    limit: int | None = Field(None, ge=1)
+    """Use this many held-out questions (all by default)."""
+    train_limit: int = Field(1000, ge=1)
+    """Training questions on which the oracle's thresholds are fitted."""
+    batch_size: int = Field(64, ge=1)
+    """Prompts generated at a time."""
+
+
+class Recipe(_Section):
+    """A whole run: task, model, up to two training stages, evaluation."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    """Letters, digits, dots, dashes: it becomes part of a directory's name."""
+    seed: int = Field(0, ge=0, lt=2**32)
+    output_dir: str = ""
+    """The run directory; runs/<name>-<seed> by default."""
+    task: TaskConfig
+    model: ModelConfig
+    sft: SftStage | None = None
+    rl: RlStage | None = None
+    eval: EvalConfig = Field(default_factory=EvalConfig)
+    made_with: dict[str, str] = Field(default_factory=dict)
+    """Versions and commit of the run that wrote this file. Written, never read."""
+
+    @property
+    def run_path(self) -> Path:
+        return Path(self.output_dir or f"runs/{self.name}-{self.seed}")
+
+    @property
+    def stages(self) -> dict[str, SftStage | RlStage]:
+        """The stages to run, in order.
+
+        Example:
+            >>> Recipe(name="r", task={"name": "geo"}, model={"path": "m"}, rl={"limit": 8}).stages.keys()
+            dict_keys(['rl'])
+        """
+        both: dict[str, SftStage | RlStage | None] = {"sft": self.sft, "rl": self.rl}
+        return {name: stage for name, stage in both.items() if stage is not None}
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where each value of a recipe was written."""
+
+    file: Path
+    lines: dict[KeyPath, int]
+    overridden: frozenset[KeyPath]
+
+    def of(self, at: KeyPath) -> str:
+        """`file:line` of a key or of the nearest key above it, or the override that set it.
+
+        Example:
+            >>> Origin(Path("r.yaml"), {("rl",): 7}, frozenset()).of(("rl", "limit"))
+            'r.yaml:7'
+        """
+        above = [at[:end] for end in range(len(at), 0, -1)]
+        override = next((".".join(map(str, keys)) for keys in above if keys in self.overridden), "")
+        line = next((f":{self.lines[keys]}" for keys in above if keys in self.lines), "")
+        return f"command line ({override}=…)" if override else f"{self.file}{line}"
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """The recipes that come with abstain, by name."""
+    return {path.stem: path for path in sorted(Path(__file__).parent.glob("*.yaml"))}
+
+
+def find_recipe(name_or_path: str) -> Path:
+    """The file of a recipe given by path, or by the name of one that is shipped.
+
+    Raises:
+        FileNotFoundError: with the nearest shipped name.
+    """
+    path, shipped = Path(name_or_path), shipped_recipes()
+    if path.exists():
+        return path
+    if name_or_path in shipped:
+        return shipped[name_or_path]
+    raise FileNotFoundError(
+        f"no recipe '{name_or_path}': no such file, and none is shipped under that name. "
+        + nearest(path.stem, shipped)
+    )
+
+
+def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> tuple[Recipe, Origin]:
+    """The checked recipe, and where its values came from.
+
+    Args:
+        name_or_path: a YAML file, or the name of a shipped recipe.
+        overrides: `key.sub=value`, the value in YAML. A list item is addressed by its number, from 0.
+
+    Raises:
+        FileNotFoundError: no such recipe.
+        ValueError: one line per mistake, each with file and line.
+    """
+    path = find_recipe(name_or_path)
+    data, lines = read_yaml(path)
+    settings = [parse_override(text) for text in overrides]
+    for keys, value in settings:
+        _set(data, keys, value)
+    origin = Origin(path, lines, frozenset(keys for keys, _ in settings))
+    try:
+        return Recipe.model_validate(data), origin
+    except ValidationError as error:
+        raise ValueError("\n".join(explain(error, Recipe, origin.of))) from None
+
+
+def parse_override(text: str) -> tuple[KeyPath, Any]:
+    """`key.sub=value` as a path of keys and a YAML value.
+
+    Example:
+        >>> parse_override("rl.rewards.0.args.bounded=false")
+        (('rl', 'rewards', 0, 'args', 'bounded'), False)
+        >>> parse_override("seed")
+        Traceback (most recent call last):
+        ...
+        ValueError: 'seed' is no override: write key=value, as in rl.args.learning_rate=1e-5
+    """
+    key, equals, value = text.partition("=")
+    keys = tuple(int(part) if part.isdecimal() else part for part in key.strip().split("."))
+    if not equals or "" in keys:
+        raise ValueError(f"'{text}' is no override: write key=value, as in rl.args.learning_rate=1e-5")
+    try:
+        return keys, parse_value(value)
+    except ValueError as error:
+        raise ValueError(f"the value of '{text}' is not YAML ({error})") from None
+
+
+def _set(data: dict[str, Any], keys: KeyPath, value: Any) -> None:
+    """Set a nested value, making missing mappings on the way; a null section becomes a mapping."""
+    here: Any = data
+    for depth, key in enumerate(keys):
+        at = ".".join(map(str, keys[: depth + 1]))
+        if isinstance(here, list):
+            if not isinstance(key, int) or key >= len(here):
+                raise ValueError(f"'{at}=…': the list there has items 0 to {len(here) - 1}")
+        elif not isinstance(here, dict):
+            raise ValueError(f"'{at}=…': the recipe has a plain value there, {here!r}")
+        if depth == len(keys) - 1:
+            here[key] = value
+        elif isinstance(here, list):
+            here = here[key]
+        else:
+            here[key] = here[key] if here.get(key) is not None else {}
+            here = here[key]

@@ -1,0 +1,193 @@
+"""The directory of one run: what lies in it, which stages are complete, and how a file gets there whole or not at all.
+
+runs/quickstart-0/
+    recipe.yaml      the recipe as it was run, with seed, versions and commit
+    state.json       {"complete": ["before", "sft"]}
+    before/          records.jsonl, metrics.json, table.md of the starting model
+    sft/ rl/         checkpoints of the stages; sft/model is the model between them
+    model/           the trained model and its card
+    records.jsonl    one row per (question, target), after training
+    metrics.json     the numbers
+    table.md         the table, before and after
+"""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from abstain.recipes.recipe import Recipe
+from abstain.recipes.yaml_lines import read_yaml
+
+SECRET_KEYS = ("hub_token", "api_key", "password", "secret")
+"""A key of a recipe that ends so holds what must not be written down again."""
+PACKAGES = ("abstain", "torch", "transformers", "trl", "peft", "accelerate", "datasets", "vllm")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file so that a reader, or a crash, finds the old text or the new one and nothing between."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def write_directory(path: Path, fill: Callable[[Path], object]) -> None:
+    """`fill` a directory under another name and rename it: `path` is there whole or not at all."""
+    temporary = path.with_name(f".{path.name}.partial")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    fill(temporary)
+    shutil.rmtree(path, ignore_errors=True)
+    temporary.rename(path)
+
+
+def made_with(directory: Path) -> dict[str, str]:
+    """Versions of the packages that matter and the git commit of `directory`, as far as there are any."""
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    commit = _git_commit(directory)
+    return found | ({"commit": commit} if commit else {})
+
+
+def _git_commit(directory: Path) -> str:
+    """The commit checked out there, with "-dirty" if files differ from it."""
+    command = ["git", "-C", str(directory), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=5, check=False).stdout.strip()
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+
+
+def claim(path: Path) -> None:
+    """Create the directory and prove that it can be written to, before any work is done.
+
+    Raises:
+        OSError: in one sentence, with the path and what to do.
+    """
+    probe = path / f".probe.{os.getpid()}"
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe.write_text("", encoding="utf-8")
+        probe.unlink()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OSError(f"cannot write to {path}: {reason}. Choose another place with output_dir=DIR") from None
+
+
+class RunDir:
+    """One run directory.
+
+    Args:
+        path: where it is, or will be.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.complete: list[str] = []
+
+    def open(self, recipe: Recipe, *, resume: bool) -> None:
+        """Take the directory for this recipe: a new one, or with `resume` the one an earlier run left.
+
+        Raises:
+            FileExistsError: there is a run and `resume` is false, or something that is no run.
+            ValueError: the earlier run had another recipe; the changed keys are named.
+            OSError: it cannot be written to.
+        """
+        claim(self.path)
+        if not self._state.exists():
+            strangers = sorted(p.name for p in self.path.iterdir())
+            if strangers:
+                raise FileExistsError(
+                    f"{self.path} exists and is no run directory (it holds {', '.join(strangers[:3])}). "
+                    "Choose another place with output_dir=DIR"
+                )
+            return
+        if not resume:
+            raise FileExistsError(
+                f"{self.path} already holds a run. Add --resume to continue it, or choose another place with "
+                "output_dir=DIR (or seed=N)"
+            )
+        changed = changed_keys(self._stored_recipe(), comparable(recipe))
+        if changed:
+            raise ValueError(
+                f"cannot resume {self.path}: the recipe has changed since ({'; '.join(changed)}). "
+                "Undo the change, or choose another place with output_dir=DIR"
+            )
+        self.complete = list(json.loads(self._state.read_text(encoding="utf-8"))["complete"])
+
+    def start(self, recipe: Recipe) -> None:
+        """Write down the recipe and that nothing is complete. From here on, a run can be resumed."""
+        resolved = recipe.model_copy(update={"output_dir": str(self.path), "made_with": made_with(Path.cwd())})
+        data = without_secrets(resolved.model_dump(mode="json"))
+        text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=119)
+        write_text(self.path / "recipe.yaml", text)
+        self._save_state()
+
+    @property
+    def started(self) -> bool:
+        """Whether there is something to resume."""
+        return self._state.exists()
+
+    def mark_complete(self, step: str) -> None:
+        """Remember that a step need not be run again."""
+        self.complete.append(step)
+        self._save_state()
+
+    @property
+    def _state(self) -> Path:
+        return self.path / "state.json"
+
+    def _save_state(self) -> None:
+        write_text(self._state, json.dumps({"complete": self.complete}) + "\n")
+
+    def _stored_recipe(self) -> dict[str, Any]:
+        return comparable(Recipe.model_validate(read_yaml(self.path / "recipe.yaml")[0]))
+
+
+def comparable(recipe: Recipe) -> dict[str, Any]:
+    """The parts of a recipe that must not change between a run and its continuation."""
+    return without_secrets(recipe.model_dump(mode="json", exclude={"output_dir", "made_with"}))
+
+
+def without_secrets(value: Any) -> Any:
+    """The same nested data with tokens and passwords struck out.
+
+    Example:
+        >>> without_secrets({"args": {"hub_token": "hf_abc", "pad_token": "<pad>"}})
+        {'args': {'hub_token': '(not recorded)', 'pad_token': '<pad>'}}
+    """
+    if isinstance(value, dict):
+        return {k: "(not recorded)" if v and k.endswith(SECRET_KEYS) else without_secrets(v) for k, v in value.items()}
+    return [without_secrets(item) for item in value] if isinstance(value, list) else value
+
+
+def changed_keys(old: Any, new: Any, at: str = "") -> list[str]:
+    """Dotted keys whose values differ, with both values.
+
+    Example:
+        >>> changed_keys({"rl": {"limit": 8, "args": {}}}, {"rl": {"limit": 9, "args": {"beta": 0.1}}})
+        ['rl.limit was 8, is 9', 'rl.args.beta was absent, is 0.1']
+    """
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = [*old, *(key for key in new if key not in old)]
+        parts = (changed_keys(old.get(k, "absent"), new.get(k, "absent"), f"{at}.{k}".lstrip(".")) for k in keys)
+        return [change for part in parts for change in part]
+    return [] if old == new else [f"{at} was {_plain(old)}, is {_plain(new)}"]
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
