@@ -1,0 +1,169 @@
+"""The forward pass over packed tries: log-probabilities only where a node has scored children.
+
+`add_trie_head` teaches a causal language model a further keyword, `trie=...`, next to the `fused_lm_head=True` that
+TRL adds in the same way; without it the forward is what it was. Going through the model's own `forward` keeps what
+wraps it (DDP, PEFT, autocast) at work.
+"""
+
+import functools
+import types
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from abstain.trainers.trie import Ints
+
+CHUNK = 2**25  # logits held at a time: 128 MB in fp32
+
+
+@dataclass(frozen=True)
+class LogitTransform:
+    """What stands between the projection on the vocabulary and the logits: scale, soft cap and temperature."""
+
+    scale: float = 1.0
+    softcap: float | None = None
+    temperature: float = 1.0
+
+    @classmethod
+    def of(cls, model: PreTrainedModel, temperature: float) -> "LogitTransform":
+        config = model.config.get_text_config()
+        named = (getattr(config, name, None) for name in ("logit_scale", "output_multiplier", "lm_head_multiplier"))
+        scale = next((value for value in named if value is not None), 1.0)
+        if getattr(config, "logits_scaling", None) is not None:
+            scale = 1 / config.logits_scaling
+        return cls(scale, getattr(config, "final_logit_softcapping", None), temperature)
+
+    def __call__(self, projected: Tensor) -> Tensor:
+        logits = projected.float()
+        if self.scale != 1.0:
+            logits = logits * self.scale
+        if self.softcap is not None:
+            logits = self.softcap * torch.tanh(logits / self.softcap)
+        return logits if self.temperature == 1.0 else logits / self.temperature
+
+    def grad(self, grad: Tensor, logits: Tensor) -> Tensor:
+        """Gradient for the projection, from that for `logits`; works in place."""
+        if self.softcap is not None:
+            grad.mul_(1 - (logits * (self.temperature / self.softcap)) ** 2)
+        factor = self.scale / self.temperature
+        return grad if factor == 1.0 else grad.mul_(factor)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The nodes to project on the vocabulary, and the edges (node, next token) whose log-probability is wanted.
+
+    Args:
+        nodes: (M,) indices into the flattened nodes.
+        edge_node: (E,) index into `nodes`, ascending.
+        edge_token: (E,) the next token.
+        cuts: edges before each chunk of nodes; kept on the host, to cut without waiting for the device.
+    """
+
+    nodes: Tensor
+    edge_node: Tensor
+    edge_token: Tensor
+    chunk: int
+    cuts: list[int]
+
+    @classmethod
+    def on(cls, device: torch.device, nodes: Ints, edge_node: Ints, edge_token: Ints, vocab: int) -> "Scored":
+        chunk = max(1, CHUNK // vocab)
+        cuts = np.searchsorted(edge_node, np.arange(0, len(nodes) + chunk, chunk)).tolist()
+        on_device = (torch.from_numpy(array).to(device) for array in (nodes, edge_node, edge_token))
+        return cls(*on_device, chunk, cuts)
+
+    def chunks(self) -> list[tuple[slice, slice]]:
+        starts = range(0, len(self.nodes), self.chunk)
+        return [
+            (slice(start, start + self.chunk), slice(first, end))
+            for start, first, end in zip(starts, self.cuts[:-1], self.cuts[1:], strict=False)
+        ]
+
+
+class NodeLogProbs(torch.autograd.Function):
+    """Log-probabilities of edges and entropies of nodes, from the nodes' hidden states, without keeping the logits.
+
+    d log p(token) / d logit_j = 1[j = token] - p_j;  d H / d logit_j = -p_j (log p_j + H).
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, scored: Scored, transform: LogitTransform
+    ) -> tuple[Tensor, Tensor]:
+        ctx.set_materialize_grads(False)
+        kind = hidden.device.type
+        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
+        edges = torch.empty(len(scored.edge_node), device=hidden.device)
+        log_z, entropy = torch.empty(2, len(scored.nodes), device=hidden.device)
+        typed = weight.to(dtype)
+        projected = None
+        for at, edge in scored.chunks():
+            projected = F.linear(hidden[at].to(dtype), typed, None if bias is None else bias.to(dtype))
+            logits = transform(projected)
+            log_z[at] = logits.logsumexp(-1)
+            node = scored.edge_node[edge]
+            edges[edge] = logits[node - at.start, scored.edge_token[edge]] - log_z[node]
+            chance = (logits - log_z[at, None]).exp_()
+            entropy[at] = log_z[at] - chance.mul_(logits).sum(-1)
+        kept = projected if len(scored.chunks()) == 1 else None  # saves computing it again
+        ctx.save_for_backward(hidden, weight, bias, log_z, entropy, kept)
+        ctx.scored, ctx.transform, ctx.dtype = scored, transform, dtype
+        return edges, entropy
+
+    @staticmethod
+    def backward(ctx: Any, grad_edges: Tensor | None, grad_entropy: Tensor | None) -> tuple[Any, ...]:  # type: ignore[override]
+        hidden, weight, bias, log_z, entropy, kept = ctx.saved_tensors
+        scored, transform = ctx.scored, ctx.transform
+        typed, typed_bias = weight.to(ctx.dtype), None if bias is None else bias.to(ctx.dtype)
+        grad_hidden = torch.zeros_like(hidden) if ctx.needs_input_grad[0] else None
+        grad_weight = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
+        grad_bias = torch.zeros_like(bias) if ctx.needs_input_grad[2] else None
+        for at, edge in scored.chunks():
+            local = hidden[at].to(ctx.dtype)
+            logits = transform(F.linear(local, typed, typed_bias) if kept is None else kept)
+            log_p = logits - log_z[at, None]
+            chance = log_p.exp()
+            grad = torch.zeros_like(chance)
+            if grad_edges is not None:
+                node = scored.edge_node[edge] - at.start
+                grad -= chance * torch.zeros_like(log_z[at]).index_add_(0, node, grad_edges[edge])[:, None]
+                grad.index_put_((node, scored.edge_token[edge]), grad_edges[edge], accumulate=True)
+            if grad_entropy is not None:
+                grad -= chance * (log_p + entropy[at, None]) * grad_entropy[at, None]
+            grad = transform.grad(grad, logits).to(ctx.dtype)
+            if grad_hidden is not None:
+                grad_hidden[at] = (grad @ typed).to(hidden.dtype)
+            if grad_weight is not None:
+                grad_weight += (grad.t() @ local).to(weight.dtype)
+            if grad_bias is not None:
+                grad_bias += grad.sum(0).to(bias.dtype)
+        return grad_hidden, grad_weight, grad_bias, None, None
+
+
+def add_trie_head(model: PreTrainedModel, temperature: float) -> None:
+    """Lets `model(..., trie=scored)` return (edge log-probabilities, node entropies) at `temperature`.
+
+    With `trie=nodes`, a plain tensor of flat node indices, it returns those nodes' logits at temperature 1, as
+    sampling needs them.
+    """
+    stock_forward = model.forward
+    transform, plain = LogitTransform.of(model, temperature), LogitTransform.of(model, 1.0)
+
+    @functools.wraps(type(model).forward)
+    def forward(self: PreTrainedModel, *args: Any, trie: Scored | Tensor | None = None, **kwargs: Any) -> Any:
+        if trie is None:
+            return stock_forward(*args, **kwargs)
+        kwargs.pop("labels", None)
+        hidden = self.base_model(*args, **kwargs).last_hidden_state.flatten(0, 1)
+        head = self.get_output_embeddings()
+        if isinstance(trie, Tensor):
+            return plain(head(hidden[trie]))
+        return NodeLogProbs.apply(hidden[trie.nodes], head.weight, head.bias, trie, transform)
+
+    model.forward = types.MethodType(forward, model)
