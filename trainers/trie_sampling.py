@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import DynamicCache, PretrainedConfig
 
@@ -29,19 +30,19 @@ class SamplingRule:
 
 @dataclass
 class _Frontier:
-    """The distinct prefixes that are to be continued, where they lie, and which samples share each.
+    """The distinct prefixes that are being continued, and where each lies in the cache.
 
     Args:
-        row: (F,) row of each prefix in the packed batch.
-        attends: (F, L) columns of the row that are its ancestors or itself.
-        position: (F,) position of the next token.
-        node: (S,) prefix of each unfinished sample.
+        rows: number of rows in the cache.
+        row: (F,) the row of each prefix.
+        attends: (F, L) columns of that row that hold the prefix.
+        length: (F,) tokens of the prefix.
     """
 
+    rows: int
     row: Ints
-    attends: np.ndarray
-    position: Ints
-    node: Ints
+    attends: NDArray[np.bool_]
+    length: Ints
 
 
 @torch.no_grad()
@@ -50,8 +51,9 @@ def sample(
 ) -> list[list[int]]:
     """One completion per prompt, drawn independently; repeated prompts and shared prefixes are computed once.
 
-    Every sample draws its own token from the distribution of the prefix it has reached, so samples of one prompt are
-    independent and identically distributed, in no particular order. Randomness is torch's (`torch.manual_seed`).
+    Every sample draws a token of its own from the distribution of the prefix it has reached, so the samples of one
+    prompt are independent and identically distributed, in no particular order. Randomness is torch's
+    (`torch.manual_seed`).
 
     Args:
         model: its forward takes `trie` (see `add_trie_head`).
@@ -60,53 +62,46 @@ def sample(
         config: the text configuration of the model.
     """
     number: dict[tuple[int, ...], int] = {}
-    prompt_of = np.array([number.setdefault(tuple(prompt), len(number)) for prompt in prompts])
+    node = np.array([number.setdefault(tuple(prompt), len(number)) for prompt in prompts])
     forest, ends = _pack_prompts(list(number), config)
     device = next(model.parameters()).device
     cache = DynamicCache()
-    logits = model(
-        **trie_inputs(forest, slice(None), config, device),
-        past_key_values=cache,
-        use_cache=True,
-        trie=torch.from_numpy(ends).to(device),
-    )
-    frontier = _first_frontier(forest, ends, prompt_of)
+    inputs = trie_inputs(forest, slice(None), config, device)
+    frontier = _first_frontier(forest, ends)
     drawn = np.full((len(prompts), rule.max_new_tokens), -1)
-    unfinished = np.arange(len(prompts))
-    end = np.array(sorted(rule.end))
+    unfinished, end = np.arange(len(prompts)), np.array(sorted(rule.end))
     for step in range(rule.max_new_tokens):
-        token = _draw(torch.softmax(rule.warp(logits), dim=-1), frontier.node)
+        logits = model(**inputs, past_key_values=cache, use_cache=True, trie=torch.from_numpy(ends).to(device))
+        token = _draw(torch.softmax(rule.warp(logits), dim=-1), node)
         drawn[unfinished, step] = token
         going = ~np.isin(token, end)
         unfinished = unfinished[going]
-        if not len(unfinished) or step + 1 == rule.max_new_tokens:
+        if not len(unfinished):
             break
-        inputs, at, frontier = _grow(frontier, frontier.node[going], token[going], len(forest.tokens))
-        mask = as_bias(torch.from_numpy(inputs.pop("mask"))[:, None].to(device), config)
-        logits = model(
-            **{name: torch.from_numpy(array).to(device) for name, array in inputs.items()},
-            attention_mask=mask,
-            past_key_values=cache,
-            use_cache=True,
-            trie=torch.from_numpy(at).to(device),
-        )
+        parent, token, node = _distinct(node[going], token[going])
+        frontier, parent = _regrouped_if_sparse(cache, frontier, parent, config.hidden_size)
+        arrays, ends, frontier = _grown(frontier, parent, token)
+        inputs = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
+        inputs["attention_mask"] = as_bias(inputs["attention_mask"], config)
     lengths = (drawn >= 0).sum(axis=1).tolist()
     return [tokens[:length] for tokens, length in zip(drawn.tolist(), lengths, strict=True)]
 
 
 def _pack_prompts(prompts: Sequence[Sequence[int]], config: PretrainedConfig) -> tuple[Forest, Ints]:
+    """The prompts packed, and the flat index of each one's last token."""
     lengths = np.array([len(prompt) for prompt in prompts])
     padded = np.zeros((len(prompts), int(lengths.max())), dtype=np.int64)
-    padded[np.arange(padded.shape[1]) < lengths[:, None]] = np.concatenate([np.asarray(p) for p in prompts])
+    padded[np.arange(padded.shape[1]) < lengths[:, None]] = np.concatenate([np.asarray(prompt) for prompt in prompts])
     forest = pack(padded, lengths, config.hidden_size)
     return forest, forest.flat(np.arange(len(prompts)), lengths - 1)
 
 
-def _first_frontier(forest: Forest, ends: Ints, prompt_of: Ints) -> _Frontier:
-    row, column = np.divmod(ends, forest.tokens.shape[1])
-    columns = np.arange(forest.tokens.shape[1])
+def _first_frontier(forest: Forest, ends: Ints) -> _Frontier:
+    rows, length = forest.tokens.shape
+    row, column = np.divmod(ends, length)
+    columns = np.arange(length)
     attends = (columns <= column[:, None]) & (column[:, None] <= forest.last[row])
-    return _Frontier(row, attends, forest.positions[row, column] + 1, prompt_of)
+    return _Frontier(rows, row, attends, forest.positions[row, column] + 1)
 
 
 def _rank_within(group: Ints) -> Ints:
@@ -130,17 +125,53 @@ def _draw(chance: Tensor, node: Ints) -> Ints:
     return draws[node, rank]
 
 
-def _grow(frontier: _Frontier, parent: Ints, token: Ints, rows: int) -> tuple[dict[str, np.ndarray], Ints, _Frontier]:
-    """Model inputs for the distinct (prefix, token) pairs, laid side by side at the end of their rows."""
+def _distinct(parent: Ints, token: Ints) -> tuple[Ints, Ints, Ints]:
+    """The distinct (prefix, token) pairs, and which of them each sample has drawn.
+
+    >>> [array.tolist() for array in _distinct(np.array([1, 0, 1]), np.array([7, 9, 7]))]
+    [[0, 1], [9, 7], [1, 0, 1]]
+    """
     pairs, node = np.unique((parent << 32) | token, return_inverse=True)
-    parent, token = pairs >> 32, pairs & 0xFFFFFFFF
-    row = frontier.row[parent]
+    return pairs >> 32, pairs & 0xFFFFFFFF, node
+
+
+def _regrouped_if_sparse(
+    cache: DynamicCache, frontier: _Frontier, parent: Ints, hidden_size: int
+) -> tuple[_Frontier, Ints]:
+    """Gives each prefix that goes on a row of its own, once shared rows waste more work than copying costs.
+
+    Rows waste work when they hold the tokens of many diverged prefixes, few of which attend to each other, or when
+    their prefixes have ended.
+    """
+    using, child = np.unique(parent, return_inverse=True)
+    width, apart = (np.bincount(rows).max() for rows in (frontier.row[parent], child))
+    shared_cost = frontier.rows * width * (2 * hidden_size + frontier.attends.shape[1])
+    apart_cost = len(using) * apart * (2 * hidden_size + frontier.length[using].max())
+    if shared_cost < 2 * apart_cost:
+        return frontier, parent
+    return _regrouped(cache, frontier, using), child
+
+
+def _regrouped(cache: DynamicCache, frontier: _Frontier, using: Ints) -> _Frontier:
+    length = frontier.length[using]
+    columns = np.argsort(~frontier.attends[using], axis=1, kind="stable")[:, : length.max()]
+    device = cache.layers[0].keys.device
+    row, column = (torch.from_numpy(index).to(device) for index in (frontier.row[using][:, None], columns))
+    for layer in cache.layers:
+        layer.keys, layer.values = (kept[row, :, column].transpose(1, 2) for kept in (layer.keys, layer.values))
+    held = np.arange(columns.shape[1]) < length[:, None]
+    return _Frontier(len(using), np.arange(len(using)), held, length)
+
+
+def _grown(frontier: _Frontier, parent: Ints, token: Ints) -> tuple[dict[str, NDArray], Ints, _Frontier]:
+    """Model inputs for new (prefix, token) pairs, side by side at the end of their rows, and where each one lies."""
+    row, length = frontier.row[parent], frontier.length[parent]
     slot = _rank_within(row)
     width, past = int(slot.max()) + 1, frontier.attends.shape[1]
-    tokens, positions = np.zeros((rows, width), dtype=np.int64), np.zeros((rows, width), dtype=np.int64)
-    mask = np.zeros((rows, width, past + width), dtype=bool)
-    mask[:, np.arange(width), past + np.arange(width)] = True  # padding too: attending to nothing would give NaN
-    tokens[row, slot], positions[row, slot] = token, frontier.position[parent]
-    mask[row, slot, :past] = frontier.attends[parent]
-    grown = _Frontier(row, mask[row, slot], frontier.position[parent] + 1, node)
-    return {"input_ids": tokens, "position_ids": positions, "mask": mask}, row * width + slot, grown
+    tokens, positions = np.zeros((2, frontier.rows, width), dtype=np.int64)
+    mask = np.zeros((frontier.rows, 1, width, past + width), dtype=bool)
+    mask[:, 0, np.arange(width), past + np.arange(width)] = True  # padding too: to attend to nothing gives NaN
+    tokens[row, slot], positions[row, slot] = token, length
+    mask[row, 0, slot, :past] = frontier.attends[parent]
+    inputs = {"input_ids": tokens, "position_ids": positions, "attention_mask": mask}
+    return inputs, row * width + slot, _Frontier(frontier.rows, row, mask[row, 0, slot], length + 1)
