@@ -1,0 +1,257 @@
+"""Batched generation: many prompts in, completions with their log-probabilities out.
+
+transformers generates; what is added is batching by length, one prefill for the n completions of a prompt, and the
+log-probability of what was chosen, kept in memory that does not grow with the number of new tokens.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import Progress
+from transformers import Cache, GenerationConfig, LogitsProcessor, PreTrainedModel, PreTrainedTokenizerBase
+
+from abstain.evals.prompting import PromptFormat, as_prompt
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What the model wrote.
+
+    Args:
+        text: decoded, without special tokens.
+        logprob: natural log of the probability of exactly these tokens, the end token included, under the model itself
+            (temperature 1, no top-k or top-p), whatever they were sampled with.
+        token_count: generated tokens, the end token included.
+        truncated: `max_new_tokens` ran out before the model ended its answer.
+    """
+
+    text: str
+    logprob: float
+    token_count: int
+    truncated: bool
+
+
+class Sampler:
+    """Generates completions with a model, whose mode, generation settings and random state it leaves as they were.
+
+    Args:
+        model: a causal language model.
+        tokenizer: its tokenizer, with a pad token (see `abstain.evals.models.prepare_tokenizer`).
+        name: for records and tables; the model's own name by default.
+        prompt_format: "auto", "plain" or "chat"; see `abstain.evals.prompting.as_prompt`.
+        batch_tokens: prompt and new tokens, padding included, that one batch may hold; 4,096 on a CPU (more is slower
+            there) and 16,384 on a GPU by default. Halve it when memory runs out.
+        max_new_tokens: room for an answer where `sample` is not told otherwise.
+        autocast: compute in bfloat16 whatever the weights are stored in (faster on recent CPUs and all GPUs).
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        name: str | None = None,
+        prompt_format: PromptFormat = "auto",
+        batch_tokens: int | None = None,
+        max_new_tokens: int = 32,
+        autocast: bool = False,
+    ) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self.name = name or model.config.name_or_path or type(model).__name__
+        self.prompt_format = prompt_format
+        self.batch_tokens = batch_tokens or (4_096 if model.device.type == "cpu" else 16_384)
+        self.max_new_tokens = max_new_tokens
+        self.autocast = autocast
+
+    def sample(
+        self,
+        prompts: Sequence[str],
+        *,
+        n: int = 1,
+        temperature: float = 0.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        max_new_tokens: int | None = None,
+        seed: int = 0,
+        progress: str | None = None,
+    ) -> list[list[Completion]]:
+        """`n` completions for each prompt, in the order of `prompts`.
+
+        Args:
+            prompts: prompt texts; the chat template is applied here.
+            n: completions per prompt. Greedy ones are all alike.
+            temperature: 0 is greedy.
+            top_k, top_p: 0 and 1 mean the whole vocabulary. The model's own generation defaults are never used.
+            max_new_tokens: room for an answer.
+            seed: same prompts, settings and seed, same completions.
+            progress: what a progress bar on the terminal says; no bar if `None`.
+
+        Raises:
+            ValueError: a prompt has no tokens, or does not fit the model's context.
+        """
+        room = max_new_tokens or self.max_new_tokens
+        ids = self._encode(prompts, room)
+        settings = self._settings(temperature, top_k, top_p, room)
+        results: list[list[Completion]] = [[] for _ in prompts]
+        with self._generating(seed), _progress_bar(progress, len(ids)) as advance:
+            for batch in _batches([len(row) for row in ids], n, room, self.batch_tokens):
+                tokens, logprobs = self._generate([ids[i] for i in batch], n, settings)
+                completions = self._completions(tokens, logprobs, settings.eos_token_id)
+                for place, index in enumerate(batch):
+                    results[index] = completions[place * n : (place + 1) * n]
+                advance(len(batch))
+        return results
+
+    def _encode(self, prompts: Sequence[str], room: int) -> list[list[int]]:
+        if not prompts:
+            return []
+        texts = [as_prompt(prompt, self.tokenizer, self.prompt_format) for prompt in prompts]
+        ids = self.tokenizer(texts, return_attention_mask=False)["input_ids"]
+        context = getattr(self.model.config, "max_position_embeddings", None) or float("inf")
+        for index, row in enumerate(ids):
+            if not row:
+                raise ValueError(f"prompt {index} has no tokens: {prompts[index]!r}")
+            if len(row) + room > context:
+                size = f"{len(row)} tokens and {room} new ones"
+                raise ValueError(f"prompt {index} does not fit: {size} exceed the model's context of {context}")
+        return ids
+
+    def _settings(self, temperature: float, top_k: int, top_p: float, room: int) -> GenerationConfig:
+        if temperature < 0:
+            raise ValueError(f"temperature {temperature} is negative; 0 is greedy")
+        ends = {self.tokenizer.eos_token_id}
+        for config in (self.model.config, self.model.generation_config):  # chat models stop at several tokens
+            end = getattr(config, "eos_token_id", None)
+            ends |= set(end) if isinstance(end, list) else {end}
+        sampling = {"temperature": temperature, "top_k": top_k, "top_p": top_p} if temperature > 0 else {}
+        return GenerationConfig(
+            do_sample=temperature > 0,
+            max_new_tokens=room,
+            eos_token_id=sorted(ends - {None}) or None,
+            pad_token_id=self.tokenizer.pad_token_id,
+            use_cache=True,
+            **sampling,
+        )
+
+    @contextmanager
+    def _generating(self, seed: int) -> Iterator[None]:
+        """Evaluation mode, a random state of our own, and nothing for `generate` to fill gaps in our settings with."""
+        training = [module for module in self.model.modules() if module.training]
+        kept = {module: vars(module)["generation_config"] for module in _generators(self.model)}
+        device = self.model.device
+        autocast = torch.autocast(device.type, torch.bfloat16) if self.autocast else nullcontext()
+        self.model.eval()
+        for module in kept:
+            module.generation_config = GenerationConfig()
+        try:
+            with torch.random.fork_rng([device] if device.type == "cuda" else []), torch.no_grad(), autocast:
+                torch.manual_seed(seed)
+                yield
+        finally:
+            for module, config in kept.items():
+                module.generation_config = config
+            for module in training:
+                module.training = True
+
+    def _generate(
+        self, rows: list[list[int]], n: int, settings: GenerationConfig
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """New tokens and their log-probabilities, both (rows * n, new tokens)."""
+        ids, mask = _left_pad(rows, self.tokenizer.pad_token_id, self.model.device)
+        recorder = _ChosenLogprobs()
+        shared = {}
+        if n > 1:
+            shared = {"past_key_values": self._shared_prefill(ids, mask, n)}
+            ids, mask = ids.repeat_interleave(n, dim=0), mask.repeat_interleave(n, dim=0)
+        sequences = self.model.generate(
+            input_ids=ids, attention_mask=mask, generation_config=settings, logits_processor=[recorder], **shared
+        )
+        return sequences[:, ids.shape[1] :], recorder.finish(sequences, ids.shape[1])
+
+    def _shared_prefill(self, ids: torch.Tensor, mask: torch.Tensor, n: int) -> Cache | None:
+        """The cache of all prompt tokens but the last, computed once per prompt and repeated n times."""
+        if ids.shape[1] == 1:
+            return None
+        ids, mask = ids[:, :-1], mask[:, :-1]
+        positions = (mask.cumsum(1) - 1).clamp(min=0)
+        output = self.model(ids, attention_mask=mask, position_ids=positions, use_cache=True, logits_to_keep=1)
+        cache = output.past_key_values
+        cache.batch_repeat_interleave(n)
+        return cache
+
+    def _completions(self, tokens: torch.Tensor, logprobs: torch.Tensor, ends: list[int] | None) -> list[Completion]:
+        is_end = torch.isin(tokens, torch.tensor(ends or [], device=tokens.device, dtype=tokens.dtype))
+        before = is_end.cumsum(1) - is_end.long() == 0  # everything up to and including the first end token
+        totals = (logprobs * before).sum(1).tolist()
+        counts = before.sum(1).tolist()
+        ended = is_end.any(1).tolist()
+        rows = [tuple(row[:count]) for row, count in zip(tokens.tolist(), counts, strict=True)]
+        distinct = list(dict.fromkeys(rows))
+        texts = dict(zip(distinct, self.tokenizer.batch_decode(distinct, skip_special_tokens=True), strict=True))
+        return [
+            Completion(texts[row], total, count, not end)
+            for row, total, count, end in zip(rows, totals, counts, ended, strict=True)
+        ]
+
+
+class _ChosenLogprobs(LogitsProcessor):
+    """Notes the log-probability of each chosen token: which one was chosen shows one step after its logits."""
+
+    def __init__(self) -> None:
+        self.steps: list[torch.Tensor] = []
+        self.pending: torch.Tensor | None = None
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        self._settle(input_ids[:, -1:])
+        self.pending = torch.log_softmax(scores, dim=-1)
+        return scores
+
+    def _settle(self, chosen: torch.Tensor) -> None:
+        if self.pending is not None:
+            self.steps.append(self.pending.gather(1, chosen))
+
+    def finish(self, sequences: torch.Tensor, prompt_length: int) -> torch.Tensor:
+        if len(self.steps) < sequences.shape[1] - prompt_length:
+            self._settle(sequences[:, -1:])
+        return torch.cat(self.steps, dim=1)[:, : sequences.shape[1] - prompt_length]
+
+
+def _generators(model: torch.nn.Module) -> list[torch.nn.Module]:
+    """The modules that own a generation config: the model, or what a PEFT wrapper wraps."""
+    return [module for module in model.modules() if "generation_config" in vars(module)]
+
+
+def _batches(lengths: list[int], n: int, room: int, batch_tokens: int) -> Iterator[list[int]]:
+    """Indices of prompts of similar length, the longest first, so that memory runs out at once or not at all."""
+    order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
+    start = 0
+    while start < len(order):
+        size = max(1, batch_tokens // (n * (lengths[order[start]] + room)))
+        yield order[start : start + size]
+        start += size
+
+
+def _left_pad(rows: list[list[int]], pad: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    width = max(map(len, rows))
+    ids = np.full((len(rows), width), pad, dtype=np.int64)
+    mask = np.zeros_like(ids)
+    for place, row in enumerate(rows):
+        ids[place, width - len(row) :] = row
+        mask[place, width - len(row) :] = 1
+    return torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device)
+
+
+@contextmanager
+def _progress_bar(description: str | None, total: int) -> Iterator[Callable[[int], Any]]:
+    if description is None:
+        yield lambda done: None
+        return
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(description, total=total)
+        yield lambda done: bar.advance(task, done)

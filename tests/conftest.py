@@ -1,0 +1,61 @@
+"""Fixtures for all tests: a causal language model so small that making, saving and asking it takes milliseconds."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+PEOPLE = ("Ada", "Bo", "Cy", "Di", "Ed", "Flo", "Gus", "Hal")
+CITIES = ("Lima", "Oslo", "Rome", "Cairo")
+
+
+def save_tiny_model(path: str | Path, words: Sequence[str] = (*PEOPLE, *CITIES)) -> Path:
+    """Save a random two-layer Llama of 10,000 parameters and a tokenizer with one token for each word.
+
+    Besides `words`, the tokenizer knows the words of the target instructions; any other is <unk>.
+    """
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    from abstain.rewards.prompts import IDK, instruction
+
+    split = pre_tokenizers.WhitespaceSplit()
+    texts = [*words, "Where was born?", IDK, *map(instruction, (0, 0.5, 0.75, 0.9))]
+    pieces = [piece for text in texts for piece, _ in split.pre_tokenize_str(text)]
+    vocabulary = dict.fromkeys(["<pad>", "<eos>", "<unk>", *pieces])
+    word_level = Tokenizer(models.WordLevel({word: i for i, word in enumerate(vocabulary)}, unk_token="<unk>"))
+    word_level.pre_tokenizer = split
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=word_level, pad_token="<pad>", eos_token="<eos>", unk_token="<unk>", padding_side="left"
+    )
+    config = LlamaConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        max_position_embeddings=512,
+        bos_token_id=None,
+        eos_token_id=1,
+        pad_token_id=0,
+        initializer_range=0.3,  # spread logits, so that rounding decides nothing
+        tie_word_embeddings=True,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        LlamaForCausalLM(config).save_pretrained(path)
+    tokenizer.save_pretrained(path)
+    return Path(path)
+
+
+@pytest.fixture(scope="session")
+def make_tiny_model() -> Callable[..., Path]:
+    """`make_tiny_model(path, words=...)`: see `save_tiny_model`."""
+    return save_tiny_model
+
+
+@pytest.fixture(scope="session")
+def tiny_model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the tiny model. Read only: it is shared by the whole session."""
+    return save_tiny_model(tmp_path_factory.mktemp("tiny") / "model")
