@@ -9,9 +9,9 @@ configurations go under `sft.args` and `rl.args` unchanged.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from abstain.recipes.recipe_errors import explain
 from abstain.recipes.yaml_lines import KeyPath, parse_value, read_yaml
@@ -58,10 +58,12 @@ class EvalConfig(_Section):
     targets: list[Target] = Field([0.0, 0.5, 0.75, 0.9], min_length=1)
     limit: int | None = Field(None, ge=1)
     """Use this many held-out questions (all by default)."""
-    train_limit: int = Field(1000, ge=1)
+    train_limit: int = Field(2000, ge=1)
     """Training questions on which the oracle's thresholds are fitted."""
-    batch_size: int = Field(64, ge=1)
-    """Prompts generated at a time."""
+    batch_tokens: int | None = Field(None, ge=1)
+    """Tokens in one batch of generation; halve it when memory runs out."""
+    autocast: bool = False
+    """Compute in bfloat16 whatever the weights are stored in."""
 
 
 class Recipe(_Section):
@@ -79,6 +81,12 @@ class Recipe(_Section):
     eval: EvalConfig = Field(default_factory=EvalConfig)
     made_with: dict[str, str] = Field(default_factory=dict)
     """Versions and commit of the run that wrote this file. Written, never read."""
+
+    @model_validator(mode="after")
+    def _trains_something(self) -> Self:
+        if not self.stages:
+            raise ValueError("there is nothing to train: give an sft or an rl section (`abstain eval` only measures)")
+        return self
 
     @property
     def run_path(self) -> Path:

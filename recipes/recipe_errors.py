@@ -55,7 +55,7 @@ def _line(detail: Any, root: type[BaseModel], where: Callable[[KeyPath], str]) -
     if detail["type"] == "missing":
         return f"{where(path[:-1])}: '{name}' is missing"
     if detail["type"] == "value_error":
-        return f"{where(path)}: '{name}': {detail['ctx']['error']}"
+        return ": ".join([where(path), *([f"'{name}'"] if name else []), str(detail["ctx"]["error"])])
     phrase = PHRASES.get(detail["type"]) or detail["msg"].replace("Input should", "must", 1)
     return f"{where(path)}: '{name}' {phrase}, not {_short(detail['input'])}"
 

@@ -22,23 +22,13 @@ from typing import Any
 
 import yaml
 
+from abstain.evals.records import write_text
 from abstain.recipes.recipe import Recipe
 from abstain.recipes.yaml_lines import read_yaml
 
 SECRET_KEYS = ("hub_token", "api_key", "password", "secret")
 """A key of a recipe that ends so holds what must not be written down again."""
 PACKAGES = ("abstain", "torch", "transformers", "trl", "peft", "accelerate", "datasets", "vllm")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file so that a reader, or a crash, finds the old text or the new one and nothing between."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def write_directory(path: Path, fill: Callable[[Path], object]) -> None:
@@ -85,7 +75,7 @@ def claim(path: Path) -> None:
         probe.unlink()
     except OSError as error:
         reason = error.strerror or str(error)
-        raise OSError(f"cannot write to {path}: {reason}. Choose another place with output_dir=DIR") from None
+        raise OSError(f"cannot write to {path}: {reason}. Choose a directory that you may write to") from None
 
 
 class RunDir:
@@ -109,7 +99,8 @@ class RunDir:
         """
         claim(self.path)
         if not self._state.exists():
-            strangers = sorted(p.name for p in self.path.iterdir())
+            ours = (".", "recipe.yaml", "state.json")  # what a run leaves that was killed while it started
+            strangers = sorted(p.name for p in self.path.iterdir() if not p.name.startswith(ours))
             if strangers:
                 raise FileExistsError(
                     f"{self.path} exists and is no run directory (it holds {', '.join(strangers[:3])}). "
@@ -121,20 +112,20 @@ class RunDir:
                 f"{self.path} already holds a run. Add --resume to continue it, or choose another place with "
                 "output_dir=DIR (or seed=N)"
             )
+        self.complete = list(json.loads(self._state.read_text(encoding="utf-8"))["complete"])
         changed = changed_keys(self._stored_recipe(), comparable(recipe))
-        if changed:
+        fixed = [f"{key} {change}" for key, change in changed.items() if not self._may_change(key)]
+        if fixed:
             raise ValueError(
-                f"cannot resume {self.path}: the recipe has changed since ({'; '.join(changed)}). "
+                f"cannot resume {self.path}: the recipe has changed since ({'; '.join(fixed)}). "
                 "Undo the change, or choose another place with output_dir=DIR"
             )
-        self.complete = list(json.loads(self._state.read_text(encoding="utf-8"))["complete"])
+        if changed:
+            self._save_recipe(recipe)
 
     def start(self, recipe: Recipe) -> None:
         """Write down the recipe and that nothing is complete. From here on, a run can be resumed."""
-        resolved = recipe.model_copy(update={"output_dir": str(self.path), "made_with": made_with(Path.cwd())})
-        data = without_secrets(resolved.model_dump(mode="json"))
-        text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=119)
-        write_text(self.path / "recipe.yaml", text)
+        self._save_recipe(recipe)
         self._save_state()
 
     @property
@@ -153,6 +144,21 @@ class RunDir:
 
     def _save_state(self) -> None:
         write_text(self._state, json.dumps({"complete": self.complete}) + "\n")
+
+    def has_begun(self, stage: str) -> bool:
+        """Whether a stage has left anything that a changed recipe would contradict."""
+        return stage in self.complete or any((self.path / stage).glob("checkpoint-*"))
+
+    def _may_change(self, key: str) -> bool:
+        """A mistake in a stage that has not begun can be mended without losing those that are complete."""
+        stage, _, inside = key.partition(".")
+        return bool(inside) and stage in ("sft", "rl") and not self.has_begun(stage)
+
+    def _save_recipe(self, recipe: Recipe) -> None:
+        resolved = recipe.model_copy(update={"output_dir": str(self.path), "made_with": made_with(Path.cwd())})
+        data = without_secrets(resolved.model_dump(mode="json"))
+        text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=119)
+        write_text(self.path / "recipe.yaml", text)
 
     def _stored_recipe(self) -> dict[str, Any]:
         return comparable(Recipe.model_validate(read_yaml(self.path / "recipe.yaml")[0]))
@@ -175,18 +181,18 @@ def without_secrets(value: Any) -> Any:
     return [without_secrets(item) for item in value] if isinstance(value, list) else value
 
 
-def changed_keys(old: Any, new: Any, at: str = "") -> list[str]:
-    """Dotted keys whose values differ, with both values.
+def changed_keys(old: Any, new: Any, at: str = "") -> dict[str, str]:
+    """Dotted keys whose values differ, and how.
 
     Example:
         >>> changed_keys({"rl": {"limit": 8, "args": {}}}, {"rl": {"limit": 9, "args": {"beta": 0.1}}})
-        ['rl.limit was 8, is 9', 'rl.args.beta was absent, is 0.1']
+        {'rl.limit': 'was 8, is 9', 'rl.args.beta': 'was absent, is 0.1'}
     """
     if isinstance(old, dict) and isinstance(new, dict):
         keys = [*old, *(key for key in new if key not in old)]
-        parts = (changed_keys(old.get(k, "absent"), new.get(k, "absent"), f"{at}.{k}".lstrip(".")) for k in keys)
-        return [change for part in parts for change in part]
-    return [] if old == new else [f"{at} was {_plain(old)}, is {_plain(new)}"]
+        parts = [changed_keys(old.get(k, "absent"), new.get(k, "absent"), f"{at}.{k}".lstrip(".")) for k in keys]
+        return {key: change for part in parts for key, change in part.items()}
+    return {} if old == new else {at: f"was {_plain(old)}, is {_plain(new)}"}
 
 
 def _plain(value: Any) -> str:

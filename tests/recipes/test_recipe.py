@@ -49,8 +49,13 @@ def test_overrides_reach_everywhere(write):
 
 
 def test_null_switches_a_stage_off(write):
-    recipe, _ = load_recipe(write(GOOD), ["rl=null"])
-    assert recipe.stages == {}
+    recipe, _ = load_recipe(write(GOOD), ["rl=null", "sft.limit=4"])
+    assert list(recipe.stages) == ["sft"]
+
+
+def test_a_recipe_without_stages_is_refused(write):
+    with pytest.raises(ValueError, match=r"r.yaml: there is nothing to train"):
+        load_recipe(write(GOOD), ["rl=null"])
 
 
 MISTAKES = [

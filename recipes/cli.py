@@ -1,0 +1,91 @@
+"""The `abstain` command. What a command does is in `commands_*.py`; torch is imported only when one runs."""
+
+import sys
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+from typer.core import TyperGroup
+
+from abstain.recipes.commands_ask import ask
+from abstain.recipes.commands_eval import evaluate
+from abstain.recipes.commands_list import rewards, tasks
+from abstain.recipes.commands_train import train
+
+BAD_INPUT, FAILED, INTERRUPTED = 2, 1, 130
+
+
+class PoliteGroup(TyperGroup):
+    """Commands whose errors are a paragraph on stderr. Exit code 2: bad input; 1: something is missing; 130: Ctrl-C.
+
+    Only the exceptions that carry a message for people are caught. Anything else is a bug, and shows its traceback.
+    """
+
+    def invoke(self, ctx: typer.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            complain("interrupted", error)
+            raise typer.Exit(INTERRUPTED) from None
+        except (ValueError, OSError, ImportError) as error:
+            if ctx.params["debug"]:
+                raise
+            complain(str(error), error)
+            raise typer.Exit(FAILED if isinstance(error, ImportError) else BAD_INPUT) from None
+
+
+def complain(message: str, error: BaseException) -> None:
+    """Print `error: message` and the notes of the exception to stderr: wrapped for people, not for files."""
+    console = Console(stderr=True, highlight=False)
+    text = Text.assemble(("error: ", "bold red"), message.strip(), *(f"\n{note}" for note in _notes(error)))
+    console.print(text, soft_wrap=not console.is_terminal)
+
+
+def _notes(error: BaseException) -> list[str]:
+    return getattr(error, "__notes__", [])
+
+
+app = typer.Typer(
+    name="abstain",
+    cls=PoliteGroup,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("train")(train)
+app.command("eval")(evaluate)
+app.command("ask")(ask)
+app.command("tasks")(tasks)
+app.command("rewards")(rewards)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"abstain {version('abstain')}")
+        raise typer.Exit
+
+
+@app.callback()
+def abstain(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the Python traceback of an error.")] = False,
+) -> None:
+    """Train language models to say "I don't know" exactly when they should, and measure whether they do.
+
+    [dim]abstain train quickstart[/dim]                      trains and evaluates a small model within minutes
+    """
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app(prog_name="abstain")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

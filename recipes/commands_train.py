@@ -1,0 +1,71 @@
+"""`abstain train`: all the stages of a recipe, then the evaluation."""
+
+import os
+import shlex
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from abstain.recipes.recipe import load_recipe
+from abstain.recipes.rundir import RunDir
+
+RECIPE = typer.Argument(metavar="RECIPE", help="A YAML file, or the name of a recipe that comes with abstain.")
+OVERRIDES = typer.Argument(metavar="[KEY=VALUE]...", help="Values to use instead of the recipe's, as in seed=1.")
+RESUME = typer.Option("--resume", help="Continue an interrupted run from its last checkpoint.")
+
+
+def train(
+    recipe: Annotated[str, RECIPE],
+    overrides: Annotated[list[str] | None, OVERRIDES] = None,
+    resume: Annotated[bool, RESUME] = False,
+) -> None:
+    """Train a model by a recipe, and measure it before and after.
+
+    The run directory (runs/NAME-SEED, unless output_dir says otherwise) gets the model, every answer, the numbers
+    and the table.
+
+    [bold]Examples[/bold]
+    \b
+      abstain train quickstart
+      abstain train quickstart seed=1 rl.args.learning_rate=1e-5
+      abstain train my.yaml --resume
+    """
+    changes = overrides or []
+    loaded, origin = load_recipe(recipe, changes)
+    _refuse_many_processes()
+    directory = RunDir(loaded.run_path)
+    directory.open(loaded, resume=resume)
+    err = Console(stderr=True, highlight=False)
+    err.print(f"{loaded.name}, seed {loaded.seed}: {directory.path}", markup=False, soft_wrap=True)
+
+    from abstain.recipes.recipe_checks import check_recipe
+    from abstain.recipes.run import Run
+
+    check_recipe(loaded, origin)
+    run = Run(loaded, directory, say=lambda line: err.print(line, markup=False), progress=err.is_terminal)
+    try:
+        run.run()
+    except BaseException as error:
+        if directory.started:
+            error.add_note(f"To continue: {resume_command(recipe, changes)}")
+        raise
+    out = Console()
+    typer.echo(run.table(width=out.width, color=out.is_terminal))
+    err.print(f"Try it: abstain ask {shlex.quote(str(directory.path / 'model'))} 'a question'", soft_wrap=True)
+
+
+def resume_command(recipe: str, overrides: list[str]) -> str:
+    """The command line that continues this run.
+
+    Example:
+        >>> resume_command("my.yaml", ["eval.targets=[0, 0.9]"])
+        "abstain train my.yaml 'eval.targets=[0, 0.9]' --resume"
+    """
+    return shlex.join(["abstain", "train", recipe, *overrides, "--resume"])
+
+
+def _refuse_many_processes() -> None:
+    """Several processes would evaluate, and write to the run directory, all at once."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ValueError("a recipe runs in one process; start it without a launcher, or with --num_processes 1")

@@ -1,0 +1,179 @@
+"""Runs a recipe: measure the starting model, train it stage by stage, measure it again.
+
+before -> sft -> rl -> after        a step that the run directory calls complete is skipped
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from abstain.evals.evaluate import Evaluation, evaluate
+from abstain.evals.models import LoadedModel, load_model
+from abstain.evals.oracle import Start
+from abstain.evals.question import Task
+from abstain.evals.records import write_text
+from abstain.evals.sampler import Sampler
+from abstain.evals.table import Format, render
+from abstain.evals.tasks import load_task
+from abstain.recipes.model_card import model_card
+from abstain.recipes.recipe import Recipe
+from abstain.recipes.rundir import RunDir, made_with, write_directory
+from abstain.recipes.starting_model import load_start
+from abstain.trainers.rl import run_rl
+from abstain.trainers.sft import run_sft
+from abstain.trainers.stages import SftStage
+
+Say = Callable[[str], None]
+BEFORE, AFTER = "before", "after"
+
+
+class Run:
+    """A recipe on its way through a run directory.
+
+    Args:
+        recipe: checked by `load_recipe` and `check_recipe`.
+        directory: opened for this recipe.
+        say: takes a line that tells the user what is going on.
+        progress: show progress bars.
+    """
+
+    def __init__(self, recipe: Recipe, directory: RunDir, *, say: Say, progress: bool = False) -> None:
+        self.recipe = recipe
+        self.directory = directory
+        self.say = say
+        self.progress = progress
+        self.steps = [BEFORE, *recipe.stages, AFTER]
+
+    def run(self) -> None:
+        """Do what is not done yet.
+
+        Raises:
+            ValueError, OSError: the task or the model cannot be loaded, or a stage refuses its arguments.
+        """
+        if self._is_complete(AFTER):
+            return
+        task = load_task(self.recipe.task.name, **self.recipe.task.options)
+        other = self.recipe.eval.task
+        held_out = load_task(other.name, **other.options) if other else task
+        loaded = self._latest_model()
+        if not self.directory.started:
+            self.directory.start(self.recipe)
+        self._measure_start(loaded, held_out)
+        for name in self.recipe.stages:
+            loaded = self._train(name, loaded, task)
+        self._measure_result(loaded, held_out)
+
+    def table(self, format: Format = "text", **options: Any) -> str:
+        """The results of a complete run, before and after."""
+        folders = [self.directory.path / BEFORE, self.directory.path]
+        metrics = [json.loads((folder / "metrics.json").read_text(encoding="utf-8")) for folder in folders]
+        return render(metrics, format, labels=[BEFORE, AFTER], **options)
+
+    def _is_complete(self, step: str) -> bool:
+        return step in self.directory.complete
+
+    def _announce(self, step: str, what: str) -> None:
+        self.say(f"[{self.steps.index(step) + 1}/{len(self.steps)}] {what}")
+
+    def _latest_model(self) -> LoadedModel:
+        """The model that the last complete stage left, or the one to start from."""
+        config = self.recipe.model
+        done = [name for name in self.recipe.stages if self._is_complete(name)]
+        if done:
+            return load_model(
+                self._model_dir(done[-1]), dtype=config.dtype, trust_remote_code=config.trust_remote_code
+            )
+        return load_start(
+            config.path,
+            self.recipe.task.options,
+            dtype=config.dtype,
+            revision=config.revision,
+            trust_remote_code=config.trust_remote_code,
+        )
+
+    def _model_dir(self, stage: str) -> Path:
+        """Where a stage leaves its model: the last one as the run's result, others beside their checkpoints."""
+        last = stage == list(self.recipe.stages)[-1]
+        return self.directory.path / "model" if last else self.directory.path / stage / "model"
+
+    def _measure_start(self, loaded: LoadedModel, task: Task) -> None:
+        if self._is_complete(BEFORE):
+            return
+        self._announce(BEFORE, f"measuring {loaded.name} on {task.name}")
+        evaluation = self._evaluate(loaded, task, None)
+        folder = self.directory.path / BEFORE
+        evaluation.save(folder)
+        evaluation.start.save(folder / "start.json")
+        self.directory.mark_complete(BEFORE)
+
+    def _measure_result(self, loaded: LoadedModel, task: Task) -> None:
+        self._announce(AFTER, "measuring the trained model")
+        path = self.directory.path
+        evaluation = self._evaluate(
+            replace(loaded, name=self.recipe.name), task, Start.load(path / BEFORE / "start.json")
+        )
+        evaluation.save(path, before=json.loads((path / BEFORE / "metrics.json").read_text(encoding="utf-8")))
+        write_text(
+            path / "model" / "README.md", model_card(self.recipe, self.table("markdown"), made_with(Path.cwd()))
+        )
+        self.directory.mark_complete(AFTER)
+
+    def _evaluate(self, loaded: LoadedModel, task: Task, start: Start | None) -> Evaluation:
+        settings = self.recipe.eval
+        sampler = Sampler(
+            loaded.model,
+            loaded.tokenizer,
+            name=loaded.name,
+            prompt_format=self.recipe.model.prompt_format,
+            batch_tokens=settings.batch_tokens,
+            autocast=settings.autocast,
+        )
+        return evaluate(
+            sampler,
+            task,
+            settings.targets,
+            start=start,
+            limit=settings.limit,
+            train_limit=settings.train_limit,
+            seed=self.recipe.seed,
+            progress=self.progress,
+        )
+
+    def _train(self, name: str, loaded: LoadedModel, task: Task) -> LoadedModel:
+        """The model after this stage; a LoRA adapter is merged, so that the next stage starts from a plain model."""
+        if self._is_complete(name):
+            return loaded
+        stage = self.recipe.stages[name]
+        folder = self.directory.path / name
+        resume = any(folder.glob("checkpoint-*"))
+        self._announce(name, f"training: {name}" + (", from its last checkpoint" if resume else ""))
+        model = _with_lora(loaded.model, self.recipe.model.lora)
+        settings: dict[str, Any] = {
+            "output_dir": folder,
+            "seed": self.recipe.seed,
+            "prompt_format": self.recipe.model.prompt_format,
+            "resume": resume,
+        }
+        if isinstance(stage, SftStage):
+            run_sft(model, loaded.tokenizer, task, stage, **settings)
+        else:
+            run_rl(model, loaded.tokenizer, task, stage, **settings)
+        trained = replace(loaded, model=model.merge_and_unload() if self.recipe.model.lora is not None else model)
+        write_directory(self._model_dir(name), lambda path: _save(trained, path))
+        self.directory.mark_complete(name)
+        return trained
+
+
+def _with_lora(model: Any, fields: dict[str, Any] | None) -> Any:
+    if fields is None:
+        return model
+    from peft import LoraConfig, get_peft_model
+
+    return get_peft_model(model, LoraConfig(**({"task_type": "CAUSAL_LM"} | fields)))
+
+
+def _save(loaded: LoadedModel, path: Path) -> None:
+    loaded.model.save_pretrained(path)
+    loaded.tokenizer.save_pretrained(path)

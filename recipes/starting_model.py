@@ -1,0 +1,33 @@
+"""The model to start from, by any name that a recipe or a command line may give it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from abstain.evals.models import LoadedModel, load_model
+
+FACTWORLD = "factworld"
+
+
+def load_start(
+    name_or_path: str,
+    task_options: Mapping[str, Any],
+    *,
+    dtype: str = "auto",
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+) -> LoadedModel:
+    """`load_model`, which also knows `factworld`: the fact world's own base model, trained now unless it is cached.
+
+    Args:
+        name_or_path: as for `load_model`, or `factworld`.
+        task_options: options of the fact world whose model is wanted.
+        dtype, revision, trust_remote_code: as for `load_model`.
+
+    Raises:
+        FileNotFoundError, ValueError: as `load_model`.
+    """
+    if name_or_path == FACTWORLD:
+        from abstain.evals.factworld_model import base_model
+
+        name_or_path = str(base_model(**task_options))
+    return load_model(name_or_path, dtype=dtype, revision=revision, trust_remote_code=trust_remote_code)

@@ -1,0 +1,115 @@
+import json
+import os
+
+import pytest
+import yaml
+
+from abstain.recipes.recipe import Recipe
+from abstain.recipes.rundir import RunDir, claim, made_with, write_directory
+
+
+def recipe(**changes) -> Recipe:
+    fields = {
+        "name": "r",
+        "task": {"name": "geo", "limit": 9},
+        "model": {"path": "m"},
+        "sft": {},
+        "rl": {"args": {"beta": 0.1}},
+    }
+    return Recipe.model_validate(fields | changes)
+
+
+def test_a_new_run_writes_down_recipe_versions_and_state(tmp_path):
+    run = RunDir(tmp_path / "deep" / "run")
+    run.open(recipe(), resume=False)
+    assert not run.started
+    run.start(recipe())
+    stored = yaml.safe_load((run.path / "recipe.yaml").read_text())
+    assert (
+        stored["rl"]["args"] == {"beta": 0.1} and stored["seed"] == 0 and stored["task"] == {"name": "geo", "limit": 9}
+    )
+    assert stored["made_with"]["trl"] and stored["output_dir"] == str(run.path)
+    assert Recipe.model_validate(stored).task.options == {"limit": 9}
+    assert json.loads((run.path / "state.json").read_text()) == {"complete": []}
+
+
+def test_a_run_is_not_overwritten_but_resumed(tmp_path):
+    first = RunDir(tmp_path / "run")
+    first.open(recipe(), resume=False)
+    first.start(recipe())
+    first.mark_complete("before")
+    with pytest.raises(FileExistsError, match=r"already holds a run\. Add --resume to continue it"):
+        RunDir(tmp_path / "run").open(recipe(), resume=False)
+    again = RunDir(tmp_path / "run")
+    again.open(recipe(), resume=True)
+    assert again.complete == ["before"]
+
+
+def test_resuming_with_another_recipe_names_the_changed_keys(tmp_path):
+    run = RunDir(tmp_path / "run")
+    run.open(recipe(), resume=False)
+    run.start(recipe())
+    with pytest.raises(ValueError) as error:
+        RunDir(run.path).open(recipe(seed=1, task={"name": "geo", "limit": 8}), resume=True)
+    assert "(seed was 0, is 1; task.limit was 9, is 8)" in str(error.value)
+
+
+def test_a_stage_that_has_not_begun_may_be_mended(tmp_path):
+    run = RunDir(tmp_path / "run")
+    run.open(recipe(), resume=False)
+    run.start(recipe())
+    mended = recipe(rl={"args": {"beta": 0.2}})
+    RunDir(run.path).open(mended, resume=True)
+    assert yaml.safe_load((run.path / "recipe.yaml").read_text())["rl"]["args"] == {"beta": 0.2}
+    (run.path / "rl" / "checkpoint-1").mkdir(parents=True)
+    with pytest.raises(ValueError, match=r"rl\.args\.beta was 0\.2, is 0\.1"):
+        RunDir(run.path).open(recipe(), resume=True)
+    with pytest.raises(ValueError, match=r"sft was \{.*\}, is null"):
+        RunDir(run.path).open(recipe(sft=None, rl={"args": {"beta": 0.2}}), resume=True)
+
+
+def test_other_peoples_directories_are_left_alone(tmp_path):
+    (tmp_path / "thesis.tex").write_text("precious")
+    with pytest.raises(FileExistsError, match=r"is no run directory \(it holds thesis\.tex\)"):
+        RunDir(tmp_path).open(recipe(), resume=True)
+    assert os.listdir(tmp_path) == ["thesis.tex"]
+
+
+def test_leftovers_of_a_run_killed_at_its_start_do_not_block_the_next(tmp_path):
+    for name in ("recipe.yaml", "state.json.7.partial", ".probe.7"):
+        (tmp_path / name).write_text("")
+    RunDir(tmp_path).open(recipe(), resume=False)
+
+
+@pytest.mark.parametrize("place", ["file/run", "file"])
+def test_unwritable_places_are_refused_at_once(tmp_path, place):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match=f"cannot write to .*{place}: "):
+        claim(tmp_path / place)
+
+
+def test_secrets_are_not_written_down(tmp_path):
+    run = RunDir(tmp_path / "run")
+    secret = recipe(rl={"args": {"hub_token": "hf_abc"}})
+    run.open(secret, resume=False)
+    run.start(secret)
+    assert "hf_abc" not in (run.path / "recipe.yaml").read_text()
+    RunDir(run.path).open(secret, resume=True)
+
+
+def test_a_directory_is_there_whole_or_not_at_all(tmp_path):
+    def fail(path):
+        (path / "weights").write_text("half")
+        raise RuntimeError("killed")
+
+    write_directory(tmp_path / "model", lambda path: (path / "weights").write_text("whole"))
+    with pytest.raises(RuntimeError):
+        write_directory(tmp_path / "model", fail)
+    assert (tmp_path / "model" / "weights").read_text() == "whole"
+    write_directory(tmp_path / "model", lambda path: (path / "weights").write_text("new"))
+    assert (tmp_path / "model" / "weights").read_text() == "new"
+    assert os.listdir(tmp_path) == ["model"]
+
+
+def test_no_commit_outside_a_repository(tmp_path):
+    assert "commit" not in made_with(tmp_path) and made_with(tmp_path)["abstain"]
