@@ -127,7 +127,7 @@ class TrieRollouts:
         if self._refuses(self._why_not_score(input_ids.shape[1])):
             return None
         if self._exact is None:
-            self._try(model, input_ids[:8], attention_mask[:8], keep)
+            self._try(input_ids[:8], attention_mask[:8], keep)
         if not self._exact:
             return None
         needs = self._needs_gradient
@@ -166,7 +166,7 @@ class TrieRollouts:
     def _why_not_score(self, longest: int) -> str | None:
         if self.is_fsdp_enabled or self.is_deepspeed_enabled:
             return "sharded parameters (FSDP, DeepSpeed) need the same number of passes in every process"
-        if self.args.cast_lm_head_to_fp32:
+        if getattr(self.args, "cast_lm_head_to_fp32", False):
             return "cast_lm_head_to_fp32"
         model, config = self.accelerator.unwrap_model(self.model), self._text_config()
         return trie_checks.why_not_model(model, config) or trie_checks.why_not_length(config, longest)
@@ -184,17 +184,17 @@ class TrieRollouts:
         model, device = self.accelerator.unwrap_model(self.model), self.accelerator.device
         config, _ = model._prepare_generation_config(self.generation_config)
         model._prepare_special_tokens(config, device=device)
-        return model._get_logits_processor(config, input_ids_seq_length=0, device=device, model_kwargs={})
+        return model._get_logits_processor(config, input_ids_seq_length=1, device=device, model_kwargs={})
 
     def _tried(self, prompt_ids: Sequence[Sequence[int]]) -> bool:
         if self._exact is None:
-            self._try(self.model, *trie_checks.trial_rows(prompt_ids, self.accelerator.device), 2)
+            self._try(*trie_checks.trial_rows(prompt_ids, self.accelerator.device), 2)
         return bool(self._exact)
 
     @torch.no_grad()
-    def _try(self, model: nn.Module, input_ids: Tensor, attention_mask: Tensor, keep: int) -> None:
+    def _try(self, input_ids: Tensor, attention_mask: Tensor, keep: int) -> None:
         """Compares the trie with the stock path on a few rows."""
-        model = self.accelerator.unwrap_model(model)
+        model = self.accelerator.unwrap_model(self.model)
         stock = super()._get_per_token_logps_and_entropies(
             model, input_ids, attention_mask, keep, compute_entropy=True
         )

@@ -1,0 +1,135 @@
+"""On tiny random models of several families: log-probabilities, entropies and gradients are those of stock TRL."""
+
+import pytest
+import torch
+import transformers
+from trl.trainer.utils import add_fused_lm_head
+
+from abstain.trainers import trie_head
+from abstain.trainers.trie_head import add_trie_head
+from abstain.trainers.trie_scoring import plan_scoring, score
+
+SIZES = {
+    "vocab_size": 50,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 8,
+    "initializer_range": 0.2,
+    "pad_token_id": 0,
+    "tie_word_embeddings": False,
+}
+FAMILIES = {
+    "Llama": {},
+    "Llama, tied": {"tie_word_embeddings": True},
+    "Llama, eager": {"attn_implementation": "eager"},
+    "Qwen2": {},
+    "Qwen3": {},
+    "Mistral": {"sliding_window": 64},
+    "Gemma": {"tie_word_embeddings": True},
+    "Gemma2": {"tie_word_embeddings": True, "attn_implementation": "eager", "final_logit_softcapping": 3.0},
+    "Gemma3": {"tie_word_embeddings": True, "sliding_window": 64},
+    "Cohere": {"logit_scale": 0.25},
+    "Granite": {"logits_scaling": 4.0},
+    "Qwen3Moe": {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16, "decoder_sparse_step": 1},
+}
+TEMPERATURE = 0.7
+
+
+def tiny_model(family, temperature=TEMPERATURE):
+    name = family.split(",")[0]
+    config_class = getattr(transformers, {"Gemma3": "Gemma3Text"}.get(name, name) + "Config")
+    torch.manual_seed(0)
+    options = dict(FAMILIES[family])
+    attention = options.pop("attn_implementation", "sdpa")
+    config = config_class(**SIZES | options, attn_implementation=attention)
+    model = getattr(transformers, f"{name}ForCausalLM")(config)
+    add_fused_lm_head(model, temperature=temperature, outputs=("log_probs", "entropy"))
+    add_trie_head(model, temperature)
+    return model
+
+
+def batch():
+    """Rows of three prompts of different lengths, shuffled, some completions equal, some sharing a beginning."""
+    generator = torch.Generator().manual_seed(1)
+    prompts = [torch.randint(2, 50, (length,), generator=generator) for length in (6, 3, 9)]
+    completions = [[3, 4, 1], [3, 4, 1], [3, 5, 6, 1], [1], [3, 5, 6, 7], [8, 4, 1]]
+    rows = [(prompt, completion) for prompt in prompts for completion in completions]
+    ids, mask = torch.zeros(len(rows), 13, dtype=torch.long), torch.zeros(len(rows), 13, dtype=torch.long)
+    for index, place in enumerate(torch.randperm(len(rows), generator=generator)):
+        prompt, completion = rows[place]
+        tokens = torch.cat([prompt, torch.tensor(completion)])
+        start = 9 - len(prompt)
+        ids[index, start : start + len(tokens)], mask[index, start : start + len(tokens)] = tokens, 1
+    return ids, mask, 4
+
+
+def stock_scores(model, ids, mask, keep):
+    labels = ids.masked_fill(mask == 0, -100)
+    labels[:, :-keep] = -100
+    outputs = model(input_ids=ids, attention_mask=mask, labels=labels, fused_lm_head=True)
+    return outputs.log_probs[:, -keep:], outputs.entropy[:, -keep:]
+
+
+def trie_scores(model, ids, mask, keep, max_tokens=None):
+    plan = plan_scoring(ids.numpy(), mask.numpy(), keep, model.config.hidden_size)
+    return score(model, plan, model.config, keep, max_tokens)
+
+
+def gradients(model, logps, entropies, entropy_weight):
+    weights = torch.randn(2, *logps.shape, generator=torch.Generator().manual_seed(2))
+    loss = (logps * weights[0]).sum() + entropy_weight * (entropies * weights[1]).sum()
+    model.zero_grad()
+    loss.backward()
+    return {name: parameter.grad.clone() for name, parameter in model.named_parameters() if parameter.grad is not None}
+
+
+def relative(value, reference):
+    return ((value - reference).abs().max() / reference.abs().max()).item()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("entropy_weight", [0.0, 0.5])
+def test_scores_and_gradients_are_those_of_stock_trl(family, entropy_weight):
+    model = tiny_model(family)
+    stock, trie = stock_scores(model, *batch()), trie_scores(model, *batch())
+    for ours, theirs in zip(trie, stock, strict=True):
+        assert relative(ours, theirs) < 1e-5
+    expected = gradients(model, *stock_scores(model, *batch()), entropy_weight)
+    found = gradients(model, *trie_scores(model, *batch()), entropy_weight)
+    assert found.keys() == expected.keys()
+    # A key bias, and anything else softmax cannot see, has gradient 0 but for rounding: measure against the largest
+    largest = max(gradient.abs().max() for gradient in expected.values())
+    for name, gradient in expected.items():
+        assert (found[name] - gradient).abs().max() < 1e-5 * max(gradient.abs().max(), 0.1 * largest), name
+
+
+@pytest.mark.parametrize("max_tokens", [None, 30])
+def test_scoring_in_parts_changes_nothing(max_tokens, monkeypatch):
+    model = tiny_model("Llama")
+    whole = gradients(model, *trie_scores(model, *batch()), 0.5)
+    monkeypatch.setattr(trie_head, "CHUNK", 4 * 50)  # four nodes at a time through the vocabulary
+    parts = gradients(model, *trie_scores(model, *batch(), max_tokens), 0.5)
+    for name, gradient in whole.items():
+        torch.testing.assert_close(parts[name], gradient, rtol=1e-4, atol=1e-6)
+
+
+def test_the_model_forward_is_otherwise_what_it_was():
+    model, ids = tiny_model("Llama"), batch()[0]
+    expected = transformers.LlamaForCausalLM.forward(model, ids).logits
+    torch.testing.assert_close(model(ids).logits, expected)
+
+
+def test_a_row_of_the_batch_does_not_see_another():
+    """Changing one completion changes no other row's scores."""
+    model = tiny_model("Llama")
+    ids, mask, keep = batch()
+    before, _ = trie_scores(model, ids, mask, keep)
+    changed = ids.clone()
+    changed[5, 9] = 40
+    after, _ = trie_scores(model, changed, mask, keep)
+    others = [row for row in range(len(ids)) if row != 5]
+    torch.testing.assert_close(after[others], before[others], rtol=1e-4, atol=1e-5)
+    assert (after[5] - before[5]).abs().max() > 0.01

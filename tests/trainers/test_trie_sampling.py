@@ -1,0 +1,178 @@
+"""Completions drawn on a trie have the distribution of independent samples."""
+
+from collections import Counter
+from itertools import product
+
+import pytest
+import torch
+from scipy.stats import chisquare
+from transformers import Gemma3ForCausalLM, Gemma3TextConfig, LlamaConfig, LlamaForCausalLM
+from transformers.generation.logits_process import (
+    LogitsProcessorList,
+    MinPLogitsWarper,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
+
+from abstain.trainers import trie_sampling
+from abstain.trainers.trie_head import add_trie_head
+from abstain.trainers.trie_sampling import SamplingRule, sample
+
+END, VOCAB = 1, 6
+WARPS = {
+    "plain": [],
+    "temperature": [TemperatureLogitsWarper(0.6)],
+    "top-k": [TopKLogitsWarper(3)],
+    "top-p": [TemperatureLogitsWarper(1.3), TopPLogitsWarper(0.8)],
+    "min-p": [MinPLogitsWarper(0.05)],
+}
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=VOCAB,
+        hidden_size=16,
+        intermediate_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        initializer_range=0.5,
+        pad_token_id=0,
+        eos_token_id=END,
+    )
+    model = LlamaForCausalLM(config).eval()
+    add_trie_head(model, 1.0)
+    return model
+
+
+def warper(name):
+    processors = LogitsProcessorList(WARPS[name])
+    return lambda logits: processors(None, logits)
+
+
+@torch.no_grad()
+def exact_distribution(model, prompt, warp, length):
+    """Probability of every completion of at most `length` tokens, from the plain forward pass."""
+    chances = {}
+    for tokens in product(range(VOCAB), repeat=length):
+        completion = tokens[: tokens.index(END) + 1] if END in tokens else tokens
+        if completion in chances:
+            continue
+        logits = model(torch.tensor([[*prompt, *completion]])).logits[0, len(prompt) - 1 : -1]
+        steps = torch.softmax(warp(logits), dim=-1).double()
+        chances[completion] = steps[range(len(completion)), completion].prod().item()
+    return chances
+
+
+@pytest.mark.parametrize("warp", WARPS)
+def test_completions_have_the_distribution_of_independent_samples(model, warp):
+    prompts = [[2, 3, 4], [5, 2]]
+    draws = 4000
+    torch.manual_seed(0)
+    rule = SamplingRule(warper(warp), {END}, 3)
+    completions = sample(model, [prompts[i % 2] for i in range(2 * draws)], rule, model.config)
+    for which, prompt in enumerate(prompts):
+        counts = Counter(map(tuple, completions[which::2]))
+        chances = exact_distribution(model, prompt, warper(warp), 3)
+        assert sum(chances.values()) == pytest.approx(1, abs=1e-5)
+        assert set(counts) <= {completion for completion, chance in chances.items() if chance > 0}
+        frequent = [completion for completion, chance in chances.items() if chance * draws >= 5]
+        expected = [chances[completion] * draws for completion in frequent]
+        observed = [counts[completion] for completion in frequent]
+        expected.append(draws - sum(expected) + 1e-9)
+        observed.append(draws - sum(observed))
+        assert len(frequent) > 3
+        assert chisquare(observed, expected).pvalue > 1e-3
+
+
+def test_order_within_a_group_is_random(model):
+    """Two samples of one prompt are independent of each other, wherever they stand in the group."""
+    torch.manual_seed(0)
+    rule = SamplingRule(warper("plain"), {END}, 1)
+    pairs = Counter()
+    firsts, seconds = Counter(), Counter()
+    for _ in range(1500):
+        (a,), (b,) = sample(model, [[2, 3]] * 2, rule, model.config)
+        pairs[a, b] += 1
+        firsts[a] += 1
+        seconds[b] += 1
+    cells = [(a, b) for a in firsts for b in seconds if firsts[a] * seconds[b] / 1500 >= 5]
+    expected = [firsts[a] * seconds[b] / 1500 for a, b in cells]
+    observed = [pairs[cell] for cell in cells]
+    expected.append(1500 - sum(expected) + 1e-9)
+    observed.append(1500 - sum(observed))
+    assert chisquare(observed, expected).pvalue > 1e-3
+
+
+def test_a_completion_ends_with_its_end_token_or_at_the_limit(model):
+    torch.manual_seed(0)
+    completions = sample(model, [[2, 3]] * 200, SamplingRule(warper("plain"), {END, 4}, 5), model.config)
+    for completion in completions:
+        assert not {END, 4} & set(completion[:-1])
+        assert len(completion) == 5 or completion[-1] in {END, 4}
+    assert {len(completion) for completion in completions} == {1, 2, 3, 4, 5}
+
+
+def test_the_seed_decides(model):
+    def draw(seed):
+        torch.manual_seed(seed)
+        return sample(model, [[2, 3], [3], [2, 3]] * 5, SamplingRule(warper("plain"), {END}, 6), model.config)
+
+    assert draw(1) == draw(1) != draw(2)
+
+
+def gemma3_with_window_layers():
+    config = Gemma3TextConfig(
+        vocab_size=VOCAB,
+        hidden_size=16,
+        intermediate_size=16,
+        num_hidden_layers=2,
+        layer_types=["sliding_attention", "full_attention"],
+        sliding_window=40,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=8,
+        initializer_range=0.5,
+    )
+    model = Gemma3ForCausalLM(config).eval()
+    add_trie_head(model, 1.0)
+    return model
+
+
+@pytest.mark.parametrize("make", [None, gemma3_with_window_layers])
+def test_each_step_sees_the_logits_of_the_plain_forward_pass(model, make, monkeypatch):
+    """Through many steps, in which prefixes diverge, end, and get rows of their own."""
+    torch.manual_seed(0)
+    model = make() if make else model
+    regrouped = []
+    regroup = trie_sampling._regrouped
+    monkeypatch.setattr(trie_sampling, "_regrouped", lambda *a: regrouped.append(1) or regroup(*a))
+    seen = []
+    rule = SamplingRule(lambda logits: seen.append(logits) or logits, {END}, 25)
+    prompts = [[2, 3, 4, 2, 5], [5, 2], [2, 3, 3]]
+    completions = sample(model, prompts * 6, rule, model.config)
+    assert regrouped
+    for prompt, completion in zip(prompts * 6, completions, strict=True):
+        logits = model(torch.tensor([[*prompt, *completion]])).logits[0, len(prompt) - 1 : -1]
+        for expected, at_step in zip(logits, seen, strict=False):
+            assert (at_step - expected).abs().amax(dim=1).min() < 1e-4
+
+
+def test_prompts_are_computed_once(model):
+    widths = []
+
+    class Counting(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.zeros(1))
+
+        def forward(self, input_ids, **kwargs):
+            widths.append(input_ids.numel())
+            return model(input_ids, **kwargs)
+
+    torch.manual_seed(0)
+    sample(Counting(), [[2, 3, 4]] * 50 + [[2, 3, 5]] * 50, SamplingRule(warper("plain"), {END}, 2), model.config)
+    assert widths[0] == 4  # 2, 3 and then 4 or 5
+    assert widths[1] <= 2 * (VOCAB - 1)  # at most one child per token that does not end

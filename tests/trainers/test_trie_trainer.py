@@ -1,0 +1,217 @@
+"""Training with shared rollouts is training with stock TRL, and falls back to it where it would not be."""
+
+import inspect
+import logging
+
+import pytest
+import torch
+from datasets import Dataset
+from peft import LoraConfig
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
+
+from abstain.trainers import trie_trainer
+from abstain.trainers.trie_trainer import TrieGRPOTrainer, TrieRLOOTrainer
+
+PROMPTS = ["Ada Lima", "Bo", "Where was Cy born?", "Where was Di born?"]
+TRAINERS = {"grpo": (GRPOTrainer, TrieGRPOTrainer, GRPOConfig), "rloo": (RLOOTrainer, TrieRLOOTrainer, RLOOConfig)}
+
+
+def length_reward(completions, **kwargs):
+    return [float(len(completion) % 4) for completion in completions]
+
+
+@pytest.fixture
+def make_trainer(tiny_model_dir, tmp_path):
+    def make(cls, config_class=GRPOConfig, peft_config=None, model=None, **options):
+        defaults = {
+            "output_dir": str(tmp_path),
+            "per_device_train_batch_size": 16,
+            "num_generations": 4,
+            "max_completion_length": 4,
+            "max_steps": 3,
+            "learning_rate": 1e-2,
+            "report_to": "none",
+            "logging_steps": 1,
+            "save_strategy": "no",
+            "use_cpu": True,
+            "bf16": False,
+            "gradient_checkpointing": False,
+            "disable_tqdm": True,
+            "beta": 0.0,
+        }
+        if config_class is GRPOConfig:
+            defaults["scale_rewards"] = "none"
+        return cls(
+            model=model or AutoModelForCausalLM.from_pretrained(tiny_model_dir),
+            reward_funcs=length_reward,
+            args=config_class(**defaults | options),
+            train_dataset=Dataset.from_list([{"prompt": prompt} for prompt in PROMPTS]),
+            processing_class=AutoTokenizer.from_pretrained(tiny_model_dir),
+            peft_config=peft_config,
+        )
+
+    return make
+
+
+def with_given_completions(cls):
+    """The trainer, its completions replaced by ones that depend on nothing but the step."""
+
+    class Given(cls):
+        def _generate_single_turn(self, prompt_ids, *args, **kwargs):
+            generator = torch.Generator().manual_seed(self.state.global_step)
+            tokens = torch.randint(3, 6, (len(prompt_ids), 4), generator=generator).tolist()
+            lengths = torch.randint(0, 5, (len(prompt_ids),), generator=generator).tolist()
+            given = [[*row[:length], 1][:4] for row, length in zip(tokens, lengths, strict=True)]
+            return (given, None) if issubclass(cls, GRPOTrainer) else given
+
+    return Given
+
+
+def steps(trainer):
+    trainer.train()
+    keys = ("loss", "grad_norm", "entropy", "kl", "clip_ratio/region_mean")
+    logs = [[log.get(key, 0.0) for key in keys] for log in trainer.state.log_history if "loss" in log]
+    return torch.tensor(logs), {name: value.detach().clone() for name, value in trainer.model.named_parameters()}
+
+
+OPTIONS = {
+    "plain": {},
+    "left-over gradient checkpointing": {"gradient_checkpointing": True},
+    "several iterations": {"num_iterations": 2},
+    "shuffled into several steps": {
+        "per_device_train_batch_size": 4,
+        "steps_per_generation": 4,
+        "gradient_accumulation_steps": 2,
+    },
+    "reference model": {"beta": 0.1},
+    "truncated completions masked": {"mask_truncated_completions": True},
+    "LoRA": {"peft_config": LoraConfig(r=4, target_modules=["q_proj", "v_proj"])},
+    "LoRA with its reference": {"beta": 0.1, "peft_config": LoraConfig(r=4, target_modules=["q_proj", "v_proj"])},
+}
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+@pytest.mark.parametrize("method", TRAINERS)
+def test_steps_are_those_of_the_stock_trainer(make_trainer, method, options, caplog):
+    stock, trie, config_class = TRAINERS[method]
+    logs, weights = steps(make_trainer(with_given_completions(stock), config_class, **OPTIONS[options]))
+    with caplog.at_level(logging.WARNING, trie_trainer.__name__):
+        trainer = make_trainer(with_given_completions(trie), config_class, **OPTIONS[options])
+        our_logs, our_weights = steps(trainer)
+    assert trainer._exact and not caplog.records
+    assert logs[0, 1] > 0
+    torch.testing.assert_close(our_logs, logs, rtol=2e-4, atol=2e-5)
+    for name, weight in weights.items():
+        torch.testing.assert_close(our_weights[name], weight, rtol=0, atol=2e-3)  # Adam magnifies rounding
+
+
+def test_entropy_bonus_reaches_prompts_without_advantage(make_trainer):
+    options = {"entropy_coef": 0.1}
+    logs, _ = steps(make_trainer(with_given_completions(GRPOTrainer), **options))
+    our_logs, _ = steps(make_trainer(with_given_completions(TrieGRPOTrainer), **options))
+    torch.testing.assert_close(our_logs, logs, rtol=2e-4, atol=2e-5)
+
+
+def test_prompts_without_advantage_get_no_backward_pass(make_trainer):
+    trainer = make_trainer(TrieGRPOTrainer)
+    prompts = torch.tensor([[2, 3], [4, 5], [2, 3], [6, 7]])
+    advantages = torch.tensor([0.5, 0.0, 0.0, 0.0])
+    inputs = {"prompt_ids": prompts, "advantages": advantages}
+    assert trainer._rows_needing_gradient(inputs).tolist() == [True, False, True, False]
+    per_token = {"prompt_ids": prompts, "advantages": advantages[:, None] * torch.tensor([[0.0, 1.0]])}
+    assert trainer._rows_needing_gradient(per_token).tolist() == [True, False, True, False]
+    assert trainer._rows_needing_gradient({"prompt_ids": prompts, "advantages": advantages * 0}) is None
+    trainer.beta = 0.1
+    assert trainer._rows_needing_gradient(inputs) is None
+
+
+def test_it_samples_and_learns(make_trainer, caplog):
+    with caplog.at_level(logging.WARNING, trie_trainer.__name__):
+        trainer = make_trainer(TrieGRPOTrainer, max_steps=25, num_generations=16, per_device_train_batch_size=64)
+        trainer.train()
+    assert trainer._exact and not caplog.records
+    rewards = [log["reward"] for log in trainer.state.log_history if "reward" in log]
+    assert sum(rewards[-3:]) / 3 > sum(rewards[:3]) / 3 + 0.3
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"repetition_penalty": 1.3}, "RepetitionPenaltyLogitsProcessor"),
+        ({"generation_kwargs": {"no_repeat_ngram_size": 2}}, "NoRepeatNGramLogitsProcessor"),
+        ({"cast_lm_head_to_fp32": True}, "cast_lm_head_to_fp32"),
+        ({"cache_implementation": "static"}, "cache_implementation"),
+        ({"peft_config": LoraConfig(lora_dropout=0.1, target_modules=["q_proj"])}, "dropout"),
+    ],
+)
+def test_it_falls_back_and_says_so_once(make_trainer, options, reason, caplog):
+    with caplog.at_level(logging.WARNING, trie_trainer.__name__):
+        make_trainer(TrieGRPOTrainer, **options).train()
+    assert len(caplog.records) == 1
+    assert reason in caplog.text
+
+
+def test_it_falls_back_beyond_an_attention_window(make_trainer, tiny_model_dir, caplog):
+    from transformers import MistralForCausalLM
+
+    model = MistralForCausalLM.from_pretrained(tiny_model_dir)
+    model.config.sliding_window = 5
+    with caplog.at_level(logging.WARNING, trie_trainer.__name__):
+        make_trainer(TrieGRPOTrainer, model=model).train()
+    assert "exceed the attention window of 5" in caplog.text
+
+
+def test_a_model_that_ignores_the_mask_is_found_out(make_trainer, caplog):
+    trainer = make_trainer(TrieGRPOTrainer)
+    layers = trainer.model.model
+    blind = layers.forward
+    layers.forward = lambda *args, position_ids=None, **kwargs: blind(*args, **kwargs)
+    with caplog.at_level(logging.WARNING, trie_trainer.__name__):
+        trainer.train()
+    assert not trainer._exact
+    assert "its log-probabilities are" in caplog.text
+
+
+CONTRACT = {
+    "_tokenize_prompts": ["self", "prompts"],
+    "_compute_loss": ["self", "model", "inputs"],
+    "_get_per_token_logps_and_entropies": [
+        "self",
+        "model",
+        "input_ids",
+        "attention_mask",
+        "logits_to_keep",
+        "batch_size",
+        "compute_entropy",
+        "compute_aux_loss",
+        "pixel_values",
+        "image_grid_thw",
+        "num_images",
+        "pixel_attention_mask",
+        "spatial_shapes",
+        "num_tiles",
+        "image_sizes",
+        "token_type_ids",
+        "mm_token_type_ids",
+        "image_position_ids",
+    ],
+}
+TURN = ["self", "prompt_ids", "images", "multimodal_fields"]
+
+
+@pytest.mark.parametrize("cls", [GRPOTrainer, RLOOTrainer])
+def test_contract_with_the_private_methods_of_trl(cls, make_trainer, tiny_model_dir):
+    """If this fails, TRL has changed under us: read what the methods now do before changing the lists."""
+    turn = [*TURN, "num_generations", "has_tool_images"] if cls is GRPOTrainer else TURN
+    for name, parameters in (CONTRACT | {"_generate_single_turn": turn}).items():
+        assert list(inspect.signature(getattr(cls, name)).parameters) == parameters
+    trainer = make_trainer(cls, GRPOConfig if cls is GRPOTrainer else RLOOConfig)
+    ids, images, fields = trainer._tokenize_prompts(["Ada Lima", "Bo"])
+    assert [len(row) for row in ids] == [2, 1] and images is None and fields == {}
+    turned = trainer._generate_single_turn(ids, images, fields, *([2] if cls is GRPOTrainer else []))
+    completions = turned[0] if cls is GRPOTrainer else turned
+    assert all(isinstance(token, int) for row in completions for token in row)
+    batch = torch.tensor([[0, 5, 6], [4, 5, 6]]), torch.tensor([[0, 1, 1], [1, 1, 1]]), 1
+    logps, entropies, aux = trainer._get_per_token_logps_and_entropies(trainer.model, *batch, compute_entropy=True)
+    assert logps.shape == entropies.shape == (2, 1) and aux is None
