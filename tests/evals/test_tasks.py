@@ -1,0 +1,234 @@
+"""Every task loads, is told apart by name, and has a grader that accepts its own gold answers."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from abstain.evals.entity_questions import read_split, subject_in
+from abstain.evals.question import Question, Task
+from abstain.evals.splits import check_overlap, sample
+from abstain.evals.tasks import TASKS, describe, load_task
+from abstain.rewards.graders import GRADERS
+from abstain.rewards.grading import UNANSWERABLE, grade
+from abstain.rewards.prompts import IDK
+from abstain.rewards.verdict import Verdict
+
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+ID_RELATIONS = "P131,P136,P17,P19,P26,P264,P36,P40,P495,P69,P740,P800"
+OOD_RELATIONS = "P127,P50,P407,P176,P170,P175,P112"
+TEMPLATES = {"P17": "Which country is [X] located in?", "P40": "Who is [X]'s child?"}
+
+
+def test_every_task_has_a_summary_a_loader_and_options() -> None:
+    for name, spec in TASKS.items():
+        assert spec.summary and "\n" not in spec.summary and len(spec.summary) < 120, name
+        assert callable(spec.loader()) and spec.options(), name
+    assert {"factworld", "geo", "letters", "qa", "simpleqa", "popqa", "entityquestions"} <= set(TASKS)
+    assert "preset" in TASKS["qa"].options() and "preset" not in TASKS["popqa"].options()
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("simple_qa", {}, r"unknown task 'simple_qa'. Did you mean 'simpleqa'\? Allowed: .*factworld"),
+        ("geo", {"min_populaton": 5}, r"task 'geo' has no option 'min_populaton'. Did you mean 'min_population'\?"),
+        ("popqa", {"preset": "nq_open"}, r"task 'popqa' has no option 'preset'"),
+        ("factworld", {"peoples": 5}, r"task 'factworld' has no option 'peoples'. Did you mean 'people'\?"),
+        ("qa", {"dat": "x"}, r"task 'qa' has no option 'dat'. Did you mean 'data'\?"),
+    ],
+)
+def test_mistyped_names_and_options(name: str, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        load_task(name, **options)
+
+
+OFFLINE: dict[str, dict[str, Any]] = {
+    "factworld": {"people": 400, "held_out": 100},
+    "geo": {"kinds": "country,capital,continent", "min_population": 300_000},
+    "letters": {"n": 300, "languages": "en,ja,zh"},
+}
+REAL: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "simpleqa": ("simpleqa", "simpleqa/simple_qa_test_set.csv", {}),
+    "popqa json": ("popqa", "popqa/popqa_bunsenfeng.json", {}),
+    "popqa jsonl": ("popqa", "popqa/popqa_subsample_gaurisankarj.jsonl", {}),
+    "nq_open": ("nq_open", "nq_open/NQ-open.dev.jsonl", {}),
+    "efficientqa": ("nq_open", "nq_open/NQ-open.efficientqa.test.1.1.jsonl", {}),
+    "truthfulqa": ("truthfulqa", "truthfulqa/TruthfulQA.csv", {}),
+    "selfaware": ("selfaware", "selfaware/SelfAware.json", {}),
+    "entityquestions": ("entityquestions", "entity_questions", {"relations": ID_RELATIONS}),
+}
+REAL_SIZES = {
+    "simpleqa": (0, 4326),
+    "popqa json": (977, 1000),
+    "popqa jsonl": (500, 500),
+    "nq_open": (2888, 722),
+    "efficientqa": (1415, 354),
+    "truthfulqa": (408, 409),
+    "selfaware": (1684, 1685),
+}
+
+
+def real_task(key: str) -> Task:
+    name, path, options = REAL[key]
+    if not (DATA / path).exists():
+        pytest.skip(f"needs {path}")
+    return load_task(name, data=DATA / path, **options)
+
+
+def wrong(question: Question, grader: str) -> list[str]:
+    """Gold answers that the task's own grader does not accept."""
+    gold = list(question.gold)
+    if question.gold == (UNANSWERABLE,):
+        right = grade(IDK, gold, grader) == Verdict.ABSTAINED and grade("Paris", gold, grader) == Verdict.INCORRECT
+        return [] if right else gold
+    return [answer for answer in gold if grade(answer, gold, grader) != Verdict.CORRECT]
+
+
+def check_task(task: Task, size: int = 300) -> None:
+    everything = [*task.train, *task.held_out]
+    assert task.grader in GRADERS and task.held_out
+    assert len({question.id for question in everything}) == len(everything)
+    assert not check_overlap(task.train, task.held_out)
+    refused = {q.id: answers for q in sample(everything, size) if (answers := wrong(q, task.grader))}
+    assert not refused
+
+
+@pytest.mark.parametrize("name", sorted(OFFLINE))
+def test_offline_tasks_are_sound_and_repeatable(name: str) -> None:
+    task = load_task(name, **OFFLINE[name])
+    check_task(task)
+    assert task.name == name and task.train
+    assert load_task(name, **OFFLINE[name]) == task
+    assert load_task(name, **OFFLINE[name], seed=1) != task
+
+
+@pytest.mark.parametrize("key", sorted(REAL))
+def test_real_question_sets_are_sound(key: str) -> None:
+    task = real_task(key)
+    check_task(task)
+    assert REAL_SIZES.get(key) in (None, (len(task.train), len(task.held_out)))
+
+
+def test_real_metadata() -> None:
+    popular = real_task("popqa jsonl").held_out[0]
+    assert (popular.subject, popular.metadata) == ("Easy Living", {"popularity": 1381, "relation": "composer"})
+    topics = {question.metadata["topic"] for question in real_task("simpleqa").held_out}
+    assert "Science and technology" in topics and len(topics) == 10
+    unsure = real_task("selfaware")
+    assert sum(q.gold == (UNANSWERABLE,) for q in unsure.train + unsure.held_out) == 1032
+
+
+def test_slick_totals_are_those_of_the_paper() -> None:
+    folder = DATA / "entity_questions"
+    if not folder.exists():
+        pytest.skip("needs entity_questions")
+    barred = {question.subject for question in read_split(folder, "test")}
+    train = read_split(folder, "train", ID_RELATIONS, single_answer=True)
+    assert sum(question.subject not in barred for question in train) == 81_700
+    assert len(read_split(folder, "test", ID_RELATIONS, single_answer=True)) == 10_481
+    assert len(read_split(folder, "test", OOD_RELATIONS, single_answer=True)) == 5_848
+
+
+@pytest.fixture
+def small_folder(tmp_path: Path) -> Path:
+    """EntityQuestions' layout with invented facts."""
+
+    def write(split: str, relation: str, facts: dict[str, list[str]]) -> None:
+        (tmp_path / split).mkdir(exist_ok=True)
+        before, after = TEMPLATES[relation].split("[X]")
+        rows = [{"question": before + subject + after, "answers": answers} for subject, answers in facts.items()]
+        (tmp_path / split / f"{relation}.{split}.json").write_text(json.dumps(rows))
+
+    (tmp_path / "relation_query_templates.json").write_text(json.dumps(TEMPLATES))
+    write("train", "P17", {"Ashby": ["Utopia"], "Bree": ["Eriador"], "Ann Lee": ["Nowhere"]})
+    write("train", "P40", {"Bree's": ["Tom"], "Zed": ["Kim", "Lee"]})
+    write("dev", "P17", {"Delft": ["Utopia"]})
+    write("dev", "P40", {"Dora": ["Eve"]})
+    write("test", "P17", {"Bree": ["Eriador", "Arnor"]})
+    write("test", "P40", {"ann lee": ["Sue"]})
+    return tmp_path
+
+
+def test_entity_questions_subjects_relations_and_overlap(small_folder: Path) -> None:
+    task = load_task("entityquestions", data=small_folder)
+    assert {q.id: q.subject for q in task.train} == {
+        "P17-train-1": "Ashby",
+        "P40-train-1": "Bree's",
+        "P40-train-2": "Zed",
+    }
+    assert [q.subject for q in task.held_out] == ["Bree", "ann lee"] and task.held_out[0].metadata == {
+        "relation": "P17"
+    }
+    only = load_task("entityquestions", data=small_folder, relations=["P17"], single_answer=True)
+    assert [q.subject for q in only.train] == ["Ashby"]  # Ann Lee is barred by P40's test file, which is not asked for
+    assert only.held_out == ()
+    assert [q.subject for q in load_task("entityquestions", data=small_folder, test_split="dev").held_out] == [
+        "Delft",
+        "Dora",
+    ]
+
+
+def break_template(folder: Path) -> None:
+    (folder / "train" / "P17.train.json").write_text(json.dumps([{"question": "Where is it?", "answers": ["x"]}]))
+
+
+def break_answers(folder: Path) -> None:
+    (folder / "train" / "P17.train.json").write_text(json.dumps([{"question": "Where?", "answers": []}]))
+
+
+def break_nothing(folder: Path) -> None:
+    pass
+
+
+@pytest.mark.parametrize(
+    ("damage", "options", "message"),
+    [
+        (break_nothing, {"relations": "P18"}, r"no relation 'P18' in .*test. Did you mean 'P17'"),
+        (break_nothing, {"test_split": "train"}, r"unknown test_split 'train'. Allowed: dev, test"),
+        (break_template, {}, r"P17.train.json: row 1: question 'Where is it\?' does not fit the template"),
+        (break_answers, {}, r"P17.train.json: row 1: needs a text 'question' and a list of texts 'answers'"),
+    ],
+)
+def test_entity_questions_errors(
+    small_folder: Path, damage: Callable[[Path], None], options: dict[str, Any], message: str
+) -> None:
+    damage(small_folder)
+    with pytest.raises(ValueError, match=message):
+        load_task("entityquestions", data=small_folder, **options)
+
+
+def test_entity_questions_says_where_the_data_can_be_had(tmp_path: Path) -> None:
+    for options in ({}, {"data": tmp_path}):
+        with pytest.raises(FileNotFoundError, match="princeton-nlp/EntityQuestions"):
+            load_task("entityquestions", **options)
+    with pytest.raises(ValueError, match=r"unknown split 'tset'. Did you mean 'test'"):
+        read_split(tmp_path, "tset")
+
+
+@pytest.mark.parametrize(
+    ("question", "template", "subject"),
+    [
+        ("Where was Ann Lee born?", "Where was [X] born?", "Ann Lee"),
+        ("Who owns a [X]?", "Who owns [X]?", "a [X]"),
+        ("Who owns ?", "Who owns [X]?", ""),
+        ("Who sold it?", "Who owns [X]?", ""),
+    ],
+)
+def test_subject_in(question: str, template: str, subject: str) -> None:
+    assert subject_in(question, template) == subject
+
+
+def test_describe_says_what_there_is() -> None:
+    asked = (Question("1", "Why?", (UNANSWERABLE,)), Question("2", "Who?", ("Poe",)), Question("3", "who", ("Eco",)))
+    text = describe(Task("mine", asked[:1], asked[1:], "exact"))
+    assert text == (
+        "mine: 1 training and 2 held-out questions; 1 of them unanswerable; train and held-out questions share no "
+        "subject and no question text; 1 questions are asked more than once; grader exact. For example: Who? -> Poe"
+    )
+    assert "1 training questions share a subject (0) or their text (1)" in describe(
+        Task("mine", asked[1:2], asked[2:])
+    )
+    assert describe(Task("mine", (), ())) == "mine: 0 training and 0 held-out questions; grader match."
