@@ -9,12 +9,12 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import Progress
 from transformers import Cache, GenerationConfig, LogitsProcessor, PreTrainedModel, PreTrainedTokenizerBase
 
+from abstain.evals.batching import batches, left_pad
 from abstain.evals.prompting import PromptFormat, as_prompt
 
 
@@ -100,7 +100,7 @@ class Sampler:
         settings = self._settings(temperature, top_k, top_p, room)
         results: list[list[Completion]] = [[] for _ in prompts]
         with self._generating(seed), _progress_bar(progress, len(ids)) as advance:
-            for batch in _batches([len(row) for row in ids], n, room, self.batch_tokens):
+            for batch in batches([len(row) for row in ids], n, room, self.batch_tokens):
                 tokens, logprobs = self._generate([ids[i] for i in batch], n, settings)
                 completions = self._completions(tokens, logprobs, settings.eos_token_id)
                 for place, index in enumerate(batch):
@@ -163,7 +163,7 @@ class Sampler:
         self, rows: list[list[int]], n: int, settings: GenerationConfig
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """New tokens and their log-probabilities, both (rows * n, new tokens)."""
-        ids, mask = _left_pad(rows, self.tokenizer.pad_token_id, self.model.device)
+        ids, mask = left_pad(rows, self.tokenizer.pad_token_id, self.model.device)
         recorder = _ChosenLogprobs()
         shared = {}
         if n > 1:
@@ -225,26 +225,6 @@ class _ChosenLogprobs(LogitsProcessor):
 def _generators(model: torch.nn.Module) -> list[torch.nn.Module]:
     """The modules that own a generation config: the model, or what a PEFT wrapper wraps."""
     return [module for module in model.modules() if "generation_config" in vars(module)]
-
-
-def _batches(lengths: list[int], n: int, room: int, batch_tokens: int) -> Iterator[list[int]]:
-    """Indices of prompts of similar length, the longest first, so that memory runs out at once or not at all."""
-    order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
-    start = 0
-    while start < len(order):
-        size = max(1, batch_tokens // (n * (lengths[order[start]] + room)))
-        yield order[start : start + size]
-        start += size
-
-
-def _left_pad(rows: list[list[int]], pad: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    width = max(map(len, rows))
-    ids = np.full((len(rows), width), pad, dtype=np.int64)
-    mask = np.zeros_like(ids)
-    for place, row in enumerate(rows):
-        ids[place, width - len(row) :] = row
-        mask[place, width - len(row) :] = 1
-    return torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device)
 
 
 @contextmanager

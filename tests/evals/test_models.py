@@ -59,7 +59,7 @@ def test_a_hub_model_that_cannot_be_fetched(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_folder_without_a_model_says_where_one_is(make_tiny_model: Callable, tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="holds no model: neither config.json nor a .gguf file$"):
+    with pytest.raises(FileNotFoundError, match=r"holds no model: neither config.json nor a .gguf file$"):
         load_model(tmp_path)
     make_tiny_model(tmp_path / "model")
     with pytest.raises(FileNotFoundError, match=r"did you mean .*/model\?"):

@@ -1,0 +1,202 @@
+"""What a table is compared with: always answering, a threshold on the model's own probability, and the best there is.
+
+An oracle does not answer better than the model it belongs to, it only knows when to keep silent. The *post-hoc* oracle
+gives the starting model's best guesses, but only where their probability exceeds a threshold, chosen for each target t
+on training questions. The *true* oracle knows the probability p that the best answer is right, and scores
+max(0, p - (1 - p) t / (1 - t)) on each question (Kalai et al. 2025, section 4.2).
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from abstain.evals.records import write_text
+from abstain.rewards.prompts import penalty
+from abstain.rewards.verdict import Verdict
+
+_OUTCOMES = {Verdict.CORRECT: 1.0, Verdict.INCORRECT: 0.0}
+
+
+@dataclass(frozen=True)
+class ForcedAnswers:
+    """A model's best guesses: greedy answers to prompts that state t = 0.
+
+    Args:
+        ids: question ids.
+        correct: 1, 0, or NaN where no answer was offered or it could not be graded.
+        confidence: the model's probability of the answer it gave, in [0, 1].
+    """
+
+    ids: tuple[str, ...]
+    correct: np.ndarray
+    confidence: np.ndarray
+
+    @classmethod
+    def of(cls, ids: Sequence[str], verdicts: Sequence[Verdict], confidence: Sequence[float]) -> "ForcedAnswers":
+        """From verdicts.
+
+        Example:
+            >>> ForcedAnswers.of(["a", "b"], [Verdict.CORRECT, Verdict.UNGRADED], [0.9, 0.1]).correct
+            array([ 1., nan])
+        """
+        correct = np.array([_OUTCOMES.get(verdict, np.nan) for verdict in verdicts], dtype=float)
+        return cls(tuple(ids), correct, np.asarray(confidence, dtype=float))
+
+    def points(self, target: float) -> np.ndarray:
+        """Points per question if every answer is given: 1, -t / (1 - t), or 0 where there is no graded answer."""
+        return np.nan_to_num(self.correct - (1 - self.correct) * penalty(target))
+
+    def pick(self, ids: Sequence[str]) -> "ForcedAnswers":
+        """The answers to these questions, in this order.
+
+        Raises:
+            ValueError: one of them was not asked.
+        """
+        places = {id: place for place, id in enumerate(self.ids)}
+        if unasked := [id for id in ids if id not in places]:
+            example = f"{len(unasked)} questions, such as {unasked[0]!r}"
+            raise ValueError(f"no forced answer to {example}: was another task asked, or fewer questions?")
+        order = np.array([places[id] for id in ids], dtype=int)
+        return ForcedAnswers(tuple(ids), self.correct[order], self.confidence[order])
+
+
+@dataclass(frozen=True)
+class Start:
+    """The starting model, whose best guesses the oracle gives or withholds: those to fit on, and those that count."""
+
+    model: str
+    train: ForcedAnswers
+    held_out: ForcedAnswers
+
+    def save(self, path: str | Path) -> None:
+        """Write as JSON, so that a resumed run need not ask again."""
+        data = {"model": self.model, "train": _rows(self.train), "held_out": _rows(self.held_out)}
+        write_text(path, json.dumps(data))
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Start":
+        """Read what `save` wrote."""
+        data = json.loads(Path(path).read_text(encoding="utf-8"))
+        return cls(data["model"], _from_rows(data["train"]), _from_rows(data["held_out"]))
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """Points per question that a policy would score at one target. `None` where it cannot be had.
+
+    Args:
+        kind: "post-hoc" (threshold chosen on training questions), "cross-fitted" (there are none: chosen on the other
+            half of the held-out ones), or "true" (the probability of being right is known).
+        oracle_score: of the oracle.
+        oracle_threshold: the post-hoc oracle answers where its probability exceeds this.
+        fixed_threshold_score: the same answers given where their probability exceeds t itself.
+        always_answer_score: all answers given.
+    """
+
+    kind: str
+    oracle_score: float | None
+    oracle_threshold: float | None
+    fixed_threshold_score: float | None
+    always_answer_score: float | None
+
+
+def baseline(start: Start, target: float, true_p: Sequence[float] | None = None, seed: int = 0) -> Baseline:
+    """All that the table compares with at one target.
+
+    Args:
+        start: the starting model's best guesses.
+        target: confidence target t in [0, 1).
+        true_p: per held-out question, the true probability that the best answer is right, if it is known.
+        seed: halves the held-out questions where there are no training questions.
+    """
+    held_out = start.held_out
+    threshold: float | None = None
+    if true_p is not None:
+        kind, oracle = "true", true_oracle_score(true_p, target)
+    elif len(start.train.ids):
+        threshold = best_threshold(start.train, target)
+        kind, oracle = "post-hoc", threshold_score(held_out, threshold, target)
+    else:
+        kind, oracle = "cross-fitted", _cross_fitted_score(held_out, target, seed)
+    fixed = threshold_score(held_out, target, target)
+    return Baseline(kind, oracle, threshold, fixed, always_answer_score(held_out, target))
+
+
+def best_threshold(answers: ForcedAnswers, target: float) -> float:
+    """The threshold q in [0, 1] for which "answer iff the probability exceeds q" scores most on these answers.
+
+    Only 0, 1, t and the midpoints between neighbouring probabilities need trying. Of thresholds that score alike, the
+    one nearest to t is taken (and the lower of two as near): with no answers at all that is t.
+
+    Example:
+        >>> answers = ForcedAnswers.of("abc", [Verdict.INCORRECT, Verdict.CORRECT, Verdict.CORRECT], [0.2, 0.4, 0.9])
+        >>> round(best_threshold(answers, 0.75), 3)  # anything from 0.2 to 0.4 keeps both right answers
+        0.3
+    """
+    order = np.argsort(answers.confidence, kind="stable")
+    sorted_q = answers.confidence[order]
+    middle = (sorted_q[1:] + sorted_q[:-1]) / 2
+    middle = np.where(middle < sorted_q[1:], middle, sorted_q[:-1])  # between neighbouring floats there is nothing
+    candidates = np.unique(np.concatenate([[0.0, target, 1.0], middle]))
+    from_here = np.append(np.cumsum(answers.points(target)[order][::-1])[::-1], 0.0)
+    totals = from_here[np.searchsorted(sorted_q, candidates, side="right")]
+    best = candidates[np.isclose(totals, totals.max(), rtol=0, atol=1e-9)]
+    return float(best[np.argmin(np.abs(best - target))])
+
+
+def threshold_score(answers: ForcedAnswers, threshold: float, target: float) -> float | None:
+    """Points per question of giving those answers whose probability exceeds the threshold.
+
+    Example:
+        >>> answers = ForcedAnswers.of("ab", [Verdict.INCORRECT, Verdict.CORRECT], [0.2, 0.9])
+        >>> threshold_score(answers, 0.5, target=0.75), always_answer_score(answers, target=0.75)
+        (0.5, -1.0)
+    """
+    return _mean(np.where(answers.confidence > threshold, answers.points(target), 0.0))
+
+
+def always_answer_score(answers: ForcedAnswers, target: float) -> float | None:
+    """Points per question of giving every answer; see `threshold_score`."""
+    return _mean(answers.points(target))
+
+
+def true_oracle_score(true_p: Sequence[float], target: float) -> float | None:
+    """Points per question of answering exactly where it pays: mean of max(0, p - (1 - p) t / (1 - t)).
+
+    Example:
+        >>> round(true_oracle_score([1.0, 0.9, 0.5], target=0.75), 3)  # the mean of 1, 0.6 and 0
+        0.533
+    """
+    p = np.asarray(true_p, dtype=float)
+    return _mean(np.maximum(0.0, p - (1 - p) * penalty(target)))
+
+
+def _cross_fitted_score(answers: ForcedAnswers, target: float, seed: int) -> float | None:
+    """Each half of the questions is scored with the threshold chosen on the other half."""
+    first = np.random.default_rng(seed).permutation(len(answers.ids)) < len(answers.ids) // 2
+    points = np.zeros(len(answers.ids))
+    for half in (first, ~first):
+        others = ForcedAnswers((), answers.correct[~half], answers.confidence[~half])
+        given = half & (answers.confidence > best_threshold(others, target))
+        points[given] = answers.points(target)[given]
+    return _mean(points)
+
+
+def _mean(points: np.ndarray) -> float | None:
+    return float(points.mean()) if len(points) else None
+
+
+def _rows(answers: ForcedAnswers) -> list[dict[str, Any]]:
+    correct = [None if np.isnan(value) else int(value) for value in answers.correct]
+    columns = zip(answers.ids, correct, answers.confidence.tolist(), strict=True)
+    return [{"id": id, "correct": right, "confidence": confidence} for id, right, confidence in columns]
+
+
+def _from_rows(rows: list[dict[str, Any]]) -> ForcedAnswers:
+    correct = np.array([np.nan if row["correct"] is None else row["correct"] for row in rows], dtype=float)
+    confidence = np.array([row["confidence"] for row in rows], dtype=float)
+    return ForcedAnswers(tuple(row["id"] for row in rows), correct, confidence)
