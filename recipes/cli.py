@@ -78,7 +78,11 @@ def abstain(
 ) -> None:
     """Train language models to say "I don't know" exactly when they should, and measure whether they do.
 
-    [dim]abstain train quickstart[/dim]                      trains and evaluates a small model within minutes
+    [bold]Examples[/bold]
+    \b
+      abstain train quickstart
+      abstain eval runs/quickstart-0/model --task factworld
+      abstain ask runs/quickstart-0/model "Where was Bara Kelu born?"
     """
 
 

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from abstain.evals.sampler import Sampler
 
 QUESTION = typer.Argument(metavar="QUESTION", help="In quotes.")
-TARGET = typer.Option("--target", metavar="<float>", help="Confidence target that the prompt states, in [0, 1).")
-GOLD = typer.Option("--gold", help="A right answer, to grade by. May be given again, for aliases.")
-GRADER = typer.Option("--grader", help="How to compare with the right answer: match, exact, numeric, date, …")
-ROOM = typer.Option("--max-new-tokens", min=1, help="Room for the answer.")
+TARGET = typer.Option("--target", metavar="T", help="Confidence target that the prompt states, in [0, 1).")
+GOLD = typer.Option("--gold", metavar="ANSWER", help="A right answer. May be given again, for aliases.")
+GRADER = typer.Option("--grader", metavar="NAME", help="Compare with it by match, exact, numeric, date …")
+ROOM = typer.Option("--max-new-tokens", metavar="N", min=1, help="Room for the answer.")
 
 
 def ask(
@@ -43,7 +43,7 @@ def ask(
     [bold]Examples[/bold]
     \b
       abstain ask runs/quickstart-0/model "Where was Bara Kelu born?"
-      abstain ask Qwen/Qwen3-0.6B "What is the capital of Peru?" --target 0.9 --gold Lima
+      abstain ask Qwen/Qwen3-0.6B "What is Peru's capital?" --gold Lima
     """
     t = parse_target(target)
     if grader not in GRADERS:

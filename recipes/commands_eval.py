@@ -19,15 +19,20 @@ from abstain.recipes.recipe import parse_override
 from abstain.recipes.rundir import claim
 
 RESULTS = ("records.jsonl", "metrics.json", "table.md")
-TASK = typer.Option("--task", help="What to ask; `abstain tasks` lists what there is.", show_default="qa with --data")
-DATA = typer.Option("--data", help="File, folder or hub data set that the questions come from.")
+_MEASURE = {"rich_help_panel": "The measurement"}
+TASK = typer.Option("--task", metavar="NAME", help="What to ask, as listed by `abstain tasks`.", show_default=False)
+DATA = typer.Option("--data", metavar="FILE", help="Where the questions are: file, folder or hub data set.")
 OPTION = typer.Option("--option", metavar="KEY=VALUE", help="An option of the task. May be given again.")
-TARGETS = typer.Option("--targets", help="Confidence targets, each in [[0, 1).")
-LIMIT = typer.Option("--limit", min=1, help="Ask this many held-out questions.", show_default="all")
-TRAIN_LIMIT = typer.Option("--train-limit", min=1, help="Fit the oracle's thresholds on this many training questions.")
-OUT = typer.Option("--out", help="Write records.jsonl, metrics.json and table.md to this directory.")
-BATCH_TOKENS = typer.Option("--batch-tokens", min=1, help="Tokens in one batch; halve it if memory runs out.")
-SEED = typer.Option("--seed", min=0, help="Of the draw of questions and of the bootstrap.")
+OUT = typer.Option("--out", metavar="DIR", help="Write records.jsonl, metrics.json and table.md there.")
+TARGETS = typer.Option("--targets", metavar="LIST", help="Confidence targets in [0, 1).", **_MEASURE)
+LIMIT = typer.Option("--limit", metavar="N", min=1, help="Ask N of the held-out questions.", **_MEASURE)
+TRAIN_LIMIT = typer.Option(
+    "--train-limit", metavar="N", min=1, help="Fit the oracle on N training questions.", **_MEASURE
+)
+SEED = typer.Option("--seed", metavar="N", min=0, help="Draws the questions, and the bootstrap.", **_MEASURE)
+BATCH_TOKENS = typer.Option(
+    "--batch-tokens", metavar="N", min=1, help="Batch size; halve it when memory runs out.", **_MEASURE
+)
 
 
 def evaluate(
@@ -35,17 +40,17 @@ def evaluate(
     task: Annotated[str | None, TASK] = None,
     data: Annotated[str | None, DATA] = None,
     option: Annotated[list[str] | None, OPTION] = None,
+    out: Annotated[Path | None, OUT] = None,
+    format: TableFormat = "text",
     targets: Annotated[str, TARGETS] = "0,0.5,0.75,0.9",
     limit: Annotated[int | None, LIMIT] = None,
     train_limit: Annotated[int, TRAIN_LIMIT] = 2000,
-    out: Annotated[Path | None, OUT] = None,
-    format: TableFormat = "text",
+    batch_tokens: Annotated[int | None, BATCH_TOKENS] = None,
+    seed: Annotated[int, SEED] = 0,
     prompt_format: PromptFormat = "auto",
     dtype: DType = "auto",
     revision: Revision = None,
     trust_remote_code: TrustRemoteCode = False,
-    batch_tokens: Annotated[int | None, BATCH_TOKENS] = None,
-    seed: Annotated[int, SEED] = 0,
 ) -> None:
     """Ask a model every question of a task at every confidence target, and print the table.
 
@@ -53,7 +58,7 @@ def evaluate(
     \b
       abstain eval runs/quickstart-0/model --task factworld
       abstain eval Qwen/Qwen3-0.6B --task popqa --limit 500 --out results/qwen
-      abstain eval my-model --data trivia.csv --option question_column=q --format markdown
+      abstain eval my-model --data trivia.csv --option question_column=q
     """
     chosen = [parse_target(part) for part in targets.split(",")]
     options = task_options(option or [], data)

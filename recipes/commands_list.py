@@ -9,7 +9,7 @@ from abstain.recipes.listing import render_rows
 from abstain.recipes.options import TableFormat
 from abstain.rewards.errors import nearest
 
-TASK = typer.Argument(metavar="[TASK]", help="List the options of this task instead.")
+TASK = typer.Argument(metavar="TASK", help="List the options of this task instead.")
 
 
 def tasks(

@@ -10,8 +10,8 @@ from rich.console import Console
 from abstain.recipes.recipe import load_recipe
 from abstain.recipes.rundir import RunDir
 
-RECIPE = typer.Argument(metavar="RECIPE", help="A YAML file, or the name of a recipe that comes with abstain.")
-OVERRIDES = typer.Argument(metavar="[KEY=VALUE]...", help="Values to use instead of the recipe's, as in seed=1.")
+RECIPE = typer.Argument(metavar="RECIPE", help="A YAML file, or the name of a shipped recipe.")
+OVERRIDES = typer.Argument(metavar="KEY=VALUE", help="Changes to the recipe, as in seed=1.")
 RESUME = typer.Option("--resume", help="Continue an interrupted run from its last checkpoint.")
 
 
@@ -22,8 +22,7 @@ def train(
 ) -> None:
     """Train a model by a recipe, and measure it before and after.
 
-    The run directory (runs/NAME-SEED, unless output_dir says otherwise) gets the model, every answer, the numbers
-    and the table.
+    The model, the answers and the table go to runs/NAME-SEED, or where output_dir says.
 
     [bold]Examples[/bold]
     \b

@@ -7,23 +7,44 @@ import typer
 from abstain.evals.table import Format
 from abstain.rewards.prompts import check_target
 
+MODEL_PANEL = "The model"
 Model = Annotated[
     str,
-    typer.Argument(metavar="MODEL", help="Hub id, directory, GGUF file, or python:PACKAGE that holds one."),
+    typer.Argument(metavar="MODEL", help="Hub id, directory, GGUF file, or python:PACKAGE holding one."),
 ]
-TableFormat = Annotated[Format, typer.Option("--format", help="How to print the table.")]
+TableFormat = Annotated[
+    Format, typer.Option("--format", metavar="NAME", help="Print as text, markdown, latex, csv or json.")
+]
 PromptFormat = Annotated[
     Literal["auto", "plain", "chat"],
-    typer.Option("--prompt-format", help="Whether to use the model's chat template; auto: if it has one."),
+    typer.Option(
+        "--prompt-format",
+        metavar="NAME",
+        help="plain, chat (template), or auto: chat if there is one.",
+        rich_help_panel=MODEL_PANEL,
+    ),
 ]
 DType = Annotated[
-    Literal["auto", "float32", "bfloat16", "float16"], typer.Option("--dtype", help="Load the weights as this.")
+    Literal["auto", "float32", "bfloat16", "float16"],
+    typer.Option("--dtype", metavar="NAME", help="auto, float32, bfloat16 or float16.", rich_help_panel=MODEL_PANEL),
 ]
 Revision = Annotated[
-    str | None, typer.Option("--revision", help="Branch, tag or commit of a hub model.", show_default=False)
+    str | None,
+    typer.Option(
+        "--revision",
+        metavar="NAME",
+        help="Branch, tag or commit of a hub model.",
+        show_default=False,
+        rich_help_panel=MODEL_PANEL,
+    ),
 ]
 TrustRemoteCode = Annotated[
-    bool, typer.Option("--trust-remote-code", help="Run Python code that the model's repository carries.")
+    bool,
+    typer.Option(
+        "--trust-remote-code",
+        help="Run Python code that the model's repository carries.",
+        rich_help_panel=MODEL_PANEL,
+    ),
 ]
 
 
