@@ -1,18 +1,18 @@
 """The `abstain` command. What a command does is in `commands_*.py`; torch is imported only when one runs."""
 
 import sys
+import warnings
 from importlib.metadata import version
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.text import Text
 from typer.core import TyperGroup
 
 from abstain.recipes.commands_ask import ask
 from abstain.recipes.commands_eval import evaluate
 from abstain.recipes.commands_list import rewards, tasks
 from abstain.recipes.commands_train import train
+from abstain.recipes.console import complain
 
 BAD_INPUT, FAILED, INTERRUPTED = 2, 1, 130
 
@@ -27,24 +27,13 @@ class PoliteGroup(TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as error:
-            complain("interrupted", error)
+            complain(error)
             raise typer.Exit(INTERRUPTED) from None
         except (ValueError, OSError, ImportError) as error:
             if ctx.params["debug"]:
                 raise
-            complain(str(error), error)
+            complain(error)
             raise typer.Exit(FAILED if isinstance(error, ImportError) else BAD_INPUT) from None
-
-
-def complain(message: str, error: BaseException) -> None:
-    """Print `error: message` and the notes of the exception to stderr: wrapped for people, not for files."""
-    console = Console(stderr=True, highlight=False)
-    text = Text.assemble(("error: ", "bold red"), message.strip(), *(f"\n{note}" for note in _notes(error)))
-    console.print(text, soft_wrap=not console.is_terminal)
-
-
-def _notes(error: BaseException) -> list[str]:
-    return getattr(error, "__notes__", [])
 
 
 app = typer.Typer(
@@ -88,6 +77,7 @@ def abstain(
 
 def main() -> None:
     """Entry point of the console script."""
+    warnings.simplefilter("ignore", FutureWarning)  # what libraries tell each other about their next version
     app(prog_name="abstain")
 
 

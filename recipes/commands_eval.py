@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from abstain.recipes.console import on_terminal, say
 from abstain.recipes.options import (
     DType,
     Model,
@@ -70,20 +71,21 @@ def evaluate(
     from abstain.evals.evaluate import evaluate as measure
     from abstain.evals.sampler import Sampler
     from abstain.evals.table import render
-    from abstain.evals.tasks import load_task
+    from abstain.evals.tasks import describe, load_task
     from abstain.recipes.starting_model import load_start
 
     questions = load_task(name, **options)
     loaded = load_start(model, options, dtype=dtype, revision=revision, trust_remote_code=trust_remote_code)
-    console, errors = Console(), Console(stderr=True)
+    say(describe(questions))
     sampler = Sampler(
         loaded.model, loaded.tokenizer, name=loaded.name, prompt_format=prompt_format, batch_tokens=batch_tokens
     )
     found = measure(
-        sampler, questions, chosen, limit=limit, train_limit=train_limit, seed=seed, progress=errors.is_terminal
+        sampler, questions, chosen, limit=limit, train_limit=train_limit, seed=seed, progress=on_terminal()
     )
     if out:
         found.save(out)
+    console = Console()
     text = render([found.metrics], format, width=console.width, color=console.is_terminal)
     typer.echo(text, nl=False)
 

@@ -2,11 +2,13 @@
 
 import os
 import shlex
+import time
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from abstain.recipes.console import on_terminal, say
 from abstain.recipes.recipe import load_recipe
 from abstain.recipes.rundir import RunDir
 
@@ -35,23 +37,25 @@ def train(
     _refuse_many_processes()
     directory = RunDir(loaded.run_path)
     directory.open(loaded, resume=resume)
-    err = Console(stderr=True, highlight=False)
-    err.print(f"{loaded.name}, seed {loaded.seed}: {directory.path}", markup=False, soft_wrap=True)
-
-    from abstain.recipes.recipe_checks import check_recipe
-    from abstain.recipes.run import Run
-
-    check_recipe(loaded, origin)
-    run = Run(loaded, directory, say=lambda line: err.print(line, markup=False), progress=err.is_terminal)
+    start = time.monotonic()
     try:
+        from abstain.recipes.recipe_checks import check_recipe
+        from abstain.recipes.run import Run
+
+        check_recipe(loaded, origin)
+        say(f"{loaded.name}, seed {loaded.seed}: {directory.path}")
+        run = Run(loaded, directory, say=say, progress=on_terminal())
         run.run()
     except BaseException as error:
         if directory.started:
             error.add_note(f"To continue: {resume_command(recipe, changes)}")
+        else:
+            directory.remove_if_empty()
         raise
+    say(f"Done in {round(time.monotonic() - start)} s: {directory.path}")
     out = Console()
-    typer.echo(run.table(width=out.width, color=out.is_terminal))
-    err.print(f"Try it: abstain ask {shlex.quote(str(directory.path / 'model'))} 'a question'", soft_wrap=True)
+    typer.echo(run.table(width=out.width, color=out.is_terminal), nl=False)
+    say(f"Try it: abstain ask {shlex.quote(str(directory.path / 'model'))} 'a question'")
 
 
 def resume_command(recipe: str, overrides: list[str]) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import yaml
 
-from abstain.recipes.recipe import Recipe
+from abstain.recipes.recipe import ModelConfig, Recipe
 from abstain.rewards.prompts import prompt_text
 
 CARD = """---
@@ -42,7 +42,7 @@ def model_card(recipe: Recipe, table: str, versions: dict[str, str]) -> str:
     return CARD.format(
         front=yaml.safe_dump(_front_matter(recipe), sort_keys=False),
         name=recipe.name,
-        base=_base_name(recipe),
+        base=base_name(recipe.model),
         prompt=prompt_text("(your question)", recipe.eval.targets[-1]),
         task=evaluated.name,
         table=table.strip(),
@@ -63,7 +63,15 @@ def _front_matter(recipe: Recipe) -> dict[str, object]:
     return front
 
 
-def _base_name(recipe: Recipe) -> str:
-    """A hub id as it is, of a local path only the last part."""
-    path = Path(recipe.model.path)
-    return path.name if path.exists() else recipe.model.path
+def base_name(model: ModelConfig) -> str:
+    """What to call the starting model: a hub id as it is, of a local path only the last part.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp(), "my-model")
+        >>> folder.mkdir()
+        >>> base_name(ModelConfig(path=str(folder))), base_name(ModelConfig(path="Qwen/Qwen3-4B"))
+        ('my-model', 'Qwen/Qwen3-4B')
+    """
+    path = Path(model.path)
+    return path.name if path.exists() else model.path

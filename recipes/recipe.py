@@ -188,7 +188,8 @@ def parse_override(text: str) -> tuple[KeyPath, Any]:
     try:
         return keys, parse_value(value)
     except ValueError as error:
-        raise ValueError(f"the value of '{text}' is not YAML ({error})") from None
+        reason = str(error).partition("not YAML: ")[2] or str(error)
+        raise ValueError(f"the value of '{text}' is not YAML: {reason}. Does it need quotes?") from None
 
 
 def _set(data: dict[str, Any], keys: KeyPath, value: Any) -> None:

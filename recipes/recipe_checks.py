@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Iterator
 
-from abstain.recipes.recipe import Origin, Recipe
+from abstain.evals.tasks import TASKS
+from abstain.recipes.recipe import Origin, Recipe, TaskConfig
 from abstain.recipes.yaml_lines import KeyPath
 from abstain.rewards import build_reward
+from abstain.rewards.errors import nearest
 from abstain.trainers.trl_args import check_trl_args
 
 CONFIGS = {"grpo": "GRPOConfig", "rloo": "RLOOConfig", "ppo": "PPOConfig"}
@@ -22,12 +24,25 @@ def check_recipe(recipe: Recipe, origin: Origin) -> None:
 
 
 def _problems(recipe: Recipe) -> Iterator[tuple[KeyPath, str]]:
+    yield from _task_problems(("task",), recipe.task)
+    if recipe.eval.task:
+        yield from _task_problems(("eval", "task"), recipe.eval.task)
     if recipe.sft:
         yield from _trl_problems("sft", "SFTConfig", recipe.sft.args)
     if recipe.rl:
         yield from _trl_problems("rl", CONFIGS[recipe.rl.algorithm], recipe.rl.args)
         for index, reward in enumerate(recipe.rl.rewards):
             yield from _attempt(("rl", "rewards", index), build_reward, reward.name, reward.args)
+
+
+def _task_problems(at: KeyPath, task: TaskConfig) -> Iterator[tuple[KeyPath, str]]:
+    if task.name not in TASKS:
+        yield (*at, "name"), f"unknown task '{task.name}'. {nearest(task.name, TASKS)}"
+        return
+    allowed = TASKS[task.name].options()
+    for option in task.options:
+        if option not in allowed:
+            yield (*at, option), f"task {task.name} has no option '{option}'. {nearest(option, allowed)}"
 
 
 def _trl_problems(stage: str, config: str, args: dict[str, object]) -> Iterator[tuple[KeyPath, str]]:

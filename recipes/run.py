@@ -16,8 +16,8 @@ from abstain.evals.question import Task
 from abstain.evals.records import write_text
 from abstain.evals.sampler import Sampler
 from abstain.evals.table import Format, render
-from abstain.evals.tasks import load_task
-from abstain.recipes.model_card import model_card
+from abstain.evals.tasks import describe, load_task
+from abstain.recipes.model_card import base_name, model_card
 from abstain.recipes.recipe import Recipe
 from abstain.recipes.rundir import RunDir, made_with, write_directory
 from abstain.recipes.starting_model import load_start
@@ -57,6 +57,8 @@ class Run:
         task = load_task(self.recipe.task.name, **self.recipe.task.options)
         other = self.recipe.eval.task
         held_out = load_task(other.name, **other.options) if other else task
+        for one in [task, held_out] if other else [task]:
+            self.say(describe(one))
         loaded = self._latest_model()
         if not self.directory.started:
             self.directory.start(self.recipe)
@@ -101,8 +103,9 @@ class Run:
     def _measure_start(self, loaded: LoadedModel, task: Task) -> None:
         if self._is_complete(BEFORE):
             return
-        self._announce(BEFORE, f"measuring {loaded.name} on {task.name}")
-        evaluation = self._evaluate(loaded, task, None)
+        name = base_name(self.recipe.model)
+        self._announce(BEFORE, f"measuring {name} on {task.name}")
+        evaluation = self._evaluate(replace(loaded, name=name), task, None)
         folder = self.directory.path / BEFORE
         evaluation.save(folder)
         evaluation.start.save(folder / "start.json")

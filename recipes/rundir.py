@@ -16,6 +16,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,11 @@ class RunDir:
     def started(self) -> bool:
         """Whether there is something to resume."""
         return self._state.exists()
+
+    def remove_if_empty(self) -> None:
+        """Take back the directory of a run that failed before it started."""
+        with suppress(OSError):
+            self.path.rmdir()
 
     def mark_complete(self, step: str) -> None:
         """Remember that a step need not be run again."""

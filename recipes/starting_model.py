@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from transformers.utils.logging import disable_progress_bar
+
 from abstain.evals.models import LoadedModel, load_model
 
 FACTWORLD = "factworld"
@@ -26,6 +28,7 @@ def load_start(
     Raises:
         FileNotFoundError, ValueError: as `load_model`.
     """
+    disable_progress_bar()  # "Loading weights" and "Writing model shards" say nothing that a person needs
     if name_or_path == FACTWORLD:
         from abstain.evals.factworld_model import base_model
 
