@@ -1,15 +1,18 @@
 """Checks a recipe needs beyond its shape: names that other packages know, arguments that their constructors take."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import fields
+from types import SimpleNamespace
 
 from abstain.evals.tasks import TASKS
 from abstain.recipes.recipe import Origin, Recipe, TaskConfig
 from abstain.recipes.yaml_lines import KeyPath
 from abstain.rewards import build_reward
 from abstain.rewards.errors import nearest
-from abstain.trainers.trl_args import check_trl_args
-
-CONFIGS = {"grpo": "GRPOConfig", "rloo": "RLOOConfig", "ppo": "PPOConfig"}
+from abstain.trainers.drift import check_threshold_drift
+from abstain.trainers.rl import CONFIGS, DEFAULTS
+from abstain.trainers.stages import RlStage
+from abstain.trainers.trl_args import check_trl_args, config_class
 
 
 def check_recipe(recipe: Recipe, origin: Origin) -> None:
@@ -30,9 +33,24 @@ def _problems(recipe: Recipe) -> Iterator[tuple[KeyPath, str]]:
     if recipe.sft:
         yield from _trl_problems("sft", "SFTConfig", recipe.sft.args)
     if recipe.rl:
-        yield from _trl_problems("rl", CONFIGS[recipe.rl.algorithm], recipe.rl.args)
-        for index, reward in enumerate(recipe.rl.rewards):
-            yield from _attempt(("rl", "rewards", index), build_reward, reward.name, reward.args)
+        yield from _rl_problems(recipe.rl)
+
+
+def _rl_problems(stage: RlStage) -> Iterator[tuple[KeyPath, str]]:
+    found = list(_trl_problems("rl", CONFIGS[stage.algorithm], stage.args))
+    for index, reward in enumerate(stage.rewards):
+        found += _attempt(("rl", "rewards", index), build_reward, reward.name, reward.args)
+    if not found and not stage.allow_threshold_drift:
+        found += _attempt(("rl", "args"), _check_drift, stage)
+    yield from found
+
+
+def _check_drift(stage: RlStage) -> None:
+    """The check of `run_rl`, without building TRL's configuration, which wants the machine that will train."""
+    theirs = {field.name: field.default for field in fields(config_class(CONFIGS[stage.algorithm]))}
+    settings = SimpleNamespace(**(theirs | DEFAULTS[stage.algorithm] | stage.args))
+    rewards = [build_reward(reward.name, reward.args) for reward in stage.rewards]
+    check_threshold_drift(rewards, stage.algorithm, settings)
 
 
 def _task_problems(at: KeyPath, task: TaskConfig) -> Iterator[tuple[KeyPath, str]]:

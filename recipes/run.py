@@ -150,7 +150,7 @@ class Run:
             return loaded
         stage = self.recipe.stages[name]
         folder = self.directory.path / name
-        resume = any(folder.glob("checkpoint-*"))
+        resume = bool(self.directory.checkpoints(name))
         self._announce(name, f"training: {name}" + (", from its last checkpoint" if resume else ""))
         model = _with_lora(loaded.model, self.recipe.model.lora)
         settings: dict[str, Any] = {

@@ -151,14 +151,19 @@ class RunDir:
     def _save_state(self) -> None:
         write_text(self._state, json.dumps({"complete": self.complete}) + "\n")
 
-    def has_begun(self, stage: str) -> bool:
-        """Whether a stage has left anything that a changed recipe would contradict."""
-        return stage in self.complete or any((self.path / stage).glob("checkpoint-*"))
+    def checkpoints(self, stage: str) -> list[Path]:
+        """The checkpoints of a stage that can be resumed from; what a kill left half-written is removed."""
+        found = list((self.path / stage).glob("checkpoint-*"))
+        whole = [path for path in found if _is_whole(path)]
+        for path in found:
+            if path not in whole:
+                shutil.rmtree(path)
+        return whole
 
     def _may_change(self, key: str) -> bool:
         """A mistake in a stage that has not begun can be mended without losing those that are complete."""
         stage, _, inside = key.partition(".")
-        return bool(inside) and stage in ("sft", "rl") and not self.has_begun(stage)
+        return bool(inside) and stage in ("sft", "rl") and stage not in self.complete and not self.checkpoints(stage)
 
     def _save_recipe(self, recipe: Recipe) -> None:
         resolved = recipe.model_copy(update={"output_dir": str(self.path), "made_with": made_with(Path.cwd())})
@@ -168,6 +173,15 @@ class RunDir:
 
     def _stored_recipe(self) -> dict[str, Any]:
         return comparable(Recipe.model_validate(read_yaml(self.path / "recipe.yaml")[0]))
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    """Whether a checkpoint has its `trainer_state.json`, which the trainer writes last."""
+    try:
+        json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def comparable(recipe: Recipe) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import os
 import pytest
 import yaml
 
+from abstain.evals.records import write_text
 from abstain.recipes.recipe import Recipe
 from abstain.recipes.rundir import RunDir, claim, made_with, write_directory
 
@@ -61,7 +62,7 @@ def test_a_stage_that_has_not_begun_may_be_mended(tmp_path):
     mended = recipe(rl={"args": {"beta": 0.2}})
     RunDir(run.path).open(mended, resume=True)
     assert yaml.safe_load((run.path / "recipe.yaml").read_text())["rl"]["args"] == {"beta": 0.2}
-    (run.path / "rl" / "checkpoint-1").mkdir(parents=True)
+    write_text(run.path / "rl" / "checkpoint-1" / "trainer_state.json", "{}")
     with pytest.raises(ValueError, match=r"rl\.args\.beta was 0\.2, is 0\.1"):
         RunDir(run.path).open(recipe(), resume=True)
     with pytest.raises(ValueError, match=r"sft was \{.*\}, is null"):
@@ -113,3 +114,13 @@ def test_a_directory_is_there_whole_or_not_at_all(tmp_path):
 
 def test_no_commit_outside_a_repository(tmp_path):
     assert "commit" not in made_with(tmp_path) and made_with(tmp_path)["abstain"]
+
+
+def test_a_half_written_checkpoint_is_not_resumed_from(tmp_path):
+    whole, empty, torn = (tmp_path / "rl" / f"checkpoint-{step}" for step in (4, 8, 12))
+    write_text(whole / "trainer_state.json", "{}")
+    write_text(empty / "model.safetensors", "half")
+    write_text(torn / "trainer_state.json", '{"global_st')
+    assert RunDir(tmp_path).checkpoints("rl") == [whole]
+    assert os.listdir(tmp_path / "rl") == ["checkpoint-4"]
+    assert RunDir(tmp_path).checkpoints("sft") == []

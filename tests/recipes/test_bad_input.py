@@ -1,0 +1,177 @@
+"""Bad input gets a paragraph on stderr and exit code 2: never a traceback, never lost work."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from abstain.recipes.cli import app
+
+
+@pytest.fixture
+def abstain(monkeypatch, tmp_path):
+    """Runs a command line in an empty directory; gives exit code, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def _run(*arguments: object):
+        return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+    return _run
+
+
+@pytest.fixture
+def refused(abstain):
+    """Asserts that a command line is refused politely, and gives the message."""
+
+    def _refused(*arguments: object) -> str:
+        result = abstain(*arguments)
+        message = result.stderr
+        assert result.exit_code == 2, message
+        assert "Traceback" not in message and result.stdout == ""
+        assert len(message.splitlines()) <= 6 and message.count("error:") <= 1
+        return " ".join(message.replace("│", " ").split())
+
+    return _refused
+
+
+def questions(path: Path, rows: list[dict]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def recipe(tmp_path: Path, tiny_model: Path, data: Path, extra: str = "") -> Path:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(
+        f"name: tiny\ntask: {{name: qa, data: {data}, max_new_tokens: 3}}\nmodel: {{path: {tiny_model}}}\n"
+        "rl:\n  targets: [0, 0.5]\n  args:\n    scale_rewards: none\n    num_generations: 2\n"
+        "    per_device_train_batch_size: 8\n    use_cpu: true\n    max_steps: 1\n    max_completion_length: 3\n"
+        + extra,
+        encoding="utf-8",
+    )
+    return path
+
+
+GOOD_ROW = {"id": "1", "question": "Where was P1 born?", "answers": ["Oslo"]}
+
+
+def test_missing_files(refused, tiny_model):
+    assert "no recipe 'none.yaml'" in refused("train", "none.yaml")
+    assert "none.jsonl" in refused("eval", tiny_model, "--data", "none.jsonl")
+    assert "no model at ./none" in refused("eval", "./none", "--task", "letters")
+    assert "no model at ./none" in refused("ask", "./none", "Who?")
+
+
+def test_recipe_that_is_a_directory(refused, tmp_path):
+    (tmp_path / "folder").mkdir()
+    assert "folder" in refused("train", "folder")
+
+
+def test_wrong_column(refused, tiny_model, question_file):
+    message = refused("eval", tiny_model, "--data", question_file, "--option", "question_column=questoin")
+    assert "questoin" in message and "Did you mean 'question'?" in message
+
+
+@pytest.mark.parametrize("answers", [[], [""], None])
+def test_empty_answers(refused, tmp_path, tiny_model, answers):
+    rows = [GOOD_ROW, {"id": "2", "question": "Where was P2 born?", "answers": answers}]
+    message = refused("eval", tiny_model, "--data", questions(tmp_path / "q.jsonl", rows))
+    assert "q.jsonl:2" in message and "answer" in message
+
+
+def test_duplicate_ids(refused, tmp_path, tiny_model):
+    rows = [GOOD_ROW, GOOD_ROW | {"question": "Where was P2 born?"}]
+    message = refused("eval", tiny_model, "--data", questions(tmp_path / "q.jsonl", rows))
+    assert "id '1'" in message and "q.jsonl:1" in message and "q.jsonl:2" in message
+
+
+def test_questions_that_are_not_json(refused, tmp_path, tiny_model):
+    (tmp_path / "q.jsonl").write_text('{"question": "x"\n')
+    assert "q.jsonl:1" in refused("eval", tiny_model, "--data", tmp_path / "q.jsonl")
+
+
+def test_fewer_questions_than_one_batch(refused, tmp_path, tiny_model):
+    rows = [GOOD_ROW | {"id": i, "question": f"Where was P{i} born?"} for i in range(2)]
+    data = questions(tmp_path / "q.jsonl", rows)
+    message = refused("train", recipe(tmp_path, tiny_model, data), "rl.args.per_device_train_batch_size=64")
+    assert "64" in message and "2" in message
+
+
+@pytest.mark.parametrize("target", ["1", "75", "-0.1", "half", "nan"])
+def test_target_outside_its_range(refused, tmp_path, tiny_model, question_file, target):
+    where = recipe(tmp_path, tiny_model, question_file)
+    assert "in [0, 1)" in refused("eval", tiny_model, "--data", question_file, "--targets", f"0,{target}").replace(
+        "outside", "in"
+    )
+    assert "[0, 1)" in refused("ask", tiny_model, "Who?", f"--target={target}")
+    if target not in ("half", "nan"):
+        assert "'rl.targets.1'" in refused("train", where, f"rl.targets=[0,{target}]")
+
+
+def test_unknown_names(refused, tmp_path, tiny_model, question_file):
+    where = recipe(tmp_path, tiny_model, question_file)
+    assert "unknown task 'leters'. Did you mean 'letters'?" in refused("eval", tiny_model, "--task", "leters")
+    assert "unknown task 'leters'. Did you mean 'letters'?" in refused("tasks", "leters")
+    assert "no option 'dat'. Did you mean 'data'?" in refused("eval", tiny_model, "--task", "qa", "--option", "dat=3")
+    assert "unknown task 'qaa'" in refused("train", where, "task.name=qaa")
+    assert "Did you mean 'ConfidenceTarget'?" in refused("train", where, "rl.rewards=[{name: ConfidenceTraget}]")
+    assert "Did you mean 'learning_rate'?" in refused("train", where, "rl.args.learning_rat=1")
+    assert "Did you mean 'targets'?" in refused("train", where, "rl.target=[0]")
+    assert "unknown grader 'mtch'. Did you mean 'match'?" in refused("ask", tiny_model, "Who?", "--grader", "mtch")
+    assert "--target" in refused("eval", tiny_model, "--targts", "0")
+    assert "Did you mean 'train'?" in refused("trian")
+
+
+def test_mistakes_in_a_recipe_are_told_with_their_line(refused, tmp_path, tiny_model, question_file):
+    extra = "    learning_rat: 1\n    num_iterations: few\neval: {targets: [2]}\n"
+    message = refused("train", recipe(tmp_path, tiny_model, question_file, extra))
+    assert "recipe.yaml:15: 'eval.targets.0'" in message
+    message = refused("train", recipe(tmp_path, tiny_model, question_file, extra.replace("[2]", "[0]")))
+    assert "recipe.yaml:13: " in message and "learning_rat" in message
+    assert "recipe.yaml:14: " in message and "num_iterations" in message
+    assert not (tmp_path / "runs" / "tiny-0").exists()
+
+
+def test_a_scaling_that_moves_the_threshold_is_refused(refused, tmp_path, tiny_model, question_file):
+    message = refused("train", recipe(tmp_path, tiny_model, question_file), "rl.args.scale_rewards=group")
+    assert "allow_threshold_drift" in message
+    assert not (tmp_path / "runs" / "tiny-0").exists()
+
+
+def test_a_model_that_is_no_causal_language_model(refused, tmp_path, question_file):
+    from transformers import BertConfig, BertModel
+
+    config = BertConfig(vocab_size=8, hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8)
+    BertModel(config).save_pretrained(tmp_path / "bert")
+    assert "is not a causal language model" in refused("eval", tmp_path / "bert", "--data", question_file)
+    message = refused("train", recipe(tmp_path, tmp_path / "bert", question_file))
+    assert "is not a causal language model" in message and not (tmp_path / "runs" / "tiny-0").exists()
+
+
+@pytest.mark.parametrize("place", ["file/run", "/proc/run"])
+def test_no_write_permission(refused, tmp_path, tiny_model, question_file, place):
+    (tmp_path / "file").write_text("mine")
+    where = recipe(tmp_path, tiny_model, question_file)
+    assert f"cannot write to {place}" in refused("train", where, f"output_dir={place}")
+    assert f"cannot write to {place}" in refused("eval", tiny_model, "--data", question_file, "--out", place)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_results_are_not_overwritten(refused, tmp_path, tiny_model, question_file):
+    (tmp_path / "metrics.json").write_text("{}")
+    message = refused("eval", tiny_model, "--data", question_file, "--out", tmp_path)
+    assert "already holds metrics.json" in message and (tmp_path / "metrics.json").read_text() == "{}"
+
+
+def test_nothing_to_ask(refused, tiny_model):
+    assert "--task NAME" in refused("eval", tiny_model)
+
+
+def test_columns_named_like_trls_do_no_harm(abstain, tmp_path, tiny_model):
+    names = ("prompt", "prompts", "completion", "completions", "completion_ids", "target", "trainer_state", "images")
+    rows = [
+        {"id": i, "question": f"Where was P{i} born?", "answers": ["Oslo"]} | dict.fromkeys(names, "x")
+        for i in range(12)
+    ]
+    result = abstain("train", recipe(tmp_path, tiny_model, questions(tmp_path / "q.jsonl", rows)))
+    assert result.exit_code == 0, result.stderr

@@ -1,0 +1,153 @@
+"""An interrupted run loses nothing: `--resume` skips what is complete and goes on from the last checkpoint."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from abstain.evals.records import write_text
+from abstain.recipes.cli import app
+
+STEPS = 24
+RECIPE = """\
+name: tiny
+task: {{name: qa, data: {data}, max_new_tokens: 3}}
+model: {{path: {model}}}
+sft:
+  answers: gold
+  args: {{use_cpu: true, max_steps: 1, per_device_train_batch_size: 4}}
+rl:
+  targets: [0, 0.5]
+  args:
+    use_cpu: true
+    num_generations: 2
+    per_device_train_batch_size: 8
+    max_steps: {steps}
+    save_steps: 4
+    max_completion_length: 3
+eval:
+  targets: [0, 0.5]
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path, monkeypatch, tiny_model, question_file) -> Path:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "recipe.yaml"
+    path.write_text(RECIPE.format(data=question_file, model=tiny_model, steps=STEPS), encoding="utf-8")
+    return path
+
+
+def run(*arguments: object):
+    return CliRunner().invoke(app, ["train", *map(str, arguments)])
+
+
+def kill_at_first_checkpoint(recipe: Path) -> None:
+    """Start the run in a process of its own, and kill it as soon as RL has a checkpoint."""
+    command = [sys.executable, "-m", "abstain.recipes.cli", "train", str(recipe)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    deadline = time.monotonic() + 120
+    while process.poll() is None and time.monotonic() < deadline:
+        if list(Path("runs/tiny-0/rl").glob("checkpoint-*/trainer_state.json")):
+            break
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    errors = process.communicate()[1].decode()
+    assert process.returncode == -signal.SIGKILL, errors
+
+
+def test_a_killed_run_goes_on_from_its_last_checkpoint(recipe):
+    kill_at_first_checkpoint(recipe)
+    directory = Path("runs/tiny-0")
+    before = (directory / "before" / "records.jsonl").stat().st_mtime_ns
+    assert json.loads((directory / "state.json").read_text()) == {"complete": ["before", "sft"]}
+
+    assert "already holds a run. Add --resume" in run(recipe).stderr
+    result = run(recipe, "--resume")
+    assert result.exit_code == 0, result.stderr
+    assert "training: rl, from its last checkpoint" in result.stderr and "training: sft" not in result.stderr
+    assert (directory / "before" / "records.jsonl").stat().st_mtime_ns == before
+    state = json.loads((directory / "rl" / f"checkpoint-{STEPS}" / "trainer_state.json").read_text())
+    assert state["global_step"] == STEPS
+    check_complete(directory, result.stdout)
+
+    again = run(recipe, "--resume")
+    assert again.exit_code == 0 and again.stdout == result.stdout and "training" not in again.stderr
+
+
+def check_complete(directory: Path, stdout: str) -> None:
+    """All that DESIGN.md promises is there and says the same."""
+    metrics = json.loads((directory / "metrics.json").read_text())
+    records = [json.loads(line) for line in (directory / "records.jsonl").read_text().splitlines()]
+    assert [row["target"] for row in metrics["by_target"]] == [0.0, 0.5] and len(records) == 2 * metrics["n"]
+    table = (directory / "table.md").read_text()
+    card = (directory / "model" / "README.md").read_text()
+    assert "before" in table and "after" in table and table.splitlines()[0] in card
+    assert str(directory) not in card and "before" in stdout and "after" in stdout
+    assert {"config.json", "tokenizer.json", "README.md"} <= set(os.listdir(directory / "model"))
+
+
+@pytest.fixture
+def fake_stages(monkeypatch):
+    """Stages that train nothing; a stage in `failing` raises what it maps to. Gives the calls that were made."""
+    from abstain.recipes import run as module
+
+    calls, failing = [], {}
+
+    def stage(name):
+        def _run(model, tokenizer, task, stage, *, output_dir, seed, prompt_format, resume):
+            calls.append((name, resume))
+            if name in failing:
+                write_text(output_dir / "checkpoint-4" / "trainer_state.json", "{}")
+                raise failing[name]
+
+        return _run
+
+    monkeypatch.setattr(module, "run_sft", stage("sft"))
+    monkeypatch.setattr(module, "run_rl", stage("rl"))
+    return calls, failing
+
+
+def test_ctrl_c_says_how_to_continue(recipe, fake_stages):
+    calls, failing = fake_stages
+    failing["rl"] = KeyboardInterrupt()
+    result = run(recipe, "seed=3")
+    assert result.exit_code == 130
+    assert result.stderr.endswith(f"error: interrupted\nTo continue: abstain train {recipe} seed=3 --resume\n")
+    failing.clear()
+    assert run(recipe, "seed=3", "--resume").exit_code == 0
+    assert calls == [("sft", False), ("rl", False), ("rl", True)]
+
+
+def test_a_changed_recipe_is_not_resumed(recipe, fake_stages):
+    calls, failing = fake_stages
+    failing["rl"] = ValueError("no such luck")
+    assert run(recipe).exit_code == 2
+    result = run(recipe, "--resume", "rl.args.learning_rate=1e-3", "eval.limit=3")
+    assert result.exit_code == 2
+    assert "eval.limit was null, is 3" in result.stderr and "rl.args.learning_rate was absent" in result.stderr
+    assert len(calls) == 2
+
+
+def test_lora_is_merged_after_each_stage(recipe, fake_stages):
+    assert run(recipe, "model.lora={r: 2}").exit_code == 0
+    assert not list(Path("runs").rglob("adapter_config.json"))
+    assert Path("runs/tiny-0/sft/model/config.json").exists() and Path("runs/tiny-0/model/config.json").exists()
+
+
+def test_evaluation_on_another_task(recipe, fake_stages, question_file):
+    result = run(recipe, "eval.task={name: letters, n: 30}", "eval.limit=3")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(Path("runs/tiny-0/metrics.json").read_text())["task"] == "letters"
+
+
+def test_one_process_only(recipe, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    result = run(recipe)
+    assert result.exit_code == 2 and "runs in one process" in result.stderr
