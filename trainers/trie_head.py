@@ -99,8 +99,8 @@ class NodeLogProbs(torch.autograd.Function):
         ctx.set_materialize_grads(False)
         kind = hidden.device.type
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
-        edges = torch.empty(len(scored.edge_node), device=hidden.device)
-        log_z, entropy = torch.empty(2, len(scored.nodes), device=hidden.device)
+        edges = hidden.new_empty(len(scored.edge_node), dtype=torch.float32)
+        log_z, entropy = hidden.new_empty(2, len(scored.nodes), dtype=torch.float32)
         typed = weight.to(dtype)
         projected = None
         for at, edge in scored.chunks():
@@ -121,29 +121,33 @@ class NodeLogProbs(torch.autograd.Function):
         hidden, weight, bias, log_z, entropy, kept = ctx.saved_tensors
         scored, transform = ctx.scored, ctx.transform
         typed, typed_bias = weight.to(ctx.dtype), None if bias is None else bias.to(ctx.dtype)
-        grad_hidden = torch.zeros_like(hidden) if ctx.needs_input_grad[0] else None
-        grad_weight = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
-        grad_bias = torch.zeros_like(bias) if ctx.needs_input_grad[2] else None
+        grad_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
+        grad_weight = grad_bias = None
         for at, edge in scored.chunks():
             local = hidden[at].to(ctx.dtype)
             logits = transform(F.linear(local, typed, typed_bias) if kept is None else kept)
+            node, token = scored.edge_node[edge] - at.start, scored.edge_token[edge]
+            upon_edges = log_z.new_zeros(len(node)) if grad_edges is None else grad_edges[edge]
+            upon_node = torch.zeros_like(log_z[at]).index_add_(0, node, upon_edges)[:, None]
             log_p = logits - log_z[at, None]
-            chance = log_p.exp()
-            grad = torch.zeros_like(chance)
-            if grad_edges is not None:
-                node = scored.edge_node[edge] - at.start
-                grad -= chance * torch.zeros_like(log_z[at]).index_add_(0, node, grad_edges[edge])[:, None]
-                grad.index_put_((node, scored.edge_token[edge]), grad_edges[edge], accumulate=True)
-            if grad_entropy is not None:
-                grad -= chance * (log_p + entropy[at, None]) * grad_entropy[at, None]
+            if grad_entropy is None:
+                grad = log_p.exp_().mul_(-upon_node)
+            else:
+                chance = log_p.exp()
+                grad = log_p.add_(entropy[at, None]).mul_(grad_entropy[at, None]).add_(upon_node).mul_(chance).neg_()
+            grad.index_put_((node, token), upon_edges, accumulate=True)
             grad = transform.grad(grad, logits).to(ctx.dtype)
             if grad_hidden is not None:
                 grad_hidden[at] = (grad @ typed).to(hidden.dtype)
-            if grad_weight is not None:
-                grad_weight += (grad.t() @ local).to(weight.dtype)
-            if grad_bias is not None:
-                grad_bias += grad.sum(0).to(bias.dtype)
+            if ctx.needs_input_grad[1]:
+                grad_weight = _added(grad_weight, (grad.t() @ local).to(weight.dtype))
+            if ctx.needs_input_grad[2]:
+                grad_bias = _added(grad_bias, grad.sum(0).to(bias.dtype))
         return grad_hidden, grad_weight, grad_bias, None, None
+
+
+def _added(total: Tensor | None, part: Tensor) -> Tensor:
+    return part if total is None else total.add_(part)
 
 
 def add_trie_head(model: PreTrainedModel, temperature: float) -> None:

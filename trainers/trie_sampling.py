@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.functional import pad
 from transformers import DynamicCache, PretrainedConfig
 
 from abstain.trainers.trie import Forest, Ints, pack
@@ -18,14 +20,51 @@ class SamplingRule:
     """How a next token is drawn and when a completion ends.
 
     Args:
-        warp: next-token logits (F, V) to the logits drawn from: temperature, top-k and the like.
         end: tokens that end a completion, and belong to it.
         max_new_tokens: length at which a completion is cut.
+        temperature: that logits are divided by.
+        warp: what then becomes of the logits (F, V) before a token is drawn: top-k, top-p and the like.
     """
 
-    warp: Callable[[Tensor], Tensor]
     end: Collection[int]
     max_new_tokens: int
+    temperature: float = 1.0
+    warp: Callable[[Tensor], Tensor] | None = None
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Completions, and what the model thought of them at the temperature but without the warp.
+
+    Args:
+        tokens: of each completion.
+        logps: (S, max_new_tokens) log-probability of each token, 0 after the end.
+        entropies: (S, max_new_tokens) entropy of each next-token distribution, in nats, 0 after the end.
+    """
+
+    tokens: list[list[int]]
+    logps: NDArray[np.float32]
+    entropies: NDArray[np.float32]
+
+
+class SampledScores:
+    """What sampling found out about its completions, to be looked up until the next optimizer step."""
+
+    def __init__(self, prompts: Sequence[Sequence[int]], samples: Samples, step: int) -> None:
+        self.step = step
+        self._samples = samples
+        pairs = zip(prompts, samples.tokens, strict=True)
+        self._index = {(*prompt, *completion): index for index, (prompt, completion) in enumerate(pairs)}
+
+    def look_up(self, input_ids: Tensor, attention_mask: Tensor, keep: int) -> tuple[Tensor, Tensor] | None:
+        """Log-probabilities and entropies (B, keep) of these rows; None if one of them was not sampled."""
+        rows = zip(input_ids.tolist(), attention_mask.tolist(), strict=True)
+        index = [self._index.get(tuple(compress(ids, mask))) for ids, mask in rows]
+        if None in index:
+            return None
+        found = (torch.from_numpy(array[index, :keep]) for array in (self._samples.logps, self._samples.entropies))
+        logps, entropies = (pad(array, (0, keep - array.shape[1])).to(input_ids.device) for array in found)
+        return logps, entropies
 
 
 @dataclass
@@ -48,7 +87,7 @@ class _Frontier:
 @torch.no_grad()
 def sample(
     model: nn.Module, prompts: Sequence[Sequence[int]], rule: SamplingRule, config: PretrainedConfig
-) -> list[list[int]]:
+) -> Samples:
     """One completion per prompt, drawn independently; repeated prompts and shared prefixes are computed once.
 
     Every sample draws a token of its own from the distribution of the prefix it has reached, so the samples of one
@@ -69,10 +108,11 @@ def sample(
     inputs = trie_inputs(forest, slice(None), config, device)
     frontier = _first_frontier(forest, ends)
     drawn = np.full((len(prompts), rule.max_new_tokens), -1)
+    logps, entropies = np.zeros((2, *drawn.shape), dtype=np.float32)
     unfinished, end = np.arange(len(prompts)), np.array(sorted(rule.end))
     for step in range(rule.max_new_tokens):
         logits = model(**inputs, past_key_values=cache, use_cache=True, trie=torch.from_numpy(ends).to(device))
-        token = _draw(torch.softmax(rule.warp(logits), dim=-1), node)
+        token, logps[unfinished, step], entropies[unfinished, step] = _draw(logits, node, rule)
         drawn[unfinished, step] = token
         going = ~np.isin(token, end)
         unfinished = unfinished[going]
@@ -84,7 +124,8 @@ def sample(
         inputs = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
         inputs["attention_mask"] = as_bias(inputs["attention_mask"], config)
     lengths = (drawn >= 0).sum(axis=1).tolist()
-    return [tokens[:length] for tokens, length in zip(drawn.tolist(), lengths, strict=True)]
+    tokens = [row[:length] for row, length in zip(drawn.tolist(), lengths, strict=True)]
+    return Samples(tokens, logps, entropies)
 
 
 def _pack_prompts(prompts: Sequence[Sequence[int]], config: PretrainedConfig) -> tuple[Forest, Ints]:
@@ -118,11 +159,22 @@ def _rank_within(group: Ints) -> Ints:
     return rank
 
 
-def _draw(chance: Tensor, node: Ints) -> Ints:
-    """A token for each sample from its node's distribution, each sample with a draw of its own."""
+def _draw(logits: Tensor, node: Ints, rule: SamplingRule) -> tuple[Ints, NDArray[np.float32], NDArray[np.float32]]:
+    """A token for each sample from its node's distribution, each sample with a draw of its own.
+
+    Returns:
+        Tokens, their log-probabilities, and the entropies of the distributions.
+    """
+    scaled = logits if rule.temperature == 1.0 else logits / rule.temperature
+    log_p = torch.log_softmax(scaled, dim=-1)
+    chance = log_p.exp()
+    entropy = -(chance * log_p).sum(-1)
+    if rule.warp is not None:
+        chance = torch.softmax(rule.warp(scaled), dim=-1)
     rank = _rank_within(node)
-    draws = torch.multinomial(chance, int(rank.max()) + 1, replacement=True).cpu().numpy()
-    return draws[node, rank]
+    draws = torch.multinomial(chance, int(rank.max()) + 1, replacement=True)
+    logps, tokens, entropies = (array.cpu().numpy() for array in (log_p.gather(1, draws), draws, entropy))
+    return tokens[node, rank], logps[node, rank], entropies[node]
 
 
 def _distinct(parent: Ints, token: Ints) -> tuple[Ints, Ints, Ints]:

@@ -7,14 +7,13 @@ from typing import Any
 import torch
 from accelerate.utils import is_peft_model
 from torch import Tensor, nn
-from transformers import PretrainedConfig
-from transformers.generation.logits_process import LogitsProcessorList
+from transformers.generation.logits_process import LogitsProcessorList, TemperatureLogitsWarper
 from trl import GRPOTrainer, RLOOTrainer
 from trl.models import unwrap_model_for_generation
 
 from abstain.trainers import trie_checks
 from abstain.trainers.trie_head import add_trie_head
-from abstain.trainers.trie_sampling import SamplingRule, sample
+from abstain.trainers.trie_sampling import SampledScores, SamplingRule, sample
 from abstain.trainers.trie_scoring import plan_scoring, score
 
 logger = logging.getLogger(__name__)
@@ -41,6 +40,9 @@ class TrieRollouts:
         self._said: set[str] = set()
         self._exact: bool | None = None
         self._needs_gradient: Tensor | None = None
+        self._sampled: SampledScores | None = None
+        self._config = self.model.config.get_text_config()
+        self._model_refuses = trie_checks.why_not_model(self.model, self._config)
         for model in (self.model, self.ref_model):
             if model is not None:
                 inner = self.accelerator.unwrap_model(model)
@@ -62,7 +64,8 @@ class TrieRollouts:
         self, prompt_ids: list[list[int]], images: Any, multimodal_fields: dict[str, Any], *args: Any, **kwargs: Any
     ) -> Any:
         longest = max(map(len, prompt_ids)) + self.max_completion_length
-        reason = self._why_not_sample(images, multimodal_fields) or self._why_not_score(longest)
+        processors = self._processors()
+        reason = self._why_not_sample(images, multimodal_fields, processors) or self._why_not_score(longest)
         if self._refuses(reason) or not self._tried(prompt_ids):
             return super()._generate_single_turn(prompt_ids, images, multimodal_fields, *args, **kwargs)
         with (
@@ -74,12 +77,9 @@ class TrieRollouts:
             ) as model,
             self.accelerator.autocast(),  # around all steps, so that weights are cast once and not at each of them
         ):
-            processors = self._processors()
-            rule = SamplingRule(
-                lambda logits: processors(None, logits), self.eos_token_ids, self.max_completion_length
-            )
-            completions = sample(model, prompt_ids, rule, self._text_config())
-        return (completions, None) if isinstance(self, GRPOTrainer) else completions
+            samples = sample(model, prompt_ids, self._sampling_rule(processors), self._config)
+        self._sampled = SampledScores(prompt_ids, samples, self.state.global_step)
+        return (samples.tokens, None) if isinstance(self, GRPOTrainer) else samples.tokens
 
     def _compute_loss(self, model: nn.Module, inputs: dict[str, Any]) -> Tensor:
         self._needs_gradient = self._rows_needing_gradient(inputs)
@@ -108,7 +108,12 @@ class TrieRollouts:
             model, *batch, batch_size, compute_entropy, compute_aux_loss, **multimodal
         )
 
-    # Scoring
+    # Sampling and scoring
+
+    def _sampling_rule(self, processors: LogitsProcessorList) -> SamplingRule:
+        others = LogitsProcessorList(p for p in processors if not isinstance(p, TemperatureLogitsWarper))
+        warp = (lambda logits: others(None, logits)) if others else None
+        return SamplingRule(self.eos_token_ids, self.max_completion_length, self.temperature, warp)
 
     def _rows_needing_gradient(self, inputs: dict[str, Any]) -> Tensor | None:
         """(B,) rows whose prompt has a completion with an advantage; None if all rows may have a gradient."""
@@ -134,26 +139,29 @@ class TrieRollouts:
         if needs is None:
             return self._score_rows(model, input_ids, attention_mask, keep, batch_size)
         moving = self._score_rows(model, input_ids[needs], attention_mask[needs], keep, None)
-        with torch.no_grad():  # and around DDP, which counts forward passes
-            bare = self.accelerator.unwrap_model(model)
-            still = self._score_rows(bare, input_ids[~needs], attention_mask[~needs], keep, None)
+        still = self._score_still(input_ids[~needs], attention_mask[~needs], keep)
         if moving is None or still is None:
             return self._score_rows(model, input_ids, attention_mask, keep, None)
         place = torch.cat([needs.nonzero(), (~needs).nonzero()])[:, 0].argsort()
         return torch.cat([moving[0], still[0]])[place], torch.cat([moving[1], still[1]])[place]
 
+    def _score_still(self, input_ids: Tensor, attention_mask: Tensor, keep: int) -> tuple[Tensor, Tensor] | None:
+        """Rows without gradient, whose log-probabilities and entropies only the logs show."""
+        if self._sampled is not None and self._sampled.step == self.state.global_step:
+            known = self._sampled.look_up(input_ids, attention_mask, keep)
+            if known is not None:
+                return known
+        with torch.no_grad():  # self.model is the bare model: DDP counts forward passes
+            return self._score_rows(self.model, input_ids, attention_mask, keep, None)
+
     def _score_rows(
         self, model: nn.Module, input_ids: Tensor, attention_mask: Tensor, keep: int, batch_size: int | None
     ) -> tuple[Tensor, Tensor] | None:
-        config = self._text_config()
-        plan = plan_scoring(input_ids.cpu().numpy(), attention_mask.cpu().numpy(), keep, config.hidden_size)
+        plan = plan_scoring(input_ids.cpu().numpy(), attention_mask.cpu().numpy(), keep, self._config.hidden_size)
         if plan is None:
             return None
         with self.accelerator.autocast():
-            return score(model, plan, config, keep, batch_size and batch_size * input_ids.shape[1])
-
-    def _text_config(self) -> PretrainedConfig:
-        return self.accelerator.unwrap_model(self.model).config.get_text_config()
+            return score(model, plan, self._config, keep, batch_size and batch_size * input_ids.shape[1])
 
     # Exactness
 
@@ -168,23 +176,29 @@ class TrieRollouts:
             return "sharded parameters (FSDP, DeepSpeed) need the same number of passes in every process"
         if getattr(self.args, "cast_lm_head_to_fp32", False):
             return "cast_lm_head_to_fp32"
-        model, config = self.accelerator.unwrap_model(self.model), self._text_config()
-        return trie_checks.why_not_model(model, config) or trie_checks.why_not_length(config, longest)
+        if self.args.torch_compile:
+            return "torch_compile, as every batch has a shape of its own"
+        return self._model_refuses or trie_checks.why_not_length(self._config, longest)
 
-    def _why_not_sample(self, images: Any, multimodal_fields: dict[str, Any]) -> str | None:
+    def _why_not_sample(
+        self, images: Any, multimodal_fields: dict[str, Any], processors: LogitsProcessorList
+    ) -> str | None:
         if self.use_vllm or self.use_transformers_continuous_batching:
             return "vLLM and continuous batching sample by themselves (training still shares)"
         if images is not None or multimodal_fields:
             return "prompts with images"
         if self.generation_config.cache_implementation is not None:
             return f"cache_implementation={self.generation_config.cache_implementation!r}"
-        return trie_checks.why_not_processors(self._processors())
+        return trie_checks.why_not_processors(processors)
 
     def _processors(self) -> LogitsProcessorList:
-        model, device = self.accelerator.unwrap_model(self.model), self.accelerator.device
-        config, _ = model._prepare_generation_config(self.generation_config)
-        model._prepare_special_tokens(config, device=device)
-        return model._get_logits_processor(config, input_ids_seq_length=1, device=device, model_kwargs={})
+        """What transformers would put between logits and drawing: the generation configuration, spelled out."""
+        if self.use_vllm:
+            return LogitsProcessorList()
+        device = self.accelerator.device
+        config, _ = self.model._prepare_generation_config(self.generation_config)
+        self.model._prepare_special_tokens(config, device=device)
+        return self.model._get_logits_processor(config, input_ids_seq_length=1, device=device, model_kwargs={})
 
     def _tried(self, prompt_ids: Sequence[Sequence[int]]) -> bool:
         if self._exact is None:
@@ -194,18 +208,17 @@ class TrieRollouts:
     @torch.no_grad()
     def _try(self, input_ids: Tensor, attention_mask: Tensor, keep: int) -> None:
         """Compares the trie with the stock path on a few rows."""
-        model = self.accelerator.unwrap_model(self.model)
         stock = super()._get_per_token_logps_and_entropies(
-            model, input_ids, attention_mask, keep, compute_entropy=True
+            self.model, input_ids, attention_mask, keep, compute_entropy=True
         )
         try:
-            trie = self._score_rows(model, input_ids, attention_mask, keep, None)
+            trie = self._score_rows(self.model, input_ids, attention_mask, keep, None)
         except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
             self._exact = not self._refuses(f"the model does not take a tree attention mask ({error})")
             return
         if trie is None:
             return
-        single = next(model.parameters()).dtype == torch.float32 and self.accelerator.mixed_precision == "no"
+        single = next(self.model.parameters()).dtype == torch.float32 and self.accelerator.mixed_precision == "no"
         difference = trie_checks.largest_difference(stock, trie)
         wrong = (
             f"on the first prompts its log-probabilities are {difference:.2g} off"

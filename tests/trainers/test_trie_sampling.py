@@ -17,15 +17,15 @@ from transformers.generation.logits_process import (
 
 from abstain.trainers import trie_sampling
 from abstain.trainers.trie_head import add_trie_head
-from abstain.trainers.trie_sampling import SamplingRule, sample
+from abstain.trainers.trie_sampling import SampledScores, SamplingRule, sample
 
 END, VOCAB = 1, 6
-WARPS = {
-    "plain": [],
-    "temperature": [TemperatureLogitsWarper(0.6)],
-    "top-k": [TopKLogitsWarper(3)],
-    "top-p": [TemperatureLogitsWarper(1.3), TopPLogitsWarper(0.8)],
-    "min-p": [MinPLogitsWarper(0.05)],
+RULES = {
+    "plain": (1.0, []),
+    "temperature": (0.6, []),
+    "top-k": (1.0, [TopKLogitsWarper(3)]),
+    "top-p": (1.3, [TopPLogitsWarper(0.8)]),
+    "min-p": (0.8, [MinPLogitsWarper(0.05)]),
 }
 
 
@@ -47,35 +47,38 @@ def model():
     return model
 
 
-def warper(name):
-    processors = LogitsProcessorList(WARPS[name])
-    return lambda logits: processors(None, logits)
+def make_rule(name, length, end=(END,)):
+    temperature, warpers = RULES[name]
+    warp = (lambda logits: LogitsProcessorList(warpers)(None, logits)) if warpers else None
+    return SamplingRule(end, length, temperature, warp)
 
 
 @torch.no_grad()
-def exact_distribution(model, prompt, warp, length):
+def exact_distribution(model, prompt, name, length):
     """Probability of every completion of at most `length` tokens, from the plain forward pass."""
+    temperature, warpers = RULES[name]
+    stock = LogitsProcessorList([TemperatureLogitsWarper(temperature), *warpers])
     chances = {}
     for tokens in product(range(VOCAB), repeat=length):
         completion = tokens[: tokens.index(END) + 1] if END in tokens else tokens
         if completion in chances:
             continue
         logits = model(torch.tensor([[*prompt, *completion]])).logits[0, len(prompt) - 1 : -1]
-        steps = torch.softmax(warp(logits), dim=-1).double()
+        steps = torch.softmax(stock(None, logits), dim=-1).double()
         chances[completion] = steps[range(len(completion)), completion].prod().item()
     return chances
 
 
-@pytest.mark.parametrize("warp", WARPS)
-def test_completions_have_the_distribution_of_independent_samples(model, warp):
+@pytest.mark.parametrize("name", RULES)
+def test_completions_have_the_distribution_of_independent_samples(model, name):
     prompts = [[2, 3, 4], [5, 2]]
     draws = 4000
     torch.manual_seed(0)
-    rule = SamplingRule(warper(warp), {END}, 3)
-    completions = sample(model, [prompts[i % 2] for i in range(2 * draws)], rule, model.config)
+    repeated = [prompts[i % 2] for i in range(2 * draws)]
+    completions = sample(model, repeated, make_rule(name, 3), model.config).tokens
     for which, prompt in enumerate(prompts):
         counts = Counter(map(tuple, completions[which::2]))
-        chances = exact_distribution(model, prompt, warper(warp), 3)
+        chances = exact_distribution(model, prompt, name, 3)
         assert sum(chances.values()) == pytest.approx(1, abs=1e-5)
         assert set(counts) <= {completion for completion, chance in chances.items() if chance > 0}
         frequent = [completion for completion, chance in chances.items() if chance * draws >= 5]
@@ -90,11 +93,11 @@ def test_completions_have_the_distribution_of_independent_samples(model, warp):
 def test_order_within_a_group_is_random(model):
     """Two samples of one prompt are independent of each other, wherever they stand in the group."""
     torch.manual_seed(0)
-    rule = SamplingRule(warper("plain"), {END}, 1)
+    rule = make_rule("plain", 1)
     pairs = Counter()
     firsts, seconds = Counter(), Counter()
     for _ in range(1500):
-        (a,), (b,) = sample(model, [[2, 3]] * 2, rule, model.config)
+        (a,), (b,) = sample(model, [[2, 3]] * 2, rule, model.config).tokens
         pairs[a, b] += 1
         firsts[a] += 1
         seconds[b] += 1
@@ -108,7 +111,7 @@ def test_order_within_a_group_is_random(model):
 
 def test_a_completion_ends_with_its_end_token_or_at_the_limit(model):
     torch.manual_seed(0)
-    completions = sample(model, [[2, 3]] * 200, SamplingRule(warper("plain"), {END, 4}, 5), model.config)
+    completions = sample(model, [[2, 3]] * 200, make_rule("plain", 5, {END, 4}), model.config).tokens
     for completion in completions:
         assert not {END, 4} & set(completion[:-1])
         assert len(completion) == 5 or completion[-1] in {END, 4}
@@ -118,9 +121,32 @@ def test_a_completion_ends_with_its_end_token_or_at_the_limit(model):
 def test_the_seed_decides(model):
     def draw(seed):
         torch.manual_seed(seed)
-        return sample(model, [[2, 3], [3], [2, 3]] * 5, SamplingRule(warper("plain"), {END}, 6), model.config)
+        return sample(model, [[2, 3], [3], [2, 3]] * 5, make_rule("plain", 6), model.config).tokens
 
     assert draw(1) == draw(1) != draw(2)
+
+
+def test_scores_are_found_again_by_row(model):
+    """Shuffled and padded as TRL does it; they are those of the plain forward pass at the temperature."""
+    torch.manual_seed(0)
+    prompts = [[2, 3, 4], [5, 2]] * 8
+    samples = sample(model, prompts, make_rule("min-p", 4), model.config)
+    order = torch.randperm(16).tolist()
+    rows = [(prompts[i], samples.tokens[i]) for i in order]
+    ids = torch.tensor([[9] * (3 - len(p)) + p + t + [9] * (6 - len(t)) for p, t in rows])
+    mask = torch.tensor([[0] * (3 - len(p)) + [1] * len(p + t) + [0] * (6 - len(t)) for p, t in rows])
+    logps, entropies = SampledScores(prompts, samples, step=0).look_up(ids, mask, 6)
+    for row, (prompt, completion) in enumerate(rows):
+        logits = model(torch.tensor([[*prompt, *completion]])).logits[0, len(prompt) - 1 : -1]
+        expected = torch.distributions.Categorical(logits=logits / 0.8)
+        held = len(completion)
+        torch.testing.assert_close(
+            logps[row, :held], expected.log_prob(torch.tensor(completion)), rtol=1e-4, atol=1e-5
+        )
+        torch.testing.assert_close(entropies[row, :held], expected.entropy(), rtol=1e-4, atol=1e-5)
+        assert not logps[row, held:].any() and not entropies[row, held:].any()
+    ids[3, 1] = 7
+    assert SampledScores(prompts, samples, step=0).look_up(ids, mask, 6) is None
 
 
 def gemma3_with_window_layers():
@@ -150,9 +176,9 @@ def test_each_step_sees_the_logits_of_the_plain_forward_pass(model, make, monkey
     regroup = trie_sampling._regrouped
     monkeypatch.setattr(trie_sampling, "_regrouped", lambda *a: regrouped.append(1) or regroup(*a))
     seen = []
-    rule = SamplingRule(lambda logits: seen.append(logits) or logits, {END}, 25)
+    rule = SamplingRule({END}, 25, 1.0, lambda logits: seen.append(logits) or logits)
     prompts = [[2, 3, 4, 2, 5], [5, 2], [2, 3, 3]]
-    completions = sample(model, prompts * 6, rule, model.config)
+    completions = sample(model, prompts * 6, rule, model.config).tokens
     assert regrouped
     for prompt, completion in zip(prompts * 6, completions, strict=True):
         logits = model(torch.tensor([[*prompt, *completion]])).logits[0, len(prompt) - 1 : -1]
@@ -173,6 +199,6 @@ def test_prompts_are_computed_once(model):
             return model(input_ids, **kwargs)
 
     torch.manual_seed(0)
-    sample(Counting(), [[2, 3, 4]] * 50 + [[2, 3, 5]] * 50, SamplingRule(warper("plain"), {END}, 2), model.config)
+    sample(Counting(), [[2, 3, 4]] * 50 + [[2, 3, 5]] * 50, make_rule("plain", 2), model.config)
     assert widths[0] == 4  # 2, 3 and then 4 or 5
     assert widths[1] <= 2 * (VOCAB - 1)  # at most one child per token that does not end

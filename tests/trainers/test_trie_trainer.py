@@ -29,7 +29,7 @@ def make_trainer(tiny_model_dir, tmp_path):
             "per_device_train_batch_size": 16,
             "num_generations": 4,
             "max_completion_length": 4,
-            "max_steps": 3,
+            "max_steps": 2,
             "learning_rate": 1e-2,
             "report_to": "none",
             "logging_steps": 1,
@@ -104,6 +104,33 @@ def test_steps_are_those_of_the_stock_trainer(make_trainer, method, options, cap
     torch.testing.assert_close(our_logs, logs, rtol=2e-4, atol=2e-5)
     for name, weight in weights.items():
         torch.testing.assert_close(our_weights[name], weight, rtol=0, atol=2e-3)  # Adam magnifies rounding
+
+
+def test_its_own_completions_give_the_stock_trainer_the_same_logs(make_trainer):
+    """Prompts without advantage keep the log-probabilities and entropies that sampling found."""
+    drawn = []
+
+    class Recording(TrieGRPOTrainer):
+        def _generate_single_turn(self, *args, **kwargs):
+            drawn.append(super()._generate_single_turn(*args, **kwargs))
+            return drawn[-1]
+
+        def _score_still(self, *args):
+            found.append(self._sampled.look_up(*args) is not None)
+            return super()._score_still(*args)
+
+    class Replaying(GRPOTrainer):
+        def _generate_single_turn(self, *args, **kwargs):
+            return drawn.pop(0)
+
+    found = []
+    options = {"temperature": 0.5, "per_device_train_batch_size": 8, "num_generations": 2, "max_steps": 6}
+    our_logs, our_weights = steps(make_trainer(Recording, **options))
+    assert any(found) and all(found)
+    logs, weights = steps(make_trainer(Replaying, **options))
+    torch.testing.assert_close(our_logs, logs, rtol=2e-4, atol=2e-5)
+    for name, weight in weights.items():
+        torch.testing.assert_close(our_weights[name], weight, rtol=0, atol=2e-3)
 
 
 def test_entropy_bonus_reaches_prompts_without_advantage(make_trainer):
