@@ -1,9 +1,8 @@
 """The `abstain` command. What a command does is in `commands_*.py`; torch is imported only when one runs."""
 
-import sys
 import warnings
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -23,7 +22,7 @@ class PoliteGroup(TyperGroup):
     Only the exceptions that carry a message for people are caught. Anything else is a bug, and shows its traceback.
     """
 
-    def invoke(self, ctx: typer.Context) -> object:
+    def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as error:
@@ -82,4 +81,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -20,19 +20,21 @@ from abstain.recipes.recipe import parse_override
 from abstain.recipes.rundir import claim
 
 RESULTS = ("records.jsonl", "metrics.json", "table.md")
-_MEASURE = {"rich_help_panel": "The measurement"}
+PANEL = "The measurement"
 TASK = typer.Option("--task", metavar="NAME", help="What to ask, as listed by `abstain tasks`.", show_default=False)
 DATA = typer.Option("--data", metavar="FILE", help="Where the questions are: file, folder or hub data set.")
 OPTION = typer.Option("--option", metavar="KEY=VALUE", help="An option of the task. May be given again.")
 OUT = typer.Option("--out", metavar="DIR", help="Write records.jsonl, metrics.json and table.md there.")
-TARGETS = typer.Option("--targets", metavar="LIST", help="Confidence targets in [0, 1).", **_MEASURE)
-LIMIT = typer.Option("--limit", metavar="N", min=1, help="Ask N of the held-out questions.", **_MEASURE)
+TARGETS = typer.Option("--targets", metavar="LIST", help="Confidence targets in [0, 1).", rich_help_panel=PANEL)
+LIMIT = typer.Option("--limit", metavar="N", min=1, help="Ask N of the held-out questions.", rich_help_panel=PANEL)
 TRAIN_LIMIT = typer.Option(
-    "--train-limit", metavar="N", min=1, help="Fit the oracle on N training questions.", **_MEASURE
+    "--train-limit", metavar="N", min=1, help="Fit the oracle on N training questions.", rich_help_panel=PANEL
 )
-SEED = typer.Option("--seed", metavar="N", min=0, help="Draws the questions, and the bootstrap.", **_MEASURE)
+SEED = typer.Option(
+    "--seed", metavar="N", min=0, help="Draws the questions, and the bootstrap.", rich_help_panel=PANEL
+)
 BATCH_TOKENS = typer.Option(
-    "--batch-tokens", metavar="N", min=1, help="Batch size; halve it when memory runs out.", **_MEASURE
+    "--batch-tokens", metavar="N", min=1, help="Batch size; halve it when memory runs out.", rich_help_panel=PANEL
 )
 
 

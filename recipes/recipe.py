@@ -55,12 +55,12 @@ class EvalConfig(_Section):
 
     task: TaskConfig | None = None
     """Held-out questions of another task than the one trained on."""
-    targets: list[Target] = Field([0.0, 0.5, 0.75, 0.9], min_length=1)
-    limit: int | None = Field(None, ge=1)
+    targets: list[Target] = Field(default=[0.0, 0.5, 0.75, 0.9], min_length=1)
+    limit: int | None = Field(default=None, ge=1)
     """Use this many held-out questions (all by default)."""
-    train_limit: int = Field(2000, ge=1)
+    train_limit: int = Field(default=2000, ge=1)
     """Training questions on which the oracle's thresholds are fitted."""
-    batch_tokens: int | None = Field(None, ge=1)
+    batch_tokens: int | None = Field(default=None, ge=1)
     """Tokens in one batch of generation; halve it when memory runs out."""
     autocast: bool = False
     """Compute in bfloat16 whatever the weights are stored in."""
@@ -71,7 +71,7 @@ class Recipe(_Section):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     """Letters, digits, dots, dashes: it becomes part of a directory's name."""
-    seed: int = Field(0, ge=0, lt=2**32)
+    seed: int = Field(default=0, ge=0, lt=2**32)
     output_dir: str = ""
     """The run directory; runs/<name>-<seed> by default."""
     task: TaskConfig
@@ -196,16 +196,18 @@ def _set(data: dict[str, Any], keys: KeyPath, value: Any) -> None:
     """Set a nested value, making missing mappings on the way; a null section becomes a mapping."""
     here: Any = data
     for depth, key in enumerate(keys):
-        at = ".".join(map(str, keys[: depth + 1]))
-        if isinstance(here, list):
-            if not isinstance(key, int) or key >= len(here):
-                raise ValueError(f"'{at}=…': the list there has items 0 to {len(here) - 1}")
-        elif not isinstance(here, dict):
-            raise ValueError(f"'{at}=…': the recipe has a plain value there, {here!r}")
+        _check_place(here, key, ".".join(map(str, keys[: depth + 1])))
         if depth == len(keys) - 1:
             here[key] = value
-        elif isinstance(here, list):
-            here = here[key]
         else:
-            here[key] = here[key] if here.get(key) is not None else {}
+            if isinstance(here, dict) and here.get(key) is None:
+                here[key] = {}
             here = here[key]
+
+
+def _check_place(here: Any, key: str | int, at: str) -> None:
+    if isinstance(here, list):
+        if not isinstance(key, int) or key >= len(here):
+            raise ValueError(f"'{at}=…': the list there has items 0 to {len(here) - 1}")
+    elif not isinstance(here, dict):
+        raise ValueError(f"'{at}=…': the recipe has a plain value there, {here!r}")

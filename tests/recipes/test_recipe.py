@@ -1,6 +1,7 @@
 import pytest
 
 from abstain.recipes.recipe import load_recipe, shipped_recipes
+from abstain.recipes.recipe_checks import check_recipe
 
 GOOD = """\
 name: tiny
@@ -107,7 +108,8 @@ def test_unknown_recipe_names_the_nearest(tmp_path):
 
 
 @pytest.mark.parametrize("name", shipped_recipes())
-def test_shipped_recipes_parse_and_open_with_their_launch_command(name):
+def test_shipped_recipes_are_valid_and_open_with_their_launch_command(name):
     recipe, origin = load_recipe(name)
     assert recipe.name == name
+    check_recipe(recipe, origin)
     assert f"abstain train {name}" in origin.file.read_text(encoding="utf-8").splitlines()[0]
