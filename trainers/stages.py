@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from abstain.rewards.prompts import check_target
 
 Target = Annotated[float, AfterValidator(check_target)]
+TARGETS = [0.0, 0.5, 0.75, 0.9]
 
 
 class RewardConfig(BaseModel):
@@ -16,6 +17,8 @@ class RewardConfig(BaseModel):
 
     name: str = "ConfidenceTarget"
     args: dict[str, Any] = Field(default_factory=dict)
+    weight: float = 1.0
+    """Weight in the sum of rewards; 0 only logs it."""
 
 
 class SftStage(BaseModel):
@@ -23,11 +26,17 @@ class SftStage(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    limit: int | None = None
-    """Use this many training questions (all by default)."""
+    limit: int | None = Field(None, ge=1)
+    """Use this many training questions, drawn with the seed (all by default)."""
+    answers: Literal["own", "known", "gold"] = "own"
+    """What is taught to answer: the model's own best guess, only those of its guesses that are right, or the gold
+    answer. New facts taught here raise hallucination later (Gekhman et al. 2024); `own` and `known` teach none."""
+    idk: Literal["random", "unsure"] = "random"
+    """Which examples at t > 0 answer "I don't know": a random share, or those whose best guess has a probability below
+    t by the model's own account."""
     idk_share: float = Field(0.15, ge=0, lt=1)
-    """Share of the examples at t > 0 whose answer is "I don't know"."""
-    targets: list[Target] = [0.0, 0.5, 0.75, 0.9]
+    """The random share. Not used by `unsure`."""
+    targets: list[Target] = Field(TARGETS, min_length=1)
     args: dict[str, Any] = Field(default_factory=dict)
     """Any field of `trl.SFTConfig`."""
 
@@ -37,11 +46,16 @@ class RlStage(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    algorithm: Literal["grpo", "rloo", "ppo"] = "grpo"
-    limit: int | None = None
-    targets: list[Target] = [0.0, 0.5, 0.75, 0.9]
-    """Confidence targets, one drawn per prompt."""
-    rewards: list[RewardConfig] = Field(default_factory=lambda: [RewardConfig()])
+    algorithm: Literal["grpo", "rloo"] = "grpo"
+    limit: int | None = Field(None, ge=1)
+    """Use this many training questions, drawn with the seed (all by default)."""
+    targets: list[Target] = Field(TARGETS, min_length=1)
+    """Confidence targets. Every question is asked at each of them, in random order."""
+    state_target: bool = True
+    """Write the target into the prompt. Without it a reward still sees it: a model for one target, or an ablation."""
+    rewards: list[RewardConfig] = Field(default_factory=lambda: [RewardConfig()], min_length=1)
+    share_prefixes: bool = True
+    """Sample and train every distinct token path once, where that is exact."""
     allow_threshold_drift: bool = False
     """Let a threshold reward meet a reward scaling that moves its threshold (for ablations)."""
     args: dict[str, Any] = Field(default_factory=dict)

@@ -1,0 +1,126 @@
+"""Reinforcement learning on TRL: confidence targets in the prompts, rewards that price mistakes accordingly.
+
+TRL does the training; here are the defaults that keep a target exact, and the checks that TRL lacks.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from abstain.evals.prompting import PromptFormat
+from abstain.evals.question import Task
+from abstain.rewards import build_reward
+from abstain.trainers.dataset import rl_dataset
+from abstain.trainers.drift import check_threshold_drift
+from abstain.trainers.run_trainer import train
+from abstain.trainers.stages import RlStage
+from abstain.trainers.trl_args import build_config
+
+SHARED: dict[str, Any] = {
+    "learning_rate": 1e-5,
+    "num_generations": 8,
+    "logging_steps": 10,
+    "report_to": "none",
+    "remove_unused_columns": False,
+    "save_total_limit": 1,
+    "temperature": 1.0,
+    "beta": 0.0,
+}
+DEFAULTS: dict[str, dict[str, Any]] = {
+    # A group's standard deviation would move the target, and "grpo" would weigh a short "I don't know" more per token
+    "grpo": SHARED | {"scale_rewards": "none", "loss_type": "dr_grpo"},
+    "rloo": SHARED | {"normalize_advantages": False},
+}
+CONFIGS = {"grpo": "GRPOConfig", "rloo": "RLOOConfig"}
+
+
+def build_rl_config(task: Task, stage: RlStage, output_dir: Path, seed: int) -> Any:
+    """TRL's configuration for a stage.
+
+    Args:
+        task: gives the room for a completion.
+        stage: its `args` win over our defaults, which win over TRL's.
+        output_dir, seed: of the run.
+    """
+    given = {
+        "output_dir": str(output_dir),
+        "seed": seed,
+        "max_completion_length": task.max_new_tokens,
+        "reward_weights": [reward.weight for reward in stage.rewards],
+    }
+    return build_config(CONFIGS[stage.algorithm], stage.args, DEFAULTS[stage.algorithm] | given)
+
+
+def run_rl(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    task: Task,
+    stage: RlStage,
+    *,
+    output_dir: Path,
+    seed: int,
+    prompt_format: PromptFormat = "auto",
+    resume: bool = False,
+) -> None:
+    """Train `model` in place.
+
+    Args:
+        model, tokenizer: the policy to start from.
+        task: its training questions are asked, each at every target of the stage.
+        stage: algorithm, rewards, targets and TRL's fields.
+        output_dir: for checkpoints and `trainer_state.json`.
+        seed: of the draws and of training.
+        prompt_format: see `abstain.evals.prompting.as_prompt`.
+        resume: go on from the last checkpoint.
+
+    Raises:
+        ThresholdDriftError: the reward scaling would move a reward's threshold.
+        ValueError: no training questions, or fewer than one batch of them.
+    """
+    config = build_rl_config(task, stage, output_dir, seed)
+    rewards = [build_reward(reward.name, {"grader": task.grader} | reward.args) for reward in stage.rewards]
+    if not stage.allow_threshold_drift:
+        check_threshold_drift(rewards, stage.algorithm, config)
+    ends = {tokenizer.eos_token_id, tokenizer.pad_token_id, *_list(model.generation_config.eos_token_id)} - {None}
+    for reward in rewards:
+        reward.eos_token_ids = sorted(ends)
+    dataset = rl_dataset(
+        task,
+        stage.targets,
+        tokenizer,
+        prompt_format=prompt_format,
+        state_target=stage.state_target,
+        limit=stage.limit,
+        seed=seed,
+    )
+    _check_enough(len(dataset), config)
+    trainer = _trainer_class(stage)(
+        model=model, args=config, reward_funcs=rewards, train_dataset=dataset, processing_class=tokenizer
+    )
+    train(trainer, resume)
+
+
+def _list(ids: int | list[int] | None) -> list[int]:
+    return ids if isinstance(ids, list) else [] if ids is None else [ids]
+
+
+def _check_enough(rows: int, config: Any) -> None:
+    """TRL drops the tail of the data: with less than one batch it would train on nothing, silently."""
+    needed = config.generation_batch_size // config.num_generations
+    if rows < needed:
+        raise ValueError(
+            f"{rows} training prompts (questions times targets) are fewer than the {needed} of one batch: take more "
+            f"questions, or lower rl.args.per_device_train_batch_size (now {config.per_device_train_batch_size}) or "
+            f"gradient_accumulation_steps (now {config.gradient_accumulation_steps})"
+        )
+
+
+def _trainer_class(stage: RlStage) -> type:
+    import trl  # takes seconds to import
+
+    if not stage.share_prefixes:
+        return {"grpo": trl.GRPOTrainer, "rloo": trl.RLOOTrainer}[stage.algorithm]
+    from abstain.trainers.trie_trainer import TrieGRPOTrainer, TrieRLOOTrainer
+
+    return {"grpo": TrieGRPOTrainer, "rloo": TrieRLOOTrainer}[stage.algorithm]

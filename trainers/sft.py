@@ -1,0 +1,172 @@
+"""The supervised warm-up: how to answer, and that "I don't know" is something one can say.
+
+What is never sampled is never reinforced: a model that never says "I don't know" gets no gradient towards it. So a share
+of the examples at t > 0 says it, and the others repeat what the model itself would have answered.
+"""
+
+import json
+import math
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from abstain.evals.prompting import PromptFormat
+from abstain.evals.question import Question, Task
+from abstain.evals.records import write_text
+from abstain.evals.sampler import Sampler
+from abstain.rewards.grading import grade_response
+from abstain.rewards.parsing import parse
+from abstain.rewards.prompts import IDK, prompt_text
+from abstain.rewards.verdict import Verdict
+from abstain.trainers.dataset import Prompt, as_trl_prompt, draw
+from abstain.trainers.run_trainer import train
+from abstain.trainers.stages import SftStage
+from abstain.trainers.trl_args import build_config
+
+DEFAULTS: dict[str, Any] = {
+    "num_train_epochs": 1,
+    "learning_rate": 1e-5,
+    "lr_scheduler_type": "linear",
+    "logging_steps": 10,
+    "report_to": "none",
+    "save_total_limit": 1,
+}
+
+
+@dataclass(frozen=True)
+class Guess:
+    """What the model answers when told to guess.
+
+    Args:
+        answer: "" if it abstains even then, or cannot be read.
+        probability: of exactly this completion.
+        correct: graded as CORRECT.
+    """
+
+    answer: str
+    probability: float
+    correct: bool
+
+
+def run_sft(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    task: Task,
+    stage: SftStage,
+    *,
+    output_dir: Path,
+    seed: int,
+    prompt_format: PromptFormat = "auto",
+    resume: bool = False,
+) -> None:
+    """Train `model` in place on examples made from the task's training questions.
+
+    Args:
+        model, tokenizer: the model to teach.
+        task: its training questions are used.
+        stage: what to teach.
+        output_dir: for checkpoints, `examples.jsonl` and `trainer_state.json`.
+        seed: of the draws and of training.
+        prompt_format: see `abstain.evals.prompting.as_prompt`.
+        resume: go on from the last checkpoint.
+
+    Raises:
+        ValueError: no training questions, or none of the model's own answers can be used.
+    """
+    from trl import SFTTrainer  # takes seconds to import
+
+    config = build_config("SFTConfig", stage.args, DEFAULTS | {"output_dir": str(output_dir), "seed": seed})
+    rows = _stored_examples(output_dir / "examples.jsonl") if resume else None
+    if rows is None:
+        questions = draw(task.train, stage.limit, seed)
+        guesses = _guesses(Sampler(model, tokenizer, prompt_format=prompt_format), task, questions, stage)
+        rows = list(examples(task, questions, guesses, stage, seed))
+        if not rows:
+            raise ValueError(
+                f"sft: nothing to teach with answers: {stage.answers} on the {len(questions)} training questions of "
+                f"{task.name}. Try another `answers`, or another task"
+            )
+        write_text(output_dir / "examples.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    dataset = Dataset.from_list([_as_trl(row, tokenizer, prompt_format) for row in rows])
+    train(SFTTrainer(model=model, args=config, train_dataset=dataset, processing_class=tokenizer), resume)
+
+
+def _stored_examples(path: Path) -> list[dict[str, Any]] | None:
+    if not path.exists():
+        return None
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def _guesses(sampler: Sampler, task: Task, questions: Sequence[Question], stage: SftStage) -> list[Guess | None]:
+    if stage.answers == "gold" and stage.idk == "random":
+        return [None] * len(questions)  # nothing to ask the model
+    prompts = [prompt_text(question.question, 0.0, task.template) for question in questions]
+    completions = sampler.sample(prompts, max_new_tokens=task.max_new_tokens, progress="best guesses")
+    guesses: list[Guess | None] = []
+    for question, (completion,) in zip(questions, completions, strict=True):
+        response = parse(completion.text, truncated=completion.truncated)
+        usable = "" if response.truncated or response.abstained else response.answer
+        correct = grade_response(response, question.gold, task.grader) is Verdict.CORRECT
+        guesses.append(Guess(usable, math.exp(completion.logprob), correct))
+    return guesses
+
+
+def examples(
+    task: Task, questions: Sequence[Question], guesses: Sequence[Guess | None], stage: SftStage, seed: int
+) -> Iterator[dict[str, Any]]:
+    """One example per question, at a target drawn for it.
+
+    Args:
+        task: gives the template.
+        questions: what is asked.
+        guesses: the model's best guess for each; `None` where the stage needs none.
+        stage: which answer is taught, and when "I don't know" is.
+        seed: of the draws.
+
+    Yields:
+        Rows with `question_id`, `target`, `prompt` and `completion`.
+
+    Example:
+        >>> task = Task("t", (Question("1", "Who?", ("Bo",)),), ())
+        >>> row = next(examples(task, task.train, [None], SftStage(answers="gold", targets=[0]), seed=0))
+        >>> row["completion"], row["prompt"][:5]
+        ('Bo', 'Who?\\n')
+    """
+    rng = random.Random(seed)
+    for question, guess in zip(questions, guesses, strict=True):
+        target = rng.choice(stage.targets)
+        if _is_unsure(guess, target, stage, rng):
+            answer = IDK
+        else:
+            answer = _taught(question, guess, stage)
+        if answer:
+            prompt = prompt_text(question.question, target, task.template)
+            yield {"question_id": question.id, "target": target, "prompt": prompt, "completion": answer}
+
+
+def _is_unsure(guess: Guess | None, target: float, stage: SftStage, rng: random.Random) -> bool:
+    if target == 0:
+        return False
+    if stage.idk == "random":
+        return rng.random() < stage.idk_share
+    return guess is None or not guess.answer or guess.probability < target
+
+
+def _taught(question: Question, guess: Guess | None, stage: SftStage) -> str:
+    if stage.answers == "gold":
+        return question.gold[0] if question.gold else ""
+    if guess is None or (stage.answers == "known" and not guess.correct):
+        return ""
+    return guess.answer
+
+
+def _as_trl(row: dict[str, Any], tokenizer: PreTrainedTokenizerBase, prompt_format: PromptFormat) -> dict[str, Any]:
+    prompt: Prompt = as_trl_prompt(row["prompt"], tokenizer, prompt_format)
+    if isinstance(prompt, str):
+        return {"prompt": prompt, "completion": " " + row["completion"]}
+    return {"prompt": prompt, "completion": [{"role": "assistant", "content": row["completion"]}]}

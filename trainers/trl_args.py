@@ -1,0 +1,91 @@
+"""TRL's own configuration fields, checked by name and type before a model is loaded, then passed straight through."""
+
+import dataclasses
+from typing import Any, Literal, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+
+from abstain.rewards.errors import nearest
+
+CONFIGS = ("SFTConfig", "GRPOConfig", "RLOOConfig")
+
+# TRL takes any string for these and fails, or silently does something else, once training has begun
+CHOICES: dict[str, Any] = {
+    "scale_rewards": bool | Literal["group", "batch", "none"],
+    "multi_objective_aggregation": Literal["sum_then_normalize", "normalize_then_sum"],
+    "importance_sampling_level": Literal["token", "sequence"],
+    "vllm_mode": Literal["server", "colocate"],
+}
+OWN = {
+    "output_dir": "the run directory holds all stages: set output_dir at the top of the recipe",
+    "seed": "one seed serves the whole run: set seed at the top of the recipe",
+    "reward_weights": "give each reward its own weight: rl.rewards.0.weight",
+    "remove_unused_columns": "rewards read the columns answers and target, so they are always kept",
+    "model_init_kwargs": "the model is loaded by the recipe's model section",
+}
+
+
+def config_class(name: str) -> type:
+    """The configuration class of TRL with this name."""
+    import trl
+
+    return getattr(trl, name)
+
+
+def check_trl_args(config: str, args: dict[str, Any]) -> dict[str, Any]:
+    """Return `args` with values as their fields' types, or say what is wrong.
+
+    Args:
+        config: "SFTConfig", "GRPOConfig" or "RLOOConfig".
+        args: fields of that class.
+
+    Raises:
+        ValueError: unknown field (with the nearest), value of another type, or a field that the recipe sets elsewhere.
+
+    Example:
+        >>> check_trl_args("GRPOConfig", {"learning_rate": "1e-5"})
+        {'learning_rate': 1e-05}
+        >>> check_trl_args("GRPOConfig", {"scale_rewards": "grup"})
+        Traceback (most recent call last):
+        ...
+        ValueError: scale_rewards='grup': must be true, false, 'group', 'batch' or 'none'
+    """
+    known = config_class(config)
+    names = {field.name for field in dataclasses.fields(known) if field.init}
+    hints = get_type_hints(known)
+    return {name: _check(config, names, hints, name, value) for name, value in args.items()}
+
+
+def _check(config: str, names: set[str], hints: dict[str, Any], name: str, value: Any) -> Any:
+    if name not in names:
+        raise ValueError(f"{config} has no field '{name}'. {_few(nearest(name, names))}")
+    if name in OWN:
+        raise ValueError(f"{name} is not set here: {OWN[name]}")
+    if name in CHOICES:
+        return _validated(name, value, CHOICES[name])
+    try:
+        adapter = TypeAdapter(hints[name])
+    except Exception:  # a type that pydantic cannot build a schema for: TRL checks it
+        return value
+    return _validated(name, value, adapter)
+
+
+def _validated(name: str, value: Any, kind: Any) -> Any:
+    adapter = kind if isinstance(kind, TypeAdapter) else TypeAdapter(kind)
+    try:
+        return adapter.validate_python(value)
+    except ValidationError as error:
+        choices = [part["ctx"]["expected"] for part in error.errors() if part["type"] == "literal_error"]
+        also = "true, false, " if any(part["type"].startswith("bool") for part in error.errors()) else ""
+        expected = f"must be {also}{choices[0]}" if choices else error.errors()[0]["msg"]
+        raise ValueError(f"{name}={value!r}: {expected}") from None
+
+
+def _few(hint: str) -> str:
+    """The nearest name without the list of 200 others."""
+    return hint.split("Allowed:")[0].strip() or "See TRL's documentation for its fields."
+
+
+def build_config(config: str, args: dict[str, Any], defaults: dict[str, Any]) -> Any:
+    """An instance of TRL's configuration: `args` over `defaults`."""
+    return config_class(config)(**(defaults | check_trl_args(config, args)))
