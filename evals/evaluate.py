@@ -1,0 +1,187 @@
+"""Asks a model every held-out question at every target, grades what it says, and measures it.
+
+evaluation = evaluate(Sampler(model, tokenizer), load_task("factworld"), targets=[0, 0.5, 0.75, 0.9])
+evaluation.save("runs/first")       # records.jsonl, metrics.json, table.md
+"""
+
+import json
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from abstain.evals.metrics import measure
+from abstain.evals.oracle import ForcedAnswers, Start, baseline
+from abstain.evals.question import Question, Task
+from abstain.evals.records import Record, write_records, write_text
+from abstain.evals.sampler import Completion, Sampler
+from abstain.evals.table import render
+from abstain.rewards.grading import grade_response
+from abstain.rewards.parsing import parse
+from abstain.rewards.prompts import check_target, prompt_text
+from abstain.rewards.response import Response
+from abstain.rewards.verdict import Verdict
+
+TARGETS = (0.0, 0.5, 0.75, 0.9)
+TRAIN_LIMIT = 2_000
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation found.
+
+    Args:
+        records: one per question and target.
+        metrics: as in `metrics.json`; see `abstain.evals.metrics.measure`.
+        start: the best guesses that the oracle was made of. Hand the first evaluation's to those that follow.
+    """
+
+    records: list[Record]
+    metrics: dict[str, Any]
+    start: Start
+
+    def save(self, folder: str | Path, *, before: dict[str, Any] | None = None) -> None:
+        """Write `records.jsonl`, `metrics.json` and `table.md`, each all or nothing.
+
+        Args:
+            folder: made if need be.
+            before: the starting model's metrics, for a table that shows both.
+        """
+        folder = Path(folder)
+        write_records(folder / "records.jsonl", self.records)
+        write_text(folder / "metrics.json", json.dumps(self.metrics, indent=2) + "\n")
+        both = [before, self.metrics] if before else [self.metrics]
+        write_text(folder / "table.md", render(both, "markdown", labels=["before", "after"] if before else None))
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """One greedy completion, read and graded."""
+
+    prompt: str
+    completion: Completion
+    response: Response
+    verdict: Verdict
+
+    @property
+    def probability(self) -> float:
+        return min(1.0, math.exp(self.completion.logprob))
+
+    @property
+    def confidence(self) -> float:
+        stated = self.response.confidence
+        return self.probability if stated is None else stated
+
+
+def evaluate(
+    sampler: Sampler,
+    task: Task,
+    targets: Sequence[float] = TARGETS,
+    *,
+    start: Start | None = None,
+    limit: int | None = None,
+    train_limit: int | None = TRAIN_LIMIT,
+    seed: int = 0,
+    progress: bool = False,
+) -> Evaluation:
+    """Ask every held-out question at every target, greedily, with the target stated in the prompt.
+
+    A record's confidence is what the response states, else the model's probability of its best guess at t = 0.
+
+    Args:
+        sampler: the model.
+        task: questions; numbers are measured on `held_out`, `train` only chooses the oracle's thresholds.
+        targets: confidence targets in [0, 1).
+        start: best guesses of the starting model, for the oracle and the always-answer score. Its own by default.
+        limit: ask this many held-out questions, drawn with `seed`.
+        train_limit: ask this many training questions at most, drawn with `seed`. Not asked at all if `start` is given.
+        seed: of the draws, and of the bootstrap.
+        progress: show progress bars on the terminal.
+
+    Raises:
+        ValueError: a target outside [0, 1), no targets, no held-out questions, or a `start` that was not asked them.
+    """
+    targets = sorted({check_target(target) for target in targets})
+    held_out = _draw(task.held_out, limit, seed)
+    if not targets or not held_out:
+        raise ValueError(f"nothing to evaluate: {len(targets)} targets, {len(held_out)} held-out questions")
+    answers = {t: _ask(sampler, task, held_out, t, progress) for t in sorted({0.0, *targets})}
+    guesses = answers[0.0]
+    own = _forced(held_out, guesses)
+    if start is None:
+        train = _draw(task.train, train_limit, seed)
+        start = Start(sampler.name, _forced(train, _ask(sampler, task, train, 0.0, progress)), own)
+    else:
+        start = Start(start.model, start.train, start.held_out.pick(own.ids))
+    records = [
+        _record(task, question, t, answer, guess)
+        for t in targets
+        for question, answer, guess in zip(held_out, answers[t], guesses, strict=True)
+    ]
+    known = all("true_p" in question.metadata for question in held_out)
+    true_p = [question.metadata["true_p"] for question in held_out] if known else None
+    metrics = measure(
+        records,
+        model=sampler.name,
+        task=task.name,
+        baselines={t: baseline(start, t, true_p, seed) for t in targets},
+        guesses=replace(own, confidence=np.array([guess.confidence for guess in guesses])),
+        seed=seed,
+    )
+    cut_off = [answer.completion.truncated for t in targets for answer in answers[t]]
+    metrics |= {"start": start.model, "truncated": sum(cut_off) / len(cut_off)}
+    return Evaluation(records, metrics, start)
+
+
+def _draw(questions: Sequence[Question], limit: int | None, seed: int) -> list[Question]:
+    """At most `limit` questions, in their order: the first ones of a file are often all of a kind."""
+    if limit is None or limit >= len(questions):
+        return list(questions)
+    return [questions[place] for place in sorted(random.Random(seed).sample(range(len(questions)), limit))]
+
+
+def _ask(sampler: Sampler, task: Task, questions: Sequence[Question], target: float, progress: bool) -> list[_Answer]:
+    prompts = [prompt_text(question.question, target, task.template) for question in questions]
+    label = f"{task.name}, t = {target:g}" if progress else None
+    completions = [row[0] for row in sampler.sample(prompts, max_new_tokens=task.max_new_tokens, progress=label)]
+    return [
+        _read(prompt, completion, question.gold, task.grader)
+        for prompt, completion, question in zip(prompts, completions, questions, strict=True)
+    ]
+
+
+def _read(prompt: str, completion: Completion, gold: Sequence[str], grader: str) -> _Answer:
+    response = _parse(completion.text, completion.truncated)
+    return _Answer(prompt, completion, response, grade_response(response, gold, grader))
+
+
+@lru_cache(maxsize=100_000)
+def _parse(text: str, truncated: bool) -> Response:
+    """Short answers repeat, and a Response cannot change."""
+    return parse(text, truncated=truncated)
+
+
+def _forced(questions: Sequence[Question], answers: Sequence[_Answer]) -> ForcedAnswers:
+    verdicts = [answer.verdict for answer in answers]
+    return ForcedAnswers.of([q.id for q in questions], verdicts, [answer.probability for answer in answers])
+
+
+def _record(task: Task, question: Question, target: float, answer: _Answer, guess: _Answer) -> Record:
+    stated = answer.response.confidence
+    return Record(
+        id=question.id,
+        task=task.name,
+        question=question.question,
+        gold=question.gold,
+        target=target,
+        prompt=answer.prompt,
+        completion=answer.completion.text,
+        answer=answer.response.answer,
+        verdict=answer.verdict,
+        confidence=guess.probability if stated is None else stated,
+    )
