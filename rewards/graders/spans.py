@@ -1,0 +1,180 @@
+"""Where a gold answer stands in a text as whole words, and as a name of its own.
+
+"Paris" stands in "Paris, France" and in "the city of Paris", but not in "Parisian", "Paris Hilton", "Paris-Dakar",
+"South Paris" or "University of Paris". A surname alone stands in a full name ("Messi" in "Lionel Messi"). Scripts
+without spaces have no words: a gold may touch particles and suffixes such as 都 or 市 (東京 in 東京都), but no other
+characters of its own script (京都 not in 東京都, パリ not in パリス).
+"""
+
+import re
+from dataclasses import dataclass
+
+from abstain.rewards.graders.aliases import Alias, is_initial
+from abstain.rewards.graders.places import kind_of_place
+from abstain.rewards.graders.text import Token, fold, is_article
+from abstain.rewards.graders.words import COMPASS, FUNCTION, GENERIC_AFTER, HEADS, KIN, MAGNITUDES, MODIFIERS
+
+_LEFT_CHARS = frozenset("是在为為于於叫就即的了称稱名和与與或到从從")
+_LEFT_WORDS = frozenset(
+    ["首都", "都市", "城市", "答案", "国家", "國家", "地点", "地點", "作者", "省会", "州都", "県庁", "名前"]
+)
+_RIGHT_CHARS = frozenset("的是吧啊呢了也在和与與或不而都市区區縣県省州府道町村郡島岛山川江河湖海駅站城国國氏")
+_KANA_LEFT = frozenset("はがのをにでともへやからまねえ")
+_KANA_RIGHT = frozenset("はがのをにでともへやかだよねとまじ")
+_HANGUL_END = re.compile(
+    r"(?<=[가-힣])(?:입니다|이에요|예요|이었습니다|였습니다|이다|은|는|이|가|을|를|에서|에|의|으로|로|와|과|도|라고)$"
+)
+_LINKING = frozenset(["de", "du", "des", "della", "di", "da", "do", "dos", "von", "van"])
+
+
+def _same(token: Token, word: str, last: bool) -> bool:
+    if token.norm == word:
+        return True
+    return last and (fold(token.raw.removesuffix("'s")) == word or _HANGUL_END.sub("", token.norm) == word)
+
+
+def _end_of(tokens: list[Token], i: int, alias: Alias) -> int:
+    """The index behind the alias if it begins at token `i`, else 0. Articles and middle initials may come between."""
+    k = 0
+    for j in range(i, min(len(tokens), i + 2 * len(alias.words))):
+        if _same(tokens[j], alias.words[k], k == len(alias.words) - 1):
+            k += 1
+            if k == len(alias.words):
+                return j + 1
+        elif k == 0 or not (is_article(tokens, j) or is_initial(tokens[j])):
+            return 0
+    return 0
+
+
+def _touches(tokens: list[Token], left: int) -> bool:
+    """Whether tokens `left` and `left + 1` are characters of one unspaced script, written together."""
+    if not 0 <= left < len(tokens) - 1 or tokens[left + 1].gap:
+        return False
+    return tokens[left].unspaced and tokens[left + 1].unspaced and _script(tokens[left]) == _script(tokens[left + 1])
+
+
+def _script(token: Token) -> str:
+    char = token.raw[0]
+    return (
+        "hiragana"
+        if "ぁ" <= char <= "ゟ"
+        else "katakana"
+        if "゠" <= char <= "ヿ"
+        else "han"
+        if char >= "\u3005"
+        else ""
+    )
+
+
+def _unspaced_ends(tokens: list[Token], i: int, j: int) -> bool:
+    """Whether characters i to j stand for themselves: see the module's text for the rule."""
+    left, right = "".join(t.raw for t in tokens[max(0, i - 2) : i]), tokens[j].raw if j < len(tokens) else ""
+    if _touches(tokens, i - 1) and _script(tokens[i]):
+        allowed = left[-1] in _LEFT_CHARS or left in _LEFT_WORDS or left[-1] in _KANA_LEFT
+        if not allowed:
+            return False
+    return not (_touches(tokens, j - 1) and _script(tokens[j - 1])) or right in _RIGHT_CHARS | _KANA_RIGHT
+
+
+def _free_left(tokens: list[Token], i: int, lower: bool) -> bool:
+    """Whether what stands before token `i` leaves the name its meaning."""
+    prev = i - 1
+    while prev >= 0 and is_article(tokens, prev):
+        prev -= 1
+    if prev < 0 or tokens[i].gap.strip(" \"'*_") not in ("", "-"):
+        return True
+    before, first = tokens[prev], tokens[i]
+    if tokens[i].gap == "-" and not first.numeric:
+        return False
+    if before.norm in MODIFIERS and prev == i - 1 and (before.capital or not first.capital):
+        return False
+    if before.norm in COMPASS and prev == i - 1 and ((before.capital and first.capital) or lower):
+        return False
+    head = tokens[prev - 1] if prev and not tokens[prev].gap.strip() else None
+    if head and before.norm == "of":
+        return head.norm not in KIN and not (head.capital and first.capital and head.norm not in HEADS | FUNCTION)
+    return not (head and before.norm in _LINKING and head.capital and first.capital and prev == i - 1)
+
+
+def _is_compound(tokens: list[Token], j: int, lower: bool) -> bool:
+    """Whether the lower-case word `j` makes another thing of the word before it ("football player", "punk rock").
+
+    Without capitals to go by, a row of words up to the end ("paris london rome") is no sentence about the first.
+    """
+    word = tokens[j].norm
+    if (word.endswith(("ly", "ing", "ed")) and len(word) > 4) or word in ("born", "known"):
+        return False
+    end = j + 1
+    while end < len(tokens) and not tokens[end].gap.strip() and tokens[end].norm not in FUNCTION:
+        end += 1
+    return end - j < 3 or (lower and end == len(tokens))
+
+
+def _free_right(tokens: list[Token], i: int, j: int, alias: Alias, lower: bool) -> bool:
+    """Whether what stands behind token `j - 1` leaves the name, or the number, its meaning."""
+    last, after = tokens[j - 1], tokens[j]
+    if after.start == last.start:  # "September 2005" in "5 September 2005"
+        return True
+    if after.gap == "-" or (after.gap == "" and last.numeric and after.capital):
+        return False
+    if after.raw == "The" and not after.gap.strip() and j + 1 < len(tokens) and tokens[j + 1].capital:
+        return False
+    if after.gap.strip(" '") or after.norm in FUNCTION or after.unspaced:
+        return True
+    if last.norm != alias.words[-1] and last.raw.endswith("'s"):
+        return False
+    if last.numeric:
+        return after.norm not in MAGNITUDES and not after.numeric
+    name, nearby = " ".join(alias.words), [after.norm, " ".join(t.norm for t in tokens[j : j + 2])]
+    if after.norm in GENERIC_AFTER:
+        further = j + 1 == len(tokens) or _free_right(tokens, i, j + 1, alias, lower)
+        return further and not (after.norm == "city" and kind_of_place(name))
+    if any(map(kind_of_place, nearby)) and not kind_of_place(name):
+        return True
+    if tokens[i].capital and not lower:
+        return not (after.capital or after.numeric)
+    return not _is_compound(tokens, j, lower)
+
+
+def _stands(tokens: list[Token], i: int, j: int, alias: Alias, lower: bool) -> bool:
+    """Whether tokens i to j are the alias as whole words, and not part of another name."""
+    if alias.acronym and len(tokens) > 1 and not tokens[i].raw.replace(".", "").isupper():
+        return False
+    if alias.bare and i and tokens[i].gap == " " and tokens[i - 1].norm not in FUNCTION:
+        return False
+    if not _unspaced_ends(tokens, i, j):
+        return False
+    return _free_left(tokens, i, lower) and (j == len(tokens) or _free_right(tokens, i, j, alias, lower))
+
+
+@dataclass(frozen=True)
+class Found:
+    """A gold answer in a text, by its offsets."""
+
+    start: int
+    end: int
+    alias: Alias
+
+
+def find(tokens: list[Token], wanted: tuple[Alias, ...]) -> list[Found]:
+    """Where any of the aliases stands, in order and without overlap, longer aliases first.
+
+    Example:
+        >>> from abstain.rewards.graders.aliases import aliases, text_tokens
+        >>> text = "Paris Hilton left Paris for South Paris"
+        >>> [text[f.start : f.end + 4] for f in find(text_tokens(text), aliases(("Paris",)))]
+        ['Paris for']
+    """
+    lower = not any(t.capital for t in tokens)
+    places: dict[str, list[int]] = {}
+    for i, token in enumerate(tokens):
+        for norm in {token.norm, fold(token.raw.removesuffix("'s")), _HANGUL_END.sub("", token.norm)}:
+            places.setdefault(norm, []).append(i)
+    taken, found = bytearray(len(tokens)), []
+    for alias in wanted:
+        for i in places.get(alias.words[0], ()):
+            j = 0 if taken[i] else _end_of(tokens, i, alias)
+            if j and not any(taken[i:j]) and _stands(tokens, i, j, alias, lower):
+                taken[i:j] = b"\1" * (j - i)
+                found.append(Found(tokens[i].start, tokens[j - 1].end, alias))
+    return sorted(found, key=lambda f: f.start)

@@ -1,0 +1,239 @@
+"""Which part of a reply is its answer, and whether that part denies what it names.
+
+A reply is read as a person would: the last choice counts ("London. No wait, Paris."), then the first sentence that
+says anything. What comes in later sentences is explanation: a reply that names everything does not win by coverage.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from abstain.rewards.graders.text import fold, is_unspaced
+from abstain.rewards.graders.words import (
+    ASIDES,
+    FUNCTION,
+    HEDGES,
+    NEGATIONS,
+    NO_DENIAL,
+    NO_STOP,
+    OPENERS,
+    OR_WORDS,
+    PARTICLES,
+    PREAMBLE_ENDS,
+)
+
+GOLD = "\ue000"  # stands where a gold answer was found
+
+_CORRECTION = (
+    r"\b(?:no,? wait|wait,? no|wait(?=[,.!…-])|hold on|scratch that|strike that|correction|i mean(?:t)?"
+    r"|on second thoughts?|make that|my mistake|or rather|let me correct (?:that|myself)|sorry"
+    r"|actually,? no|no,? actually"
+    r"|(?<=[\w,.!?] )no(?=,))\b"
+    r"|(?<=[\w.!?] )actually,? (?:it'?s|it is|it was|the answer is)\b"
+    r"|いや、|ではなくて?、?|訂正[:：、]?|不对，|不對，|更正[:：]?"
+)
+_CHOICE = (
+    r"\b(?:(?:the |my |final |best |correct |right |short ){0,3}answer (?:is|was|would be|must be|should be)\b[:\s]*"
+    r"|\b(?:final |my |correct )?answer ?:"
+    r"|(?:i'?d|i would|i will|i'll|i'?m going to|let me|i) (?:go with|choose|pick|settle on|bet on|guess|answer|say)\b"
+    r"|i'?m going with\b|my (?:best |final |educated )?(?:guess|choice|pick|bet)(?: is| would be|:))"
+    r"|(?:答え|正解|回答|解答)(?:は|:|：)|(?:答案|正确答案)(?:是|为|為|:|：)"
+)
+_MARKER = re.compile(f"(?:{_CORRECTION}|{_CHOICE})", re.IGNORECASE)
+_LEANING = re.compile(
+    r"\b(?:(?:most |more |very )?(?:likely|probably)|i (?:think|believe|suspect|guess)"
+    r"|i'?m (?:fairly|pretty|quite) sure"
+    r"|i lean (?:towards?|to)|leaning (?:towards?|to)|but(?! also))\b",
+    re.IGNORECASE,
+)
+_NEXT_QUESTION = re.compile(r"\n[ \t]*(?:question|q|user|human)\s*\d*\s*[:.]", re.IGNORECASE)
+_STOP = re.compile(r"(?<![.!?])[.!?]+[\"')\]*_]*(?=\s|$)|[。！？]+|\n\s*|(?<=\w)[?!](?=\w)")
+_WORD = re.compile(r"[^\W_](?:[\w']*\w)?|" + GOLD)
+_CLAUSE_START = re.compile(r"[,;:()\n—、，；：。]|[.!?](?=\s)|\bbut\b|\byet\b", re.IGNORECASE)
+_DENIED_BEFORE = re.compile(
+    r"(?<!none )(?<!no one )(?<!nothing )"
+    r"(?:rather than|instead of|other than|opposed to|except|except for|confused with|unlike"
+    r"|\bno (?:way|chance)\b[\w' ]{0,30}|(?<!no )(?<!a )\bdoubt(?: that)? it(?:'?s| is| was))"
+    r"(?: an?| the| in| at| it'?s| it is)* *[\"'*_]*$"
+    r"|(?:不是|并非|並非|不在|不叫|绝非|不可能是|不会是|没有)(?:在)?[\"]*$",
+    re.IGNORECASE,
+)
+_BE = r"(?:is|was|are|were|would be|must be|seems|sounds|looks)"
+_DENIED_AFTER = re.compile(
+    rf"[\"'*_)]*\s*,?\s*(?:(?:{_BE} (?:\w+ly )?(?:not|never)|isn'?t|wasn'?t|aren'?t|weren'?t|wouldn'?t be)"
+    r"(?: (?:\w+ly )?(?:the|it|correct|right|true|an?|my|what|one|where|who)\b|\s*(?:[.!?,;]|$))"
+    rf"|{_BE} (?:\w+ly )?(?:the )?(?:wrong|incorrect|false|untrue|mistaken|unlikely|impossible|ruled out|excluded|"
+    r"out of the question|an? (?:common )?(?:myth|misconception|mistake))\b"
+    r"|[\s,:;?!(-]*(?:wrong|incorrect|false|no|nope|not)\s*[.!?)]*\s*$)"
+    r"|[\"]?(?:\s*(?:では|じゃ|で)(?:は)?(?:ない|なく|なかった|ありません)|は?(?:間違い|誤り|違い|違う|不正解|誤答)"
+    r"|(?:は|が|のはず)[^。、]{0,6}(?:ではない|じゃない|ではありません)|(?:是)?(?:不对|不對|错|錯|不正确|不正確)|不是(?:答案|正确|首都))",
+    re.IGNORECASE,
+)
+
+
+class Span(Protocol):
+    """Something found in a text, by its offsets."""
+
+    @property
+    def start(self) -> int: ...
+    @property
+    def end(self) -> int: ...
+
+
+_BULLET = re.compile(r"^[ \t]*[-*•][ \t]+", re.MULTILINE)
+_NUMBERED = re.compile(r"^[ \t]*\d{1,2}[.)][ \t]+(?=\S)", re.MULTILINE)
+
+
+def without_bullets(text: str) -> str:
+    """A list without its bullets or numbers. A lone "5. " may be the answer and stays.
+
+    Example:
+        >>> without_bullets("1. Paris\\n2. Rome"), without_bullets("5. Because"), without_bullets("- Paris")
+        ('Paris\\nRome', '5. Because', 'Paris')
+    """
+    text = _BULLET.sub("", text)
+    return _NUMBERED.sub("", text) if len(_NUMBERED.findall(text)) > 1 else text
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences and lines of a text; "St. Louis" and "J. Smith" are not cut.
+
+    Example:
+        >>> sentences("He died in St. Louis. Or not?\\nParis")
+        ['He died in St. Louis.', 'Or not?', 'Paris']
+    """
+    cuts, start = [], 0
+    for stop in _STOP.finditer(text):
+        before = text[max(start, stop.start() - 12) : stop.start()].split()
+        word = fold(before[-1]).strip('("*') if before else ""
+        letter = len(word) == 1 and word.isalpha() and not is_unspaced(word)
+        abbreviated = stop[0].startswith(".") and (letter or word in NO_STOP or "." in word)
+        if stop.end() < len(text) and abbreviated and "\n" not in stop[0]:
+            continue
+        cuts.append(text[start : stop.end()].strip())
+        start = stop.end()
+    return [s for s in [*cuts, text[start:].strip()] if _WORD.search(s)]
+
+
+def words(text: str) -> list[str]:
+    """The words of a sentence as written, a found gold being one of them.
+
+    Example:
+        >>> words("It's (probably) Paris.")
+        ["It's", 'probably', 'Paris']
+    """
+    return _WORD.findall(text)
+
+
+def last_choice(text: str, offers: Callable[[str], bool]) -> str:
+    """What follows the last correction or choice ("no wait", "I'd go with", "the answer is"), if it offers anything.
+
+    A new "Question:" on a later line begins something else and is dropped with all that follows.
+
+    Example:
+        >>> last_choice("London. No wait, Paris.", bool), last_choice("Paris, I'd say", bool)
+        ('Paris.', "Paris, I'd say")
+    """
+    for cut in _NEXT_QUESTION.finditer(text):
+        if _WORD.search(text[: cut.start()]):
+            text = text[: cut.start()]
+            break
+    ends = [hit.end() for hit in _MARKER.finditer(text)]
+    for end in reversed(ends[-20:]):
+        rest = text[end:].lstrip(" ,.:;!-—…*_\n、，")
+        if offers(rest):
+            return rest
+    return text
+
+
+def leaning(sentence: str) -> str | None:
+    """What follows the last "probably", "I think" or "but" of a sentence that names several answers.
+
+    Example:
+        >>> leaning("Paris or London, most likely Paris"), leaning("Paris or London")
+        ('Paris', None)
+    """
+    ends = [hit.end() for hit in _LEANING.finditer(sentence)]
+    return sentence[ends[-1] :].strip(" ,.:") or None if ends else None
+
+
+def is_preamble(sentence: str) -> bool:
+    """Whether a sentence says nothing yet: "Great question!", "I am not sure.", "Let me think."
+
+    Example:
+        >>> is_preamble("I am not sure."), is_preamble("It is London."), is_preamble("I think it is blue.")
+        (True, False, False)
+    """
+    found = words(sentence)
+    if GOLD in found or any(w[0].isdigit() for w in found):
+        return False
+    folded = [fold(w) for w in found]
+    if any(w[0].isupper() and f not in FUNCTION | OPENERS for w, f in zip(found[1:], folded[1:], strict=True)):
+        return False
+    if len(folded) < 3 and (folded[0] in ASIDES or folded[0].endswith("ly")):
+        return True
+    return folded[0] in OPENERS and (folded[-1] in PREAMBLE_ENDS or set(folded) <= OPENERS | ASIDES)
+
+
+def denied(text: str, start: int, end: int) -> bool:
+    """Whether the clause around text[start:end] denies it: "not Paris", "Paris is wrong", パリではない, 不是巴黎.
+
+    Example:
+        >>> denied("It isn't Paris.", 9, 14), denied("I'm not sure it is Paris.", 19, 24)
+        (True, False)
+    """
+    before = _CLAUSE_START.split(text[max(0, start - 100) : start])[-1]
+    if _DENIED_AFTER.match(text[end : end + 60]) or _DENIED_BEFORE.search(before):
+        return True
+    near = [fold(w) for w in words(before)][-6:]
+    cues = [i for i, w in enumerate(near) if w in NEGATIONS]
+    return bool(cues) and not NO_DENIAL.intersection(near[cues[-1] + 1 : cues[-1] + 3])
+
+
+def settle(text: str, find: Callable[[str], Sequence[Span]]) -> str:
+    """The sentence that answers when an answer is whatever `find` finds, with the bare alternatives that follow it.
+
+    Example:
+        >>> import re
+        >>> class Hit(str): start = end = 0
+        >>> settle("Let me see. It is 5. Or 6. It has 7 parts.", lambda t: [Hit()] if re.search(r"\\d", t) else [])
+        'It is 5. Or 6.'
+    """
+    found = sentences(last_choice(without_bullets(text), lambda rest: bool(find(rest[:200]))))
+    for i, sentence in enumerate(found):
+        if find(sentence) and not (sentence.endswith(("?", "？")) and any(find(s) for s in found[i + 1 : i + 2])):
+            return " ".join([sentence, *alternatives(found[i + 1 :])])
+    return ""
+
+
+_ALTERNATIVE = re.compile(
+    r"(?:or|maybe|perhaps|possibly|alternatively|also|(?:or )?(?:it |this )?(?:could|might|may)(?: also)? be|another"
+    r"|otherwise|if not|failing that|then|または|もしくは|或者|或)\b",
+    re.IGNORECASE,
+)
+
+
+def alternatives(following: Sequence[str]) -> list[str]:
+    """The sentences directly after an answer that offer another: "Or Rome.", "Maybe Rome.", and bare "Rome."
+
+    Example:
+        >>> alternatives(["Or Rome.", "Berlin.", "It is big.", "Oslo."])
+        ['Or Rome.', 'Berlin.']
+    """
+    taken: list[str] = []
+    for sentence in following:
+        if not is_bare(sentence) and not _ALTERNATIVE.match(sentence):
+            break
+        taken.append(sentence)
+    return taken
+
+
+def is_bare(sentence: str) -> bool:
+    """Whether a sentence is no more than a name or two.
+
+    Example:
+        >>> is_bare("University of Oxford perhaps."), is_bare("It is big.")
+        (True, False)
+    """
+    folded = [w for w in map(fold, words(sentence)) if w not in HEDGES - {"it", "is", "was"}]
+    return len(folded) <= 4 and not any(w in (FUNCTION | OPENERS) - PARTICLES - OR_WORDS for w in folded)
