@@ -51,7 +51,7 @@ def ask(
     from abstain.evals.sampler import Sampler
     from abstain.recipes.starting_model import load_start
 
-    loaded = load_start(model, {}, dtype=dtype, revision=revision, trust_remote_code=trust_remote_code)
+    loaded = load_start(model, dtype=dtype, revision=revision, trust_remote_code=trust_remote_code)
     sampler = Sampler(loaded.model, loaded.tokenizer, prompt_format=prompt_format, max_new_tokens=max_new_tokens)
     grid = Table.grid(padding=(0, 2, 0, 0))
     for term, meaning in reply_lines(sampler, question, t, gold or [], grader):

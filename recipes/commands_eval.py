@@ -77,7 +77,9 @@ def evaluate(
     from abstain.recipes.starting_model import load_start
 
     questions = load_task(name, **options)
-    loaded = load_start(model, options, dtype=dtype, revision=revision, trust_remote_code=trust_remote_code)
+    loaded = load_start(
+        model, task=name, task_options=options, dtype=dtype, revision=revision, trust_remote_code=trust_remote_code
+    )
     say(describe(questions))
     sampler = Sampler(
         loaded.model, loaded.tokenizer, name=loaded.name, prompt_format=prompt_format, batch_tokens=batch_tokens

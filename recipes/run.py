@@ -4,7 +4,9 @@ before -> sft -> rl -> after        a step that the run directory calls complete
 """
 
 import json
+import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -89,7 +91,8 @@ class Run:
             )
         return load_start(
             config.path,
-            self.recipe.task.options,
+            task=self.recipe.task.name,
+            task_options=self.recipe.task.options,
             dtype=config.dtype,
             revision=config.revision,
             trust_remote_code=config.trust_remote_code,
@@ -159,10 +162,11 @@ class Run:
             "prompt_format": self.recipe.model.prompt_format,
             "resume": resume,
         }
-        if isinstance(stage, SftStage):
-            run_sft(model, loaded.tokenizer, task, stage, **settings)
-        else:
-            run_rl(model, loaded.tokenizer, task, stage, **settings)
+        with redirect_stdout(sys.stderr):  # where trainers print their logs; our stdout is for the table
+            if isinstance(stage, SftStage):
+                run_sft(model, loaded.tokenizer, task, stage, **settings)
+            else:
+                run_rl(model, loaded.tokenizer, task, stage, **settings)
         trained = replace(loaded, model=model.merge_and_unload() if self.recipe.model.lora is not None else model)
         write_directory(self._model_dir(name), lambda path: _save(trained, path))
         self.directory.mark_complete(name)

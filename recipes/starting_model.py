@@ -12,8 +12,9 @@ FACTWORLD = "factworld"
 
 def load_start(
     name_or_path: str,
-    task_options: Mapping[str, Any],
     *,
+    task: str = "",
+    task_options: Mapping[str, Any] | None = None,
     dtype: str = "auto",
     revision: str | None = None,
     trust_remote_code: bool = False,
@@ -22,7 +23,7 @@ def load_start(
 
     Args:
         name_or_path: as for `load_model`, or `factworld`.
-        task_options: options of the fact world whose model is wanted.
+        task, task_options: what will be asked; if it is a fact world, its options say which model is wanted.
         dtype, revision, trust_remote_code: as for `load_model`.
 
     Raises:
@@ -32,5 +33,5 @@ def load_start(
     if name_or_path == FACTWORLD:
         from abstain.evals.factworld_model import base_model
 
-        name_or_path = str(base_model(**task_options))
+        name_or_path = str(base_model(**(task_options or {} if task == FACTWORLD else {})))
     return load_model(name_or_path, dtype=dtype, revision=revision, trust_remote_code=trust_remote_code)
