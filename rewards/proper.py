@@ -133,7 +133,8 @@ class ProperScore(VerdictReward):
         rule: "brier", "log", "spherical", "beta" or "rlcr".
         a, b: shape of the Beta density, with rule "beta".
         eps: clipping of q, with rule "log".
-        confidence_scale: what a stated confidence is divided by (100 for percent); by default the parser tells.
+        confidence_scale: what the prompt calls full confidence (1, 10 or 100), where the number does not tell: 0.8, 80
+            and 80% are understood as they are, 8 only with a scale of 10.
 
     Raises:
         ValueError: unknown rule, a parameter outside its range or that the rule does not read.

@@ -10,9 +10,7 @@ from dataclasses import KW_ONLY, dataclass, fields
 from difflib import get_close_matches
 from typing import Any
 
-from abstain.rewards.errors import nearest
-from abstain.rewards.graders import GRADERS
-from abstain.rewards.grading import grade_response
+from abstain.rewards.grading import find_grader, grade_response
 from abstain.rewards.parsing import parse
 from abstain.rewards.prompts import check_target
 from abstain.rewards.response import Response
@@ -47,8 +45,7 @@ class VerdictReward(ABC):
     eos_token_ids: Collection[int] | None = None
 
     def __post_init__(self) -> None:
-        if self.grader not in GRADERS:
-            raise ValueError(f"unknown grader {self.grader!r}. {nearest(str(self.grader), GRADERS)}")
+        find_grader(self.grader)
         if isinstance(self.eos_token_ids, int | str):
             raise ValueError(f"eos_token_ids is {self.eos_token_ids!r}; it must be a collection of ids such as [2]")
 

@@ -265,7 +265,7 @@ def test_build_reward_gives_a_fresh_one() -> None:
             "reward ConfidenceTarget: unknown form 'bound'. Did you mean 'bounded'",
         ),
         ("ConfidenceTarget", {"target": 1}, r"reward ConfidenceTarget: confidence target 1 is outside \[0, 1\)"),
-        ("ConfidenceTarget", {"grader": "macth"}, "unknown grader 'macth'. Did you mean 'match'"),
+        ("ConfidenceTarget", {"grader": "exakt"}, "no grader is called 'exakt'. Did you mean 'exact'"),
         ("ConfidenceTarget", {"eos_token_ids": 2}, r"eos_token_ids is 2; .* such as \[2\]"),
         ("knowrl", {"wrong": 3}, "reward knowrl: a wrong answer"),
         ("ProperScore", {"rule": "bier"}, "unknown rule 'bier'. Did you mean 'brier'"),
