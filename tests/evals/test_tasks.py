@@ -58,7 +58,7 @@ REAL: dict[str, tuple[str, str, dict[str, Any]]] = {
     "efficientqa": ("nq_open", "nq_open/NQ-open.efficientqa.test.1.1.jsonl", {}),
     "truthfulqa": ("truthfulqa", "truthfulqa/TruthfulQA.csv", {}),
     "selfaware": ("selfaware", "selfaware/SelfAware.json", {}),
-    "entityquestions": ("entityquestions", "entity_questions", {"relations": ID_RELATIONS}),
+    "entityquestions": ("entityquestions", "entity_questions", {"relations": "P17,P20,P36,P407"}),
 }
 REAL_SIZES = {
     "simpleqa": (0, 4326),
