@@ -77,6 +77,7 @@ def abstain(
 def main() -> None:
     """Entry point of the console script."""
     warnings.simplefilter("ignore", FutureWarning)  # what libraries tell each other about their next version
+    warnings.filterwarnings("ignore", message=".*pin_memory.*")  # on a CPU
     app(prog_name="abstain")
 
 

@@ -55,7 +55,7 @@ def train(
     say(f"Done in {round(time.monotonic() - start)} s: {directory.path}")
     out = Console()
     typer.echo(run.table(width=out.width, color=out.is_terminal), nl=False)
-    say(f"Try it: abstain ask {shlex.quote(str(directory.path / 'model'))} 'a question'")
+    say(f"Try it: abstain ask {shlex.quote(str(directory.path / 'model'))} 'a question'", whole=True)
 
 
 def resume_command(recipe: str, overrides: list[str]) -> str:

@@ -11,6 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from rich.text import Text
+
 from abstain.evals.evaluate import Evaluation, evaluate
 from abstain.evals.models import LoadedModel, load_model
 from abstain.evals.oracle import Start
@@ -27,7 +29,7 @@ from abstain.trainers.rl import run_rl
 from abstain.trainers.sft import run_sft
 from abstain.trainers.stages import SftStage
 
-Say = Callable[[str], None]
+Say = Callable[[str | Text], None]
 BEFORE, AFTER = "before", "after"
 
 
@@ -79,7 +81,7 @@ class Run:
         return step in self.directory.complete
 
     def _announce(self, step: str, what: str) -> None:
-        self.say(f"[{self.steps.index(step) + 1}/{len(self.steps)}] {what}")
+        self.say(Text(f"[{self.steps.index(step) + 1}/{len(self.steps)}] {what}", "bold"))
 
     def _latest_model(self) -> LoadedModel:
         """The model that the last complete stage left, or the one to start from."""

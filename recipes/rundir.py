@@ -21,11 +21,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from abstain.evals.records import write_text
 from abstain.recipes.recipe import Recipe
-from abstain.recipes.yaml_lines import read_yaml
+from abstain.recipes.yaml_lines import read_yaml, write_yaml
 
 SECRET_KEYS = ("hub_token", "api_key", "password", "secret")
 """A key of a recipe that ends so holds what must not be written down again."""
@@ -168,8 +166,7 @@ class RunDir:
     def _save_recipe(self, recipe: Recipe) -> None:
         resolved = recipe.model_copy(update={"output_dir": str(self.path), "made_with": made_with(Path.cwd())})
         data = without_secrets(resolved.model_dump(mode="json"))
-        text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=119)
-        write_text(self.path / "recipe.yaml", text)
+        write_text(self.path / "recipe.yaml", write_yaml(data))
 
     def _stored_recipe(self) -> dict[str, Any]:
         return comparable(Recipe.model_validate(read_yaml(self.path / "recipe.yaml")[0]))

@@ -23,9 +23,25 @@ class _Loader(yaml.SafeLoader):
     """`yaml.SafeLoader` that reads 5e-6 as a number."""
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+"), list("-+0123456789")
-)
+class _Dumper(yaml.SafeDumper):
+    """`yaml.SafeDumper` that quotes the text "5e-6", so that `_Loader` reads it back as text."""
+
+
+for _side in (_Loader, _Dumper):
+    _side.add_implicit_resolver(
+        "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+    )
+
+
+def write_yaml(data: dict[str, Any]) -> str:
+    """Nested plain data as YAML text that `parse_yaml` reads back.
+
+    Example:
+        >>> print(write_yaml({"commit": "12e4", "rate": 5e-6}), end="")
+        commit: '12e4'
+        rate: 5.0e-06
+    """
+    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=119)
 
 
 def read_yaml(path: Path) -> tuple[dict[str, Any], dict[KeyPath, int]]:

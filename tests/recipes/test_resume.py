@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from abstain.evals.records import write_text
 from abstain.recipes.cli import app
 
-STEPS = 24
+STEPS = 12
 RECIPE = """\
 name: tiny
 task: {{name: qa, data: {data}, max_new_tokens: 3}}

@@ -1,8 +1,10 @@
 import time
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from abstain.recipes.yaml_lines import MAX_BYTES, parse_value, parse_yaml, read_yaml
+from abstain.recipes.yaml_lines import MAX_BYTES, parse_value, parse_yaml, read_yaml, write_yaml
 
 
 def test_every_key_and_item_has_its_line():
@@ -69,3 +71,14 @@ def test_too_large_and_not_text(tmp_path):
         read_yaml(big)
     with pytest.raises(ValueError, match="not UTF-8"):
         read_yaml(binary)
+
+
+TEXT = st.text(st.characters(exclude_categories=["C", "Zl", "Zp"]), min_size=1)
+NUMBER_LIKE = st.from_regex(r"[0-9e.+-]{1,9}", fullmatch=True)
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | NUMBER_LIKE | TEXT
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.dictionaries(TEXT, SCALARS | st.lists(SCALARS), min_size=1))
+def test_what_is_written_is_read_back(data):
+    assert parse_yaml(write_yaml(data), "f")[0] == data
