@@ -7,8 +7,9 @@ wraps it (DDP, PEFT, autocast) at work.
 
 import functools
 import types
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from transformers import PreTrainedModel
 from abstain.trainers.trie import Ints
 
 CHUNK = 2**25  # logits held at a time: 128 MB in fp32
+CACHED = 2**18  # logits worked on at a time on a CPU, which is several times faster within its cache
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,8 @@ class Scored:
     def on(cls, device: torch.device, nodes: Ints, edge_node: Ints, edge_token: Ints, vocab: int) -> "Scored":
         chunk = max(1, CHUNK // vocab)
         cuts = np.searchsorted(edge_node, np.arange(0, len(nodes) + chunk, chunk)).tolist()
-        on_device = (torch.from_numpy(array).to(device) for array in (nodes, edge_node, edge_token))
-        return cls(*on_device, chunk, cuts)
+        on_device = [torch.from_numpy(array).to(device) for array in (nodes, edge_node, edge_token)]
+        return cls(on_device[0], on_device[1], on_device[2], chunk, cuts)
 
     def chunks(self) -> list[tuple[slice, slice]]:
         starts = range(0, len(self.nodes), self.chunk)
@@ -86,8 +88,38 @@ class Scored:
         ]
 
 
+@dataclass(frozen=True)
+class Read:
+    """The nodes whose logits are wanted, and who takes them: `use(logits, first)`, some nodes at a time.
+
+    Args:
+        nodes: (M,) indices into the flattened nodes.
+        use: gets logits (m, V) of the nodes `first`, `first + 1`, ... at temperature 1.
+    """
+
+    nodes: Tensor
+    use: Callable[[Tensor, int], None]
+
+
+def slices(logits: Tensor) -> Iterator[slice]:
+    """Cuts rows of logits (m, V) into pieces that suit the device."""
+    rows, vocab = logits.shape
+    step = max(1, CACHED // vocab) if logits.device.type == "cpu" else max(1, rows)
+    return (slice(start, min(start + step, rows)) for start in range(0, rows, step))
+
+
+def statistics(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """log Σ exp(logits), the entropy of the distribution in nats, and exp(logits - max), for rows of logits."""
+    top = logits.amax(-1)
+    weights = (logits - top[:, None]).exp_()
+    total = weights.sum(-1)
+    log_z = top + total.log()
+    mean = (weights * logits).sum(-1) / total
+    return log_z, log_z - mean, weights
+
+
 class NodeLogProbs(torch.autograd.Function):
-    """Log-probabilities of edges and entropies of nodes, from the nodes' hidden states, without keeping the logits.
+    """Log-probabilities of edges and entropies of nodes, from the nodes' hidden states, a chunk of logits at a time.
 
     d log p(token) / d logit_j = 1[j = token] - p_j;  d H / d logit_j = -p_j (log p_j + H).
     """
@@ -105,38 +137,34 @@ class NodeLogProbs(torch.autograd.Function):
         projected = None
         for at, edge in scored.chunks():
             projected = F.linear(hidden[at].to(dtype), typed, None if bias is None else bias.to(dtype))
-            logits = transform(projected)
-            log_z[at] = logits.logsumexp(-1)
+            for part in slices(projected):
+                log_z[at][part], entropy[at][part], _ = statistics(transform(projected[part]))
             node = scored.edge_node[edge]
-            edges[edge] = logits[node - at.start, scored.edge_token[edge]] - log_z[node]
-            chance = (logits - log_z[at, None]).exp_()
-            entropy[at] = log_z[at] - chance.mul_(logits).sum(-1)
+            edges[edge] = transform(projected[node - at.start, scored.edge_token[edge]]) - log_z[node]
         kept = projected if len(scored.chunks()) == 1 else None  # saves computing it again
         ctx.save_for_backward(hidden, weight, bias, log_z, entropy, kept)
         ctx.scored, ctx.transform, ctx.dtype = scored, transform, dtype
         return edges, entropy
 
     @staticmethod
-    def backward(ctx: Any, grad_edges: Tensor | None, grad_entropy: Tensor | None) -> tuple[Any, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad_edges: Tensor | None, grad_entropy: Tensor | None) -> tuple[Any, ...]:
         hidden, weight, bias, log_z, entropy, kept = ctx.saved_tensors
-        scored, transform = ctx.scored, ctx.transform
+        scored: Scored = ctx.scored
         typed, typed_bias = weight.to(ctx.dtype), None if bias is None else bias.to(ctx.dtype)
+        upon_edges = log_z.new_zeros(len(scored.edge_node)) if grad_edges is None else grad_edges
+        upon_node = torch.zeros_like(log_z).index_add_(0, scored.edge_node, upon_edges)
         grad_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
         grad_weight = grad_bias = None
         for at, edge in scored.chunks():
             local = hidden[at].to(ctx.dtype)
-            logits = transform(F.linear(local, typed, typed_bias) if kept is None else kept)
+            projected = F.linear(local, typed, typed_bias) if kept is None else kept
+            known = _Known(log_z, entropy, upon_node, grad_entropy).at(at)
+            grad = _grad_projected(projected, known, ctx.transform)
             node, token = scored.edge_node[edge] - at.start, scored.edge_token[edge]
-            upon_edges = log_z.new_zeros(len(node)) if grad_edges is None else grad_edges[edge]
-            upon_node = torch.zeros_like(log_z[at]).index_add_(0, node, upon_edges)[:, None]
-            log_p = logits - log_z[at, None]
-            if grad_entropy is None:
-                grad = log_p.exp_().mul_(-upon_node)
-            else:
-                chance = log_p.exp()
-                grad = log_p.add_(entropy[at, None]).mul_(grad_entropy[at, None]).add_(upon_node).mul_(chance).neg_()
-            grad.index_put_((node, token), upon_edges, accumulate=True)
-            grad = transform.grad(grad, logits).to(ctx.dtype)
+            chosen = projected[node, token][:, None]
+            # Written over, not added: where p is close to 1, adding in half precision would leave only rounding
+            extra = ctx.transform.grad(upon_edges[edge, None].clone(), ctx.transform(chosen))
+            grad[node, token] = (_grad_unchosen(chosen, known.at(node), ctx.transform) + extra)[:, 0].to(ctx.dtype)
             if grad_hidden is not None:
                 grad_hidden[at] = (grad @ typed).to(hidden.dtype)
             if ctx.needs_input_grad[1]:
@@ -146,6 +174,38 @@ class NodeLogProbs(torch.autograd.Function):
         return grad_hidden, grad_weight, grad_bias, None, None
 
 
+class _Known(NamedTuple):
+    """What the backward pass knows of each row of logits."""
+
+    log_z: Tensor
+    entropy: Tensor
+    upon_edges: Tensor
+    """Sum of the gradients upon the row's edges."""
+    upon_entropy: Tensor | None
+
+    def at(self, rows: slice | Tensor) -> "_Known":
+        upon_entropy = None if self.upon_entropy is None else self.upon_entropy[rows]
+        return _Known(self.log_z[rows], self.entropy[rows], self.upon_edges[rows], upon_entropy)
+
+
+def _grad_projected(projected: Tensor, known: _Known, transform: LogitTransform) -> Tensor:
+    grad = torch.empty_like(projected)
+    for part in slices(projected):
+        grad[part] = _grad_unchosen(projected[part], known.at(part), transform)
+    return grad
+
+
+def _grad_unchosen(projected: Tensor, known: _Known, transform: LogitTransform) -> Tensor:
+    """What a token gets that no edge of its node leads to: -p (Σ g_edge + g_H (log p + H)), through the transform."""
+    logits = transform(projected)
+    log_p = logits - known.log_z[:, None]
+    if known.upon_entropy is None:
+        return transform.grad(log_p.exp_().mul_(-known.upon_edges[:, None]), logits)
+    chance = log_p.exp()
+    upon_log_p = log_p.add_(known.entropy[:, None]).mul_(known.upon_entropy[:, None])
+    return transform.grad(upon_log_p.add_(known.upon_edges[:, None]).mul_(chance).neg_(), logits)
+
+
 def _added(total: Tensor | None, part: Tensor) -> Tensor:
     return part if total is None else total.add_(part)
 
@@ -153,21 +213,23 @@ def _added(total: Tensor | None, part: Tensor) -> Tensor:
 def add_trie_head(model: PreTrainedModel, temperature: float) -> None:
     """Lets `model(..., trie=scored)` return (edge log-probabilities, node entropies) at `temperature`.
 
-    With `trie=nodes`, a plain tensor of flat node indices, it returns those nodes' logits at temperature 1, as
-    sampling needs them.
+    With `trie=read` the logits of the nodes to read go to `read.use`, and nothing is returned.
     """
     stock_forward = model.forward
     transform, plain = LogitTransform.of(model, temperature), LogitTransform.of(model, 1.0)
 
     @functools.wraps(type(model).forward)
-    def forward(self: PreTrainedModel, *args: Any, trie: Scored | Tensor | None = None, **kwargs: Any) -> Any:
+    def forward(self: PreTrainedModel, *args: Any, trie: Scored | Read | None = None, **kwargs: Any) -> Any:
         if trie is None:
             return stock_forward(*args, **kwargs)
         kwargs.pop("labels", None)
         hidden = self.base_model(*args, **kwargs).last_hidden_state.flatten(0, 1)
         head = self.get_output_embeddings()
-        if isinstance(trie, Tensor):
-            return plain(head(hidden[trie]))
+        if isinstance(trie, Read):
+            for start in range(0, len(trie.nodes), max(1, CHUNK // head.weight.shape[0])):
+                nodes = trie.nodes[start : start + max(1, CHUNK // head.weight.shape[0])]
+                trie.use(plain(head(hidden[nodes])), start)
+            return None
         return NodeLogProbs.apply(hidden[trie.nodes], head.weight, head.bias, trie, transform)
 
     model.forward = types.MethodType(forward, model)

@@ -1,6 +1,6 @@
 """Independent samples that share what they have in common: prompts, prefixes, and the work of a step."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import compress
 
@@ -12,24 +12,9 @@ from torch.nn.functional import pad
 from transformers import DynamicCache, PretrainedConfig
 
 from abstain.trainers.trie import Forest, Ints, pack
+from abstain.trainers.trie_drawing import Draw, SamplingRule
+from abstain.trainers.trie_head import Read
 from abstain.trainers.trie_scoring import as_bias, trie_inputs
-
-
-@dataclass(frozen=True)
-class SamplingRule:
-    """How a next token is drawn and when a completion ends.
-
-    Args:
-        end: tokens that end a completion, and belong to it.
-        max_new_tokens: length at which a completion is cut.
-        temperature: that logits are divided by.
-        warp: what then becomes of the logits (F, V) before a token is drawn: top-k, top-p and the like.
-    """
-
-    end: Collection[int]
-    max_new_tokens: int
-    temperature: float = 1.0
-    warp: Callable[[Tensor], Tensor] | None = None
 
 
 @dataclass(frozen=True)
@@ -59,8 +44,8 @@ class SampledScores:
     def look_up(self, input_ids: Tensor, attention_mask: Tensor, keep: int) -> tuple[Tensor, Tensor] | None:
         """Log-probabilities and entropies (B, keep) of these rows; None if one of them was not sampled."""
         rows = zip(input_ids.tolist(), attention_mask.tolist(), strict=True)
-        index = [self._index.get(tuple(compress(ids, mask))) for ids, mask in rows]
-        if None in index:
+        index = [self._index.get(tuple(compress(ids, mask)), -1) for ids, mask in rows]
+        if -1 in index:
             return None
         found = (torch.from_numpy(array[index, :keep]) for array in (self._samples.logps, self._samples.entropies))
         logps, entropies = (pad(array, (0, keep - array.shape[1])).to(input_ids.device) for array in found)
@@ -111,9 +96,11 @@ def sample(
     logps, entropies = np.zeros((2, *drawn.shape), dtype=np.float32)
     unfinished, end = np.arange(len(prompts)), np.array(sorted(rule.end))
     for step in range(rule.max_new_tokens):
-        logits = model(**inputs, past_key_values=cache, use_cache=True, trie=torch.from_numpy(ends).to(device))
-        token, logps[unfinished, step], entropies[unfinished, step] = _draw(logits, node, rule)
-        drawn[unfinished, step] = token
+        draw = Draw(node, rule)
+        read = Read(torch.from_numpy(ends).to(device), draw)
+        model(**inputs, past_key_values=cache, use_cache=True, trie=read)
+        token = draw.token
+        drawn[unfinished, step], logps[unfinished, step], entropies[unfinished, step] = token, draw.logp, draw.entropy
         going = ~np.isin(token, end)
         unfinished = unfinished[going]
         if not len(unfinished):
@@ -157,24 +144,6 @@ def _rank_within(group: Ints) -> Ints:
     rank = np.empty_like(order)
     rank[order] = np.arange(len(group)) - starts
     return rank
-
-
-def _draw(logits: Tensor, node: Ints, rule: SamplingRule) -> tuple[Ints, NDArray[np.float32], NDArray[np.float32]]:
-    """A token for each sample from its node's distribution, each sample with a draw of its own.
-
-    Returns:
-        Tokens, their log-probabilities, and the entropies of the distributions.
-    """
-    scaled = logits if rule.temperature == 1.0 else logits / rule.temperature
-    log_p = torch.log_softmax(scaled, dim=-1)
-    chance = log_p.exp()
-    entropy = -(chance * log_p).sum(-1)
-    if rule.warp is not None:
-        chance = torch.softmax(rule.warp(scaled), dim=-1)
-    rank = _rank_within(node)
-    draws = torch.multinomial(chance, int(rank.max()) + 1, replacement=True)
-    logps, tokens, entropies = (array.cpu().numpy() for array in (log_p.gather(1, draws), draws, entropy))
-    return tokens[node, rank], logps[node, rank], entropies[node]
 
 
 def _distinct(parent: Ints, token: Ints) -> tuple[Ints, Ints, Ints]:

@@ -12,16 +12,19 @@ from trl import GRPOTrainer, RLOOTrainer
 from trl.models import unwrap_model_for_generation
 
 from abstain.trainers import trie_checks
+from abstain.trainers.trie_drawing import SamplingRule
 from abstain.trainers.trie_head import add_trie_head
-from abstain.trainers.trie_sampling import SampledScores, SamplingRule, sample
+from abstain.trainers.trie_sampling import SampledScores, sample
 from abstain.trainers.trie_scoring import plan_scoring, score
 
 logger = logging.getLogger(__name__)
 
+_Trainer: Any = object  # for a type checker the trainer that it is mixed into, whatever that has
+
 TOLERANCE = {True: 1e-3, False: 0.2}  # of a log-probability in fp32, and in half precision, where stock is off as much
 
 
-class TrieRollouts:
+class TrieRollouts(_Trainer):
     """Mixin for TRL's `GRPOTrainer` and `RLOOTrainer`: the same results, with every distinct token path computed once.
 
     The G completions of a prompt are G independent samples as before; log-probabilities, entropies and gradients are

@@ -16,8 +16,9 @@ from transformers.generation.logits_process import (
 )
 
 from abstain.trainers import trie_sampling
+from abstain.trainers.trie_drawing import SamplingRule
 from abstain.trainers.trie_head import add_trie_head
-from abstain.trainers.trie_sampling import SampledScores, SamplingRule, sample
+from abstain.trainers.trie_sampling import SampledScores, sample
 
 END, VOCAB = 1, 6
 RULES = {
