@@ -25,6 +25,7 @@ from abstain.rewards.graders.statement import (
     without_bullets,
     words,
 )
+from abstain.rewards.graders.subjects import restated
 from abstain.rewards.graders.text import fold, is_unspaced, tidy, without_articles
 from abstain.rewards.graders.words import FUNCTION, NEGATIONS, POLAR
 from abstain.rewards.verdict import Verdict
@@ -79,10 +80,10 @@ def _offers(rest: str) -> bool:
 
 
 def _asserted(sentence: str) -> bool:
-    """Whether a gold answer stands in the sentence that is neither denied nor only compared with."""
+    """Whether a gold answer stands in the sentence that is not denied, compared with, or part of the question."""
     free = [m for m in re.finditer(GOLD, sentence) if not denied(sentence, m.start(), m.end())]
     compared = [s for s in segments(sentence)[1:] if s.words and fold(s.words[0]) in _CONTRAST]
-    return len(free) > sum(s.words.count(GOLD) for s in compared)
+    return len(free) > sum(s.words.count(GOLD) for s in compared) + restated(sentence)
 
 
 def _says_nothing(sentence: str, following: Sequence[str]) -> bool:

@@ -1,30 +1,33 @@
 """Names of countries and states: "Paris, France" is one answer, "Paris, London" is two."""
 
-COUNTRIES = frozenset(
-    """afghanistan;albania;algeria;andorra;angola;argentina;armenia;australia;austria;azerbaijan;bahamas;bahrain;bangladesh;
-    barbados;belarus;belgium;belize;benin;bhutan;bolivia;bosnia and herzegovina;botswana;brazil;brunei;bulgaria;burkina
-    faso; burundi;cambodia;cameroon;canada;cape verde;central african
-    republic;chad;chile;china;colombia;comoros;congo;costa rica; croatia;cuba;cyprus;czech
-    republic;czechia;czechoslovakia;denmark;djibouti;dominica;dominican republic;east timor; ecuador;egypt;el
-    salvador;equatorial guinea;eritrea;estonia;eswatini;ethiopia;fiji;finland;france;gabon;gambia;georgia; germany;east
-    germany;west germany;ghana;greece;greenland;grenada;guatemala;guinea;guyana;haiti;honduras;hong kong;
-    hungary;iceland;india;indonesia;iran;iraq;ireland;israel;italy;ivory
-    coast;jamaica;japan;jordan;kazakhstan;kenya;kosovo;
-    kuwait;kyrgyzstan;laos;latvia;lebanon;lesotho;liberia;libya;liechtenstein;lithuania;luxembourg;madagascar;malawi;
-    malaysia;maldives;mali;malta;mauritania;mauritius;mexico;micronesia;moldova;monaco;mongolia;montenegro;morocco;
-    mozambique;myanmar;burma;namibia;nauru;nepal;netherlands;new zealand;nicaragua;niger;nigeria;north korea; north
-    macedonia;macedonia;norway;oman;pakistan;palau;palestine;panama;papua new guinea;paraguay;peru;philippines;poland;
-    portugal;puerto rico;qatar;romania;russia;soviet union;ussr;rwanda;samoa;san marino;saudi arabia;senegal;serbia;
-    seychelles;sierra leone;singapore;slovakia;slovenia;solomon islands;somalia;south africa;south korea;south
-    sudan;spain; sri
-    lanka;sudan;suriname;sweden;switzerland;syria;taiwan;tajikistan;tanzania;thailand;togo;tonga;trinidad and tobago;
-    tunisia;turkey;turkmenistan;tuvalu;uganda;ukraine;united arab emirates;uae;united kingdom;uk;great britain;britain;
-    united states;united states of america;usa;us;america;uruguay;uzbekistan;vanuatu;vatican
-    city;venezuela;vietnam;yemen; yugoslavia;zambia;zimbabwe;korea;
-    日本;中国;中國;韓国;韩国;フランス;法国;法國;ドイツ;德国;德國;イギリス;英国;英國;アメリカ;美国;美國;イタリア;意大利;
-    スペイン;西班牙;ロシア;俄罗斯;カナダ;加拿大;インド;印度;オーストラリア;澳大利亚;ブラジル;巴西""".replace(
-        "\n    ", ""
-    ).split(";")
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(" ".join(name.split()) for name in text.split(";"))
+
+
+COUNTRIES = _names(
+    """afghanistan; albania; algeria; andorra; angola; argentina; armenia; australia; austria; azerbaijan; bahamas;
+    bahrain; bangladesh; barbados; belarus; belgium; belize; benin; bhutan; bolivia; bosnia and herzegovina;
+    botswana; brazil; brunei; bulgaria; burkina faso; burundi; cambodia; cameroon; canada; cape verde; central
+    african republic; chad; chile; china; colombia; comoros; congo; costa rica; croatia; cuba; cyprus; czech
+    republic; czechia; czechoslovakia; denmark; djibouti; dominica; dominican republic; east timor; ecuador; egypt;
+    el salvador; equatorial guinea; eritrea; estonia; eswatini; ethiopia; fiji; finland; france; gabon; gambia;
+    georgia; germany; east germany; west germany; ghana; greece; greenland; grenada; guatemala; guinea; guyana;
+    haiti; honduras; hong kong; hungary; iceland; india; indonesia; iran; iraq; ireland; israel; italy; ivory coast;
+    jamaica; japan; jordan; kazakhstan; kenya; kosovo; kuwait; kyrgyzstan; laos; latvia; lebanon; lesotho; liberia;
+    libya; liechtenstein; lithuania; luxembourg; madagascar; malawi; malaysia; maldives; mali; malta; mauritania;
+    mauritius; mexico; micronesia; moldova; monaco; mongolia; montenegro; morocco; mozambique; myanmar; burma;
+    namibia; nauru; nepal; netherlands; new zealand; nicaragua; niger; nigeria; north korea; north macedonia;
+    macedonia; norway; oman; pakistan; palau; palestine; panama; papua new guinea; paraguay; peru; philippines;
+    poland; portugal; puerto rico; qatar; romania; russia; soviet union; ussr; rwanda; samoa; san marino; saudi
+    arabia; senegal; serbia; seychelles; sierra leone; singapore; slovakia; slovenia; solomon islands; somalia;
+    south africa; south korea; south sudan; spain; sri lanka; sudan; suriname; sweden; switzerland; syria; taiwan;
+    tajikistan; tanzania; thailand; togo; tonga; trinidad and tobago; tunisia; turkey; turkmenistan; tuvalu; uganda;
+    ukraine; united arab emirates; uae; united kingdom; uk; great britain; britain; united states; united states of
+    america; usa; us; america; uruguay; uzbekistan; vanuatu; vatican city; venezuela; vietnam; yemen; yugoslavia;
+    zambia; zimbabwe; korea; 日本; 中国; 中國; 韓国; 韩国; フランス; 法国; 法國; ドイツ; 德国; 德國;
+    イギリス; 英国; 英國; アメリカ; 美国; 美國; イタリア; 意大利;
+    スペイン; 西班牙; ロシア; 俄罗斯; カナダ; 加拿大; インド; 印度; オーストラリア; 澳大利亚; ブラジル; 巴西"""
 )
 _US_STATES = {
     "alabama": "al", "alaska": "ak", "arizona": "az", "arkansas": "ar", "california": "ca", "colorado": "co",
@@ -37,30 +40,15 @@ _US_STATES = {
     "rhode island": "ri", "south carolina": "sc", "south dakota": "sd", "tennessee": "tn", "texas": "tx", "utah": "ut",
     "vermont": "vt", "virginia": "va", "washington": "wa", "west virginia": "wv", "wisconsin": "wi", "wyoming": "wy",
 }  # fmt: skip
-STATES = frozenset(
-    """england;scotland;wales;northern ireland;ontario;quebec;british columbia;alberta;manitoba;saskatchewan;nova
-    scotia; new brunswick;newfoundland;prince edward island;new south wales;victoria;queensland;western australia;south
-    australia; tasmania;bavaria;saxony;catalonia;andalusia;tuscany;lombardy;sicily;punjab;maharashtra;kerala;tamil
-    nadu;karnataka; west bengal;gujarat;rajasthan;uttar pradesh;bihar;dc;district of columbia""".replace(
-        "\n    ", ""
-    ).split(";")
+STATES = _names(
+    """england; scotland; wales; northern ireland; ontario; quebec; british columbia; alberta; manitoba; saskatchewan;
+    nova scotia; new brunswick; newfoundland; prince edward island; new south wales; victoria; queensland; western
+    australia; south australia; tasmania; bavaria; saxony; catalonia; andalusia; tuscany; lombardy; sicily; punjab;
+    maharashtra; kerala; tamil nadu; karnataka; west bengal; gujarat; rajasthan; uttar pradesh; bihar; dc; district
+    of columbia"""
 ) | frozenset(_US_STATES)
 STATE_CODES = {code: state for state, code in _US_STATES.items()}
-PLACE_WORDS = frozenset(
-    [
-        "county",
-        "province",
-        "prefecture",
-        "district",
-        "region",
-        "oblast",
-        "borough",
-        "department",
-        "canton",
-        "parish",
-        "state",
-    ]
-)
+PLACE_WORDS = _names("county;province;prefecture;district;region;oblast;borough;department;canton;parish;state")
 # Golds come with one name only; the others are no less right.
 SAME_PLACE: tuple[frozenset[str], ...] = tuple(
     frozenset(names.split(";"))

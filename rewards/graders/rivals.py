@@ -24,7 +24,7 @@ from abstain.rewards.graders.words import (
     ROLES,
 )
 
-_SIDE_BY_SIDE = frozenset({"comma", "dash", "close", "slash"})
+_SIDE_BY_SIDE = frozenset({"comma", "dash", "close", "slash", "stop"})
 
 
 @dataclass(frozen=True)
@@ -144,6 +144,7 @@ def has_rival(sentence: str, gold: Gold) -> bool:
     """
     parts = segments(sentence)
     there = [i for i, part in enumerate(parts) if GOLD in part.words]
+    there = [i for i in there if parts[i].joint != "open"] or there  # "ABC News (US) comes from the US"
     return any(
         _rival_right(parts, i, gold) or _rival_left(parts, i, gold) or _claimed_before(parts, i, gold) for i in there
     )

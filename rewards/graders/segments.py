@@ -29,13 +29,13 @@ Kind = Literal["name", "common", "number"]
 _SEPARATOR = re.compile(
     r"(?P<aka>[,;(]? ?\b(?:aka|a\.k\.a\.|alias"
     r"|(?:also|better|formerly|otherwise|sometimes|professionally) (?:known as|called)"
-    r"|xor|otherwise|unless|but also|also|either|then|sometimes|in other words|if not|failing that|i\.?e\.?)(?= |,|$)"
+    r"|xor|otherwise|unless|also|either|then|sometimes|in other words|if not|failing that|i\.?e\.?)(?= |,|$)"
     r"|(?<=\S) ?[~<>*\\] ?)"
     r"|(?P<or>[,;]? (?:and/or|or/and|or else|or|oder|ou|vs\.?|versus)(?= )"
     r"|、?(?:または|もしくは|あるいは|それとも|或者|或是|还是|還是|或))"
-    r"|(?P<and>[,;]? (?:and|und|et|y|plus|as well as)(?= ))"
-    r"|(?P<open> ?[(\[])|(?P<close>[)\]] ?)|(?P<comma> ?(?:[,;、，；]|\.{2,}) ?)|(?P<slash> ?[/|+\n] ?)"
-    r"|(?P<dash> -+>? | ?—|-+>)|(?P<colon> ?(?::|=>?|：))|(?P<stop>[.!?。！？]+(?=\s|$))",
+    r"|(?P<and>[,;]? (?:and|und|et|y|plus|as well as|but also)(?= ))"
+    r"|(?P<open> ?[(\[])|(?P<close>[)\]] ?)|(?P<comma> ?(?:[,;、，；]|\.{2,}) ?)|(?P<slash> ?[/|+] ?)"
+    r"|(?P<dash> -+>? | ?—|-+>)|(?P<colon> ?(?::|=>?|：))|(?P<stop>[.!?。！？]*(?:\n|$)|[!?]+(?= ))",
     re.IGNORECASE,
 )
 _AND = "かとや和与與跟及"

@@ -6,22 +6,27 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-_MARKS = "".join(chr(c) for c in range(0x300, 0x2000) if unicodedata.category(chr(c)) in ("Mn", "Mc"))
+# Marks that belong to the letter before them: accents, vowel signs of Hebrew, Arabic and Indic scripts.
+_MARKS = (
+    "\u0300-\u036f\u0483-\u0487\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed\u0711-\u074a\u07a6-\u07b0"
+    "\u0900-\u0903\u093a-\u094f\u0951-\u0957\u0962\u0963\u0981-\u0983\u09bc-\u09cd\u0a01-\u0a03\u0a3c-\u0a51\u0a81-\u0a83"
+    "\u0abc-\u0acd\u0b01-\u0b03\u0b3c-\u0b57\u0b82\u0bbe-\u0bcd\u0c00-\u0c04\u0c3e-\u0c56\u0c81-\u0c83\u0cbc-\u0cd6"
+    "\u0d00-\u0d03\u0d3b-\u0d57\u0dca-\u0ddf\u0f18-\u0f3f\u0f71-\u0f84\u135d-\u135f\u1ab0-\u1aff\u1dc0-\u1dff"
+)
 # Scripts that are written without spaces: one token per character. The middle dot of katakana names is left out.
 UNSPACED = (
     "\u0e01-\u0e4e\u0e81-\u0edf\u1000-\u109f\u1780-\u17d3\u3005\u3007\u3041-\u309f\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff"
     "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
 )
-_LETTER = rf"(?![{UNSPACED}])[^\W\d_]"
-_LETTERS = rf"(?:{_LETTER}|[{_MARKS}])"
+_LETTER = rf"[^\W\d_{UNSPACED}]"
 _TOKEN = re.compile(
-    rf"""(?P<number>(?<![\w)])-?(?:\d+(?:[.,]\d+)*|\.\d+)(?:(?:st|nd|rd|th|'?s)(?!\w))?)
+    rf"""(?P<number>(?<![\w)])-?(?:\d+(?:[.,]\d+)*|\.\d+)(?:(?:st|ST|nd|ND|rd|RD|th|TH|'?s)(?!\w))?)
+    |(?P<initials>{_LETTER}(?:\.{_LETTER}(?![\w{_MARKS}]))+\.?)
+    |(?P<word>{_LETTER}(?:[^\W_{UNSPACED}]|[{_MARKS}]|'(?={_LETTER}))*(?:\+\+|\#(?!\w))?)
     |(?P<unspaced>[{UNSPACED}])
-    |(?P<initials>{_LETTER}(?:\.{_LETTER})+(?!{_LETTERS})\.?)
-    |(?P<word>{_LETTER}(?:{_LETTERS}|\d|'(?={_LETTER}))*(?:\+\+|\#(?!\w))?)
     |(?P<digits>\d+(?:[.,]\d+)*)
     |(?P<emoji>[\U0001F1E6-\U0001F1FF]{{2}}|[\u2600-\u27bf\U0001F300-\U0001FAFF])""",
-    re.VERBOSE | re.IGNORECASE,
+    re.VERBOSE,
 )
 _TIDY = str.maketrans(
     dict.fromkeys("‘’ʼʻ´`′", "'")
@@ -71,9 +76,12 @@ class Token:
         return is_unspaced(self.raw[:1])
 
 
+_UNSPACED = re.compile(f"[{UNSPACED}]")
+
+
 def is_unspaced(char: str) -> bool:
     """Whether the character belongs to a script without spaces between words."""
-    return bool(re.match(f"[{UNSPACED}]", char))
+    return bool(_UNSPACED.match(char))
 
 
 def tidy(text: str) -> str:

@@ -66,8 +66,8 @@ COMPASS = _set(
 # "X of GOLD" names GOLD when X is one of these, else it names X ("University of Minnesota").
 HEADS = _set(
     """city town village state province county republic kingdom island islands commonwealth principality duchy
-    federation district region municipality union territory borough department capital country river lake sea people
-    peoples"""
+    federation district region municipality union territory borough department capital country river lake sea north
+    south east west centre center people peoples"""
 )
 KIN = _set(
     "wife husband son daughter father mother brother sister spouse widow child parent friend rival opponent enemy"
