@@ -5,8 +5,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import PretrainedConfig
-from transformers.generation import logits_process
+from transformers import GenerationConfig, PretrainedConfig
+from transformers.generation import GenerationMode, logits_process
 
 # Processors that look at the scores alone; any other depends on what was generated before
 PREFIX_FREE = (
@@ -45,24 +45,49 @@ def why_not_length(config: PretrainedConfig, longest: int) -> str | None:
     return None
 
 
-def why_not_processors(processors: Sequence[Any]) -> str | None:
-    """Why next-token distributions can't be shared: a processor that looks at more than the scores."""
+def why_not_generation(config: GenerationConfig, processors: Sequence[Any], trainer: Any) -> str | None:
+    """Why completions can't be drawn together: they would not be plain samples at the trainer's temperature.
+
+    Args:
+        config: the generation configuration in full, with what the model's own adds to it.
+        processors: what transformers makes of it.
+        trainer: has `temperature`, `max_completion_length` and `eos_token_ids`.
+    """
+    mode = config.get_generation_mode()
+    if mode != GenerationMode.SAMPLE or config.num_return_sequences not in (None, 1):
+        return f"generation mode {mode.value!r} with num_return_sequences={config.num_return_sequences}"
+    for name in ("stop_strings", "max_time", "cache_implementation"):
+        if getattr(config, name, None) is not None:
+            return f"{name}={getattr(config, name)!r} in the generation configuration"
+    said = config.temperature, config.max_new_tokens, _ids(config.eos_token_id)
+    if said != (trainer.temperature, trainer.max_completion_length, _ids(trainer.eos_token_ids)):
+        return "generation_kwargs override the temperature, the length or the end tokens of the trainer"
     other = sorted({type(processor).__name__ for processor in processors if not isinstance(processor, PREFIX_FREE)})
     return f"{', '.join(other)} depends on the whole prefix" if other else None
 
 
-def trial_rows(prompts: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Token ids and attention mask of three short completions of two prompts, made of the prompts' own tokens."""
+def _ids(ids: int | Sequence[int]) -> set[int]:
+    return {ids} if isinstance(ids, int) else set(ids)
+
+
+def trial_prompts(prompts: Sequence[Sequence[int]]) -> list[list[int]]:
+    """The first prompt twice, and another one if there is another."""
     first = list(prompts[0])
-    other = next((list(prompt) for prompt in prompts if list(prompt) != first), first)
-    rows = [[*first, first[0], first[-1]], [*first, first[0], other[-1]], [*other, first[-1], other[-1]]]
-    longest = max(map(len, rows))
-    ids = torch.tensor([[0] * (longest - len(row)) + row for row in rows], device=device)
-    mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows], device=device)
+    return [first, first, next((list(prompt) for prompt in prompts if list(prompt) != first), first)]
+
+
+def rows(
+    prompts: Sequence[list[int]], completions: Sequence[list[int]], device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Token ids and attention mask of prompts, padded on the left, with completions of one length."""
+    whole = [prompt + completion for prompt, completion in zip(prompts, completions, strict=True)]
+    longest = max(map(len, whole))
+    ids = torch.tensor([[0] * (longest - len(row)) + row for row in whole], device=device)
+    mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in whole], device=device)
     return ids, mask
 
 
-def largest_difference(stock: Sequence[Tensor | None], trie: Sequence[Tensor]) -> float:
+def largest_difference(expected: Sequence[Tensor | None], found: Sequence[Tensor]) -> float:
     """Largest absolute difference between two sets of log-probabilities and entropies."""
-    pairs = ((a, b) for a, b in zip(stock, trie, strict=False) if a is not None)
+    pairs = ((a, b) for a, b in zip(expected, found, strict=False) if a is not None)
     return max(float((a - b).abs().max()) for a, b in pairs)

@@ -1,12 +1,13 @@
 """GRPO and RLOO whose rollouts share prefixes: every distinct token path is sampled and trained once."""
 
 import logging
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import torch
 from accelerate.utils import is_peft_model
 from torch import Tensor, nn
+from transformers import GenerationConfig
 from transformers.generation.logits_process import LogitsProcessorList, TemperatureLogitsWarper
 from trl import GRPOTrainer, RLOOTrainer
 from trl.models import unwrap_model_for_generation
@@ -14,9 +15,10 @@ from trl.models import unwrap_model_for_generation
 from abstain.trainers import trie_checks
 from abstain.trainers.trie_drawing import SamplingRule
 from abstain.trainers.trie_head import add_trie_head
-from abstain.trainers.trie_sampling import SampledScores, sample
+from abstain.trainers.trie_sampling import SampledScores, Samples, sample
 from abstain.trainers.trie_scoring import plan_scoring, score
 
+Result = TypeVar("Result")
 logger = logging.getLogger(__name__)
 
 _Trainer: Any = object  # for a type checker the trainer that it is mixed into, whatever that has
@@ -67,20 +69,10 @@ class TrieRollouts(_Trainer):
         self, prompt_ids: list[list[int]], images: Any, multimodal_fields: dict[str, Any], *args: Any, **kwargs: Any
     ) -> Any:
         longest = max(map(len, prompt_ids)) + self.max_completion_length
-        processors = self._processors()
-        reason = self._why_not_sample(images, multimodal_fields, processors) or self._why_not_score(longest)
-        if self._refuses(reason) or not self._tried(prompt_ids):
+        reason = self._why_not_sample(images, multimodal_fields) or self._why_not_score(longest)
+        samples = None if self._refuses(reason) else self._sample(prompt_ids)
+        if samples is None:
             return super()._generate_single_turn(prompt_ids, images, multimodal_fields, *args, **kwargs)
-        with (
-            unwrap_model_for_generation(
-                self.model_wrapped,
-                self.accelerator,
-                generation_kwargs=self.generation_kwargs,
-                gradient_checkpointing_kwargs=self.args.gradient_checkpointing_kwargs,
-            ) as model,
-            self.accelerator.autocast(),  # around all steps, so that weights are cast once and not at each of them
-        ):
-            samples = sample(model, prompt_ids, self._sampling_rule(processors), self._config)
         self._sampled = SampledScores(prompt_ids, samples, self.state.global_step)
         return (samples.tokens, None) if isinstance(self, GRPOTrainer) else samples.tokens
 
@@ -113,20 +105,41 @@ class TrieRollouts(_Trainer):
 
     # Sampling and scoring
 
-    def _sampling_rule(self, processors: LogitsProcessorList) -> SamplingRule:
+    def _sample(self, prompt_ids: list[list[int]]) -> Samples | None:
+        _, processors = self._generation()
         others = LogitsProcessorList(p for p in processors if not isinstance(p, TemperatureLogitsWarper))
         warp = (lambda logits: others(None, logits)) if others else None
-        return SamplingRule(self.eos_token_ids, self.max_completion_length, self.temperature, warp)
+        rule = SamplingRule(self.eos_token_ids, self.max_completion_length, self.temperature, warp)
+        with (
+            unwrap_model_for_generation(
+                self.model_wrapped,
+                self.accelerator,
+                generation_kwargs=self.generation_kwargs,
+                gradient_checkpointing_kwargs=self.args.gradient_checkpointing_kwargs,
+            ) as model,
+            self.accelerator.autocast(),  # around all steps, so that weights are cast once and not at each of them
+        ):
+            if self._exact is None:
+                self._try_sampling(model, trie_checks.trial_prompts(prompt_ids))
+            return sample(model, prompt_ids, rule, self._config) if self._exact else None
+
+    def _generation(self) -> tuple[GenerationConfig, LogitsProcessorList]:
+        """The generation configuration in full, and what transformers puts between logits and drawing for it."""
+        device = self.accelerator.device
+        config, _ = self.model._prepare_generation_config(self.generation_config)
+        self.model._prepare_special_tokens(config, device=device)
+        return config, self.model._get_logits_processor(config, input_ids_seq_length=1, device=device, model_kwargs={})
 
     def _rows_needing_gradient(self, inputs: dict[str, Any]) -> Tensor | None:
-        """(B,) rows whose prompt has a completion with an advantage; None if all rows may have a gradient."""
+        """(B,) rows whose prompt has a completion with an advantage, at least one; None if all may have a gradient."""
         other_terms = self.beta != 0.0 or getattr(self, "_entropy_bonus_enabled", False)
         if other_terms or not self.skip_zero_advantages or not torch.is_grad_enabled():
             return None
         moved = inputs["advantages"].reshape(len(inputs["prompt_ids"]), -1).ne(0).any(dim=1)
         prompt = torch.unique(inputs["prompt_ids"], dim=0, return_inverse=True)[1]
+        moved[0] |= ~moved.any()  # a backward pass there must be, if only of zeros
         needs = torch.isin(prompt, prompt[moved])
-        return None if needs.all() or not needs.any() else needs
+        return None if needs.all() else needs
 
     def _score(
         self, model: nn.Module, input_ids: Tensor, attention_mask: Tensor, keep: int, batch_size: int | None
@@ -135,7 +148,7 @@ class TrieRollouts(_Trainer):
         if self._refuses(self._why_not_score(input_ids.shape[1])):
             return None
         if self._exact is None:
-            self._try(input_ids[:8], attention_mask[:8], keep)
+            self._try_scoring(input_ids[:8], attention_mask[:8], keep)
         if not self._exact:
             return None
         needs = self._needs_gradient
@@ -183,53 +196,41 @@ class TrieRollouts(_Trainer):
             return "torch_compile, as every batch has a shape of its own"
         return self._model_refuses or trie_checks.why_not_length(self._config, longest)
 
-    def _why_not_sample(
-        self, images: Any, multimodal_fields: dict[str, Any], processors: LogitsProcessorList
-    ) -> str | None:
+    def _why_not_sample(self, images: Any, multimodal_fields: dict[str, Any]) -> str | None:
         if self.use_vllm or self.use_transformers_continuous_batching:
             return "vLLM and continuous batching sample by themselves (training still shares)"
         if images is not None or multimodal_fields:
             return "prompts with images"
-        if self.generation_config.cache_implementation is not None:
-            return f"cache_implementation={self.generation_config.cache_implementation!r}"
-        return trie_checks.why_not_processors(processors)
+        return trie_checks.why_not_generation(*self._generation(), self)
 
-    def _processors(self) -> LogitsProcessorList:
-        """What transformers would put between logits and drawing: the generation configuration, spelled out."""
-        if self.use_vllm:
-            return LogitsProcessorList()
-        device = self.accelerator.device
-        config, _ = self.model._prepare_generation_config(self.generation_config)
-        self.model._prepare_special_tokens(config, device=device)
-        return self.model._get_logits_processor(config, input_ids_seq_length=1, device=device, model_kwargs={})
-
-    def _tried(self, prompt_ids: Sequence[Sequence[int]]) -> bool:
-        if self._exact is None:
-            self._try(*trie_checks.trial_rows(prompt_ids, self.accelerator.device), 2)
-        return bool(self._exact)
+    def _try_sampling(self, model: nn.Module, prompts: list[list[int]]) -> None:
+        """Compares sampling and scoring on the trie with the stock path."""
+        with torch.random.fork_rng():
+            samples = self._attempt(sample, model, prompts, SamplingRule((), 2, self.temperature), self._config)
+        if samples is not None:
+            batch = trie_checks.rows(prompts, samples.tokens, self.accelerator.device)
+            self._try_scoring(*batch, 2, SampledScores(prompts, samples, 0).look_up(*batch, 2))
 
     @torch.no_grad()
-    def _try(self, input_ids: Tensor, attention_mask: Tensor, keep: int) -> None:
-        """Compares the trie with the stock path on a few rows."""
-        stock = super()._get_per_token_logps_and_entropies(
-            self.model, input_ids, attention_mask, keep, compute_entropy=True
-        )
-        try:
-            trie = self._score_rows(self.model, input_ids, attention_mask, keep, None)
-        except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
-            self._exact = not self._refuses(f"the model does not take a tree attention mask ({error})")
-            return
-        if trie is None:
+    def _try_scoring(self, input_ids: Tensor, attention_mask: Tensor, keep: int, sampled: Any = None) -> None:
+        """Compares scoring on the trie, and what sampling found, with the stock path."""
+        batch = input_ids, attention_mask, keep
+        stock = super()._get_per_token_logps_and_entropies(self.model, *batch, compute_entropy=True)
+        found = self._attempt(self._score_rows, self.model, *batch, None)
+        torch.clear_autocast_cache()  # weights cast without gradients must not serve the training pass
+        if found is None:
             return
         single = next(self.model.parameters()).dtype == torch.float32 and self.accelerator.mixed_precision == "no"
-        difference = trie_checks.largest_difference(stock, trie)
-        wrong = (
-            f"on the first prompts its log-probabilities are {difference:.2g} off"
-            if difference > TOLERANCE[single]
-            else None
-        )
-        self._exact = not self._refuses(wrong)
-        torch.clear_autocast_cache()  # weights cast without gradients must not serve the training pass
+        off = max(trie_checks.largest_difference(stock, scores) for scores in (found, sampled) if scores is not None)
+        wrong = f"on the first prompts its log-probabilities are {off:.2g} off"
+        self._exact = not self._refuses(wrong if off > TOLERANCE[single] else None)
+
+    def _attempt(self, work: Callable[..., Result], *args: Any) -> Result | None:
+        try:
+            return work(*args)
+        except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
+            self._exact = not self._refuses(f"the model does not take a tree attention mask ({error})")
+            return None
 
 
 class TrieGRPOTrainer(TrieRollouts, GRPOTrainer):
