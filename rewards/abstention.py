@@ -84,7 +84,7 @@ def read(text: str) -> Reading:
         return read(choice["rest"]) if _PERSONAL.match(choice["rest"]) else Reading(text)
     parts, kinds = kinds_of(text)
     offers = [i for i, kind in enumerate(kinds) if kind.name == "offer"]
-    doubted = any(kind.name in ("idk", "doubt") for kind in kinds)
+    doubted = any(kind.name in ("idk", "doubt") or (kind.name == "offer" and kind.about) for kind in kinds)
     if doubted:
         return Reading(_joined(offers, parts, kinds, text), abstained=not offers, hedged=bool(offers))
     hedged = any(kind.guess or "guess" in (part.before, part.after) for part, kind in zip(parts, kinds, strict=True))

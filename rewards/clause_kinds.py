@@ -13,12 +13,24 @@ from abstain.rewards.phrasebook import QUOTED_IDK, Phrasebook, read_phrases
 MAX_CLAUSE = 400
 _MAX_FILLERS = 8
 _RUN_ON = re.compile(r" ?(?:(?:and|so|if|whether|that|but|or|because) )?")
+_CONSEQUENCE = re.compile(r"(?:so|only|just|then|yet|thus|hence|therefore|which means)\b")
+_NAME = re.compile(r"(?<=[\s\"'(])(?!AI\b|Wikipedia|Google|Internet)[A-Z][^\W\d_]+|[0-9]")
+_SHORT_GUESS = re.compile(
+    r"(?:know|idk|dunno) (?!wh|how|if|the|that|this|about|it|him|her|them|any|much)(\w+(?: \w+)?)$"
+)
+_YOU = re.compile(r"\b(?:you|your|me|i)\b")
 _PRONOUN = re.compile(r"(?:he|she|they|his|her|their)\b|[他她]|彼")
 
 
 @dataclass(frozen=True)
 class Kind:
-    """Kind of a clause; `about`: it names what is not known; `left`: where its offer begins; `guess`: it says so."""
+    """Kind of a clause.
+
+    Args:
+        about: it says "I don't know" of something that it names; of an offer, that it says "I don't know" too.
+        left: where its offer begins.
+        guess: it says that it guesses.
+    """
 
     name: str
     about: bool = False
@@ -37,7 +49,7 @@ def known_phrases() -> Phrasebook:
 def kinds_of(text: str) -> tuple[list[Clause], list[Kind]]:
     """The clauses of a text and the kind of each."""
     parts = clauses(text, known_phrases(), _quoted_idk)
-    return parts, _in_context(parts, [_with_title(part, text) for part in parts])
+    return parts, _in_context(parts, [_with_title(part, text) for part in parts], text)
 
 
 def extend(path: str | Path) -> int:
@@ -78,17 +90,29 @@ def _kind(text: str) -> Kind:
     for start, end in {(0, len(text)): 0, (left, len(text)): 0, (left, right): 0}:
         for name in ("idk", "doubt", "excuse"):
             if book.full[name].fullmatch(text, start, end):
-                about = not book.bare[name].fullmatch(text, start, end)
-                return _run_on(text, start) or Kind(name, about)
+                about = not _bare(name, text, start, end)
+                broadly = name == "excuse" and book.full["broad"].fullmatch(text, start, end)
+                return _run_on(text, start) or Kind("doubt" if broadly else name, about)
     if left >= right:
         return Kind("empty")
     for name in ("start", "lead"):
         if found := book.full[name].match(text, left):
             return _introduced(text, found.end(), name == "start")
     cores = {text: 0, text[left:]: 0, text[left:right]: 0}
-    names = (name for name in ("meta", "question", "topic") for core in cores if book.full[name].fullmatch(core))
+    names = (
+        name for name in ("broad", "meta", "question", "topic") for core in cores if book.full[name].fullmatch(core)
+    )
     name = next(names, "unknown")
-    return Kind(name, left=left)
+    return Kind("doubt") if name == "broad" else Kind(name, left=left)
+
+
+def _bare(name: str, text: str, start: int, end: int) -> bool:
+    """Whether "I don't know" names nothing but "the answer", "this one" and the like."""
+    book = known_phrases()
+    ends = {end, _fillers_off(text)[1]}
+    if found := book.at_end["object"].search(text[:end]):
+        ends.add(len(text[: found.start()].rstrip()))
+    return any(book.bare[name].fullmatch(text, start, max(start, at)) for at in ends)
 
 
 def _run_on(text: str, start: int) -> Kind | None:
@@ -99,7 +123,7 @@ def _run_on(text: str, start: int) -> Kind | None:
         return None
     at = _RUN_ON.match(text, known.end()).end()  # type: ignore[union-attr]  # it matches the empty string too
     if found := book.full["start"].match(text, at):
-        return _introduced(text, found.end(), True)
+        return replace(_introduced(text, found.end(), True), about=True)
     found = book.full["lead"].match(text, at)
     return Kind("candidate", True, found.end()) if found and found.end() < len(text) else None
 
@@ -107,11 +131,10 @@ def _run_on(text: str, start: int) -> Kind | None:
 def _introduced(text: str, at: int, guess: bool) -> Kind:
     """The kind of a clause whose introduction ("I'd say") ends at `at`."""
     rest = text[at:].strip()
-    inner = _kind(rest) if rest else Kind("unknown")
-    if inner.name in ("idk", "doubt", "excuse"):
+    inner = _kind(rest) if rest else Kind("empty")
+    if inner.name in ("idk", "doubt", "excuse", "empty"):
         return inner
-    at += len(text[at:]) - len(text[at:].lstrip())
-    return Kind("offer", left=at + inner.left if rest else 0, guess=guess)
+    return Kind("offer", left=text.index(rest, at) + inner.left, guess=guess)
 
 
 def _with_title(part: Clause, text: str) -> Kind:
@@ -120,6 +143,8 @@ def _with_title(part: Clause, text: str) -> Kind:
     if kind.name == "candidate":  # "not sure if it's Paris" names one, "not sure if it is true" doesn't
         first = text[part.spans[kind.left + (part.text[kind.left] == " ")][0]]
         return replace(kind, name="offer" if first.isupper() or first.isdigit() else "idk")
+    if kind.name == "idk" and part.after == "asked" and (guess := _SHORT_GUESS.search(part.text)):
+        return Kind("offer", about=True, left=guess.start(1))
     if (kind.name == "doubt" or kind.about) and title_case(text[part.start : part.end]):
         return Kind("unknown")
     return kind
@@ -131,7 +156,7 @@ def title_case(text: str, least: int = 2) -> bool:
     return len(long) >= least and all(word[0].isupper() for word in long) and not text.isupper()
 
 
-def _in_context(parts: list[Clause], kinds: list[Kind]) -> list[Kind]:
+def _in_context(parts: list[Clause], kinds: list[Kind], text: str) -> list[Kind]:
     """Settle the clauses that can only be told from their neighbours."""
     for i, part in enumerate(parts):  # He said: "I don't know."
         if i and part.text == QUOTED_IDK and part.before in ("comma", "colon") and kinds[i - 1].name == "unknown":
@@ -141,24 +166,28 @@ def _in_context(parts: list[Clause], kinds: list[Kind]) -> list[Kind]:
         before = settled[-1] if settled and part.before == "comma" else Kind("")
         after = kinds[i + 1] if i + 1 < len(kinds) else Kind("")
         if kind.name in ("meta", "question", "topic", "unknown"):
-            kind = _settled(part, kind, before, after)
+            named = bool(_NAME.search(text[part.start : part.end].lstrip()))
+            kind = _settled(part, kind, before, after, named and bool(settled))
         settled.append(kind)
     return settled
 
 
-def _settled(part: Clause, kind: Kind, before: Kind, after: Kind) -> Kind:
+def _settled(part: Clause, kind: Kind, before: Kind, after: Kind, named: bool) -> Kind:
+    """The kind of a clause that its words alone leave open; `named`: it says a name or number, and isn't first."""
     excuse = Kind("excuse", about=before.about)
     guessed = part.before == "guess"
-    if kind.name == "meta" and not guessed:
+    denies = bool(known_phrases().full["negation"].search(part.text))
+    if kind.name == "meta" and not guessed and (denies or not named):
         return excuse
-    if kind.name == "question" and part.after == "asked":
+    if kind.name == "question" and part.after == "asked" and (not named or _YOU.search(part.text)):
         return excuse
     if after.name == "idk" and (part.after == "colon" or (kind.name == "topic" and part.after == "comma")):
         return excuse
     asks = part.after == "asked" and part.text.count(" ") < 3
-    if before.about and part.text.isascii() and not part.text[0].isdigit() and not asks and not guessed:
+    restates = before.about and part.text.isascii() and not part.text[0].isdigit()
+    if restates and not asks and not guessed and not _CONSEQUENCE.match(part.text):
         return excuse
     wordy = part.text.count(" ") > 1 or (not part.text.isascii() and len(part.text) > 4)
-    if wordy and not guessed and not _PRONOUN.match(part.text) and known_phrases().full["negation"].search(part.text):
+    if wordy and denies and not guessed and not _PRONOUN.match(part.text):
         return excuse
     return Kind("offer", left=kind.left)

@@ -13,7 +13,7 @@ from abstain.rewards.phrasebook import QUOTED, QUOTED_IDK, Phrasebook, fold_char
 _TITLE = r"《[^《》]{0,200}》|〈[^〈〉]{0,200}〉|『[^『』]{0,200}』"
 _QUOTE = r"\"[^\"\n]{1,200}\"|“[^“”]{1,200}”|「[^「」]{1,200}」"
 _OPAQUE = re.compile(rf"(?P<title>{_TITLE})|(?P<quote>{_QUOTE})|(?P<command>\\[A-Za-z]+)")
-_BORDERS = dict.fromkeys(".!;\n。", ".") | dict.fromkeys(",()—–、", ",") | {":": ":", "?": "?"}
+_BORDERS = dict.fromkeys(".!;\n。", ".") | dict.fromkeys(",()[]{}<>=|→⇒—–、", ",") | {":": ":", "?": "?"}
 _ABBREVIATIONS = {"dr", "mr", "mrs", "ms", "prof", "st", "jr", "sr", "vs", "approx", "mt", "gen", "lt"}
 _PREDICATE_ENDS = ("ん", "す", "ね", "よ", "ない", "だ")  # a 、 after these ends a Japanese clause, others do not
 
@@ -62,7 +62,10 @@ def fold(text: str, book: Phrasebook, quoted_idk: Callable[[str], bool]) -> Fold
             if char == " " and (not out or out[-1] == " "):
                 continue
             if _is_cjk(char) and len(out) > 1 and out[-1] == " " and _is_cjk(out[-2]):
-                out.pop(), spans.pop()
+                if QUOTED_IDK in (char, out[-2]) or QUOTED in (char, out[-2]):
+                    out.pop(), spans.pop()
+                else:
+                    out[-1] = ","  # where words aren't spaced, a space parts clauses
             out.append(char)
             spans.append((start, end))
 
@@ -152,14 +155,16 @@ def _border(char: str, text: str, i: int, out: list[str]) -> str:
         return "," if "".join(out[-2:]).endswith(_PREDICATE_ENDS) else ""
     if char == ":":
         return ":"
-    if char == "." and not _ends_sentence(after, out):
+    if char == "." and not _ends_sentence(text, i, out):
         return " "
     return _BORDERS[char]
 
 
-def _ends_sentence(after: str, out: list[str]) -> bool:
-    """Whether a full stop ends a sentence, rather than an abbreviation or a number."""
-    if after[:1].isalnum() and not _is_cjk(after[0]):
+def _ends_sentence(text: str, i: int, out: list[str]) -> bool:
+    """Whether the full stop at `i` ends a sentence, rather than an abbreviation or a number."""
+    after = text[i + 1 : i + 2]
+    if after.isalnum() and not _is_cjk(after):
         return False
-    word = "".join(out[-8:]).rpartition(" ")[2]
-    return not (word in _ABBREVIATIONS or (len(word) == 1 and word.isascii()))
+    letter = text[i - 1 : i]
+    initial = letter.isalpha() and not _is_cjk(letter) and text[max(0, i - 2) : i - 1] in ("", " ", ".")
+    return not initial and "".join(out[-8:]).rpartition(" ")[2] not in _ABBREVIATIONS

@@ -8,7 +8,7 @@ Whatever can't be read (150 %, NaN, "high", 80-90 %) is `None`, and is taken out
 import math
 import re
 
-_NUMBER = r"[-−+]?(?:\d{1,12}(?:[.,．]\d{1,12})?|\.\d{1,12})"
+_NUMBER = r"[-−+]?(?:\d++(?:[.,．]\d++)?|\.\d++)"
 _UNIT = r"\s{0,2}(?:[%％]|percent\b|per cent\b|パーセント|/\s?100?\b|out of 100?\b)"
 _RANGE = rf"\s{{0,2}}(?:-|–|~|〜|～|to|から|到|至)\s{{0,2}}{_NUMBER}(?:{_UNIT})?"
 _VALUE = rf"(?<![\d.,])(?P<number>{_NUMBER})(?P<unit>{_UNIT})?(?P<range>{_RANGE})?"
@@ -36,12 +36,13 @@ _OF_WHAT = (
 )
 _FORMS = (
     rf"<confidence>\s{{0,9}}(?:{_VALUE})?(?P<other>[^<]{{0,40}})(?:</confidence>|\Z)",
-    rf"(?<![^\W_])\*{{0,3}}(?:{_ENGLISH}|{_CJK})(?:\s?\([^()]{{0,30}}\))?{_COLON}(?:{_VALUE}|{_WORD})",
+    rf"(?<![^\W_])(?:{_ENGLISH}|{_CJK})(?:\s?\([^()]{{0,30}}\))?{_COLON}(?:{_VALUE}|{_WORD})",
     rf"{_I_AM}(?<!\w){_VALUE}\s{{0,2}}{_SURE}{_OF_WHAT}",
     rf"(?:我有|有|约|約|大约|大約|だいたい|約)?{_VALUE}(?:の|的|ほど|くらい|ぐらい|左右)?(?:の)?"
     r"(?:確信|確率|自信|把握|信心|可能性|确信|置信度|确定|確定|肯定)(?:が(?:あります|ある)|で、?|を持って|是)?",
 )
 _STATED = [re.compile(form, re.IGNORECASE) for form in _FORMS]
+_HINT = re.compile(r"sure|certain|confiden|positive|[确確信把自肯]|可能", re.IGNORECASE)
 _DENIED = re.compile(r"(?:\bnot|n['’]?t|\bnever|\bcannot|不|没有|沒有)\s*(?:\w+ ){0,2}$", re.IGNORECASE)
 _DANGLING = re.compile(r"(?:\s|[,，、;；]|\b(?:and|with|but)\b|\*\*)+[.。]?\Z")
 _BEFORE = 40  # characters in which a "not" denies what follows
@@ -67,7 +68,8 @@ def read_confidence(text: str, scale: float | None = None) -> tuple[str, float |
     """
     if scale is not None and not 0 < scale < math.inf:
         raise ValueError(f"confidence_scale {scale!r} is not a positive number; it is usually 1, 10 or 100")
-    found = [m for form in _STATED for m in form.finditer(text) if not _denied(m, text)]
+    hinted = _HINT.search(text) is not None  # most replies state none, and this is quickly seen
+    found = [m for form in _STATED for m in form.finditer(text) if not _denied(m, text)] if hinted else []
     if not found:
         return text, None
     last = max(found, key=lambda m: m.end())
@@ -109,4 +111,4 @@ def _without(text: str, found: list[re.Match[str]]) -> str:
     kept.append(text[done:])
     rest = re.sub(r"[(（\[]\s{0,3}[)）\]]", "", " ".join(part.strip(" \t") for part in kept)).strip()
     tail = _DANGLING.sub("", rest[-_BEFORE:])
-    return (rest[:-_BEFORE] + tail).lstrip(" ,，、;；:.。)").rstrip()
+    return (rest[:-_BEFORE] + tail).lstrip(" ,，、;；:.。)*").rstrip()

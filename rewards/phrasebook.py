@@ -18,8 +18,8 @@ from pathlib import Path
 
 from abstain.rewards.errors import nearest
 
-WHOLE = ("idk", "doubt", "excuse", "meta", "topic", "question")  # phrases that cover a clause
-EDGE = ("filler", "start", "lead", "tail")  # phrases at an edge of a clause
+WHOLE = ("idk", "doubt", "excuse", "broad", "meta", "topic", "question")  # phrases that cover a clause
+EDGE = ("filler", "object", "start", "lead", "tail")  # phrases at an edge of a clause
 INSIDE = ("keep", "contrast", "guess", "negation")  # phrases searched for within a sentence
 SECTIONS = (*WHOLE, *EDGE, *INSIDE, "fold")
 QUOTED_IDK, QUOTED = "\ue000", "\ue001"  # stand for a quoted "I don't know", and for any other quotation or title
@@ -29,6 +29,7 @@ MAX_LENGTH = 20_000  # of a phrase whose names are filled in: names within names
 _SLOT = "[^.,:?]*"
 _SPACE = "(?: |(?<![a-z0-9'])|(?![a-z0-9']))"  # nothing is enough where no two words would run together
 _END = "(?=[.,:?]|$)"
+_KANA = 0x60  # from katakana to hiragana
 _NEVER = r"(?!)"
 
 
@@ -40,8 +41,7 @@ def fold_char(char: str, pairs: dict[str, str]) -> str:
         ('k', "'", '无')
     """
     folded = unicodedata.normalize("NFKC", char).casefold()
-    if "ァ" <= folded <= "ヶ":
-        return chr(ord(folded) - 0x60)
+    folded = "".join(chr(ord(c) - _KANA) if "ァ" <= c <= "ヶ" else c for c in folded)
     return "'" if folded in "’‘ʼ`´′" else pairs.get(folded, folded)
 
 
