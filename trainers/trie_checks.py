@@ -87,7 +87,7 @@ def rows(
     return ids, mask
 
 
-def largest_difference(expected: Sequence[Tensor | None], found: Sequence[Tensor]) -> float:
-    """Largest absolute difference between two sets of log-probabilities and entropies."""
-    pairs = ((a, b) for a, b in zip(expected, found, strict=False) if a is not None)
-    return max(float((a - b).abs().max()) for a, b in pairs)
+def largest_difference(expected: Sequence[Tensor | None], found: Sequence[Sequence[Tensor] | None]) -> float:
+    """Largest absolute difference of log-probabilities and entropies; NaN if there is one."""
+    pairs = [(a, b) for scores in found if scores is not None for a, b in zip(expected, scores, strict=False)]
+    return torch.stack([(a - b).abs().max() for a, b in pairs if a is not None]).max().item()

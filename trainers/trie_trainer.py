@@ -95,7 +95,9 @@ class TrieRollouts(_Trainer):
         **multimodal: Any,
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         batch = input_ids, attention_mask, logits_to_keep
-        if not compute_aux_loss and all(value is None for value in multimodal.values()):
+        special = "a load-balancing loss, which counts tokens, or images"
+        images = any(value is not None for value in multimodal.values())
+        if not self._refuses(special if compute_aux_loss or images else None):
             scored = self._score(model, *batch, batch_size)
             if scored is not None:
                 return scored[0], scored[1] if compute_entropy else None, None
@@ -221,9 +223,9 @@ class TrieRollouts(_Trainer):
         if found is None:
             return
         single = next(self.model.parameters()).dtype == torch.float32 and self.accelerator.mixed_precision == "no"
-        off = max(trie_checks.largest_difference(stock, scores) for scores in (found, sampled) if scores is not None)
+        off = trie_checks.largest_difference(stock, [found, sampled])
         wrong = f"on the first prompts its log-probabilities are {off:.2g} off"
-        self._exact = not self._refuses(wrong if off > TOLERANCE[single] else None)
+        self._exact = not self._refuses(None if off < TOLERANCE[single] else wrong)  # NaN is wrong
 
     def _attempt(self, work: Callable[..., Result], *args: Any) -> Result | None:
         try:

@@ -1,4 +1,4 @@
-"""One measurement of `test_trie_speed.py`, printed as JSON: `python one_trie_speed.py '{"model": "factworld", ...}'`."""
+"""One measurement of `test_trie_speed.py`, printed as JSON: `one_trie_speed.py '{"model": "factworld", ...}'`."""
 
 import dataclasses
 import json

@@ -133,3 +133,16 @@ def test_a_row_of_the_batch_does_not_see_another():
     others = [row for row in range(len(ids)) if row != 5]
     torch.testing.assert_close(after[others], before[others], rtol=1e-4, atol=1e-5)
     assert (after[5] - before[5]).abs().max() > 0.01
+
+
+@pytest.mark.parametrize("how", ["autocast", "weights"])
+def test_half_precision_is_no_further_from_the_truth_than_stock(how):
+    model = tiny_model("Llama")
+    truth = gradients(model, *stock_scores(model, *batch()), 0.5)
+    model = model.bfloat16() if how == "weights" else model
+    off = {}
+    for name, scores in (("stock", stock_scores), ("trie", trie_scores)):
+        with torch.autocast("cpu", torch.bfloat16, enabled=how == "autocast"):
+            found = scores(model, *batch())
+        off[name] = sum((g.float() - truth[n]).norm() for n, g in gradients(model, *found, 0.5).items())
+    assert off["trie"] < 1.2 * off["stock"]

@@ -97,16 +97,16 @@ def test_order_within_a_group_is_random(model):
     rule = make_rule("plain", 1)
     pairs = Counter()
     firsts, seconds = Counter(), Counter()
-    for _ in range(1500):
+    for _ in range(600):
         (a,), (b,) = sample(model, [[2, 3]] * 2, rule, model.config).tokens
         pairs[a, b] += 1
         firsts[a] += 1
         seconds[b] += 1
-    cells = [(a, b) for a in firsts for b in seconds if firsts[a] * seconds[b] / 1500 >= 5]
-    expected = [firsts[a] * seconds[b] / 1500 for a, b in cells]
+    cells = [(a, b) for a in firsts for b in seconds if firsts[a] * seconds[b] / 600 >= 5]
+    expected = [firsts[a] * seconds[b] / 600 for a, b in cells]
     observed = [pairs[cell] for cell in cells]
-    expected.append(1500 - sum(expected) + 1e-9)
-    observed.append(1500 - sum(observed))
+    expected.append(600 - sum(expected) + 1e-9)
+    observed.append(600 - sum(observed))
     assert chisquare(observed, expected).pvalue > 1e-3
 
 

@@ -91,8 +91,12 @@ OPTIONS = {
 }
 
 
-@pytest.mark.parametrize("options", OPTIONS)
-@pytest.mark.parametrize("method", TRAINERS)
+BOTH = ("several iterations", "shuffled into several steps", "LoRA with its reference")
+
+
+@pytest.mark.parametrize(
+    ("method", "options"), [*(("grpo", name) for name in OPTIONS), *(("rloo", name) for name in BOTH)]
+)
 def test_steps_are_those_of_the_stock_trainer(make_trainer, method, options, caplog):
     stock, trie, config_class = TRAINERS[method]
     logs, weights = steps(make_trainer(with_given_completions(stock), config_class, **OPTIONS[options]))
