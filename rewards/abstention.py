@@ -3,15 +3,20 @@
 The rule, for training and evaluation alike, so that hedging can't be farmed: **whoever offers an answer, however
 hedged, has attempted**. A reply is an abstention iff a clause says "I don't know" and no clause offers anything.
 
-A reply is cut into clauses, and each is one of these (the words are in `phrases/*.txt`, one section per kind):
+A reply is cut into clauses at punctuation and at *contrast* and *guess* words ("but", "maybe", たぶん, 可能是; *keep*
+lists exceptions), *fillers* and closing *particles* are set aside, and each clause is one of these (in *italics* the
+sections of `phrases/*.txt`, where the words are):
 
-- *idk*, "I don't know the capital of Peru", or *doubt*, "not sure": says that the answer is not known. What it does
-  not know about restates the question, so names in it are no offer, and neither are those after a further comma
-  ("in Lima, Peru"). Exceptions: a number ("I don't know the year, 1998"), "if it's Paris", titles in title case.
-- *excuse*, *meta*: apologies, reasons, advice, remarks about the question, records or oneself; questions back;
-  a statement that something is not so ("The census never recorded it"), unless it is about him, her or them.
-- *an offer*: what follows a guess word ("maybe", たぶん, 可能是) or an introduction ("I'd say", "it is", 答案是), and
-  **any other clause**: after "but", or standing alone ("I don't know. Paris."). Unknown words count as an offer.
+- *idk*, "I don't know the capital of Peru", or *doubt*, "not sure", or *broad*, a denial of knowing or answering. What
+  it is that is not known restates the question, so names in it are no offer, and neither are those after a further
+  comma ("in Lima, Peru"), unless it is only "the answer" (*object*). Exceptions: a number ("I don't know the year,
+  1998"), "if it's Paris", "idk Paris?", titles in title case.
+- *excuse*: apologies, reasons, advice, and remarks about the question, records or oneself; *meta* is the same unless
+  it says a name or a number; a *question* back; a *topic* before "I don't know"; a *negation* ("The census never
+  recorded it"), unless it is about him, her or them.
+- an offer: what follows a guess word or an introduction (*start* "I'd say", *lead* "it is", 答案是), and **any other
+  clause**, after "but" or standing alone ("I don't know. Paris."). Words that no section knows count as an offer.
+  From an offer a closing です or 吧 (*tail*) is taken off.
 
 Quoted words and titles are never read as saying anything, but the quotation "I don't know" itself may be the answer.
 """

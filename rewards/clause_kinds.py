@@ -73,10 +73,11 @@ def _fillers_off(text: str) -> tuple[int, int]:
             break
         left = found.end() + (text[found.end() : found.end() + 1] == " ")
     for _ in range(_MAX_FILLERS):
-        found = book.at_end["filler"].search(text[left:right])
-        if not found or left == right:
+        rest = text[left:right]
+        found = book.at_end["particle"].search(rest) or book.at_end["filler"].search(rest)
+        if not found:
             break
-        right = left + len(text[left : left + found.start()].rstrip())
+        right = left + len(rest[: found.start()].rstrip())
     return min(left, right), right
 
 

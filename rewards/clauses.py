@@ -142,6 +142,8 @@ def _letter(char: str, text: str, i: int, out: list[str]) -> str:
         return _border(char, text, i, out)
     if char in "'%" or char.isalnum():
         return char
+    if char in "・·‧":  # within a foreign name
+        return ""
     dash = char == "-" and text[i - 1 : i] in (" ", "") and text[i + 1 : i + 2] == " "
     return "," if dash else " "
 

@@ -1,4 +1,4 @@
-"""Phrase files: how "I don't know" is said, without regular expressions, so that a user's file can't hang a run.
+"""Phrase files: how "I don't know" is said, for people who speak a language rather than regular expressions.
 
     # a comment                      @know = (know|recall|remember)
     [idk]                            names the section that the following lines belong to
@@ -12,22 +12,23 @@ said in `abstain.rewards.abstention`. In `[contrast]`, `(a|b)/c` finds c only af
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 
 from abstain.rewards.errors import nearest
 
 WHOLE = ("idk", "doubt", "excuse", "broad", "meta", "topic", "question")  # phrases that cover a clause
-EDGE = ("filler", "object", "start", "lead", "tail")  # phrases at an edge of a clause
+EDGE = ("filler", "particle", "object", "start", "lead", "tail")  # phrases at an edge of a clause
 INSIDE = ("keep", "contrast", "guess", "negation")  # phrases searched for within a sentence
 SECTIONS = (*WHOLE, *EDGE, *INSIDE, "fold")
 QUOTED_IDK, QUOTED = "\ue000", "\ue001"  # stand for a quoted "I don't know", and for any other quotation or title
 MAX_SLOTS = 3
+MAX_DEPTH = 20
 MAX_LENGTH = 20_000  # of a phrase whose names are filled in: names within names could grow without end
 
 _SLOT = "[^.,:?]*"
-_SPACE = "(?: |(?<![a-z0-9'])|(?![a-z0-9']))"  # nothing is enough where no two words would run together
+_SPACE = r"(?: |\b)"  # nothing is enough where no two words would run together
 _END = "(?=[.,:?]|$)"
 _KANA = 0x60  # from katakana to hiragana
 _NEVER = r"(?!)"
@@ -45,6 +46,17 @@ def fold_char(char: str, pairs: dict[str, str]) -> str:
     return "'" if folded in "’‘ʼ`´′" else pairs.get(folded, folded)
 
 
+class _Patterns(dict[str, re.Pattern[str]]):
+    """Patterns by section, compiled when first asked for."""
+
+    def __init__(self, make: Callable[[str], str]) -> None:
+        self.make = make
+
+    def __missing__(self, section: str) -> re.Pattern[str]:
+        self[section] = re.compile(self.make(section) or _NEVER)
+        return self[section]
+
+
 class Phrasebook:
     """Phrases by section, compiled when first used.
 
@@ -59,6 +71,9 @@ class Phrasebook:
     def __init__(self) -> None:
         self.phrases: dict[str, list[str]] = {name: [] for name in SECTIONS}
         self.pairs: dict[str, str] = {}
+        self.full = _Patterns(lambda section: self._union(section))
+        self.bare = _Patterns(lambda section: self._union(section, without="..."))  # "I don't know" without what
+        self.at_end = _Patterns(lambda section: f"(?:{self._union(section) or _NEVER})\\Z")
 
     def add(self, text: str, source: str = "<phrases>") -> int:
         """Add the phrases of one file; return how many. Raises `ValueError` naming file:line, adding nothing then."""
@@ -77,31 +92,16 @@ class Phrasebook:
         self.pairs |= pairs
         for section, phrase in added:
             self.phrases[section].append(phrase)
-        for compiled in ("full", "bare", "split", "at_end"):
-            self.__dict__.pop(compiled, None)
+        for compiled in (self.full, self.bare, self.at_end):
+            compiled.clear()
+        self.__dict__.pop("split", None)
         return len(added)
 
-    def _union(self, section: str, phrases: list[str]) -> re.Pattern[str]:
+    def _union(self, section: str, without: str = "") -> str:
         script = str.maketrans(self.pairs)
-        longest_first = sorted({phrase.translate(script) for phrase in phrases if phrase}, key=len, reverse=True)
-        return re.compile("|".join(to_regex(phrase, section) for phrase in longest_first) or _NEVER)
-
-    @cached_property
-    def full(self) -> dict[str, re.Pattern[str]]:
-        """Section -> pattern of its phrases."""
-        return {name: self._union(name, self.phrases[name]) for name in SECTIONS}
-
-    @cached_property
-    def bare(self) -> dict[str, re.Pattern[str]]:
-        """Section -> pattern of its phrases without their last slot: "I don't know" without what."""
-        return {
-            name: self._union(name, [p.removesuffix("...").rstrip() for p in self.phrases[name]]) for name in WHOLE
-        }
-
-    @cached_property
-    def at_end(self) -> dict[str, re.Pattern[str]]:
-        """Section -> pattern of its phrases at the end of a clause."""
-        return {name: re.compile(rf"(?:{self.full[name].pattern})\Z") for name in EDGE}
+        phrases = {phrase.removesuffix(without).rstrip().translate(script) for phrase in self.phrases[section]}
+        longest_first = sorted(filter(None, phrases), key=len, reverse=True)
+        return "|".join(to_regex(phrase, section) for phrase in longest_first)
 
     @cached_property
     def split(self) -> re.Pattern[str]:
@@ -157,7 +157,7 @@ def _fill(line: str, names: dict[str, str], where: str) -> str:
     return filled
 
 
-def to_regex(phrase: str, section: str, where: str = "<phrase>") -> str:
+def to_regex(phrase: str, section: str) -> str:
     """The regular expression of a phrase whose names are filled in.
 
     Example:
@@ -166,7 +166,7 @@ def to_regex(phrase: str, section: str, where: str = "<phrase>") -> str:
     """
     if section == "contrast" and "/" in phrase:
         before, _, phrase = phrase.partition("/")
-        return _only_after(before, where) + to_regex(phrase, section, where)
+        return _only_after(before, section) + to_regex(phrase, section)
     parts = re.split(r"( \.\.\.|\.\.\. |\.\.\.|[()| $])", phrase.replace("<idk>", QUOTED_IDK))
     pattern = "".join(_token(part) for part in parts)
     if section in INSIDE or section in EDGE:  # words end where letters do; Chinese and Japanese do not mark it
@@ -178,15 +178,25 @@ def _checked(phrase: str, section: str, where: str) -> str:
     depth = 0
     for char in phrase:
         depth += (char == "(") - (char == ")")
-        if depth < 0:
+        if not 0 <= depth <= MAX_DEPTH:
             break
     if depth:
-        raise ValueError(f"{where}: unbalanced parentheses in {phrase!r}")
+        problem = f"more than {MAX_DEPTH} nested" if depth > MAX_DEPTH else "unbalanced"
+        raise ValueError(f"{where}: {problem} parentheses in {phrase[:200]!r}")
     if phrase.count("...") > MAX_SLOTS:
         raise ValueError(f"{where}: at most {MAX_SLOTS} slots '...' in a phrase, not {phrase.count('...')}")
-    if not re.search(r"\w|<idk>", phrase) or re.compile(to_regex(phrase, section, where)).fullmatch(""):
+    if section == "contrast" and "/" in phrase:
+        _only_after(phrase.partition("/")[0], where)
+    if _may_be_empty(phrase):
         raise ValueError(f"{where}: {phrase!r} would match anything")
     return phrase
+
+
+def _may_be_empty(phrase: str) -> bool:
+    """Whether a phrase can do without a word."""
+    while "(" in phrase:
+        phrase = re.sub(r"\(([^()]*)\)", lambda group: "" if _may_be_empty(group[1]) else "x", phrase)
+    return any(not re.search(r"\w|<idk>", alternative) for alternative in phrase.split("|"))
 
 
 def _token(part: str) -> str:

@@ -148,6 +148,7 @@ def test_phrases_of_ones_own(own_phrases: Phrasebook, tmp_path: Path) -> None:
     [
         ("[idk]\nok\n[gues]\nmaybe\n", r"own\.txt:3: no section \[gues\]\. Did you mean 'guess'\?"),
         ("(a|b\n", r"own\.txt:1: unbalanced parentheses in '\(a\|b'"),
+        ("(" * 99 + "a" + ")" * 99, r"own\.txt:1: more than 20 nested parentheses"),
         ("fine\n\n@nope ...\n", r"own\.txt:3: @nope is not defined above this line"),
         ("... (a|)\n", r"own\.txt:1: '\.\.\. \(a\|\)' would match anything"),
         ("...\n", r"own\.txt:1: '\.\.\.' would match anything"),
