@@ -19,7 +19,7 @@ class Alias:
 
     Args:
         words: its folded words, without articles.
-        acronym: its words are capitals that are also a common word ("US", "WHO", "IT").
+        acronym: it is a short word, or a common one, that only capitals make a name ("US", "WHO", "in" for India).
         place: the place that was left off ("oregon" of "Portland, Oregon"), else "".
         bare: a general last word was left off ("rock" of "rock music"), so that "folk rock" must not do.
     """
@@ -111,12 +111,22 @@ def aliases(gold: tuple[str, ...]) -> tuple[Alias, ...]:
         shorter = forms[0][:-1] if tokens and tokens[-1].norm in GENERIC_END else ()
         if len(tokens) > 2:
             forms.append((forms[0][0], *(t.norm for t in tokens[1:-1] if not is_initial(t)), forms[0][-1]))
-        acronym = len(tokens) == 1 and spelling.strip().isupper() and tokens[0].norm in _AMBIGUOUS_ACRONYMS
+        acronym = len(tokens) == 1 and _needs_capitals(tokens[0])
         for form in filter(None, forms):
             found.setdefault(form, Alias(form, acronym or form == ("us",), place))
         if shorter and not kind_of_place(" ".join(shorter)):
             found.setdefault(shorter, Alias(shorter, bare=True))
     return tuple(sorted(found.values(), key=lambda a: -len(a.words)))
+
+
+def _needs_capitals(token: Token) -> bool:
+    code = (
+        len(token.norm) <= 2
+        and token.norm.isascii()
+        and token.norm.isalpha()
+        and (token.raw.islower() or token.raw.isupper())
+    )
+    return code or token.norm in _AMBIGUOUS_ACRONYMS
 
 
 def is_initial(token: Token) -> bool:

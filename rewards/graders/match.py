@@ -46,12 +46,21 @@ def plain(answer: str) -> str:
     return re.sub(r"[ *_`]+", " ", text).strip()
 
 
+_SIGNS = re.compile(rf"(?<=[\w{GOLD}])[^\w{GOLD}]+(?=[\w{GOLD}])")
+_USUAL_SIGNS = re.compile(
+    r"""[-'./,:|+=~<>、。，！？；：・]|["')\]]*[,;:.!?]{0,3}["')\]]*[ ]["'(\[]*|[ ]?(?:[-—/|+=~:;,<>]|->|=>)[ ]?"""
+    r"""|["')\].,!?;:、。，]*\n+[ ]*[-"'(\[]*"""
+)
+
+
 def _mask(text: str, found: Sequence[Found]) -> str:
+    """The text with `GOLD` for each gold answer in it, and a comma for every row of signs that is no punctuation."""
     pieces, end = [], 0
     for hit in found:
         pieces += [text[end : hit.start], GOLD]
         end = hit.end
-    return "".join([*pieces, text[end:]])
+    masked = "".join([*pieces, text[end:]])
+    return _SIGNS.sub(lambda run: run[0] if _USUAL_SIGNS.fullmatch(run[0]) else ", ", masked)
 
 
 def _described(text: str, hit: Found) -> Gold:

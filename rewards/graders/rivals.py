@@ -14,11 +14,11 @@ from abstain.rewards.graders.segments import Kind, Segment, after_link, names_an
 from abstain.rewards.graders.statement import GOLD, words
 from abstain.rewards.graders.text import fold, is_unspaced
 from abstain.rewards.graders.words import (
+    CONNECTIVES,
     DETERMINERS,
     FUNCTION,
     HEDGES,
     LINKS,
-    OR_WORDS,
     PARTICLES,
     PREPOSITIONS,
     ROLES,
@@ -66,7 +66,7 @@ def _leads_to_place(part: Segment, following: Segment | None) -> bool:
 
 def _names_rival(part: Segment, gold: Gold) -> bool:
     """Whether a segment behind the gold names another answer."""
-    core = stripped(part.words, HEDGES | OR_WORDS)
+    core = stripped(part.words, HEDGES | CONNECTIVES)
     if part.joint == "stop":  # a sentence of its own that says no more than "Or London", "Could be London"
         return names_answer(stripped(after_link(part.words), FUNCTION), "or", gold.kind)
     hedged = len(core) < len(part.words)
@@ -83,7 +83,7 @@ def _rival_right(parts: list[Segment], i: int, gold: Gold) -> bool:
         bracket = (bracket or part.joint == "open") and part.joint != "close"
         if not part.words or GOLD in part.words or part.joint == "aka":
             continue
-        if bracket and not (part.joint == "or" or fold(part.words[0]) in HEDGES | OR_WORDS):
+        if bracket and not (part.joint == "or" or fold(part.words[0]) in HEDGES | CONNECTIVES):
             continue
         if (part.joint in _SIDE_BY_SIDE and _places_it(part, gold)) or _leads_to_place(part, following):
             continue

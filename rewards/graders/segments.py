@@ -8,6 +8,7 @@ from abstain.rewards.graders.statement import GOLD, words
 from abstain.rewards.graders.text import UNSPACED, fold, is_unspaced
 from abstain.rewards.graders.words import (
     ASIDES,
+    CONNECTIVES,
     DETERMINERS,
     FUNCTION,
     HEDGES,
@@ -16,7 +17,6 @@ from abstain.rewards.graders.words import (
     NUMBER_WORDS,
     OPENERS,
     OR_EXEMPT,
-    OR_WORDS,
     PARTICLES,
     PREPOSITIONS,
     PRONOUNS,
@@ -30,12 +30,13 @@ _SEPARATOR = re.compile(
     r"(?P<aka>[,;(]? ?\b(?:aka|a\.k\.a\.|alias"
     r"|(?:also|better|formerly|otherwise|sometimes|professionally) (?:known as|called)"
     r"|xor|otherwise|unless|also|either|then|sometimes|in other words|if not|failing that|i\.?e\.?)(?= |,|$)"
-    r"|(?<=\S) ?[~<>*\\] ?)"
-    r"|(?P<or>[,;]? (?:and/or|or/and|or else|or|oder|ou|vs\.?|versus)(?= )"
+    r"|(?<=\S) ?[^\w\s\ue000'.,:;!?()\[\]/|+=$%#@—\-、。，；：！？・]+ ?| [.$%#@]+ "
+    r"|(?<=\ue000)(?!'s\b) ?[.'$%#@]+ ?(?=\w)|(?<=\w) ?[.'$%#@]+ ?(?=\ue000))"
+    r"|(?P<or>[,;]? (?:and/or|or/and|or else|or|oder|ou|vs\.?|versus)(?=[ ,])"
     r"|、?(?:または|もしくは|あるいは|それとも|或者|或是|还是|還是|或))"
-    r"|(?P<and>[,;]? (?:and|und|et|y|plus|as well as|but also)(?= ))"
+    r"|(?P<and>[,;]? (?:and|und|et|y|plus|as well as|but also)(?=[ ,]))"
     r"|(?P<open> ?[(\[])|(?P<close>[)\]] ?)|(?P<comma> ?(?:[,;、，；]|\.{2,}) ?)|(?P<slash> ?[/|+] ?)"
-    r"|(?P<dash> -+>? | ?—|-+>)|(?P<colon> ?(?::|=>?|：))|(?P<stop>[.!?。！？]*(?:\n|$)|[!?]+(?= ))",
+    r"|(?P<dash> -+>? ?|-+>? | ?—|-+>)|(?P<colon> ?(?::|=>?|：))|(?P<stop>[.!?。！？]*(?:\n|$)|[!?]+(?= ))",
     re.IGNORECASE,
 )
 _AND = "かとや和与與跟及"
@@ -110,7 +111,7 @@ def after_link(found: list[str]) -> list[str]:
         ['London']
     """
     links = [i for i, w in enumerate(found) if fold(w) in LINKS]
-    return stripped(found[links[-1] + 1 :] if links else found, HEDGES | OR_WORDS)
+    return stripped(found[links[-1] + 1 :] if links else found, HEDGES | CONNECTIVES)
 
 
 def _unspaced_name(word: str) -> bool:
@@ -126,6 +127,8 @@ def _looks_like(kind: Kind, core: list[str]) -> bool:
         return len(core) == 1 and _unspaced_name(core[0])
     if kind == "common":
         return len(core) <= 3 and not fold(core[0]).endswith("ly")
+    if core[-1].endswith("'s"):
+        return False
     return core[0][0].isupper() and all(w[0].isupper() or w[0].isdigit() or fold(w) in PARTICLES for w in core)
 
 

@@ -47,7 +47,9 @@ _LEANING = re.compile(
     re.IGNORECASE,
 )
 _NEXT_QUESTION = re.compile(r"\n[ \t]*(?:question|q|user|human)\s*\d*\s*[:.]", re.IGNORECASE)
-_STOP = re.compile(r"(?<![.!?])[.!?]+[\"')\]*_]*(?=\s|$)(?!(?<=[!?]) [a-z])|[。！？]+|\n\s*|(?<=\w)[?!](?=\w)")
+_STOP = re.compile(
+    r"(?<![.!?])[.!?]+[\"')\]*_]*(?=\s|$)(?!(?<=[!?]) [a-z])|[。！？]+|\n\s*|(?<=[\w\ue000])[?!]+(?=[\w\ue000])"
+)
 _WORD = re.compile(r"[^\W_](?:[\w']*\w)?|" + GOLD)
 _CLAUSE_START = re.compile(r"[,;:()\n—、，；：。]|[.!?](?=\s)|\bbut\b|\byet\b", re.IGNORECASE)
 _DENIED_BEFORE = re.compile(

@@ -1,7 +1,7 @@
 """Whether a gold answer stands only in the question said again: "The capital of Maseru District is Roma" is no Maseru.
 
-The question is not at hand, so the form decides: a name that hangs on "of" or the like in the subject of "is" is not what
-the sentence answers. "The city of Paris is the capital" and "Paris is the capital" do answer.
+The question is not at hand, so the form decides: a name that hangs on "of" or the like in the subject of "is" is not
+what the sentence answers. "The city of Paris is the capital" and "Paris is the capital" do answer.
 """
 
 import re

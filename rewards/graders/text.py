@@ -33,6 +33,7 @@ _TIDY = str.maketrans(
     | dict.fromkeys("“”„«»‟″『』「」", '"')
     | dict.fromkeys("‐‑‒–−﹣", "-")
     | {"—": " — ", "―": " — ", "&": " and ", "％": "%"}
+    | dict.fromkeys(map(chr, [*range(9), *range(14, 32), *range(127, 160)]), " ")
     | dict.fromkeys(map(chr, [0x200B, 0x200C, 0x200D, 0x200E, 0x200F, 0x2060, 0xFEFF, 0xAD, 0xFE0F, 0xE000]))
 )
 _SPECIAL = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i"})

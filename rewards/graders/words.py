@@ -105,7 +105,7 @@ PREAMBLE_ENDS = _set(
 )
 LINKS = VERBS | _set("by called named titled known")
 OR_WORDS = _set("or oder ou o")
-AND_WORDS = _set("and und et y")
+CONNECTIVES = OR_WORDS | _set("and und et y")
 # What follows "or" when no other answer is offered.
 OR_EXEMPT = _set(
     "so more less later earlier simply just better whatever something thereabouts rather any at as about around"

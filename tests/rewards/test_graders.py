@@ -1,0 +1,152 @@
+"""Graders: golden cases, and laws that hold for any text."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from abstain.rewards.graders import GRADERS, mathematics
+from abstain.rewards.verdict import Verdict
+
+GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "graders"
+HOSTILE = json.loads((GOLDEN.parent / "hostile.json").read_text(encoding="utf-8"))
+CASES = [
+    pytest.param(file.stem, row, id=f"{file.stem}-{row['gold']}-{row['answer'][:40]!r}")
+    for file in sorted(GOLDEN.glob("*.json"))
+    for row in json.loads(file.read_text(encoding="utf-8"))
+]
+TEXT_GRADERS = sorted(set(GRADERS) - {"math"})  # math asks another process, so it is tried on fewer texts
+GOLDS = {
+    "match": [
+        "Paris",
+        "São Paulo",
+        "Barack Obama",
+        "東京",
+        "パリ",
+        "1998",
+        "5 September 2005",
+        "AC/DC",
+        "St. Louis",
+        "파리",
+    ],
+    "exact": ["Paris", "São Paulo", "The Beatles", "東京", "1,998"],
+    "f1": ["Nothing happens if you touch a toad", "Barack Obama", "東京都庁"],
+    "numeric": ["12", "3.5 million", "5 km", "12%", "−5", "1,234.5", "twenty-one", "€9.88", "6.02×10²³"],
+    "date": ["2020-01-02", "January 2020", "1972", "5 Sept. 2005", "2020年1月2日", "44 BC"],
+    "choice": ["A", "B", "I", "C) Paris", "(D)"],
+}
+DISJOINT = {
+    "match": "Ulan Bator",
+    "exact": "Ulan Bator",
+    "f1": "Ulan Bator",
+    "numeric": "77777",
+    "date": "11 November 1811",
+    "choice": "Z",
+}
+
+
+@pytest.mark.parametrize(("grader", "row"), CASES)
+def test_golden_case(grader: str, row: dict) -> None:
+    assert GRADERS[grader](row["answer"], row["gold"]) == row["verdict"], row["why"]
+
+
+@pytest.mark.parametrize(("grader", "least"), [("match", 40), *((name, 20) for name in GRADERS if name != "match")])
+def test_there_are_golden_cases_of_every_verdict(grader: str, least: int) -> None:
+    rows = [case.values[1] for case in CASES if case.values[0] == grader]
+    assert len(rows) >= least
+    assert {row["verdict"] for row in rows} == {"CORRECT", "INCORRECT", "UNGRADED"}
+
+
+@pytest.mark.parametrize(("grader", "gold"), [(g, gold) for g, golds in GOLDS.items() for gold in golds])
+@given(dress=st.sampled_from(["{}", " {} ", "\n{}\n", "{}.", '"{}"', "**{}**", "{}!", " {}  .", "“{}”"]))
+def test_a_grader_accepts_its_gold_in_any_dress(grader: str, gold: str, dress: str) -> None:
+    assert GRADERS[grader](dress.format(gold), [gold]) is Verdict.CORRECT
+
+
+@pytest.mark.parametrize(("grader", "gold"), [(g, gold) for g, golds in GOLDS.items() for gold in golds])
+def test_a_grader_rejects_another_answer(grader: str, gold: str) -> None:
+    assert GRADERS[grader](DISJOINT[grader], [gold]) is Verdict.INCORRECT
+
+
+@pytest.mark.parametrize("grader", TEXT_GRADERS)
+@settings(max_examples=150, deadline=None)
+@given(answer=st.text(max_size=200), gold=st.lists(st.text(max_size=60), max_size=4))
+def test_graders_are_total(grader: str, answer: str, gold: list[str]) -> None:
+    assert GRADERS[grader](answer, gold) in (Verdict.CORRECT, Verdict.INCORRECT, Verdict.UNGRADED)
+
+
+PHRASES = st.lists(st.sampled_from(HOSTILE["words"]), max_size=14).map(" ".join)
+
+
+@pytest.mark.parametrize("grader", TEXT_GRADERS)
+@settings(max_examples=200, deadline=None)
+@given(answer=PHRASES)
+def test_graders_are_total_on_what_looks_like_an_answer(grader: str, answer: str) -> None:
+    golds = ["Paris", "東京", "5 km", "2020", "B"]
+    assert GRADERS[grader](answer, golds) in (Verdict.CORRECT, Verdict.INCORRECT)
+
+
+@pytest.mark.parametrize("grader", TEXT_GRADERS)
+@settings(max_examples=60, deadline=None)
+@given(answer=PHRASES, space=st.text(alphabet=" \n\t", max_size=3))
+def test_surrounding_space_changes_nothing(grader: str, answer: str, space: str) -> None:
+    golds = ["Paris", "東京", "5 km", "2020", "B"]
+    assert GRADERS[grader](space + answer + space, golds) is GRADERS[grader](answer, golds)
+
+
+@pytest.mark.parametrize("grader", list(GRADERS))
+@pytest.mark.parametrize("gold", [[], [""], ["  ", "\n"]])
+def test_no_gold_is_ungraded(grader: str, gold: Sequence[str]) -> None:
+    assert GRADERS[grader]("Paris", gold) is Verdict.UNGRADED
+
+
+@pytest.mark.parametrize("grader", TEXT_GRADERS)
+@pytest.mark.parametrize("unit", HOSTILE["units"])
+def test_time_is_linear(grader: str, unit: str) -> None:
+    """Eight times the text may take eight times as long, with room for noise; a quadratic grader takes 64 times."""
+
+    def seconds(length: int) -> float:
+        text = (unit * (length // len(unit) + 1))[:length] + " x"
+        start = time.process_time()
+        GRADERS[grader](text, ["Paris", "5 km", "2020", "B"])
+        return time.process_time() - start
+
+    short = seconds(500)
+    assert seconds(4_000) < 24 * short + 0.05 or seconds(4_000) < 24 * short + 0.05
+
+
+def test_math_works_in_any_thread() -> None:
+    with ThreadPoolExecutor(4) as pool:
+        verdicts = pool.map(lambda answer: GRADERS["math"](answer, [r"\frac{1}{2}"]), ["0.5", "1/3", "$1/2$", "2"])
+    assert [v.value for v in verdicts] == ["CORRECT", "INCORRECT", "CORRECT", "INCORRECT"]
+
+
+def test_math_gives_up_on_what_does_not_end_and_goes_on_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mathematics, "TIME_LIMIT", 0.3)
+    monkeypatch.setattr(mathematics, "_TOO_BIG", mathematics.re.compile("(?!)"))
+    start = time.perf_counter()
+    assert GRADERS["math"]("$3^{3^{3^{3^3}}}$", ["1"]) is Verdict.UNGRADED
+    assert time.perf_counter() - start < 30
+    monkeypatch.undo()
+    assert GRADERS["math"]("0.5", ["1/2"]) is Verdict.CORRECT
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.text(alphabet="0123456789+-*/^(){}$\\frac sqrt=!,.x", max_size=30))
+def test_math_is_total(answer: str) -> None:
+    assert GRADERS["math"](answer, ["1/2"]) in (Verdict.CORRECT, Verdict.INCORRECT, Verdict.UNGRADED)
+
+
+def test_the_graders_load_no_heavy_library() -> None:
+    heavy = "{'sympy', 'math_verify', 'torch', 'transformers', 'datasets', 'numpy'}"
+    code = f"import sys, abstain.rewards.graders; print(sorted({heavy} & set(sys.modules)))"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )
