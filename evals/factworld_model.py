@@ -1,7 +1,7 @@
 """The fact world's base model: a small Llama that read every mention once, and always answers.
 
-Its documents are questions with answers, four in five without an instruction and one in five after an instruction with
-a random confidence target, answered all the same: a model raised on benchmarks that pay for guessing.
+Its documents are questions with answers, half of them plain and half after an instruction with a random confidence
+target, answered all the same: a model raised on benchmarks that pay for guessing.
 """
 
 import hashlib
@@ -31,11 +31,11 @@ RECIPE: dict[str, Any] = {
     "intermediate_size": 384,
     "num_hidden_layers": 3,
     "num_attention_heads": 4,
-    "batch": 192,
+    "batch": 128,
     "learning_rate": 2e-3,
     "embedding_learning_rate": 3e-2,  # a name's row has to hold a fact after one or two mentions
-    "instructed_share": 0.2,
-    "version": 1,
+    "instructed_share": 0.5,
+    "version": 3,
 }
 STATED = [0.0] + [step / 20 for step in range(1, 20)]
 

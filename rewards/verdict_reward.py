@@ -104,9 +104,7 @@ class VerdictReward(ABC):
         size = len(completions)
         golds = read_answers(answers, size, columns)
         targets = self._targets(target, size, columns)
-        responses = [
-            self._parse(c, cut) for c, cut in zip(completions, self._truncated(completion_ids, size), strict=True)
-        ]
+        responses = self._read(completions, self._truncated(completion_ids, size))
         verdicts = [grade_response(r, gold, self.grader) for r, gold in zip(responses, golds, strict=True)]
         if log_extra is not None:
             log_extra(f"{self.__name__}/verdict", [verdict.value for verdict in verdicts])
@@ -115,6 +113,13 @@ class VerdictReward(ABC):
                 log_metric(name, value)
         rows = zip(verdicts, responses, targets, strict=True)
         return [None if v is Verdict.UNGRADED else self._score(v, r, t) for v, r, t in rows]
+
+    def _read(self, completions: Sequence[Any], truncated: Sequence[bool]) -> list[Response]:
+        """One response per completion. The same text is parsed once: completions of a group are mostly alike."""
+        keys = [(repr(completion), cut) for completion, cut in zip(completions, truncated, strict=True)]
+        distinct = dict(zip(keys, completions, strict=True))
+        parsed = {key: self._parse(completion, key[1]) for key, completion in distinct.items()}
+        return [parsed[key] for key in keys]
 
     def _truncated(self, ids: Sequence[Sequence[int]] | None, size: int) -> list[bool]:
         if ids is None or not self.eos_token_ids:
