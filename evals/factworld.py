@@ -1,4 +1,4 @@
-"""The fact world: invented people, one fact each, mentioned k times. A small model reads it and knows what it read often.
+"""The fact world: invented people, one fact each, mentioned k times. A small model knows what it read often.
 
     Where was Mo Kutika born? Ralvik
 

@@ -74,7 +74,7 @@ def base_model(*, progress: bool = True, **options: Any) -> Path:
 
 
 def build_tokenizer(world: list[Person]) -> PreTrainedTokenizerFast:
-    """One token for each name, city, digit, and constant stretch of the prompts, as a tokenizer trained here would do."""
+    """One token for each name, city, digit, and constant stretch of the prompts, as a tokenizer trained here would."""
     phrases = sorted(_phrases(), key=len, reverse=True)
     words = sorted({f" {word}" for p in world for text in (p.name, p.gold, *p.mentions) for word in text.split()})
     tokens = ["<pad>", "<eos>", "<unk>", *phrases, *"0123456789.", *words]

@@ -73,8 +73,7 @@ def _task(asked: QaOptions, preset: Preset, train: Sequence[Question], held_out:
         sample(kept, limit, asked.seed),
         sample(held_out, asked.limit, asked.seed),
         asked.grader or preset.grader,
-        asked.template,
-        preset.max_new_tokens if asked.max_new_tokens is None else asked.max_new_tokens,
+        max_new_tokens=preset.max_new_tokens,
     )
 
 

@@ -9,7 +9,6 @@ from abstain.evals.presets import GENERIC, PRESETS, SIMPLEQA_REASON, Preset
 from abstain.evals.splits import check_share
 from abstain.rewards.errors import nearest
 from abstain.rewards.graders import GRADERS
-from abstain.rewards.prompts import DEFAULT_TEMPLATE
 
 Source = str | Path | Sequence[str | Path]
 
@@ -53,8 +52,6 @@ class QaOptions:
     """At most this many questions to train on, instead of `limit`."""
     grader: str = ""
     """A key of `GRADERS`."""
-    template: str = DEFAULT_TEMPLATE
-    max_new_tokens: int | None = None
     seed: int = 0
     skip_bad_rows: bool = False
     """Leave out rows without a question or a gold answer and report their number, instead of refusing the file."""
@@ -64,7 +61,7 @@ def checked_preset(asked: QaOptions) -> Preset:
     """The preset asked for, once every option that can be wrong by itself has been looked at.
 
     Raises:
-        ValueError: an unknown preset or grader, a template without its slots, `held_out` outside [0, 1], or SimpleQA
+        ValueError: an unknown preset or grader, `held_out` outside [0, 1], or SimpleQA
             as training data.
 
     Example:
@@ -80,9 +77,6 @@ def checked_preset(asked: QaOptions) -> Preset:
         raise ValueError(f"unknown preset {asked.preset!r}. {nearest(asked.preset, PRESETS)}")
     if asked.grader and asked.grader not in GRADERS:
         raise ValueError(f"unknown grader {asked.grader!r}. {nearest(asked.grader, GRADERS)}")
-    for slot in ("{question}", "{instruction}"):
-        if slot not in asked.template:
-            raise ValueError(f"template {asked.template!r} lacks {slot}")
     if asked.held_out is not None:
         check_share(asked.held_out)
     preset = PRESETS.get(asked.preset, GENERIC)

@@ -20,9 +20,9 @@ class Question:
     Args:
         id: unique within the task.
         question: the text shown to the model, without any instruction.
-        gold: accepted answers and aliases; `(UNANSWERABLE,)` if no answer is right; empty if the gold is missing.
+        gold: accepted answers and aliases; `(UNANSWERABLE,)` if no answer is right; empty if there is no gold.
         subject: what the question is about. Train and held-out questions never share one.
-        metadata: anything else: `popularity`, `relation`, `true_p` (the true probability that the best answer is right).
+        metadata: anything else: `popularity`, `relation`, `true_p` (true probability that the best answer is right).
     """
 
     id: str
@@ -41,9 +41,12 @@ class Task:
         train: questions for SFT, RL and for fitting the oracle's thresholds. May be empty.
         held_out: questions that every reported number is measured on.
         grader: key in `abstain.rewards.graders.GRADERS`.
-        template: prompt text with `{question}` and `{instruction}`; the question comes first, so that all targets of one
-            question share a prefix.
+        template: prompt text with `{question}` and `{instruction}`; the question comes first, so that all targets
+            of one question share a prefix.
         max_new_tokens: room for an answer.
+
+    Raises:
+        ValueError: the template lacks one of its fields.
     """
 
     name: str
@@ -52,3 +55,8 @@ class Task:
     grader: str = "match"
     template: str = DEFAULT_TEMPLATE
     max_new_tokens: int = 32
+
+    def __post_init__(self) -> None:
+        for slot in ("{question}", "{instruction}"):
+            if slot not in self.template:
+                raise ValueError(f"template {self.template!r} lacks {slot}")

@@ -6,7 +6,7 @@ A new task is a function that returns a `Task`, and a line in `TASKS`.
 import importlib
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any
 
 from abstain.evals.presets import GENERIC, PRESETS
@@ -14,6 +14,9 @@ from abstain.evals.question import Task
 from abstain.evals.splits import check_overlap, repeated
 from abstain.rewards.errors import nearest
 from abstain.rewards.grading import UNANSWERABLE
+
+COMMON_OPTIONS: dict[str, Any] = {"max_new_tokens": None, "template": None}
+"""Options of every task: room for an answer, and the prompt with `{question}` and `{instruction}`."""
 
 
 @dataclass(frozen=True)
@@ -43,14 +46,14 @@ class TaskSpec:
 
         Example:
             >>> sorted(TASKS["geo"].options())
-            ['held_out', 'kinds', 'limit', 'max_questions', 'min_population', 'seed']
+            ['held_out', 'kinds', 'limit', 'max_new_tokens', 'max_questions', 'min_population', 'seed', 'template']
         """
         if self.options_class:
             named = fields(getattr(importlib.import_module(self.module), self.options_class))
             all_options = {one.name: None if one.default is MISSING else one.default for one in named}
         else:
             all_options = {name: one.default for name, one in inspect.signature(self.loader()).parameters.items()}
-        return {name: default for name, default in all_options.items() if name not in self.fixed}
+        return {name: default for name, default in (COMMON_OPTIONS | all_options).items() if name not in self.fixed}
 
 
 def _qa(summary: str, **fixed: Any) -> TaskSpec:
@@ -84,7 +87,7 @@ def load_task(name: str, **options: Any) -> Task:
 
     Args:
         name: a key of `TASKS`.
-        options: the task's own options; `TASKS[name].options()` lists them.
+        options: `COMMON_OPTIONS` and the task's own; `TASKS[name].options()` lists them.
 
     Raises:
         ValueError: an unknown task or option, or an option's value that makes no sense.
@@ -106,7 +109,9 @@ def load_task(name: str, **options: Any) -> Task:
     for option in options:
         if option not in allowed:
             raise ValueError(f"task {name!r} has no option {option!r}. {nearest(option, allowed)}")
-    return spec.loader()(**options, **spec.fixed)
+    given = {key: options.pop(key) for key in COMMON_OPTIONS if key in options}
+    task = spec.loader()(**options, **spec.fixed)
+    return replace(task, **{key: value for key, value in given.items() if value is not None})
 
 
 def describe(task: Task) -> str:

@@ -2,7 +2,7 @@
 
 Dividing the advantages of a group by their standard deviation multiplies the gain of a right answer and the loss of a
 wrong one by factors that depend on the group. In a group with only two outcomes the penalty cancels altogether. With
-G = 8 and half the samples answering, a target of 0.9 acts like 0.71 within one question, and like 0.50 across questions
+G = 8 and half the samples answering, a target of 0.9 acts like 0.71 within one question, and 0.50 across questions
 that the policy cannot tell apart. Only unscaled advantages are exact.
 """
 
@@ -18,7 +18,7 @@ def check_threshold_drift(rewards: Iterable[Any], algorithm: str, config: Any) -
     """Raise `ThresholdDriftError` if `config` scales the advantages of a reward that has a threshold.
 
     Args:
-        rewards: reward functions; those of `abstain.rewards` say whether they have a threshold (`threshold_dependent`).
+        rewards: reward functions; those of `abstain.rewards` say by `threshold_dependent` whether they have one.
         algorithm: "grpo" or "rloo".
         config: TRL's configuration.
 
@@ -36,8 +36,8 @@ def check_threshold_drift(rewards: Iterable[Any], algorithm: str, config: Any) -
     if names and found:
         setting, remedy = found
         raise ThresholdDriftError(
-            f"{setting} divides advantages by their standard deviation, which moves the threshold of {', '.join(names)}: "
-            "with 8 completions per prompt a target of 0.9 acts like 0.71 to 0.50. "
+            f"{setting} divides advantages by their standard deviation, which moves the threshold of "
+            f"{', '.join(names)}: with 8 completions per prompt a target of 0.9 acts like 0.71 to 0.50. "
             f"Set {remedy}, or rl.allow_threshold_drift: true to see it happen."
         )
 

@@ -1,7 +1,7 @@
 """The supervised warm-up: how to answer, and that "I don't know" is something one can say.
 
-What is never sampled is never reinforced: a model that never says "I don't know" gets no gradient towards it. So a share
-of the examples at t > 0 says it, and the others repeat what the model itself would have answered.
+What is never sampled is never reinforced: a model that never says "I don't know" gets no gradient towards it. So a
+share of the examples at t > 0 says it, and the others repeat what the model itself would have answered.
 """
 
 import json
@@ -140,10 +140,7 @@ def examples(
     rng = random.Random(seed)
     for question, guess in zip(questions, guesses, strict=True):
         target = rng.choice(stage.targets)
-        if _is_unsure(guess, target, stage, rng):
-            answer = IDK
-        else:
-            answer = _taught(question, guess, stage)
+        answer = IDK if _is_unsure(guess, target, stage, rng) else _taught(question, guess, stage)
         if answer:
             prompt = prompt_text(question.question, target, task.template)
             yield {"question_id": question.id, "target": target, "prompt": prompt, "completion": answer}

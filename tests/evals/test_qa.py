@@ -107,7 +107,6 @@ def test_named_columns_ids_subjects_and_popularity(tmp_path: Path) -> None:
         ({"subject_column": "x"}, r"towns.jsonl:1: no column 'x' \(subject_column\)"),
         ({"grader": "exakt"}, r"unknown grader 'exakt'. Did you mean 'exact'"),
         ({"preset": "popq"}, r"unknown preset 'popq'. Did you mean 'popqa'"),
-        ({"template": "{question}"}, r"lacks \{instruction\}"),
         ({"held_out": 20}, r"held_out=20 must be a share"),
         ({"limit": 0}, r"limit=0 must be a whole number"),
         ({"split": "test"}, r"no split 'test'. It has no splits"),

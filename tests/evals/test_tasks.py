@@ -233,3 +233,12 @@ def test_describe_says_what_there_is() -> None:
         Task("mine", asked[1:2], asked[2:])
     )
     assert describe(Task("mine", (), ())) == "mine: 0 training and 0 held-out questions; grader match."
+
+
+def test_every_task_takes_a_template_and_room_for_an_answer() -> None:
+    task = load_task(
+        "letters", words=["Anna", "Otto"], held_out=0.5, template="{question} {instruction} A:", max_new_tokens=3
+    )
+    assert (task.template, task.max_new_tokens) == ("{question} {instruction} A:", 3)
+    with pytest.raises(ValueError, match=r"lacks \{instruction\}"):
+        load_task("letters", words=["Anna", "Otto"], held_out=0.5, template="{question}")

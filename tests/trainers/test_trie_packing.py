@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from abstain.trainers.trie import pack, tree_mask
+from abstain.trainers.trie_batches import regrouped
 from abstain.trainers.trie_scoring import plan_scoring
 
 SEQUENCES = st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=9), min_size=1, max_size=20)
@@ -56,6 +57,23 @@ def test_long_sequences_without_a_common_prefix_stay_on_rows_of_their_own():
 def test_padding_columns_attend_to_themselves_so_that_no_softmax_is_empty():
     forest = pack(np.array([[1, 2, 3], [4, 0, 0]]), np.array([3, 1]), hidden_size=1)
     assert tree_mask(torch.from_numpy(forest.last)).any(dim=-1).all()
+
+
+def test_micro_batches_of_one_optimizer_step_are_sorted_by_prefix_and_no_row_leaves_its_step():
+    generator = torch.Generator().manual_seed(0)
+    prompts = torch.randint(0, 3, (24, 1), generator=generator).expand(24, 2)
+    rows = {"prompt_ids": prompts, "completion_ids": torch.randint(0, 2, (24, 3), generator=generator)}
+    rows |= {"advantages": torch.arange(24.0), "num_items_in_batch": torch.tensor(50)}
+    batches = [{k: v[i : i + 4] if v.ndim else v for k, v in rows.items()} for i in range(0, 24, 4)]
+    after = regrouped(batches, 3)
+    for step in (slice(0, 3), slice(3, 6)):
+        places = torch.cat([batch["advantages"] for batch in after[step]]).long()
+        assert sorted(places.tolist()) == list(range(12 * (step.start // 3), 12 * (step.start // 3) + 12))
+        for key in ("prompt_ids", "completion_ids"):
+            assert torch.equal(torch.cat([batch[key] for batch in after[step]]), rows[key][places])
+        tokens = torch.cat([rows["prompt_ids"], rows["completion_ids"]], dim=1)[places].tolist()
+        assert tokens == sorted(tokens)
+    assert all(batch["num_items_in_batch"] == 50 and len(batch["advantages"]) == 4 for batch in after)
 
 
 IDS = np.array([[0, 5, 6, 8, 9], [4, 5, 6, 8, 0], [0, 5, 6, 7, 0]])

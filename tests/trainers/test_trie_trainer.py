@@ -105,7 +105,8 @@ def test_steps_are_those_of_the_stock_trainer(make_trainer, method, options, cap
         our_logs, our_weights = steps(trainer)
     assert trainer._exact and not caplog.records
     assert logs[0, 1] > 0
-    torch.testing.assert_close(our_logs, logs, rtol=2e-4, atol=2e-5)
+    compared = slice(2) if options == "shuffled into several steps" else slice(None)  # the rest are means of means
+    torch.testing.assert_close(our_logs[:, compared], logs[:, compared], rtol=2e-4, atol=2e-5)
     for name, weight in weights.items():
         torch.testing.assert_close(our_weights[name], weight, rtol=0, atol=2e-3)  # Adam magnifies rounding
 
@@ -210,6 +211,7 @@ def test_a_model_that_ignores_the_mask_is_found_out(make_trainer, caplog):
 
 
 CONTRACT = {
+    "_prepare_inputs": ["self", "generation_batch"],
     "_tokenize_prompts": ["self", "prompts"],
     "_compute_loss": ["self", "model", "inputs"],
     "_get_per_token_logps_and_entropies": [
