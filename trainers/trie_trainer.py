@@ -13,6 +13,7 @@ from trl import GRPOTrainer, RLOOTrainer
 from trl.models import unwrap_model_for_generation
 
 from abstain.trainers import trie_checks
+from abstain.trainers.trie_batches import order_is_free, regrouped, window
 from abstain.trainers.trie_drawing import SamplingRule
 from abstain.trainers.trie_head import add_trie_head
 from abstain.trainers.trie_sampling import SampledScores, Samples, sample
@@ -39,6 +40,7 @@ class TrieRollouts(_Trainer):
     """
 
     skip_zero_advantages = True
+    _buffered_inputs: Any
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -52,8 +54,6 @@ class TrieRollouts(_Trainer):
             if model is not None:
                 inner = self.accelerator.unwrap_model(model)
                 add_trie_head(inner.get_base_model() if is_peft_model(inner) else inner, self.temperature)
-
-    # What is overridden: prompts are tokenised once, completions sampled together, and scored together
 
     def _tokenize_prompts(self, prompts: list[Any]) -> tuple[list[list[int]], Any, dict[str, Any]]:
         if getattr(self, "environment_factories", None) is not None:  # which go with the prompts, one to one
@@ -75,6 +75,15 @@ class TrieRollouts(_Trainer):
             return super()._generate_single_turn(prompt_ids, images, multimodal_fields, *args, **kwargs)
         self._sampled = SampledScores(prompt_ids, samples, self.state.global_step)
         return (samples.tokens, None) if isinstance(self, GRPOTrainer) else samples.tokens
+
+    def _prepare_inputs(self, generation_batch: Any) -> Any:
+        before = self._buffered_inputs
+        inputs = super()._prepare_inputs(generation_batch)
+        size = window(self.args.steps_per_generation, self.args.gradient_accumulation_steps)
+        if self._buffered_inputs is before or size == 1 or not self._exact or not order_is_free(self, inputs):
+            return inputs
+        self._buffered_inputs = regrouped(self._buffered_inputs, size)
+        return self._buffered_inputs[self._step % self.args.steps_per_generation]
 
     def _compute_loss(self, model: nn.Module, inputs: dict[str, Any]) -> Tensor:
         self._needs_gradient = self._rows_needing_gradient(inputs)
@@ -104,8 +113,6 @@ class TrieRollouts(_Trainer):
         return super()._get_per_token_logps_and_entropies(
             model, *batch, batch_size, compute_entropy, compute_aux_loss, **multimodal
         )
-
-    # Sampling and scoring
 
     def _sample(self, prompt_ids: list[list[int]]) -> Samples | None:
         _, processors = self._generation()
@@ -180,8 +187,6 @@ class TrieRollouts(_Trainer):
             return None
         with self.accelerator.autocast():
             return score(model, plan, self._config, keep, batch_size and batch_size * input_ids.shape[1])
-
-    # Exactness
 
     def _refuses(self, reason: str | None) -> bool:
         if reason is not None and reason not in self._said:
