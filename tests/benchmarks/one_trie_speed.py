@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+STOCK_ROWS = 64  # in a micro-batch of SmolLM2; stock takes 8 GB for them, and shared rollouts 3.5 GB for 512
 BUILD = Path(__file__).parents[2] / "build" / "bench"
 
 
@@ -90,8 +91,11 @@ def build_trainer(setting: Setting) -> Any:
     from abstain.trainers.trie_trainer import TrieGRPOTrainer
 
     loaded, task = _load(BUILD / setting.model), _task(setting.model)
+    rows = setting.prompts * setting.generations
+    micro = min(rows, STOCK_ROWS) if setting.trainer == "stock" and setting.model == "smollm2" else rows
     args = {
-        "per_device_train_batch_size": setting.prompts * setting.generations,
+        "per_device_train_batch_size": micro,
+        "gradient_accumulation_steps": rows // micro,
         "num_generations": setting.generations,
         "max_completion_length": 8,
         "max_steps": setting.steps,

@@ -4,7 +4,9 @@
 is a process of its own, so that its peak memory is its own; the starting models are kept under build/bench.
 
 The stock trainer runs as TRL ships it. On a CPU its fused LM head projects every position on the vocabulary, the
-prompt's too, which is much of what it loses here; on a GPU it projects the completions only.
+prompt's too, which is much of what it loses here; on a GPU it projects the completions only. It takes SmolLM2's
+batches in micro-batches of 64 completions, or its activations would not fit into memory; shared rollouts take them
+whole.
 """
 
 import json
