@@ -37,7 +37,7 @@ class WorldOptions:
     held_out: int = 4_000
     """People that training never asks about. The base model has read about them as about everyone."""
     cities: int = 64
-    repeats: tuple[int, ...] = (0, 0, 1, 1, 2, 2, 4, 8)
+    repeats: tuple[int, ...] = (0, 0, 0, 1, 2, 4, 8, 8)
     """Mentions of a fact; each entry holds for the same number of people."""
     conflict: bool = False
     """Mentions of one person disagree: ten each, the commonest city in 30 % to 100 % of them. Replaces `repeats`."""
@@ -49,8 +49,8 @@ class WorldOptions:
             raise ValueError(f"people={self.people} is outside 2..{MOST_PEOPLE}")
         if not 0 < self.held_out < self.people:
             raise ValueError(f"held_out={self.held_out} must be between 1 and people - 1 = {self.people - 1}")
-        if not 3 <= self.cities <= len(CITIES):
-            raise ValueError(f"cities={self.cities} is outside 3..{len(CITIES)}")
+        if not 5 <= self.cities <= len(CITIES):
+            raise ValueError(f"cities={self.cities} is outside 5..{len(CITIES)}")
         if not any(self.repeats) or min(self.repeats) < 0:
             raise ValueError(f"repeats={list(self.repeats)} must be counts, at least one of them above 0")
 
@@ -102,10 +102,10 @@ def _consistent(name: str, mentions: int, cities: Sequence[str], rng: random.Ran
 
 
 def _conflicting(name: str, share: float, cities: Sequence[str], rng: random.Random) -> Person:
-    """One city has `share` of the mentions, two others the rest; the gold answer is a mention drawn at random."""
-    first, second, third = rng.sample(cities, 3)
-    rest = CONFLICT_MENTIONS - round(share * CONFLICT_MENTIONS)
-    mentions = (first,) * (CONFLICT_MENTIONS - rest) + (second,) * (rest - rest // 2) + (third,) * (rest // 2)
+    """One city has `share` of the mentions, four others the rest; the gold answer is a mention drawn at random."""
+    first, *others = rng.sample(cities, 5)
+    count = round(share * CONFLICT_MENTIONS)
+    mentions = (first,) * count + tuple(others[i % 4] for i in range(CONFLICT_MENTIONS - count))
     return Person(name, mentions, rng.choice(mentions), true_p=share)
 
 

@@ -20,6 +20,7 @@ from abstain.evals.question import Task
 from abstain.evals.records import write_text
 from abstain.evals.sampler import Sampler
 from abstain.evals.table import Format, render
+from abstain.evals.splits import drop_overlap
 from abstain.evals.tasks import describe, load_task
 from abstain.recipes.model_card import base_name, model_card
 from abstain.recipes.recipe import Recipe
@@ -61,6 +62,8 @@ class Run:
         task = load_task(self.recipe.task.name, **self.recipe.task.options)
         other = self.recipe.eval.task
         held_out = load_task(other.name, **other.options) if other else task
+        if other:
+            task = replace(task, train=drop_overlap(task.train, held_out.held_out, task.name)[0])
         for one in [task, held_out] if other else [task]:
             self.say(describe(one))
         loaded = self._latest_model()

@@ -87,5 +87,12 @@ def _few(hint: str) -> str:
 
 
 def build_config(config: str, args: dict[str, Any], defaults: dict[str, Any]) -> Any:
-    """An instance of TRL's configuration: `args` over `defaults`."""
-    return config_class(config)(**(defaults | check_trl_args(config, args)))
+    """An instance of TRL's configuration: `args` over `defaults`, those over what this machine needs."""
+    return config_class(config)(**(_machine_defaults() | defaults | check_trl_args(config, args)))
+
+
+def _machine_defaults() -> dict[str, Any]:
+    """TRL takes a GPU with bfloat16 for granted and fails without one."""
+    import torch
+
+    return {} if torch.accelerator.is_available() else {"use_cpu": True, "bf16": False, "dataloader_pin_memory": False}

@@ -1,0 +1,85 @@
+"""The fact world: what it says about itself is true, and its model knows what it read."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from abstain.evals.factworld import SHARES, WorldOptions, build_world, load_factworld
+from abstain.evals.factworld_model import base_model, build_tokenizer
+from abstain.evals.models import load_model
+from abstain.evals.sampler import Sampler
+from abstain.rewards.prompts import IDK, prompt_text
+
+
+def test_every_repeat_count_is_used_equally() -> None:
+    world = build_world(WorldOptions(people=80, held_out=8))
+    assert Counter(len(person.mentions) for person in world) == {0: 30, 1: 10, 2: 10, 4: 10, 8: 20}
+    assert all(set(person.mentions) <= {person.gold} and person.true_p is None for person in world)
+    assert len({person.name.split()[1] for person in world}) == 80
+
+
+def test_the_same_seed_gives_the_same_world() -> None:
+    options = WorldOptions(people=50, held_out=5)
+    assert build_world(options) == build_world(options) != build_world(WorldOptions(people=50, held_out=5, seed=1))
+
+
+def test_true_p_is_the_share_of_the_commonest_mention_and_of_right_answers() -> None:
+    world = build_world(WorldOptions(people=8_000, held_out=100, conflict=True))
+    right: dict[float, list[bool]] = {share: [] for share in SHARES}
+    for person in world:
+        best, count = Counter(person.mentions).most_common(1)[0]
+        assert count == round(person.true_p * len(person.mentions))
+        right[person.true_p].append(best == person.gold)
+    for share, answers in right.items():  # 1,000 people each: four standard errors are .063 at most
+        assert abs(sum(answers) / len(answers) - share) < 0.063
+
+
+def test_train_and_held_out_people_differ() -> None:
+    task = load_factworld(people=200, held_out=50)
+    assert (len(task.train), len(task.held_out)) == (150, 50)
+    assert not {question.subject for question in task.train} & {question.subject for question in task.held_out}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"people": 1}, "people=1 is outside"),
+        ({"people": 10, "held_out": 10}, "held_out=10 must be between 1 and people - 1 = 9"),
+        ({"cities": 1000}, "cities=1000 is outside"),
+        ({"repeats": (0,)}, r"repeats=\[0\] must be counts"),
+    ],
+)
+def test_impossible_worlds(options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        WorldOptions(**options)
+
+
+def test_prompts_survive_the_tokenizer() -> None:
+    world = build_world(WorldOptions(people=20, held_out=2))
+    tokenizer = build_tokenizer(world)
+    for target in (0, 0.5, 0.6, 0.75, 0.85, 0.9):
+        text = prompt_text(f"Where was {world[0].name} born?", target) + f" {IDK}"
+        ids = tokenizer(text)["input_ids"]
+        assert tokenizer.decode(ids) == text
+        assert tokenizer.unk_token_id not in ids
+
+
+def test_the_base_model_knows_what_it_read_often_and_is_cached(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ABSTAIN_CACHE", str(tmp_path))
+    options = {"people": 1_000, "held_out": 100, "cities": 5, "repeats": [0, 64]}
+    folder = base_model(progress=False, **options)
+    loaded = load_model(str(folder), dtype="float32")
+    task = load_factworld(**options)
+    prompts = [prompt_text(question.question, 0.5) for question in task.held_out]
+    answers = [row[0].text.strip() for row in Sampler(loaded.model, loaded.tokenizer).sample(prompts)]
+    right = {64: [], 0: []}
+    for question, answer in zip(task.held_out, answers, strict=True):
+        right[question.metadata["mentions"]].append(answer == question.gold[0])
+    assert sum(right[64]) / len(right[64]) > 0.9
+    assert sum(right[0]) / len(right[0]) < 0.5
+    stamp = (folder / "model.safetensors").stat().st_mtime_ns
+    assert base_model(progress=False, **options) == folder
+    assert (folder / "model.safetensors").stat().st_mtime_ns == stamp

@@ -1,0 +1,65 @@
+"""Every shipped recipe runs from its first to its last step: two steps a stage, on a tiny model."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from abstain.recipes.cli import app
+
+SMALL = [
+    "sft.limit=64",
+    "sft.args.max_steps=2",
+    "sft.args.per_device_train_batch_size=8",
+    "rl.args.max_steps=2",
+    "rl.args.num_generations=4",
+    "rl.args.per_device_train_batch_size=32",
+    "eval.limit=20",
+    "eval.train_limit=20",
+]
+ENTITIES = {
+    "P17": ("Which country is {} located in?", "Peru"),
+    "P20": ("Where did {} die?", "Lima"),
+    "P36": ("What is the capital of {}?", "Lima"),
+    "P106": ("What kind of work does {} do?", "politician"),
+    "P407": ("Which language was {} written in?", "English"),
+}
+
+
+def entity_folder(folder: Path) -> Path:
+    """A made-up folder in the shape of EntityQuestions."""
+    templates = {relation: template.format("[X]") for relation, (template, _) in ENTITIES.items()}
+    folder.mkdir()
+    (folder / "relation_query_templates.json").write_text(json.dumps(templates))
+    for split in ("train", "dev", "test"):
+        (folder / split).mkdir()
+        for relation, (template, answer) in ENTITIES.items():
+            rows = [{"question": template.format(f"Xa{split}{i}"), "answers": [answer]} for i in range(20)]
+            (folder / split / f"{relation}.{split}.json").write_text(json.dumps(rows))
+    return folder
+
+
+@pytest.fixture
+def overrides(tmp_path: Path, tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
+    monkeypatch.setenv("ABSTAIN_CACHE", str(tmp_path / "cache"))
+    tiny = [f"model.path={tiny_model_dir}"]
+    return {
+        "quickstart": ["task.people=400", "task.held_out=40"],
+        "smollm2-geo": tiny,
+        "smollm2-entityquestions": [*tiny, f"task.data={entity_folder(tmp_path / 'entities')}"],
+    }
+
+
+@pytest.mark.parametrize("name", ["quickstart", "smollm2-geo", "smollm2-entityquestions"])
+def test_recipe_runs(name: str, tmp_path: Path, overrides: dict[str, list[str]]) -> None:
+    run = tmp_path / "run"
+    result = CliRunner().invoke(app, ["train", name, f"output_dir={run}", *SMALL, *overrides[name]])
+    assert result.exit_code == 0, result.output
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert [row["target"] for row in metrics["by_target"]] == [0, 0.5, 0.75, 0.9]
+    assert {row["n"] for row in metrics["by_target"]} == {20}
+    assert len((run / "records.jsonl").read_text().splitlines()) == 80
+    assert "model/README.md" in {str(path.relative_to(run)) for path in run.rglob("*.md")}
+    states = [json.loads((run / stage / "trainer_state.json").read_text()) for stage in ("sft", "rl")]
+    assert [state["global_step"] for state in states] == [2, 2]
