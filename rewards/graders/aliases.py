@@ -35,17 +35,15 @@ def _rename(tokens: list[Token]) -> Iterator[Token]:
     for i, token in enumerate(tokens):
         following = tokens[i + 1].norm if i + 1 < len(tokens) else ""
         before = tokens[i - 1].norm if i else ""
-        if token.norm in NUMBER_WORDS and not (
-            token.norm == "one" and (following == "of" or before in ("no", "the", "any"))
-        ):
+        pronoun = token.norm == "one" and (following == "of" or before in ("no", "the", "any"))
+        if token.norm in NUMBER_WORDS and not pronoun:
             yield replace(token, norm=NUMBER_WORDS[token.norm])
         else:
             yield replace(token, norm=ORDINAL_WORDS.get(token.norm) or ABBREVIATIONS.get(token.norm, token.norm))
 
 
 def text_tokens(text: str) -> list[Token]:
-    """The tokens of a tidied text, dates spelled year, month, day: "5 Sept. 2005" contains "September 2005" and
-    "2005".
+    """The tokens of a tidied text, dates spelled year, month, day, so that "5 Sept. 2005" contains "September 2005".
 
     Example:
         >>> [t.norm for t in text_tokens("on 5 Sept. 2005")], [t.norm for t in text_tokens("September 2005")]
@@ -120,12 +118,8 @@ def aliases(gold: tuple[str, ...]) -> tuple[Alias, ...]:
 
 
 def _needs_capitals(token: Token) -> bool:
-    code = (
-        len(token.norm) <= 2
-        and token.norm.isascii()
-        and token.norm.isalpha()
-        and (token.raw.islower() or token.raw.isupper())
-    )
+    one_case = token.raw.islower() or token.raw.isupper()
+    code = len(token.norm) <= 2 and token.norm.isascii() and token.norm.isalpha() and one_case
     return code or token.norm in _AMBIGUOUS_ACRONYMS
 
 

@@ -1,9 +1,10 @@
 """The `match` grader: the gold or an alias stands in the stated answer, is not denied, and no other answer is offered.
 
 It reads a reply as a fair but unindulgent person without the question at hand: see `spans` for what stands as whole
-words, `statement` for which sentence answers, and `rivals` for what counts as a second answer. Known limits: an answer
-given only after a sentence about something else is missed; "Paris, Texas" is Paris; a partner left out of the gold
-("Larry Page and Sergey Brin", gold Larry Page) is a rival; traditional and simplified characters differ.
+words, `statement` for which sentence answers, `subjects` for the question said again, and `rivals` for a second answer.
+Known limits: an answer given only after a sentence about something else is missed; "Paris, Texas" is Paris; a partner
+left out of the gold ("Larry Page and Sergey Brin", gold Larry Page) is a rival; "Paris hosted London" pays for both;
+traditional and simplified characters differ.
 """
 
 import re
@@ -32,6 +33,7 @@ from abstain.rewards.verdict import Verdict
 
 LONGEST = 60  # words of a sentence that still answers; a longer one is an essay
 _POLAR_GOLDS = frozenset((word,) for word in POLAR)
+_GOES_ON = FUNCTION - frozenset(["in", "the", "a", "an", "not", "it", "its", "that", "either"])
 _CONTRAST = frozenset(["while", "whereas", "although", "though", "unlike", "despite"])
 
 
@@ -74,18 +76,9 @@ def _described(text: str, hit: Found) -> Gold:
 
 
 def _offers(rest: str) -> bool:
+    """Whether what follows a marker goes on with an answer, and not with "is the capital" or "because ..."."""
     found = words(rest[:200])
-    return bool(found) and fold(found[0]) not in FUNCTION - {
-        "in",
-        "the",
-        "a",
-        "an",
-        "not",
-        "it",
-        "its",
-        "that",
-        "either",
-    }
+    return bool(found) and fold(found[0]) not in _GOES_ON
 
 
 def _asserted(sentence: str) -> bool:
@@ -144,8 +137,7 @@ def _polar(text: str, wanted: Sequence[Alias]) -> bool:
 
 
 def _symbol(answer: str, gold: Sequence[str]) -> bool:
-    """Whether the answer is a gold without a word in it ("∞", "*", a flag); such a gold is not looked for inside a
-    text."""
+    """Whether the answer is a gold without a word in it ("∞", "*"); such a gold is not looked for inside a text."""
     wordless = {g.strip() for g in gold if g.strip() and not words(g)}
     return answer.strip() in wordless or answer.strip(" .*\"'\n") in wordless
 

@@ -24,7 +24,7 @@ _TENS = {
         range(30, 100, 10), ["thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"], strict=True
     )
 }
-_WORD_VALUES = {word: int(digits) for word, digits in NUMBER_WORDS.items()} | _TENS
+_WORD_VALUES = {word: int(digits) for word, digits in NUMBER_WORDS.items()} | _TENS | {"twice": 2, "thrice": 3}
 _WORD = "|".join(
     sorted([*_WORD_VALUES, "hundred", "thousand", "million", "billion", "trillion", "dozen"], key=len, reverse=True)
 )
@@ -53,9 +53,11 @@ _NUMBER = re.compile(
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
 _RAISED = re.compile(r"[⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺]+")
 _MIXED = re.compile(r"\b(\d{1,4}) (\d{1,3})/(\d{1,3})(?![\d/])")
+_TIMES = re.compile(r"(^\W{0,9}|\b(?:appears?|occurs?|only|just|exactly) )(once|none)\b", re.IGNORECASE)
 _KANJI = {c: i for i, c in enumerate("〇一二三四五六七八九")} | {"零": 0, "两": 2, "兩": 2}
 _KANJI_NUMBER = re.compile(
-    r"(?<![〇-鿿])[〇零一二三四五六七八九两兩十百千]+(?=[万萬億亿兆]?(?:年|人|個|个|つ|回|歳|岁|月|日|円|元|点|[^〇-鿿]|$))"
+    r"(?:(?<![〇-鿿])|(?<=[有是为為共现現了约約])(?!(?<=是)一[个個]))[〇零一二三四五六七八九两兩十百千]+"
+    r"(?=[万萬億亿兆]?(?:[年人個个つ回次歳岁月日円元点枚本文字]|[^〇-鿿]|$))"
 )
 
 
@@ -79,7 +81,7 @@ class Quantity:
 
 
 def number_text(text: str) -> str:
-    """Spells superscripts as powers and mixed fractions as decimals, before NFKC would turn 10⁵ into 105.
+    """Spells superscripts as powers, before NFKC turns 10⁵ into 105; mixed fractions, "once" and kanji as digits.
 
     Example:
         >>> number_text("6×10⁵ m²"), number_text("3½")
@@ -89,6 +91,7 @@ def number_text(text: str) -> str:
     text = _RAISED.sub(lambda m: "^" + m[0].translate(_SUPERSCRIPTS), text)
     text = re.sub(r"(\d{0,15})([¼½¾⅓⅔⅛])", lambda m: f"{int(m[1] or 0) + unicodedata.numeric(m[2]):g}", text)
     text = _MIXED.sub(lambda m: f"{int(m[1]) + int(m[2]) / int(m[3]):.12g}" if int(m[3]) else m[0], text)
+    text = _TIMES.sub(lambda m: m[1] + ("zero" if m[2].lower() == "none" else "one"), text)
     return _KANJI_NUMBER.sub(lambda m: str(_kanji_value(m[0])), text)
 
 

@@ -19,7 +19,7 @@ _LEFT_WORDS = frozenset(
     ["首都", "都市", "城市", "答案", "国家", "國家", "地点", "地點", "作者", "省会", "州都", "県庁", "名前"]
 )
 _RIGHT_CHARS = frozenset("的是吧啊呢了也在和与與或不而都市区區縣県省州府道町村郡島岛山川江河湖海駅站城国國氏")
-_KANA_LEFT = frozenset("はがのをにでともへやからまねえ")
+_KANA_LEFT = frozenset("はがのをにでともへやからまね")
 _KANA_RIGHT = frozenset("はがのをにでともへやかだよねとまじ")
 _HANGUL_END = re.compile(
     r"(?<=[가-힣])(?:입니다|이에요|예요|이었습니다|였습니다|이다|은|는|이|가|을|를|에서|에|의|으로|로|와|과|도|라고)$"
@@ -54,25 +54,17 @@ def _touches(tokens: list[Token], left: int) -> bool:
 
 
 def _script(token: Token) -> str:
-    char = token.raw[0]
-    return (
-        "hiragana"
-        if "ぁ" <= char <= "ゟ"
-        else "katakana"
-        if "゠" <= char <= "ヿ"
-        else "han"
-        if char >= "\u3005"
-        else ""
-    )
+    """The script of a character, "" for those that say nothing about where a word ends (Thai, Khmer)."""
+    starts = {"han": "\u3105", "katakana": "\u30a0", "hiragana": "\u3041", "han marks": "\u3005"}
+    return next((script.split()[0] for script, first in starts.items() if token.raw[0] >= first), "")
 
 
 def _unspaced_ends(tokens: list[Token], i: int, j: int) -> bool:
     """Whether characters i to j stand for themselves: see the module's text for the rule."""
     left, right = "".join(t.raw for t in tokens[max(0, i - 2) : i]), tokens[j].raw if j < len(tokens) else ""
-    if _touches(tokens, i - 1) and _script(tokens[i]):
-        allowed = left[-1] in _LEFT_CHARS or left in _LEFT_WORDS or left[-1] in _KANA_LEFT
-        if not allowed:
-            return False
+    glued = _touches(tokens, i - 1) and _script(tokens[i])
+    if glued and left[-1] not in _LEFT_CHARS | _KANA_LEFT and left not in _LEFT_WORDS:
+        return False
     return not (_touches(tokens, j - 1) and _script(tokens[j - 1])) or right in _RIGHT_CHARS | _KANA_RIGHT
 
 

@@ -22,6 +22,7 @@ from abstain.rewards.graders.words import (
     PREAMBLE_ENDS,
 )
 
+LONGEST_SENTENCE = 2_000  # characters in which a sentence must have given its answer
 GOLD = "\ue000"  # stands where a gold answer was found
 
 _CORRECTION = (
@@ -201,7 +202,10 @@ def settle(text: str, find: Callable[[str], Sequence[Span]]) -> str:
         >>> settle("Let me see. It is 5. Or 6. It has 7 parts.", lambda t: [Hit()] if re.search(r"\\d", t) else [])
         'It is 5. Or 6.'
     """
-    found = sentences(last_choice(without_bullets(text), lambda rest: bool(find(rest[:200]))))
+    found = [
+        s[:LONGEST_SENTENCE]
+        for s in sentences(last_choice(without_bullets(text), lambda rest: bool(find(rest[:200]))))
+    ]
     for i, sentence in enumerate(found):
         if find(sentence) and not (sentence.endswith(("?", "？")) and any(find(s) for s in found[i + 1 : i + 2])):
             return " ".join([sentence, *alternatives(found[i + 1 :])])
