@@ -19,8 +19,8 @@ from abstain.evals.oracle import Start
 from abstain.evals.question import Task
 from abstain.evals.records import write_text
 from abstain.evals.sampler import Sampler
-from abstain.evals.table import Format, render
 from abstain.evals.splits import drop_overlap
+from abstain.evals.table import Format, render
 from abstain.evals.tasks import describe, load_task
 from abstain.recipes.model_card import base_name, model_card
 from abstain.recipes.recipe import Recipe

@@ -131,7 +131,7 @@ def test_a_recipe_that_drifts_is_refused_unless_it_insists(tmp_path: Path, tiny_
 def test_fewer_prompts_than_a_batch(tmp_path: Path, tiny_model_dir: Path) -> None:
     loaded = load_model(str(tiny_model_dir), dtype="float32")
     stage = RlStage(limit=2, targets=[0.5], args=TINY_RL | {"per_device_train_batch_size": 64})
-    with pytest.raises(ValueError, match="2 training prompts .* fewer than the 32 of one batch"):
+    with pytest.raises(ValueError, match=r"2 training prompts .* fewer than the 32 of one batch"):
         run_rl(loaded.model, loaded.tokenizer, TASK, stage, output_dir=tmp_path, seed=0)
 
 
