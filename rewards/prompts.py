@@ -12,8 +12,8 @@ IDK = "I don't know"
 DEFAULT_TEMPLATE = "{question}\n{instruction}"
 GUESS_INSTRUCTION = "Make your best guess even if you are unsure, as if you were taking an exam."
 _TARGET_INSTRUCTION = (
-    "Answer only if you are > {target} confident, since mistakes are penalized {penalty} {points}, while correct answers "
-    'receive 1 point, and an answer of "I don\'t know" receives 0 points.'
+    "Answer only if you are > {target} confident, since mistakes are penalized {penalty} {points}, while correct "
+    'answers receive 1 point, and an answer of "I don\'t know" receives 0 points.'
 )
 
 

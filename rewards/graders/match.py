@@ -1,10 +1,10 @@
 """The `match` grader: the gold or an alias stands in the stated answer, is not denied, and no other answer is offered.
 
 It reads a reply as a fair but unindulgent person without the question at hand: see `spans` for what stands as whole
-words, `statement` for which sentence answers, `subjects` for the question said again, and `rivals` for a second answer.
-Known limits: an answer given only after a sentence about something else is missed; "Paris, Texas" is Paris; a partner
-left out of the gold ("Larry Page and Sergey Brin", gold Larry Page) is a rival; "Paris hosted London" pays for both;
-traditional and simplified characters differ.
+words, `statement` for which sentence answers, `subjects` for the question said again, and `rivals` for a second
+answer. Known limits: an answer given only after a sentence about something else is missed; "Paris, Texas" is Paris;
+a partner left out of the gold ("Larry Page and Sergey Brin", gold Larry Page) is a rival; "Paris hosted London" pays
+for both; traditional and simplified characters differ.
 """
 
 import re

@@ -36,7 +36,8 @@ _SEPARATOR = re.compile(
     r"|、?(?:または|もしくは|あるいは|それとも|或者|或是|还是|還是|或))"
     r"|(?P<and>[,;]? (?:and|und|et|y|plus|as well as|but also)(?=[ ,]))"
     r"|(?P<open> ?[(\[])|(?P<close>[)\]] ?)|(?P<comma> ?(?:[,;、，；]|\.{2,}) ?)|(?P<slash> ?[/|+] ?)"
-    r"|(?P<dash> -+>? ?|-+>? | ?—|-+>)|(?P<colon> ?(?::|=>?|：))|(?P<stop>[.!?。！？]{0,5}\n|[.!?。！？]{1,5}$|[!?]+(?= ))",
+    r"|(?P<dash> -+>? ?|-+>? | ?—|-+>)|(?P<colon> ?(?::|=>?|：))"
+    r"|(?P<stop>[.!?。！？]{0,5}\n|[.!?。！？]{1,5}$|[!?]+(?= ))",
     re.IGNORECASE,
 )
 _AND = "かとや和与與跟及"
@@ -115,7 +116,7 @@ def after_link(found: list[str]) -> list[str]:
 
 
 def _unspaced_name(word: str) -> bool:
-    name = _UNSPACED_END.sub("", _UNSPACED_LEAD.sub("", word))
+    name = _UNSPACED_END.sub("", _UNSPACED_LEAD.sub("", word)) if len(word) < 60 else ""
     return 0 < len(name) <= 10 and not _NOT_A_NAME.search(name)
 
 
