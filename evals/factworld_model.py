@@ -35,7 +35,7 @@ RECIPE: dict[str, Any] = {
     "learning_rate": 2e-3,
     "embedding_learning_rate": 3e-2,  # a name's row has to hold a fact after one or two mentions
     "instructed_share": 0.5,
-    "version": 3,
+    "version": 4,
 }
 STATED = [0.0] + [step / 20 for step in range(1, 20)]
 
@@ -105,7 +105,7 @@ def train_base(
     model = LlamaForCausalLM(
         LlamaConfig(
             vocab_size=len(tokenizer),
-            max_position_embeddings=64,
+            max_position_embeddings=256,
             tie_word_embeddings=True,
             bos_token_id=None,
             eos_token_id=tokenizer.eos_token_id,

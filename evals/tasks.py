@@ -62,7 +62,7 @@ def _qa(summary: str, **fixed: Any) -> TaskSpec:
 
 TASKS: dict[str, TaskSpec] = {
     "factworld": TaskSpec(
-        "invented people, one fact each, mentioned 0 to 16 times to a small model trained on the spot",
+        "invented people, one fact each, mentioned 0 to 8 times to a small model trained on the spot",
         *("abstain.evals.factworld", "load_factworld", "WorldOptions"),
     ),
     "geo": TaskSpec(

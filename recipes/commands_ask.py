@@ -14,7 +14,7 @@ from abstain.rewards.errors import nearest
 from abstain.rewards.graders import GRADERS
 from abstain.rewards.grading import grade_response
 from abstain.rewards.parsing import parse
-from abstain.rewards.prompts import penalty, prompt_text
+from abstain.rewards.prompts import DEFAULT_TEMPLATE, penalty, prompt_text
 
 if TYPE_CHECKING:
     from abstain.evals.sampler import Sampler
@@ -23,6 +23,7 @@ QUESTION = typer.Argument(metavar="QUESTION", help="In quotes.")
 TARGET = typer.Option("--target", metavar="T", help="Confidence target that the prompt states, in [0, 1).")
 GOLD = typer.Option("--gold", metavar="ANSWER", help="A right answer. May be given again, for aliases.")
 GRADER = typer.Option("--grader", metavar="NAME", help="Compare with it by match, exact, numeric, date …")
+TEMPLATE = typer.Option("--template", metavar="TEXT", help="The prompt, with {question} and {instruction}.")
 ROOM = typer.Option("--max-new-tokens", metavar="N", min=1, help="Room for the answer.")
 
 
@@ -32,6 +33,7 @@ def ask(
     target: Annotated[str, TARGET] = "0.75",
     gold: Annotated[list[str] | None, GOLD] = None,
     grader: Annotated[str, GRADER] = "match",
+    template: Annotated[str, TEMPLATE] = DEFAULT_TEMPLATE,
     max_new_tokens: Annotated[int, ROOM] = 64,
     prompt_format: PromptFormat = "auto",
     dtype: DType = "auto",
@@ -42,7 +44,7 @@ def ask(
 
     [bold]Examples[/bold]
     \b
-      abstain ask runs/quickstart-0/model "Where was Bara Kelu born?"
+      abstain ask runs/quickstart-0/model "Where was Na Topuse born?"
       abstain ask Qwen/Qwen3-0.6B "What is Peru's capital?" --gold Lima
     """
     t = parse_target(target)
@@ -54,13 +56,13 @@ def ask(
     loaded = load_start(model, dtype=dtype, revision=revision, trust_remote_code=trust_remote_code)
     sampler = Sampler(loaded.model, loaded.tokenizer, prompt_format=prompt_format, max_new_tokens=max_new_tokens)
     grid = Table.grid(padding=(0, 2, 0, 0))
-    for term, meaning in reply_lines(sampler, question, t, gold or [], grader):
+    for term, meaning in reply_lines(sampler, question, t, gold or [], grader, template):
         grid.add_row(Text(term, "dim"), Text(meaning))
     Console(highlight=False).print(grid)
 
 
 def reply_lines(
-    sampler: "Sampler", question: str, target: float, gold: list[str], grader: str
+    sampler: "Sampler", question: str, target: float, gold: list[str], grader: str, template: str = DEFAULT_TEMPLATE
 ) -> Iterator[tuple[str, str]]:
     """What there is to say about one question, as terms and meanings.
 
@@ -70,8 +72,9 @@ def reply_lines(
         target: confidence target t in [0, 1) that the prompt states.
         gold: right answers; empty if none is known.
         grader: a key of `abstain.rewards.graders.GRADERS`.
+        template: what the prompt looks like.
     """
-    prompts = [prompt_text(question, target), prompt_text(question, 0)]
+    prompts = [prompt_text(question, t, template) for t in (target, 0)]
     (said,), (guessed,) = sampler.sample(prompts)
     reply, guess = (parse(completion.text, truncated=completion.truncated) for completion in (said, guessed))
     yield "target", f"{target:g}" + (" (best guess)" if target == 0 else f" (a mistake costs {penalty(target):.4g})")
