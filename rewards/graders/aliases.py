@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Literal
 
 from abstain.rewards.graders.dates import MONTHS, find_dates
 from abstain.rewards.graders.places import STATE_CODES, kind_of_place, same_place
@@ -19,13 +20,14 @@ class Alias:
 
     Args:
         words: its folded words, without articles.
-        acronym: it is a short word, or a common one, that only capitals make a name ("US", "WHO", "in" for India).
+        capitals: which capitals alone make a name of this short or common word: "all" ("US", "WHO", "in" for India),
+            "first" ("The Who"), or "".
         place: the place that was left off ("oregon" of "Portland, Oregon"), else "".
         bare: a general last word was left off ("rock" of "rock music"), so that "folk rock" must not do.
     """
 
     words: tuple[str, ...]
-    acronym: bool = False
+    capitals: Literal["", "first", "all"] = ""
     place: str = ""
     bare: bool = False
 
@@ -109,18 +111,20 @@ def aliases(gold: tuple[str, ...]) -> tuple[Alias, ...]:
         shorter = forms[0][:-1] if tokens and tokens[-1].norm in GENERIC_END else ()
         if len(tokens) > 2:
             forms.append((forms[0][0], *(t.norm for t in tokens[1:-1] if not is_initial(t)), forms[0][-1]))
-        acronym = len(tokens) == 1 and _needs_capitals(tokens[0])
+        capitals = _capitals(tokens[0]) if len(tokens) == 1 else ""
         for form in filter(None, forms):
-            found.setdefault(form, Alias(form, acronym or form == ("us",), place))
+            found.setdefault(form, Alias(form, "all" if form == ("us",) else capitals, place))
         if shorter and not kind_of_place(" ".join(shorter)):
             found.setdefault(shorter, Alias(shorter, bare=True))
     return tuple(sorted(found.values(), key=lambda a: -len(a.words)))
 
 
-def _needs_capitals(token: Token) -> bool:
+def _capitals(token: Token) -> Literal["", "first", "all"]:
     one_case = token.raw.islower() or token.raw.isupper()
     code = len(token.norm) <= 2 and token.norm.isascii() and token.norm.isalpha() and one_case
-    return code or token.norm in _AMBIGUOUS_ACRONYMS
+    if token.norm in _AMBIGUOUS_ACRONYMS and not one_case:
+        return "first"
+    return "all" if code or token.norm in _AMBIGUOUS_ACRONYMS else ""
 
 
 def is_initial(token: Token) -> bool:

@@ -130,7 +130,10 @@ def _free_right(tokens: list[Token], i: int, j: int, alias: Alias, lower: bool) 
 
 def _stands(tokens: list[Token], i: int, j: int, alias: Alias, lower: bool) -> bool:
     """Whether tokens i to j are the alias as whole words, and not part of another name."""
-    if alias.acronym and len(tokens) > 1 and not tokens[i].raw.replace(".", "").isupper():
+    if alias.capitals == "all" and len(tokens) > 1 and not tokens[i].raw.replace(".", "").isupper():
+        return False
+    begins = i == 0 or any(c in ".!?\n" for c in tokens[i].gap)
+    if alias.capitals == "first" and len(tokens) > 1 and (begins or not tokens[i].capital):
         return False
     if alias.bare and i and tokens[i].gap == " " and tokens[i - 1].norm not in FUNCTION:
         return False
