@@ -70,7 +70,7 @@ def abstain(
     \b
       abstain train quickstart
       abstain eval runs/quickstart-0/model --task factworld
-      abstain ask runs/quickstart-0/model "Where was Bara Kelu born?"
+      abstain ask runs/quickstart-0/model "Where was Na Topuse born?"
     """
 
 

@@ -7,8 +7,6 @@ from pydantic import TypeAdapter, ValidationError
 
 from abstain.rewards.errors import nearest
 
-CONFIGS = ("SFTConfig", "GRPOConfig", "RLOOConfig")
-
 # TRL takes any string for these and fails, or silently does something else, once training has begun
 CHOICES: dict[str, Any] = {
     "scale_rewards": bool | Literal["group", "batch", "none"],
