@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from accelerate.utils import is_peft_model
 from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -25,6 +26,7 @@ from abstain.rewards.prompts import IDK, prompt_text
 from abstain.rewards.verdict import Verdict
 from abstain.trainers.dataset import Prompt, as_trl_prompt, draw
 from abstain.trainers.run_trainer import train
+from abstain.trainers.sft_head import score_trained_positions
 from abstain.trainers.stages import SftStage
 from abstain.trainers.trl_args import build_config
 
@@ -93,7 +95,10 @@ def run_sft(
             )
         write_text(output_dir / "examples.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     dataset = Dataset.from_list([_as_trl(row, tokenizer, prompt_format) for row in rows])
-    train(SFTTrainer(model=model, args=config, train_dataset=dataset, processing_class=tokenizer), resume)
+    trainer = SFTTrainer(model=model, args=config, train_dataset=dataset, processing_class=tokenizer)
+    inner = trainer.accelerator.unwrap_model(trainer.model)
+    score_trained_positions(inner.get_base_model() if is_peft_model(inner) else inner)
+    train(trainer, resume)
 
 
 def _stored_examples(path: Path) -> list[dict[str, Any]] | None:
