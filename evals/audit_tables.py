@@ -9,6 +9,7 @@ from abstain.evals.footnotes import MISSING
 Row = Mapping[str, Any]
 Cells = list[list[str]]
 _MARKS = {True: "yes", False: "no", None: "?"}
+WORDING = "wording"
 _OTHERWISE = "otherwise"
 _LEGEND = [
     ("silent", "share of questions it leaves unanswered; called for: share whose P(correct) is t or less"),
@@ -59,7 +60,7 @@ def _target_cells(row: Row) -> list[str]:
 
 
 def _wording_table(found: Row) -> Cells:
-    heads = ["wording", "t", "silent", "right", "answers\nabove", "decides\notherwise", "falls\nsilent", "speaks\nup"]
+    heads = [WORDING, "t", "silent", "right", "answers\nabove", "decides\notherwise", "falls\nsilent", "speaks\nup"]
     return [heads, *(_wording_cells(row) for row in found["wordings"]["rows"])]
 
 

@@ -3,16 +3,16 @@
 import csv
 import io
 import json
-from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Any
 
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from abstain.evals.audit_tables import Cells, Row, legend, points, rate, tables, target_table
-from abstain.evals.footnotes import MISSING
+from abstain.evals.audit_tables import WORDING, Cells, Row, legend, points, rate, tables, target_table
+from abstain.evals.grid import Column, Grid, latex_lines, latex_text, markdown_lines, text_lines
 from abstain.evals.table import Format
 from abstain.rewards.errors import nearest
 
@@ -58,7 +58,7 @@ def _text(found: Row, width: int, color: bool) -> str:
     for sentence in verdicts(found):
         console.print(_hanging(" •", "bold", sentence, ""))
     for cells in tables(found):
-        console.print("", _grid(cells), sep="\n")
+        console.print("", *text_lines(_grid(cells), width), sep="\n")
     console.print()
     for term, meaning in [*legend(found), *(("note", note) for note in found["notes"])]:
         console.print(_hanging(f" {term}".ljust(17), "bold dim", meaning, "dim"))
@@ -74,29 +74,19 @@ def _hanging(term: str, term_style: str, meaning: str, style: str) -> Table:
     return grid
 
 
-def _grid(cells: Cells) -> Table:
-    grid = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
-    for place, head in enumerate(cells[0]):
-        justify: Literal["left", "right"] = "left" if head == "wording" else "right"
-        grid.add_column(Text(f" {head}" if not place else head), justify=justify, vertical="bottom", no_wrap=True)
-    for row in cells[1:]:
-        grid.add_row(*(Text(f" {cell}" if not place else cell) for place, cell in enumerate(row)))
-    return grid
+def _grid(cells: Cells) -> Grid:
+    columns = [Column(_one_line(head), head, str, is_label=head == WORDING) for head in cells[0]]
+    keys = 2 if cells[0][0] == WORDING else 1
+    return Grid(columns, cells[1:], keys, grouped=False, dim=[False] * len(cells[1:]))
 
 
 def _markdown(found: Row) -> str:
     parts = [f"# {_heading(found)}", f"{_probe_line(found)}"]
     parts += ["\n".join(f"- {sentence}" for sentence in verdicts(found)), "![plots of all that follows](audit.png)"]
-    parts += [_pipes(cells) for cells in tables(found)]
+    parts += ["\n".join(markdown_lines(_grid(cells))) for cells in tables(found)]
     parts.append("\n".join(f"- **{term}**: {meaning}" for term, meaning in legend(found)))
     parts += ["\n".join(f"- {note}" for note in found["notes"])] if found["notes"] else []
     return "\n\n".join(parts) + "\n"
-
-
-def _pipes(cells: Cells) -> str:
-    cells = [[_one_line(cell).replace("|", "\\|") for cell in row] for row in cells]
-    rule = ["---" if head == "wording" else "---:" for head in cells[0]]
-    return "\n".join(f"| {' | '.join(row)} |" for row in (cells[0], rule, *cells[1:]))
 
 
 def _one_line(head: str) -> str:
@@ -125,16 +115,7 @@ def _flat(row: Row) -> dict[str, Any]:
 
 
 def _latex(found: Row) -> str:
-    heads, *rows = target_table(found)
-    heads = [_one_line(head) for head in heads]
-    lines = [f"% {_heading(found)}", f"\\begin{{tabular}}{{{'r' * len(heads)}}}", "\\toprule"]
-    lines += [_latex_row(heads), "\\midrule", *map(_latex_row, rows), "\\bottomrule", "\\end{tabular}"]
-    return "\n".join(lines) + "\n"
-
-
-def _latex_row(cells: Sequence[str]) -> str:
-    special = {"%": "\\%", "≥": "$\\geq$", "≤": "$\\leq$", ">": "$>$", MISSING: "--"}
-    return " & ".join("".join(special.get(letter, letter) for letter in cell) for cell in cells) + r" \\"
+    return "\n".join([f"% {latex_text(_heading(found))}", *latex_lines(_grid(target_table(found)))]) + "\n"
 
 
 def _json(found: Row) -> str:

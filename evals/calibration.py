@@ -7,7 +7,6 @@ accuracy, so that the order of the answers does not matter. Where there are no a
 import numpy as np
 from scipy.fft import dct, idct
 from scipy.optimize import brentq
-from sklearn.isotonic import IsotonicRegression
 
 from abstain.evals.ties import tie_probabilities
 
@@ -90,6 +89,8 @@ def brier_parts(confidence: np.ndarray, correct: np.ndarray) -> tuple[float, flo
         >>> brier_parts(q, c), brier_score(q, c)
         ((0.0625, 0.0625, 0.1875), 0.1875)
     """
+    from sklearn.isotonic import IsotonicRegression  # takes seconds to import
+
     ties = tie_probabilities(confidence, correct)
     if not len(ties.n):
         return None

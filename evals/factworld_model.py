@@ -4,6 +4,7 @@ Its documents are questions with answers, half of them plain and half after an i
 target, answered all the same: a model raised on benchmarks that pay for guessing.
 """
 
+import fcntl
 import hashlib
 import json
 import os
@@ -59,6 +60,14 @@ def base_model(*, progress: bool = True, **options: Any) -> Path:
     if folder.exists():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / f".{folder.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # several processes want the same model at once: one trains, the others wait
+        if not folder.exists():
+            _train_into(folder, chosen, progress)
+    return folder
+
+
+def _train_into(folder: Path, chosen: WorldOptions, progress: bool) -> None:
     partial = Path(mkdtemp(prefix=".factworld-", dir=folder.parent))
     try:
         world = build_world(chosen)
@@ -66,11 +75,9 @@ def base_model(*, progress: bool = True, **options: Any) -> Path:
         model = train_base(world, tokenizer, chosen.seed, progress)
         model.save_pretrained(partial)
         tokenizer.save_pretrained(partial)
-        if not folder.exists():  # else another process was faster with the same model
-            partial.rename(folder)
+        partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return folder
 
 
 def build_tokenizer(world: list[Person]) -> PreTrainedTokenizerFast:

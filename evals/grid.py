@@ -11,7 +11,17 @@ MISSING = "–"
 _LABEL_MINIMUM = 8
 _LATEX = {"\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}"}
 _LATEX |= {character: f"\\{character}" for character in "&%$#_{}"}
-_LATEX |= {MISSING: "--", "−": "$-$", "“": "``", "”": "''", "<": "$<$", ">": "$>$", "|": "$|$"}
+_LATEX |= {
+    MISSING: "--",
+    "−": "$-$",
+    "“": "``",
+    "”": "''",
+    "<": "$<$",
+    ">": "$>$",
+    "≥": "$\\geq$",
+    "≤": "$\\leq$",
+    "|": "$|$",
+}
 _LATEX |= {"[": "{[}"}  # after the end of a row, \\[ would ask for more space
 
 

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import average_precision_score, roc_auc_score
 
 from abstain.evals.calibration import (
     brier_parts,
@@ -158,6 +157,8 @@ def confidence_metrics(confidence: np.ndarray, correct: np.ndarray) -> dict[str,
         >>> found["confidence_n"], found["confidence_left_out"], found["auroc"], round(found["brier"], 3)
         (2, 2, 1.0, 0.185)
     """
+    from sklearn.metrics import average_precision_score, roc_auc_score  # takes seconds to import
+
     graded = ~np.isnan(correct)
     usable = graded & (confidence >= 0) & (confidence <= 1)
     q, c = confidence[usable], correct[usable]

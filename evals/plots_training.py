@@ -13,6 +13,12 @@ History = Sequence[Mapping[str, Any]]
 Series = tuple[list[float], list[float]]
 TITLES = {
     "reward": "Reward",
+    "heldout/score": "Held-out score",
+    "heldout/regret": "Held-out regret",
+    "heldout/abstained": "Held-out: abstained",
+    "heldout/correct": "Held-out: right",
+    "heldout/incorrect": "Held-out: wrong",
+    "heldout/effective_threshold": "Held-out effective threshold",
     "abstention": "Abstained",
     "accuracy": "Right",
     "error": "Wrong",
@@ -20,6 +26,8 @@ TITLES = {
     "score": "Score",
     "regret": "Regret",
     "effective_threshold": "Effective threshold",
+    "guards/effective_threshold": "Effective threshold in training",
+    "guards/over_refusal": "Known, but not answered",
     "loss": "Loss",
     "eval_loss": "Loss on held-out questions",
     "mean_token_accuracy": "Tokens right",
@@ -32,8 +40,9 @@ TITLES = {
 }
 """What is drawn, in this order, if it was logged and is not 0 all along; what else was logged per target follows."""
 RATES = {"abstention", "accuracy", "error", "ungraded", "mean_token_accuracy", "frac_reward_zero_std"}
+RATES |= {"heldout/abstained", "heldout/correct", "heldout/incorrect", "guards/over_refusal"}
 _PER_TARGET = re.compile(r"([\w ./:-]{1,60})/t=([0-9.]{1,8})")
-_MOST = 12
+_MOST = 18
 
 
 def training_plots(history: History, stage: str) -> list[Plot]:
@@ -44,12 +53,14 @@ def training_plots(history: History, stage: str) -> list[Plot]:
         stage: such as "sft"; part of the pictures' names.
     """
     scalars, families = _series(history)
-    names = [name for name in TITLES if name in scalars or name in families]
-    names += sorted(families.keys() - TITLES.keys())
+    order = list(TITLES)
+    names = [name for name in (*scalars, *families) if _known(name) in TITLES]
+    names.sort(key=lambda name: (order.index(_known(name)), name))
+    names += sorted(name for name in families if _known(name) not in TITLES)
     drawn = [(name, families.get(name) or {"": scalars[name]}) for name in names]
     drawn = [(name, lines) for name, lines in drawn if any(any(values) for _, values in lines.values())]
     return [
-        _panel(name, f"{stage}-{place:02d}", lines, name in families)
+        _panel(name, _title(name, names), f"{stage}-{place:02d}", lines, name in families)
         for place, (name, lines) in enumerate(drawn[:_MOST], 1)
     ]
 
@@ -60,7 +71,7 @@ def _series(history: History) -> tuple[dict[str, Series], dict[str, dict[str, Se
     families: dict[str, dict[str, Series]] = {}
     for step, key, value in _numbers(history):
         found = _PER_TARGET.fullmatch(key)
-        home = families.setdefault(_family(found[1]), {}) if found else scalars
+        home = families.setdefault(found[1], {}) if found else scalars
         steps, values = home.setdefault(found[2] if found else key, ([], []))
         if not steps or steps[-1] < step:  # a run that was resumed may log a step again
             steps.append(step)
@@ -79,17 +90,25 @@ def _numbers(history: History) -> Iterator[tuple[float, str, float]]:
                 yield float(step), str(key), float(value)
 
 
-def _family(name: str) -> str:
-    """`train/abstention` is `abstention`: who logged it does not matter, unless it was an evaluation."""
-    return name.removeprefix("train/")
+def _known(name: str) -> str:
+    """The key of `TITLES`: `train/abstention` is `abstention`, `heldout/factworld/score` is `heldout/score`."""
+    return re.sub(r"^heldout/.+/", "heldout/", name.removeprefix("train/"))
+
+
+def _title(name: str, names: Sequence[str]) -> str:
+    """With the data set in it where there are several of the same kind."""
+    alike = [other for other in names if _known(other) == _known(name)]
+    title = TITLES.get(_known(name), name)
+    if len(alike) < 2 or not name.startswith("heldout/"):
+        return title
+    return f"{title}, {name.removeprefix('heldout/').rpartition('/')[0]}"
 
 
 def _target(text: str) -> float:
     return float(text) if text.count(".") <= 1 and text.strip(".") else 0.0
 
 
-def _panel(name: str, place: str, lines: Mapping[str, Series], by_target: bool) -> Plot:
-    title = TITLES.get(name, name)
+def _panel(name: str, title: str, place: str, lines: Mapping[str, Series], by_target: bool) -> Plot:
     roles = ramp(len(lines)) if by_target else ["after"]
     with styled():
         figure = Figure(figsize=(3.2, 2.1))
@@ -103,7 +122,7 @@ def _panel(name: str, place: str, lines: Mapping[str, Series], by_target: bool) 
         axes.set_xlabel("step")
         axes.locator_params(nbins=5)
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:.4g}".replace("-", "−"))
-        if name in RATES:
+        if _known(name) in RATES:
             axes.set_ylim(0, None if max(max(values) for _, values in lines.values()) > 0 else 1)
             percent_axis(axes.yaxis)
         legend_above(axes, columns=4, fontsize=6.8, handlelength=1.2, columnspacing=0.8, handletextpad=0.4)

@@ -9,7 +9,6 @@ from collections.abc import Callable
 import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import expit, logit
-from sklearn.isotonic import IsotonicRegression
 
 Calibrator = Callable[[np.ndarray], np.ndarray]
 _EDGE = 1e-6  # 0 and 1 have no finite logit; and at t = 0, where nothing is lost by answering, 0 would not exceed t
@@ -30,6 +29,8 @@ def isotonic(confidence: np.ndarray, correct: np.ndarray) -> Calibrator:
         >>> isotonic(np.array([0.9, 0.9, 0.2, 0.1]), np.array([1, 0, 0, 1]))(np.array([0.95, 0.9, 0.15, np.nan]))
         array([0.5, 0.5, 0.5, nan])
     """
+    from sklearn.isotonic import IsotonicRegression  # takes seconds to import
+
     q, c = _known(confidence, correct)
     if not len(q):
         return np.array

@@ -3,7 +3,6 @@
 Ranks are among the models as they answered. Below stand who is best where, and what the log permits to be said.
 """
 
-import csv
 import io
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,7 +16,7 @@ from abstain.evals.footnotes import MISSING
 from abstain.evals.grid import Column, Grid, latex_lines, latex_text, markdown_lines, text_lines
 from abstain.evals.rescore_notes import notes
 from abstain.evals.rescore_ranking import Ranking
-from abstain.evals.table import Format
+from abstain.evals.table import ANSWERED, TARGET, UNGRADED, Format, csv_text
 from abstain.rewards.errors import nearest
 
 Metrics = Mapping[str, Any]
@@ -25,27 +24,9 @@ Row = Mapping[str, Any]
 HEEDED = "if q > t"
 
 
-def _rate(key: str) -> Callable[[Row], str]:
-    return lambda row: MISSING if row[key] is None else f"{row[key]:.1%}"
-
-
-def _interval(row: Row) -> str:
-    return MISSING if row["score_ci"] is None else "[{:z.2f}, {:z.2f}]".format(*row["score_ci"])
-
-
-_TARGET = Column("t", "t", lambda row: f"{row['target']:g}")
 _LABEL = Column("model", "model", lambda row: row["shown"], is_label=True)
 _POLICY = Column("policy", "policy", lambda row: row["shown"], is_label=True)
 _RANK = Column("rank", "rank", lambda row: MISSING if row["rank"] is None else str(row["rank"]))
-_UNGRADED = Column("ungraded", "un-\ngraded", _rate("ungraded"))
-_NUMBERS = (
-    Column("abstained", "abstained", _rate("abstained")),
-    Column("accuracy", "accuracy", _rate("correct")),
-    Column("error", "error", _rate("incorrect")),
-    Column("accuracy when attempted", "accuracy,\nattempted", _rate("accuracy_attempted")),
-    Column("score", "score", lambda row: MISSING if row["score"] is None else f"{row['score']:z.3f}"),
-    Column("95% interval", "95%\ninterval", _interval),
-)
 
 
 def render_rescored(
@@ -106,8 +87,8 @@ def _grids(metrics: Sequence[Metrics], rankings: Sequence[Ranking], full: bool) 
         models = len({row["label"] for row in mine})
         heeded = any(row["policy"] != "as answered" for row in mine)
         several = models > 1 or heeded
-        columns = [_TARGET, *([_LABEL] if models > 1 else [_POLICY] if heeded else []), *_NUMBERS]
-        columns += [_RANK] * (models > 1) + [_UNGRADED] * any(row["ungraded"] for row in mine)
+        columns = [TARGET, *([_LABEL] if models > 1 else [_POLICY] if heeded else []), *ANSWERED]
+        columns += [_RANK] * (models > 1) + [UNGRADED] * any(row["ungraded"] for row in mine)
         shown = [row | {"shown": _shown(row, models, full)} for row in mine]
         dim = [row["policy"] != "as answered" for row in mine]
         yield task, Grid.of(columns, shown, keys=1 + several, grouped=several, dim=dim)
@@ -174,16 +155,7 @@ def _latex(
 def _csv(
     metrics: Sequence[Metrics], rankings: Sequence[Ranking], remarks: Sequence[str], width: int, color: bool
 ) -> str:
-    flat = []
-    for row in rows(metrics, rankings):
-        low, high = row.pop("score_ci") or (None, None)
-        flat.append({**row, "score_low": low, "score_high": high})
-    stream = io.StringIO()
-    fields = dict.fromkeys(key for row in flat for key in row)
-    writer = csv.DictWriter(stream, fieldnames=list(fields), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(flat)
-    return stream.getvalue()
+    return csv_text(rows(metrics, rankings))
 
 
 def _json(

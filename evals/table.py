@@ -35,18 +35,22 @@ def _interval(row: Row) -> str:
     return MISSING if row["score_ci"] is None else "[{:z.2f}, {:z.2f}]".format(*row["score_ci"])
 
 
-_TARGET = Column("t", "t", lambda row: f"{row['target']:g}")
+TARGET = Column("t", "t", lambda row: f"{row['target']:g}")
 _LABEL = Column("model", "model", lambda row: row["label"], is_label=True)
-_NUMBERS = (
+UNGRADED = Column("ungraded", "un-\ngraded", _rate("ungraded"))
+ANSWERED = (
     Column("abstained", "abstained", _rate("abstained")),
     Column("accuracy", "accuracy", _rate("correct")),
     Column("error", "error", _rate("incorrect")),
     Column("accuracy when attempted", "accuracy,\nattempted", _rate("accuracy_attempted")),
     Column("score", "score", _points("score")),
     Column("95% interval", "95%\ninterval", _interval),
+)
+_NUMBERS = (
+    *ANSWERED,
     Column("regret", "regret", _points("regret")),
     Column("always answer", "always\nanswer", _points("always_answer_score")),
-    Column("ungraded", "un-\ngraded", _rate("ungraded")),
+    UNGRADED,
 )
 _REGRET, _CONFIDENCE = "mean regret to", "confidence"
 _OVERALL = (
@@ -109,7 +113,7 @@ def _grids(metrics: Sequence[Metrics], labels: Sequence[str]) -> list[Grid]:
     names = [_LABEL] if several else []
     by_target, first = rows(metrics, labels), labels[0]
     targets = Grid.of(
-        [_TARGET, *names, *_NUMBERS],
+        [TARGET, *names, *_NUMBERS],
         by_target,
         keys=1 + several,
         grouped=several,
@@ -164,7 +168,12 @@ def _latex(metrics: Sequence[Metrics], labels: Sequence[str]) -> str:
 
 
 def _csv(metrics: Sequence[Metrics], labels: Sequence[str]) -> str:
-    flat = [_split_interval(row) for row in rows(metrics, labels)]
+    return csv_text(rows(metrics, labels))
+
+
+def csv_text(rows: Sequence[Row]) -> str:
+    """Rows with a `score_ci` as CSV, the interval's ends as `score_low` and `score_high`."""
+    flat = [_split_interval(row) for row in rows]
     stream = io.StringIO()
     fields = dict.fromkeys(key for row in flat for key in row)
     writer = csv.DictWriter(stream, fieldnames=list(fields) or ["label"], lineterminator="\n")

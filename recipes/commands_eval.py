@@ -16,10 +16,10 @@ from abstain.recipes.options import (
     Revision,
     TableFormat,
     TrustRemoteCode,
-    parse_target,
+    parse_targets,
 )
-from abstain.recipes.recipe import parse_override
-from abstain.recipes.rundir import claim
+from abstain.recipes.recipe import parse_overrides
+from abstain.recipes.rundir import claim_results
 
 if TYPE_CHECKING:
     from abstain.evals.oracle import Start
@@ -97,7 +97,7 @@ def evaluate(
       abstain eval my-model --data trivia.csv --option question_column=q
       abstain eval my-model --task popqa --judge qwen3-32b --judge-url http://localhost:8000/v1
     """
-    chosen = [parse_target(part) for part in targets.split(",")]
+    chosen = parse_targets(targets)
     check_audit(audit, chosen, start, samples)
     options = task_options(option or [], data)
     name = task or ("qa" if data else "")
@@ -193,13 +193,4 @@ def task_options(settings: list[str], data: str | None) -> dict[str, Any]:
         >>> task_options(["held_out=0.5"], "q.csv")
         {'held_out': 0.5, 'data': 'q.csv'}
     """
-    options = {".".join(map(str, keys)): value for keys, value in map(parse_override, settings)}
-    return options | ({"data": data} if data is not None else {})
-
-
-def claim_results(out: Path, names: tuple[str, ...] = RESULTS) -> None:
-    """Make sure that results can be written there and that none are there already."""
-    claim(out)
-    there = [name for name in names if (out / name).exists()]
-    if there:
-        raise FileExistsError(f"{out} already holds {', '.join(there)}. Give --out another directory")
+    return parse_overrides(settings) | ({"data": data} if data is not None else {})

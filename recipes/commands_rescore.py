@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.text import Text
 
 from abstain.recipes.console import on_terminal, say
-from abstain.recipes.options import TableFormat, parse_target
-from abstain.recipes.rundir import claim
+from abstain.recipes.options import TableFormat, parse_targets
+from abstain.recipes.rundir import claim_results
 
 if TYPE_CHECKING:
     from abstain.evals.logs.batch import Problem
@@ -84,10 +84,10 @@ def rescore(
       abstain rescore results/org__model-a results/org__model-b --targets 0,0.5,0.9 --pool
       abstain rescore answers.csv --column grade=judged --column confidence=p --out rescored
     """
-    chosen = None if targets is None else [parse_target(part) for part in targets.split(",")]
+    chosen = None if targets is None else parse_targets(targets)
     columns = parse_columns(column or [])
     if out:
-        claim_results(out)
+        claim_results(out, RESULTS)
     from abstain.evals.logs.reading import Options
     from abstain.evals.rescore import rescore as score
     from abstain.evals.rescore_collect import Collector
@@ -130,14 +130,6 @@ def parse_columns(settings: Sequence[str]) -> dict[str, str]:
         if "=" not in setting:
             raise ValueError(f"--column {setting}: write ROLE=NAME, such as grade=is_correct")
     return dict(setting.split("=", 1) for setting in settings)
-
-
-def claim_results(out: Path) -> None:
-    """Make sure that results can be written there and that none are there already."""
-    claim(out)
-    there = [name for name in RESULTS if (out / name).exists()]
-    if there:
-        raise FileExistsError(f"{out} already holds {', '.join(there)}. Give --out another directory")
 
 
 def report_problems(problems: Sequence["Problem"]) -> None:

@@ -59,3 +59,16 @@ def parse_target(text: str) -> float:
         0.75
     """
     return check_target(text.strip())  # type: ignore[arg-type]
+
+
+def parse_targets(text: str) -> list[float]:
+    """Confidence targets from the command line, separated by commas.
+
+    Raises:
+        ValueError: one is not a number in [0, 1).
+
+    Example:
+        >>> parse_targets("0, 0.75")
+        [0.0, 0.75]
+    """
+    return [parse_target(part) for part in text.split(",")]

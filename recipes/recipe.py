@@ -6,7 +6,7 @@
 configurations go under `sft.args` and `rl.args` unchanged.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -68,6 +68,21 @@ class EvalConfig(_Section):
     """Tokens in one batch of generation; halve it when memory runs out."""
     autocast: bool = False
     """Compute in bfloat16 whatever the weights are stored in."""
+    every: int | None = Field(default=None, ge=1)
+    """Ask held-out questions every so many steps of RL too, for curves (never by default)."""
+    while_training: int = Field(default=500, ge=1)
+    """So many of them, each time."""
+    keep_best: bool = False
+    """End with the checkpoint that had the best held-out score over all targets, not with the last one."""
+    patience: int | None = Field(default=None, ge=1)
+    """End RL after so many looks without a better score (never by default)."""
+
+    @model_validator(mode="after")
+    def _looks(self) -> Self:
+        for name in ("keep_best", "patience"):
+            if getattr(self, name) and self.every is None:
+                raise ValueError(f"{name} needs looks at held-out questions while training: set every, in steps of RL")
+        return self
 
 
 class Recipe(_Section):
@@ -152,13 +167,18 @@ def find_recipe(name_or_path: str) -> Path:
     Raises:
         FileNotFoundError: with the nearest shipped name.
     """
-    path, shipped = Path(name_or_path), shipped_recipes()
+    return find_file("recipe", name_or_path, shipped_recipes())
+
+
+def find_file(what: str, name_or_path: str, shipped: Mapping[str, Path]) -> Path:
+    """A file given by path, or by the name of one that is shipped; the error says `what` it was to be."""
+    path = Path(name_or_path)
     if path.exists():
         return path
     if name_or_path in shipped:
         return shipped[name_or_path]
     raise FileNotFoundError(
-        f"no recipe '{name_or_path}': no such file, and none is shipped under that name. "
+        f"no {what} '{name_or_path}': no such file, and none is shipped under that name. "
         + nearest(path.stem, shipped)
     )
 
@@ -206,6 +226,16 @@ def parse_override(text: str) -> tuple[KeyPath, Any]:
     except ValueError as error:
         reason = str(error).partition("not YAML: ")[2] or str(error)
         raise ValueError(f"the value of '{text}' is not YAML: {reason}. Does it need quotes?") from None
+
+
+def parse_overrides(texts: Sequence[str]) -> dict[str, Any]:
+    """Several of them, by dotted key.
+
+    Example:
+        >>> parse_overrides(["rl.limit=8", "seed=1"])
+        {'rl.limit': 8, 'seed': 1}
+    """
+    return {".".join(map(str, keys)): value for keys, value in map(parse_override, texts)}
 
 
 def _set(data: dict[str, Any], keys: KeyPath, value: Any) -> None:

@@ -38,17 +38,23 @@ def _rl_problems(stage: RlStage) -> Iterator[tuple[KeyPath, str]]:
     found = list(_trl_problems("rl", CONFIGS[stage.algorithm], stage.args))
     for index, reward in enumerate(stage.rewards):
         found += _attempt(("rl", "rewards", index), build_reward, reward.name, reward.args)
-    if not found and not stage.allow_threshold_drift:
-        found += _attempt(("rl", "args"), _check_drift, stage)
-    yield from found
-
-
-def _check_drift(stage: RlStage) -> None:
-    """The check of `run_rl`, without building TRL's configuration, which wants the machine that will train."""
-    theirs = {field.name: field.default for field in fields(config_class(CONFIGS[stage.algorithm]))}
-    settings = SimpleNamespace(**(theirs | DEFAULTS[stage.algorithm] | stage.args))
+    if found:
+        yield from found
+        return
     rewards = [build_reward(reward.name, reward.args) for reward in stage.rewards]
-    check_threshold_drift(rewards, stage.algorithm, settings)
+    settings = _settings(stage)
+    if not stage.allow_threshold_drift:
+        yield from _attempt(("rl", "args"), check_threshold_drift, rewards, stage.algorithm, settings)
+    if stage.guards is not None:
+        from abstain.trainers.guards import check_guards  # takes seconds to import
+
+        yield from _attempt(("rl", "guards"), check_guards, stage.guards, rewards, settings)
+
+
+def _settings(stage: RlStage) -> SimpleNamespace:
+    """TRL's configuration as far as checks read it; the real one wants the machine that will train."""
+    theirs = {field.name: field.default for field in fields(config_class(CONFIGS[stage.algorithm]))}
+    return SimpleNamespace(**(theirs | DEFAULTS[stage.algorithm] | stage.args))
 
 
 def _task_problems(at: KeyPath, task: TaskConfig) -> Iterator[tuple[KeyPath, str]]:

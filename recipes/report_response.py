@@ -6,8 +6,9 @@ from typing import Any
 from abstain.evals.plots_style import Plot
 from abstain.evals.plots_sweep import MOST_LINES, Response, response_plot
 from abstain.recipes.report_examples import shown
-from abstain.recipes.report_sweep_source import Group, SweepData, canonical
+from abstain.recipes.report_sweep_source import Group, SweepData
 from abstain.recipes.report_words import in_words
+from abstain.recipes.sweep_axes import canonical
 
 RATES = {"incorrect": "Wrong", "correct": "Right"}
 _LONGEST_LABEL = 26

@@ -1,6 +1,5 @@
 """What a sweep directory holds, as far as it can be read: its points, and what those that finished have measured."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 from abstain.evals.footnotes import Metrics
 from abstain.recipes.report_source import SWEEP, RunData, read_json, read_metrics
 from abstain.recipes.report_words import in_words
+from abstain.recipes.sweep_axes import axes_of, canonical
 
 DONE, FAILED = "complete", "failed"
 
@@ -102,11 +102,6 @@ def read_sweep(path: Path) -> SweepData:
     return sweep
 
 
-def canonical(settings: Any) -> str:
-    """The same text for the same settings."""
-    return json.dumps(settings, sort_keys=True, default=str)
-
-
 def spread(values: Sequence[float], digits: int = 3, factor: float = 1.0) -> str:
     """Mean ± standard deviation over seeds; of one seed only its number.
 
@@ -148,11 +143,8 @@ def _directory(sweep: Path, stored: str, name: str) -> Path:
 
 def _axes(points: Sequence[PointData]) -> dict[str, list[Any]]:
     """The settings that take more than one value; numbers in their order, other values as they come."""
-    found: dict[str, dict[str, Any]] = {}
-    for point in points:
-        for key, value in point.settings.items():
-            found.setdefault(key, {}).setdefault(canonical(value), value)
-    return {key: _ordered(list(values.values())) for key, values in found.items() if len(values) > 1}
+    axes = axes_of(point.settings for point in points)
+    return {key: _ordered(values) for key, values in axes.items() if len(values) > 1}
 
 
 def _ordered(values: list[Any]) -> list[Any]:

@@ -78,6 +78,28 @@ def claim(path: Path) -> None:
         raise OSError(f"cannot write to {path}: {reason}. Choose a directory that you may write to") from None
 
 
+def claim_results(out: Path, names: tuple[str, ...]) -> None:
+    """Make sure that results can be written there and that none are there already."""
+    claim(out)
+    there = [name for name in names if (out / name).exists()]
+    if there:
+        raise FileExistsError(f"{out} already holds {', '.join(there)}. Give --out another directory")
+
+
+OURS = (".", "recipe.yaml", "state.json")
+"""How the names begin of what a run leaves that was killed while it started."""
+
+
+def strangers(directory: Path, ours: tuple[str, ...] = OURS) -> list[str]:
+    """What lies in a directory whose name begins otherwise."""
+    return sorted(path.name for path in directory.iterdir() if not path.name.startswith(ours))
+
+
+def stored_recipe(directory: Path) -> Recipe:
+    """The recipe that a run directory was made with."""
+    return Recipe.model_validate(read_yaml(directory / "recipe.yaml")[0])
+
+
 class RunDir:
     """One run directory.
 
@@ -99,11 +121,9 @@ class RunDir:
         """
         claim(self.path)
         if not self._state.exists():
-            ours = (".", "recipe.yaml", "state.json")  # what a run leaves that was killed while it started
-            strangers = sorted(p.name for p in self.path.iterdir() if not p.name.startswith(ours))
-            if strangers:
+            if others := strangers(self.path):
                 raise FileExistsError(
-                    f"{self.path} exists and is no run directory (it holds {', '.join(strangers[:3])}). "
+                    f"{self.path} exists and is no run directory (it holds {', '.join(others[:3])}). "
                     "Choose another place with output_dir=DIR"
                 )
             return
@@ -113,7 +133,7 @@ class RunDir:
                 "output_dir=DIR (or seed=N)"
             )
         self.complete = list(json.loads(self._state.read_text(encoding="utf-8"))["complete"])
-        changed = changed_keys(self._stored_recipe(), comparable(recipe))
+        changed = changed_keys(comparable(stored_recipe(self.path)), comparable(recipe))
         fixed = [f"{key} {change}" for key, change in changed.items() if not self._may_change(key)]
         if fixed:
             raise ValueError(
@@ -168,9 +188,6 @@ class RunDir:
         resolved = recipe.model_copy(update={"output_dir": str(self.path), "made_with": made_with(Path.cwd())})
         data = without_secrets(resolved.model_dump(mode="json"))
         write_text(self.path / "recipe.yaml", write_yaml(data))
-
-    def _stored_recipe(self) -> dict[str, Any]:
-        return comparable(Recipe.model_validate(read_yaml(self.path / "recipe.yaml")[0]))
 
 
 def _is_whole(checkpoint: Path) -> bool:

@@ -18,13 +18,14 @@ def load_start(
     dtype: str = "auto",
     revision: str | None = None,
     trust_remote_code: bool = False,
+    device: str | None = None,
 ) -> LoadedModel:
     """`load_model`, which also knows `factworld`: the fact world's own base model, trained now unless it is cached.
 
     Args:
         name_or_path: as for `load_model`, or `factworld`.
         task, task_options: what will be asked; if it is a fact world, its options say which model is wanted.
-        dtype, revision, trust_remote_code: as for `load_model`.
+        dtype, revision, trust_remote_code, device: as for `load_model`.
 
     Raises:
         FileNotFoundError, ValueError: as `load_model`.
@@ -34,4 +35,4 @@ def load_start(
         from abstain.evals.factworld_model import base_model
 
         name_or_path = str(base_model(**(task_options or {} if task == FACTWORLD else {})))
-    return load_model(name_or_path, dtype=dtype, revision=revision, trust_remote_code=trust_remote_code)
+    return load_model(name_or_path, dtype=dtype, revision=revision, trust_remote_code=trust_remote_code, device=device)

@@ -25,10 +25,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from abstain.recipes.recipe import Origin, Recipe, find_recipe, load_recipe, parse_override
+from abstain.recipes.recipe import Origin, Recipe, find_file, find_recipe, load_recipe, parse_overrides
 from abstain.recipes.recipe_errors import explain
 from abstain.recipes.yaml_lines import KeyPath, read_yaml
-from abstain.rewards.errors import nearest
 
 
 class SearchConfig(BaseModel):
@@ -118,11 +117,11 @@ def load_sweep(name_or_path: str, overrides: Sequence[str] = (), output_dir: str
         FileNotFoundError: no such sweep, or no such base recipe.
         ValueError: one line per mistake, each with file and line.
     """
-    path = _find(name_or_path)
+    path = find_file("sweep", name_or_path, shipped_sweeps())
     data, lines = read_yaml(path)
     origin = Origin(path, lines, frozenset())
     config = _validated(data, origin.of)
-    given = {".".join(map(str, keys)): value for keys, value in map(parse_override, overrides)}
+    given = parse_overrides(overrides)
     places = {key: origin.of(("settings", key)) for key in config.settings if key not in given}
     config = config.model_copy(
         update={"settings": config.settings | given, "output_dir": output_dir or config.output_dir}
@@ -155,17 +154,6 @@ def relocated(message: str, places: dict[str, str]) -> str:
     for key, place in places.items():
         message = message.replace(f"command line ({key}=…)", place)
     return message
-
-
-def _find(name_or_path: str) -> Path:
-    path, shipped = Path(name_or_path), shipped_sweeps()
-    if path.exists():
-        return path
-    if name_or_path in shipped:
-        return shipped[name_or_path]
-    raise FileNotFoundError(
-        f"no sweep '{name_or_path}': no such file, and none is shipped under that name. {nearest(path.stem, shipped)}"
-    )
 
 
 def _base(name: str, sweep: Path) -> Path:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -131,9 +131,9 @@ def _distinct(choices: list[Choice], what: str) -> tuple[Choice, ...]:
     """Refuse a value that is given twice; two whose slugs are the same get a hash each."""
     seen: dict[str, Choice] = {}
     for choice in choices:
-        if (text := _canonical(choice.changes)) in seen and choice.slug == seen[text].slug:
+        if (text := canonical(choice.changes)) in seen and choice.slug == seen[text].slug:
             place = next(iter(choice.places.values()), "")
-            raise ValueError(f"{place}: {what} has the same value twice: {_canonical(choice.shown)}".lstrip(": "))
+            raise ValueError(f"{place}: {what} has the same value twice: {canonical(choice.shown)}".lstrip(": "))
         seen[text] = choice
     count = Counter(choice.slug for choice in choices)
     return tuple(
@@ -185,9 +185,24 @@ def _words(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _canonical(value: Any) -> str:
+def canonical(value: Any) -> str:
+    """The same text for the same value."""
     return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
 
 
+def axes_of(settings: Iterable[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """The values that each setting takes, in their order.
+
+    Example:
+        >>> axes_of([{"seed": 1, "rl.targets": [0]}, {"seed": 0, "rl.targets": [0]}])
+        {'seed': [1, 0], 'rl.targets': [[0]]}
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for point in settings:
+        for key, value in point.items():
+            found.setdefault(key, {}).setdefault(canonical(value), value)
+    return {key: list(values.values()) for key, values in found.items()}
+
+
 def _hash(value: Any) -> str:
-    return hashlib.sha256(_canonical(value).encode()).hexdigest()[:6]
+    return hashlib.sha256(canonical(value).encode()).hexdigest()[:6]

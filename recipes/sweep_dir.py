@@ -12,7 +12,7 @@ runs/thresholds/
 import fcntl
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +20,9 @@ from typing import IO, Any, Literal
 
 from abstain.evals.records import write_text
 from abstain.recipes.recipe import AFTER, BEFORE, Recipe
-from abstain.recipes.rundir import changed_keys, claim, comparable
+from abstain.recipes.rundir import changed_keys, claim, comparable, stored_recipe, strangers
+from abstain.recipes.sweep_axes import axes_of
 from abstain.recipes.sweep_points import Point
-from abstain.recipes.yaml_lines import read_yaml
 
 Status = Literal["pending", "running", "complete", "failed"]
 
@@ -119,12 +119,10 @@ class SweepDir:
                 f"{self.path} already holds a sweep. Add --resume to continue it: finished points are kept, failed "
                 "ones tried again. Or choose another place with --out DIR"
             )
-        ours = (".", "sweep.json", "points", "shared", "logs", "locks")
-        there = self.path.iterdir() if self.path.is_dir() and not self.started else []
-        strangers = sorted(path.name for path in there if not path.name.startswith(ours))
-        if strangers:
+        begun = self.started or not self.path.is_dir()
+        if others := [] if begun else strangers(self.path, (".", "sweep.json", "points", "shared", "logs", "locks")):
             raise FileExistsError(
-                f"{self.path} exists and is no sweep directory (it holds {', '.join(strangers[:3])}). Choose another "
+                f"{self.path} exists and is no sweep directory (it holds {', '.join(others[:3])}). Choose another "
                 "place with --out DIR"
             )
 
@@ -137,7 +135,12 @@ class SweepDir:
     def save(self, name: str, base: str, states: Iterable[PointState]) -> None:
         """Write `sweep.json`, all or nothing."""
         points = [state.as_json() for state in states]
-        content = {"name": name, "base": base, "axes": axes_of(points), "points": points}
+        content = {
+            "name": name,
+            "base": base,
+            "axes": axes_of(point["settings"] for point in points),
+            "points": points,
+        }
         write_text(self.path / "sweep.json", json.dumps(content, indent=1, ensure_ascii=False, default=str) + "\n")
 
     def stored_points(self) -> list[dict[str, Any]]:
@@ -146,20 +149,6 @@ class SweepDir:
             return list(json.loads((self.path / "sweep.json").read_text(encoding="utf-8"))["points"])
         except (OSError, ValueError, KeyError, TypeError):
             return []
-
-
-def axes_of(points: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    """The values that each setting takes, in their order.
-
-    Example:
-        >>> axes_of([{"settings": {"seed": 1, "rl.targets": [0]}}, {"settings": {"seed": 0, "rl.targets": [0]}}])
-        {'seed': [1, 0], 'rl.targets': [[0]]}
-    """
-    found: dict[str, dict[str, Any]] = {}
-    for point in points:
-        for key, value in point["settings"].items():
-            found.setdefault(key, {}).setdefault(json.dumps(value, sort_keys=True, default=str), value)
-    return {key: list(values.values()) for key, values in found.items()}
 
 
 def try_lock(file: IO[Any]) -> bool:
@@ -181,9 +170,8 @@ def complete_steps(path: Path) -> list[str]:
         return []
     state = path / "state.json"
     if not state.exists():
-        strangers = sorted(p.name for p in path.iterdir() if not p.name.startswith((".", "recipe.yaml", "state.json")))
-        if strangers:
-            raise ValueError(f"it has no state.json, but holds {', '.join(strangers[:3])}")
+        if others := strangers(path):
+            raise ValueError(f"it has no state.json, but holds {', '.join(others[:3])}")
         return []
     try:
         done = [str(step) for step in json.loads(state.read_text(encoding="utf-8"))["complete"]]
@@ -193,11 +181,6 @@ def complete_steps(path: Path) -> list[str]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(" ".join(f"{type(error).__name__}: {error}".split())[:300]) from None
     return done
-
-
-def stored_recipe(path: Path) -> Recipe:
-    """The recipe that a run directory was made with."""
-    return Recipe.model_validate(read_yaml(path / "recipe.yaml")[0])
 
 
 def set_aside(path: Path) -> Path:

@@ -4,14 +4,13 @@ A search is resumed by asking again for all trials that `sweep.json` knows, in t
 which are complete, so that Optuna hears of those at once, and the others go on.
 """
 
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
 from abstain.recipes.sweep import Sweep
-from abstain.recipes.sweep_axes import Axis, Choice, Range
+from abstain.recipes.sweep_axes import Axis, Choice, Range, canonical
 from abstain.recipes.sweep_dir import PointState, SweepDir
 from abstain.recipes.sweep_points import Draft, Point, Space, load_points
 from abstain.recipes.sweep_table import BY_TARGET, OVERALL, numbers, read_metrics
@@ -82,7 +81,7 @@ class Search:
             trial = self._study.ask(self._distributions())
             picks = [(name, self._choice(axis, trial.params[name])) for name, axis in self._axes.items()]
             if drafts := self._drafts(picks):
-                key = _canonical(trial.params)
+                key = canonical(trial.params)
                 if key in self._values:
                     self._tell(trial, self._values[key])
                     continue
@@ -170,10 +169,6 @@ def _trials(points: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     for point in points:
         found.setdefault(point["name"].partition("_seed-")[0], point["settings"])
     return list(found.values())
-
-
-def _canonical(params: Mapping[str, Any]) -> str:
-    return json.dumps(params, sort_keys=True)
 
 
 def _import_optuna() -> Any:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from abstain.evals.footnotes import MISSING
+from abstain.evals.audit_tables import points, rate
 from abstain.evals.table import Format
 from abstain.recipes.listing import render_rows
 from abstain.recipes.sweep_dir import PointState, SweepDir
@@ -116,19 +116,11 @@ def _brief(state: PointState, metrics: Mapping[str, Any] | None, t: float) -> di
     abstained = found.get(f"abstained@{t:g}")
     return {
         "point": state.point.name,
-        "mean regret": _points(found.get("mean_regret")) if found else state.status,
-        "accuracy, t=0": _rate(found.get("correct@0")),
-        f"error, t={t:g}": _rate(found.get(f"incorrect@{t:g}")),
-        f"coverage, t={t:g}": _rate(None if abstained is None else 1 - abstained),
-        f"score, t={t:g}": _points(found.get(f"score@{t:g}")),
-        "AUROC": _points(found.get("auroc")),
+        "mean regret": points(found.get("mean_regret")) if found else state.status,
+        "accuracy, t=0": rate(found.get("correct@0")),
+        f"error, t={t:g}": rate(found.get(f"incorrect@{t:g}")),
+        f"coverage, t={t:g}": rate(None if abstained is None else 1 - abstained),
+        f"score, t={t:g}": points(found.get(f"score@{t:g}")),
+        "AUROC": points(found.get("auroc")),
         "minutes": f"{state.seconds / 60:.1f}",
     }
-
-
-def _rate(value: float | None) -> str:
-    return MISSING if value is None else f"{value:.1%}"
-
-
-def _points(value: float | None) -> str:
-    return MISSING if value is None else f"{value:z.3f}"

@@ -12,6 +12,7 @@ from typing import Any
 from abstain.rewards.grading import grade_response, settle
 from abstain.rewards.judge import Case, JudgeGrader
 from abstain.rewards.judge_prompts import JUDGE_PROMPT
+from abstain.rewards.parsing import turn_text
 from abstain.rewards.prompts import check_target, instruction
 from abstain.rewards.response import Response
 from abstain.rewards.verdict import Verdict
@@ -173,14 +174,8 @@ def read_questions(column: Any, prompts: Sequence[Any] | None, target: Any, size
 
 
 def _question(prompt: Any, target: Any) -> str:
-    text = prompt if isinstance(prompt, str) else _last_turn(prompt)
+    text = turn_text(prompt, "user")
     return text.strip() if target is None else text.replace(instruction(check_target(target)), "").strip()
-
-
-def _last_turn(messages: Sequence[Mapping[str, Any]]) -> str:
-    turns = [message.get("content") for message in messages if message.get("role") == "user"]
-    content = turns[-1] if turns else ""
-    return content if isinstance(content, str) else "".join(str(part.get("text", "")) for part in content or [])
 
 
 def _judge(judge: JudgeGrader | Mapping[str, Any] | None) -> JudgeGrader:

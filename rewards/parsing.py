@@ -62,7 +62,7 @@ def parse(
         >>> parse("<think>Hmm").malformed
         'unclosed <think>'
     """
-    text, open_think = _without_reasoning(_text(completion))
+    text, open_think = _without_reasoning(turn_text(completion, "assistant"))
     text, confidence = read_confidence(text, confidence_scale)
     if open_think:
         return Response("", truncated=True, malformed="unclosed <think>")
@@ -80,12 +80,17 @@ def parse(
     )
 
 
-def _text(completion: str | Sequence[Any]) -> str:
-    """The text of a completion, of whatever shape."""
-    if isinstance(completion, str):
-        return completion
-    turns = [m for m in completion if isinstance(m, Mapping)] if isinstance(completion, Sequence) else []
-    replies = [m for m in turns if m.get("role") == "assistant"]
+def turn_text(messages: str | Sequence[Any], role: str) -> str:
+    """The text of a conversation's last turn in this role, of whatever shape; a plain text is itself.
+
+    Example:
+        >>> turn_text([{"role": "user", "content": [{"type": "image", "text": None}, "Who?"]}], "user")
+        'Who?'
+    """
+    if isinstance(messages, str):
+        return messages
+    turns = [m for m in messages if isinstance(m, Mapping)] if isinstance(messages, Sequence) else []
+    replies = [m for m in turns if m.get("role") == role]
     content = replies[-1].get("content") if replies else None
     if isinstance(content, str):
         return content

@@ -3,11 +3,13 @@
 TRL does the training; here are the defaults that keep a target exact, and the checks that TRL lacks.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from abstain.evals.oracle import Start
 from abstain.evals.prompting import PromptFormat
 from abstain.evals.question import Task
 from abstain.rewards import build_reward
@@ -22,6 +24,7 @@ SHARED: dict[str, Any] = {
     "num_generations": 8,
     "logging_steps": 10,
     "report_to": "none",
+    "project": "abstain",
     "remove_unused_columns": False,
     "save_total_limit": 1,
     "temperature": 1.0,
@@ -63,7 +66,10 @@ def run_rl(
     seed: int,
     prompt_format: PromptFormat = "auto",
     resume: bool = False,
-) -> None:
+    start: Start | None = None,
+    held_out: Mapping[str, Any] | None = None,
+    about: Mapping[str, Any] | None = None,
+) -> Any:
     """Train `model` in place.
 
     Args:
@@ -74,11 +80,24 @@ def run_rl(
         seed: of the draws and of training.
         prompt_format: see `abstain.evals.prompting.as_prompt`.
         resume: go on from the last checkpoint.
+        start: best guesses of the model that the recipe started from: to guards, what it knew.
+        held_out: arguments of `abstain.trainers.heldout.HeldOut`, for held-out curves; none by default.
+        about: what dashboards are told of the run.
+
+    Returns:
+        TRL's trainer, which knows how the weights are spread over processes.
 
     Raises:
         ThresholdDriftError: the reward scaling would move a reward's threshold.
-        ValueError: no training questions, or fewer than one batch of them.
+        ValueError: no training questions, or fewer than one batch of them; no such tracker; out of memory.
     """
+    # These take seconds to import, and a recipe is checked without them
+    from abstain.trainers.dashboards import add_dashboards, usable_trackers
+    from abstain.trainers.guard_memory import explain_memory
+    from abstain.trainers.guard_remedies import start_as_reference
+    from abstain.trainers.guards import Guards
+    from abstain.trainers.heldout import HeldOut
+
     config = build_rl_config(task, stage, output_dir, seed)
     rewards = [build_reward(reward.name, {"grader": task.grader} | reward.args) for reward in stage.rewards]
     if not stage.allow_threshold_drift:
@@ -96,7 +115,10 @@ def run_rl(
         seed=seed,
     )
     _check_enough(len(dataset), config)
-    guards = _guards(stage, task)
+    config.report_to = usable_trackers(config.report_to)
+    guards = None
+    if stage.guards is not None:
+        guards = Guards(stage.guards, start=start.train if start else None, questions=task.train)
     trainer = _trainer_class(stage)(
         model=model,
         args=config,
@@ -104,17 +126,16 @@ def run_rl(
         train_dataset=dataset,
         processing_class=tokenizer,
     )
+    if config.beta > 0:
+        start_as_reference(trainer)
+    add_dashboards(trainer, about=about or {}, samples=(lambda: guards.samples) if guards else tuple)
     if guards:
         guards.attach(trainer)
-    train(trainer, resume)
-
-
-def _guards(stage: RlStage, task: Task) -> Any:
-    if stage.guards is None:
-        return None
-    from abstain.trainers.guards import Guards
-
-    return Guards(stage.guards, questions=task.train)
+    if held_out:
+        HeldOut(trainer, **held_out)
+    with explain_memory(config):
+        train(trainer, resume)
+    return trainer
 
 
 def _list(ids: int | list[int] | None) -> list[int]:

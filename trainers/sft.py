@@ -7,11 +7,12 @@ share of the examples at t > 0 says it, and the others repeat what the model its
 import json
 import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from accelerate import PartialState
 from accelerate.utils import is_peft_model
 from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -24,7 +25,9 @@ from abstain.rewards.grading import grade_response
 from abstain.rewards.parsing import parse
 from abstain.rewards.prompts import IDK, prompt_text
 from abstain.rewards.verdict import Verdict
+from abstain.trainers.dashboards import add_dashboards, usable_trackers
 from abstain.trainers.dataset import Prompt, as_trl_prompt, draw
+from abstain.trainers.guard_memory import explain_memory
 from abstain.trainers.run_trainer import train
 from abstain.trainers.sft_head import score_trained_positions
 from abstain.trainers.stages import SftStage
@@ -36,6 +39,7 @@ DEFAULTS: dict[str, Any] = {
     "lr_scheduler_type": "linear",
     "logging_steps": 10,
     "report_to": "none",
+    "project": "abstain",
     "save_total_limit": 1,
 }
 
@@ -65,7 +69,8 @@ def run_sft(
     seed: int,
     prompt_format: PromptFormat = "auto",
     resume: bool = False,
-) -> None:
+    about: Mapping[str, Any] | None = None,
+) -> Any:
     """Train `model` in place on examples made from the task's training questions.
 
     Args:
@@ -76,6 +81,10 @@ def run_sft(
         seed: of the draws and of training.
         prompt_format: see `abstain.evals.prompting.as_prompt`.
         resume: go on from the last checkpoint.
+        about: what dashboards are told of the run.
+
+    Returns:
+        TRL's trainer, which knows how the weights are spread over processes.
 
     Raises:
         ValueError: no training questions, or none of the model's own answers can be used.
@@ -83,22 +92,28 @@ def run_sft(
     from trl import SFTTrainer  # takes seconds to import
 
     config = build_config("SFTConfig", stage.args, DEFAULTS | {"output_dir": str(output_dir), "seed": seed})
-    rows = _stored_examples(output_dir / "examples.jsonl") if resume else None
-    if rows is None:
-        questions = draw(task.train, stage.limit, seed)
-        guesses = _guesses(Sampler(model, tokenizer, prompt_format=prompt_format), task, questions, stage)
-        rows = list(examples(task, questions, guesses, stage, seed))
-        if not rows:
-            raise ValueError(
-                f"sft: nothing to teach with answers: {stage.answers} on the {len(questions)} training questions of "
-                f"{task.name}. Try another `answers`, or another task"
-            )
-        write_text(output_dir / "examples.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    place, processes = output_dir / "examples.jsonl", PartialState()
+    with processes.main_process_first():  # the others read what the first one wrote
+        rows = _stored_examples(place) if resume or not processes.is_main_process else None
+        if rows is None:
+            questions = draw(task.train, stage.limit, seed)
+            guesses = _guesses(Sampler(model, tokenizer, prompt_format=prompt_format), task, questions, stage)
+            rows = list(examples(task, questions, guesses, stage, seed))
+            if not rows:
+                raise ValueError(
+                    f"sft: nothing to teach with answers: {stage.answers} on the {len(questions)} training questions "
+                    f"of {task.name}. Try another `answers`, or another task"
+                )
+            write_text(place, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     dataset = Dataset.from_list([_as_trl(row, tokenizer, prompt_format) for row in rows])
+    config.report_to = usable_trackers(config.report_to)
     trainer = SFTTrainer(model=model, args=config, train_dataset=dataset, processing_class=tokenizer)
+    add_dashboards(trainer, about=about or {})
     inner = trainer.accelerator.unwrap_model(trainer.model)
     score_trained_positions(inner.get_base_model() if is_peft_model(inner) else inner)
-    train(trainer, resume)
+    with explain_memory(config):
+        train(trainer, resume)
+    return trainer
 
 
 def _stored_examples(path: Path) -> list[dict[str, Any]] | None:

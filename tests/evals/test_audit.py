@@ -358,6 +358,9 @@ def test_formats(exact: Audit) -> None:
     text = render_audit(exact.found, width=100)
     assert max(map(len, text.splitlines())) <= 100
     assert all(row["verdict"][:40] in text for row in exact.found["by_target"])
+    narrow = render_audit(exact.found, width=80)
+    assert max(map(len, narrow.splitlines())) <= 80
+    assert narrow.count("%") == text.count("%"), "a table that is too wide is cut in two; no number is cut short"
     assert "\x1b[" in render_audit(exact.found, color=True) and "\x1b[" not in text
     lines = list(csv.DictReader(io.StringIO(render_audit(exact.found, "csv"))))
     assert [float(line["target"]) for line in lines] == list(TARGETS)
@@ -374,7 +377,7 @@ def test_what_is_saved(exact: Audit, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "audit.json").read_text()) == exact.found
     said = (tmp_path / "audit.md").read_text()
     assert said.startswith("# Behavioral-calibration audit of policy on 600 questions of toy")
-    assert "| wording | t |" in said and "](audit.png)" in said
+    assert re.search(r"\| wording +\| +t \|", said) and "](audit.png)" in said
     assert (tmp_path / "audit.png").read_bytes().startswith(b"\x89PNG") and "<svg" in (
         tmp_path / "audit.svg"
     ).read_text()

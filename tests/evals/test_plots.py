@@ -134,6 +134,20 @@ def test_training_curves_are_sorted_into_pictures():
     assert len({plot.name for plot in plots.values()}) == 3
 
 
+def test_held_out_curves_come_first_and_name_their_data_set_where_there_are_two():
+    def titles(*sets):
+        keys = [
+            "abstention/t=0.5",
+            "guards/effective_threshold/t=0.5",
+            *(f"heldout/{name}/score/t=0.5" for name in sets),
+        ]
+        return [plot.title for plot in training_plots([{"step": s, **dict.fromkeys(keys, 0.5)} for s in (1, 2)], "rl")]
+
+    rest = ["Abstained", "Effective threshold in training"]
+    assert titles("geo") == ["Held-out score", *rest]
+    assert titles("geo", "my/set") == ["Held-out score, geo", "Held-out score, my/set", *rest]
+
+
 def test_responses_show_mean_and_range_of_seeds():
     lines = [Response("none", [1e-5, 1e-3], [[0.1, 0.3], [0.2]]), Response("_x", [1e-5], [[0.4]])]
     plot = response_plot("r", "Regret", "rate", lines, [(1e-5, "1e-05"), (1e-3, "0.001")], rate=False)

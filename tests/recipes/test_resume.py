@@ -150,4 +150,4 @@ def test_evaluation_on_another_task(recipe, fake_stages, question_file):
 def test_one_process_only(recipe, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     result = run(recipe)
-    assert result.exit_code == 2 and "runs in one process" in result.stderr
+    assert result.exit_code == 2 and "starts its processes itself" in result.stderr

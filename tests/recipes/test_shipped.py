@@ -45,11 +45,12 @@ def entity_folder(folder: Path) -> Path:
 @pytest.fixture
 def overrides(tmp_path: Path, tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
     monkeypatch.setenv("ABSTAIN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))
     people = ["task.people=400", "task.held_out=40"]
     tiny = [f"model.path={tiny_model_dir}", *FORMAT]
     return {
-        "quickstart": [*people, "rl.guards.every=1"],
-        "quickstart-ppo": people,
+        "quickstart": [*people, "rl.guards.every=1", "eval.every=1", "eval.while_training=10", "eval.keep_best=true"],
+        "quickstart-ppo": [*people, "rl.args.beta=0.01"],
         "smollm2-geo": tiny,
         "smollm2-entityquestions": [*tiny, f"task.data={entity_folder(tmp_path / 'entities')}"],
     }
@@ -70,7 +71,12 @@ def test_recipe_runs(name: str, tmp_path: Path, overrides: dict[str, list[str]])
     states = [json.loads((run / stage / "trainer_state.json").read_text()) for stage in stages]
     assert [state["global_step"] for state in states] == [2] * len(stages) and {"sft", "rl"} <= set(stages)
     if name == "quickstart":
-        assert any("guards/" in key for log in states[-1]["log_history"] for key in log)
+        seen = {key for log in states[-1]["log_history"] for key in log}
+        assert {"guards/alarms", "heldout/factworld/score/t=0.5", "heldout/factworld/mean_regret"} <= seen
+        looks = [log["step"] for log in states[-1]["log_history"] if "heldout/factworld/score" in log]
+        assert looks == [0, 1, 2] and states[-1]["best_global_step"] in (1, 2)
+        tracked = json.loads((run / "rl" / "trackers.json").read_text())["trackio"]
+        assert tracked["project"] == "abstain" and list((tmp_path / "trackio").glob("abstain*"))
     if "format" in stages:
         taught, asked = ({row["question_id"] for row in examples(run / stage)} for stage in ("format", "sft"))
         assert len(taught) == 64 and not taught & asked

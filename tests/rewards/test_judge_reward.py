@@ -135,6 +135,8 @@ def test_questions_from_every_shape() -> None:
     parts = [{"role": "user", "content": [{"type": "text", "text": "Who?"}]}]
     assert read_questions(None, ["Who?", parts, []], None, 3) == ["Who?", "Who?", ""]
     assert read_questions(["Who?"], ["no"], [0.5], 1) == ["Who?"]
+    pictured = [{"role": "user", "content": [{"type": "image", "text": None}, "Who?"]}]
+    assert read_questions(None, [pictured], None, 1) == ["Who?"]
     with pytest.raises(ValueError, match="neither a column 'question' nor prompts"):
         read_questions(None, None, None, 1)
     with pytest.raises(ValueError, match="'question' has 1 entries for 2 completions"):

@@ -1,0 +1,95 @@
+"""Training in several processes: what accelerate is handed, and that a run looks the same afterwards."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from abstain.evals.records import read_records
+from abstain.recipes import launch
+from abstain.recipes.cli import app
+
+PEOPLE = ["task.people=1500", "task.held_out=200", "sft.limit=512", "eval.train_limit=200", "rl.args.report_to=none"]
+
+
+def train(*arguments: str):
+    return CliRunner().invoke(app, ["train", *arguments])
+
+
+def test_every_configuration_is_one_for_accelerate():
+    found = launch.shipped_configs()
+    assert {"cpu", "multi_gpu", "zero2", "zero3", "fsdp2"} <= set(found)
+    for path in found.values():
+        launch._check(path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--launch", "zero4"], "no accelerate configuration 'zero4'"),
+        (["--processes", "2"], "--processes goes with --launch"),
+    ],
+)
+def test_mistakes_are_told_before_anything_is_loaded(tmp_path, arguments, message):
+    result = train("quickstart", f"output_dir={tmp_path / 'run'}", *arguments)
+    assert result.exit_code == 2 and message in result.stderr and not (tmp_path / "run").exists()
+
+
+def test_a_file_that_accelerate_does_not_take(tmp_path):
+    config = tmp_path / "mine.yaml"
+    config.write_text("num_processes: 2\nnonsense: 1\n")
+    result = train("quickstart", f"output_dir={tmp_path / 'run'}", "--launch", str(config))
+    assert result.exit_code == 2 and "is no configuration of accelerate" in result.stderr
+
+
+def test_the_command_and_its_failure(monkeypatch):
+    seen = []
+
+    class Child:
+        def __init__(self, command, **_):
+            seen.append(command)
+
+        def wait(self):
+            return 3
+
+    monkeypatch.setattr(launch.subprocess, "Popen", Child)
+    start = launch.launcher("cpu", 2, "mine.yaml", ["seed=1"])
+    with pytest.raises(ValueError, match=r"training rl in several processes failed \(exit code 3\)"):
+        start("rl")
+    assert seen[0][-5:] == ["--module", "abstain.recipes.launched", "rl", "mine.yaml", "seed=1"]
+    assert seen[0][seen[0].index("--num_processes") + 1] == "2"
+
+
+def curve(run: Path) -> np.ndarray:
+    history = json.loads((run / "rl" / "trainer_state.json").read_text())["log_history"]
+    return np.array([entry["reward"] for entry in history if "reward" in entry])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("algorithm", ["grpo", "ppo"])
+def test_two_processes_learn_like_one(algorithm, tmp_path, monkeypatch):
+    monkeypatch.setenv("ABSTAIN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    settings = [*PEOPLE, f"rl.algorithm={algorithm}", "rl.args.max_steps=60", "rl.args.warmup_steps=5"]
+    settings += ["rl.args.logging_steps=5", "eval.every=30", "eval.while_training=100"]
+    runs = {}
+    for processes, batch in ((1, 512), (2, 256)):
+        run = tmp_path / f"run{processes}"
+        many = ["--launch", "cpu", "--processes", "2"] if processes == 2 else []
+        sizes = [f"rl.args.per_device_train_batch_size={batch}", "sft.args.per_device_train_batch_size=32"]
+        result = train("quickstart", f"output_dir={run}", *settings, *sizes, *many)
+        assert result.exit_code == 0, result.output
+        runs[processes] = run
+    one, two = curve(runs[1]), curve(runs[2])
+    assert len(one) == len(two) == 12
+    assert abs(one[-4:].mean() - two[-4:].mean()) < 0.08 and two[-4:].mean() > two[:2].mean()
+    for run in runs.values():
+        assert len(read_records(run / "records.jsonl")) == 4 * 200
+        state = json.loads((run / "rl" / "trainer_state.json").read_text())
+        assert state["global_step"] == 60
+        assert sum("heldout/factworld/score" in entry for entry in state["log_history"]) == 3
+    names = [{path.name for path in run.iterdir()} for run in runs.values()]
+    assert names[0] == names[1]
