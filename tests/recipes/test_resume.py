@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
@@ -101,11 +102,12 @@ def fake_stages(monkeypatch):
     calls, failing = [], {}
 
     def stage(name):
-        def _run(model, tokenizer, task, stage, *, output_dir, seed, prompt_format, resume):
+        def _run(model, tokenizer, task, stage, *, output_dir, resume, **settings):
             calls.append((name, resume))
             if name in failing:
                 write_text(output_dir / "checkpoint-4" / "trainer_state.json", "{}")
                 raise failing[name]
+            return SimpleNamespace(model=model)
 
         return _run
 
