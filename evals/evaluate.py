@@ -90,6 +90,7 @@ def evaluate(
     train_limit: int | None = TRAIN_LIMIT,
     seed: int = 0,
     judge: JudgeGrader | None = None,
+    state_target: bool = True,
     progress: bool = False,
 ) -> Evaluation:
     """Ask every held-out question at every target, greedily, with the target stated in the prompt.
@@ -105,6 +106,8 @@ def evaluate(
         train_limit: ask this many training questions at most, drawn with `seed`. Not asked at all if `start` is given.
         seed: of the draws, and of the bootstrap.
         judge: grades instead of the task's grader; `judge` in the metrics says how far the two agree.
+        state_target: write the target into the prompt. Without it each question is asked once, without instruction,
+            and its answer is scored at every target.
         progress: show progress bars on the terminal.
 
     Raises:
@@ -114,12 +117,15 @@ def evaluate(
     held_out = _draw(task.held_out, limit, seed)
     if not targets or not held_out:
         raise ValueError(f"nothing to evaluate: {len(targets)} targets, {len(held_out)} held-out questions")
-    answers = {t: _ask(sampler, task, held_out, t, progress, judge) for t in sorted({0.0, *targets})}
-    guesses = answers[0.0]
+    guessing = 0.0 if state_target else None
+    guesses = _ask(sampler, task, held_out, guessing, progress, judge)
+    answers = {0.0: guesses} | {
+        t: _ask(sampler, task, held_out, t, progress, judge) if state_target and t else guesses for t in targets
+    }
     own = _forced(held_out, guesses)
     if start is None:
         train = _draw(task.train, train_limit, seed)
-        start = Start(sampler.name, _forced(train, _ask(sampler, task, train, 0.0, progress, judge)), own)
+        start = Start(sampler.name, _forced(train, _ask(sampler, task, train, guessing, progress, judge)), own)
     else:
         start = Start(start.model, start.train, start.held_out.pick(own.ids))
     records = [
@@ -158,12 +164,13 @@ def _ask(
     sampler: Sampler,
     task: Task,
     questions: Sequence[Question],
-    target: float,
+    target: float | None,
     progress: bool,
     judge: JudgeGrader | None,
 ) -> list[_Answer]:
     prompts = [prompt_text(question.question, target, task.template) for question in questions]
-    label = f"{task.name}, t = {target:g}" if progress else None
+    stated = "no target" if target is None else f"t = {target:g}"
+    label = f"{task.name}, {stated}" if progress else None
     completions = [row[0] for row in sampler.sample(prompts, max_new_tokens=task.max_new_tokens, progress=label)]
     responses = [_parse(completion.text, completion.truncated) for completion in completions]
     rows = zip(prompts, completions, responses, _grade(task, questions, responses, judge), strict=True)

@@ -60,6 +60,8 @@ class EvalConfig(_Section):
     task: TaskConfig | None = None
     """Held-out questions of another task than the one trained on."""
     targets: list[Target] = Field(default=[0.0, 0.5, 0.75, 0.9], min_length=1)
+    state_target: bool = True
+    """Write the target into the prompt; without it, one answer is scored at every target."""
     limit: int | None = Field(default=None, ge=1)
     """Use this many held-out questions (all by default)."""
     train_limit: int = Field(default=2000, ge=1)

@@ -223,6 +223,7 @@ class Run:
             limit=settings.limit,
             train_limit=settings.train_limit,
             seed=self.recipe.seed,
+            state_target=settings.state_target,
             progress=self.progress,
         )
 
@@ -245,6 +246,7 @@ class Run:
             "seed": self.recipe.seed,
             "keep_best": settings.keep_best,
             "patience": settings.patience,
+            "state_target": settings.state_target,
             "sampler_options": self._sampling(),
         }
 

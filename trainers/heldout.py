@@ -62,6 +62,7 @@ class HeldOut(TrainerCallback):
         patience: evaluations without a better score before training stops; `None` for never.
         metric: key that decides; by default the score of the first set, over all targets. Regret, AURC and error are
             better when small, the others when large.
+        state_target: write the target into the prompt, see `abstain.evals.evaluate`.
         sampler_options: of `abstain.evals.sampler.Sampler`: prompt_format, batch_tokens, autocast.
 
     Raises:
@@ -81,6 +82,7 @@ class HeldOut(TrainerCallback):
         keep_best: bool = False,
         patience: int | None = None,
         metric: str | None = None,
+        state_target: bool = True,
         sampler_options: Mapping[str, Any] | None = None,
     ) -> None:
         if not sets:
@@ -93,6 +95,7 @@ class HeldOut(TrainerCallback):
         self.every, self.targets, self.limit, self.seed = every, targets, limit, seed
         self.keep_best, self.patience = keep_best, patience
         self.metric = metric or f"heldout/{next(iter(sets))}/score"
+        self._state_target = state_target
         self._sampler_options = dict(sampler_options or {})
         self._last: tuple[int, dict[str, float]] | None = None
         if keep_best:
@@ -163,7 +166,15 @@ class HeldOut(TrainerCallback):
         if start is None and self._trainer.state.global_step and place.exists():
             start = Start.load(place)  # of a run that is resumed
         sampler = SharedSampler(self._trainer, **self._sampler_options)
-        evaluation = evaluate(sampler, task, self.targets, start=start, limit=self.limit, seed=self.seed)
+        evaluation = evaluate(
+            sampler,
+            task,
+            self.targets,
+            start=start,
+            limit=self.limit,
+            seed=self.seed,
+            state_target=self._state_target,
+        )
         if self._starts[name] is None:
             self._starts[name] = evaluation.start
             if start is None and self._trainer.accelerator.is_main_process:

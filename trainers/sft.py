@@ -125,7 +125,7 @@ def _stored_examples(path: Path) -> list[dict[str, Any]] | None:
 def _guesses(sampler: Sampler, task: Task, questions: Sequence[Question], stage: SftStage) -> list[Guess | None]:
     if stage.answers == "gold" and stage.idk == "random":
         return [None] * len(questions)  # nothing to ask the model
-    prompts = [prompt_text(question.question, 0.0, task.template) for question in questions]
+    prompts = [prompt_text(q.question, 0.0 if stage.state_target else None, task.template) for q in questions]
     completions = sampler.sample(prompts, max_new_tokens=task.max_new_tokens, progress="best guesses")
     guesses: list[Guess | None] = []
     for question, (completion,) in zip(questions, completions, strict=True):
@@ -162,7 +162,7 @@ def examples(
         target = rng.choice(stage.targets)
         answer = IDK if _is_unsure(guess, target, stage, rng) else _taught(question, guess, stage)
         if answer:
-            prompt = prompt_text(question.question, target, task.template)
+            prompt = prompt_text(question.question, target if stage.state_target else None, task.template)
             yield {"question_id": question.id, "target": target, "prompt": prompt, "completion": answer}
 
 

@@ -38,6 +38,8 @@ class SftStage(BaseModel):
     idk_share: float = Field(0.15, ge=0, lt=1)
     """The random share. Not used by `unsure`."""
     targets: list[Target] = Field(TARGETS, min_length=1)
+    state_target: bool = True
+    """Write the target into the prompt."""
     args: dict[str, Any] = Field(default_factory=dict)
     """Any field of `trl.SFTConfig`."""
 

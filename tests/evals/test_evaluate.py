@@ -87,6 +87,16 @@ def test_everything_by_hand() -> None:
     assert len(model.asked) == 2 * 4 + 2
 
 
+def test_without_a_stated_target_one_answer_is_scored_at_every_target() -> None:
+    model = Scripted(SCRIPT)
+    found = evaluate(model, TASK, targets=[0, 0.5, 0.75], state_target=False)
+    assert len(model.asked) == 6 and not any("points" in prompt or GUESS in prompt for prompt in model.asked)
+    answers = {(record.id, record.target): record.completion for record in found.records}
+    assert {answers["bo", t] for t in (0, 0.5, 0.75)} == {"I don't know"}
+    scores = [row["score"] for row in found.metrics["by_target"]]
+    assert scores == [0.25, 0, -0.5]  # Ada is right, Bo silent, Cy wrong, Di cannot be graded
+
+
 def test_records_carry_what_was_asked_and_said() -> None:
     record = evaluate(Scripted(SCRIPT), TASK, targets=[0.75]).records[1]
     assert record.prompt.startswith("Where was Bo born?\n") and STATED in record.prompt
