@@ -55,7 +55,7 @@ class Probe:
     @cached_property
     def answered(self) -> np.ndarray:
         """Where there is a graded guess and a confidence in it."""
-        return ~(np.isnan(self.answers.correct) | np.isnan(self.answers.confidence))
+        return self.answers.known
 
     @cached_property
     def p(self) -> np.ndarray:

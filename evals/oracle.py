@@ -50,6 +50,11 @@ class ForcedAnswers:
         q = np.asarray(confidence, dtype=float)
         return cls(tuple(ids), correct, np.where((q >= 0) & (q <= 1), q, np.nan))
 
+    @property
+    def known(self) -> np.ndarray:
+        """Where there is a graded answer, and a confidence in it."""
+        return ~(np.isnan(self.correct) | np.isnan(self.confidence))
+
     def points(self, target: float) -> np.ndarray:
         """Points per question if every answer is given: 1, -t / (1 - t), or 0 where there is no graded answer."""
         return np.nan_to_num(self.correct - (1 - self.correct) * penalty(target))

@@ -180,7 +180,7 @@ def _thresholds(probe: Probe, records: Sequence[Record], seed: int) -> tuple[lis
 
 
 def _graded(answers: ForcedAnswers) -> ForcedAnswers:
-    known = ~(np.isnan(answers.correct) | np.isnan(answers.confidence))
+    known = answers.known
     ids = tuple(id for id, one in zip(answers.ids, known, strict=True) if one)
     return ForcedAnswers(ids, answers.correct[known], answers.confidence[known])
 

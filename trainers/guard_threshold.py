@@ -71,7 +71,7 @@ def start_probabilities(answers: ForcedAnswers, questions: Iterable[Question] = 
 
 def fitted_probabilities(fit_on: ForcedAnswers, answers: ForcedAnswers) -> np.ndarray:
     """P(correct) of answers, by Platt scaling fitted on others of the same model; empty if none of those is graded."""
-    graded = ~np.isnan(fit_on.correct)
+    graded = fit_on.known
     if not graded.any():
         return np.empty(0)
     right = fit_on.correct[graded]

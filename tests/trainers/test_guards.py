@@ -70,6 +70,14 @@ def test_a_confident_model_that_is_often_wrong_is_recalibrated():
     assert found == pytest.approx(0.75, abs=0.03)
 
 
+def test_a_guess_without_a_probability_spoils_no_fit():
+    correct, confidence = np.array([1.0, 0.0, 1.0, 0.0, 1.0]), np.array([0.9, 0.2, 0.7, 0.4, np.nan])
+    ids = tuple("abcde")
+    fitted = fitted_probabilities(*[ForcedAnswers(ids, correct, confidence)] * 2)
+    without = fitted_probabilities(*[ForcedAnswers(ids[:4], correct[:4], confidence[:4])] * 2)
+    assert np.isnan(fitted[4]) and fitted[:4] == pytest.approx(without)
+
+
 def test_the_true_probability_is_taken_where_it_is_known():
     nothing = ForcedAnswers.of([], [], [])
     assert start_probabilities(nothing) == {}
