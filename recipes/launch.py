@@ -41,7 +41,7 @@ def launcher(name_or_path: str, processes: int | None, recipe: str, overrides: S
 
     def launch(stage: str) -> None:
         command = [*start, "--module", "abstain.recipes.launched", stage, recipe, *overrides]
-        child = subprocess.Popen(command, stdout=sys.stderr)
+        child = subprocess.Popen(command, stdout=2)  # stderr: our stdout is for the table
         try:
             code = child.wait()
         except KeyboardInterrupt:

@@ -11,7 +11,7 @@ from abstain.evals.records import read_records
 from abstain.recipes import launch
 from abstain.recipes.cli import app
 
-PEOPLE = ["task.people=1500", "task.held_out=200", "sft.limit=512", "eval.train_limit=200", "rl.args.report_to=none"]
+PEOPLE = ["task.people=8000", "task.held_out=500", "sft.limit=3000", "eval.train_limit=500", "rl.args.report_to=none"]
 
 
 def train(*arguments: str):
@@ -87,7 +87,7 @@ def test_two_processes_learn_like_one(algorithm, tmp_path, monkeypatch):
     assert len(one) == len(two) == 12
     assert abs(one[-4:].mean() - two[-4:].mean()) < 0.08 and two[-4:].mean() > two[:2].mean()
     for run in runs.values():
-        assert len(read_records(run / "records.jsonl")) == 4 * 200
+        assert len(read_records(run / "records.jsonl")) == 4 * 500
         state = json.loads((run / "rl" / "trainer_state.json").read_text())
         assert state["global_step"] == 60
         assert sum("heldout/factworld/score" in entry for entry in state["log_history"]) == 3
