@@ -1,5 +1,7 @@
 """Fixtures for all tests: a causal language model so small that making, saving and asking it takes milliseconds."""
 
+import os
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -8,6 +10,9 @@ from hypothesis import settings
 
 settings.register_profile("abstain", deadline=None)  # a busy machine is not a bug
 settings.load_profile("abstain")
+
+# Trackio reads it once, when it is imported; nothing of a test belongs among the user's runs
+os.environ["TRACKIO_DIR"] = tempfile.mkdtemp(prefix="abstain-tests-trackio-")
 
 PEOPLE = ("Ada", "Bo", "Cy", "Di", "Ed", "Flo", "Gus", "Hal")
 CITIES = ("Lima", "Oslo", "Rome", "Cairo")
