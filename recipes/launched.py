@@ -6,10 +6,10 @@ On further machines, start it by hand with `accelerate launch --machine_rank N`,
 import os
 import sys
 
-from abstain.recipes.console import complain, say
+from abstain.recipes.console import complain
 from abstain.recipes.recipe import load_recipe
-from abstain.recipes.run import Run
 from abstain.recipes.rundir import RunDir
+from abstain.recipes.training import Training
 
 
 def main(stage: str, name: str, *overrides: str) -> int:
@@ -19,7 +19,7 @@ def main(stage: str, name: str, *overrides: str) -> int:
         recipe, _ = load_recipe(name, overrides)
         directory = RunDir(recipe.run_path)
         directory.open(recipe, resume=True)
-        Run(recipe, directory, say=say).train_launched(stage)
+        Training(recipe, directory).train_launched(stage)
     except (ValueError, OSError, ImportError) as error:  # what carries a message for people
         if first:
             complain(error)

@@ -97,7 +97,7 @@ def check_complete(directory: Path, stdout: str) -> None:
 @pytest.fixture
 def fake_stages(monkeypatch):
     """Stages that train nothing; a stage in `failing` raises what it maps to. Gives the calls that were made."""
-    from abstain.recipes import run as module
+    from abstain.recipes import training as module
 
     calls, failing = [], {}
 
