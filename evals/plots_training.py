@@ -54,7 +54,7 @@ def training_plots(history: History, stage: str) -> list[Plot]:
     """
     scalars, families = _series(history)
     order = list(TITLES)
-    names = [name for name in (*scalars, *families) if _known(name) in TITLES]
+    names = [name for name in {**scalars, **families} if _known(name) in TITLES]
     names.sort(key=lambda name: (order.index(_known(name)), name))
     names += sorted(name for name in families if _known(name) not in TITLES)
     drawn = [(name, families.get(name) or {"": scalars[name]}) for name in names]

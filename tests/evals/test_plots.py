@@ -139,7 +139,7 @@ def test_held_out_curves_come_first_and_name_their_data_set_where_there_are_two(
         keys = [
             "abstention/t=0.5",
             "guards/effective_threshold/t=0.5",
-            *(f"heldout/{name}/score/t=0.5" for name in sets),
+            *(f"heldout/{name}/score{target}" for name in sets for target in ("", "/t=0.5")),
         ]
         return [plot.title for plot in training_plots([{"step": s, **dict.fromkeys(keys, 0.5)} for s in (1, 2)], "rl")]
 
