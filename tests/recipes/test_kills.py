@@ -65,9 +65,10 @@ def start(recipe: Path) -> subprocess.Popen:
 
 
 def kill_after_start(recipe: Path, seconds: float) -> tuple[list[str], int]:
-    """Kill that long after the first sign of work; what was complete then, and the steps of the last checkpoint."""
+    """Kill that long after it announces a step; what was complete then, and the steps of the last checkpoint."""
     process = start(recipe)
-    process.stderr.read(1)  # imports are over
+    while (line := process.stderr.readline()) and not line.startswith(b"["):
+        pass
     time.sleep(seconds)
     process.send_signal(signal.SIGKILL)
     process.wait()
