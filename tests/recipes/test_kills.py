@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 KILLS = 20
-STEPS = 400
+STEPS = 1000
 RECIPE = """\
 name: killed
 task: {{name: qa, data: {data}, max_new_tokens: 3}}
