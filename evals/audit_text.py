@@ -1,6 +1,5 @@
 """An audit for people: verdicts first, then the numbers they rest on. `render_audit(found, "text")`."""
 
-import csv
 import io
 import json
 from collections.abc import Callable
@@ -13,7 +12,7 @@ from rich.text import Text
 
 from abstain.evals.audit_tables import WORDING, Cells, Row, legend, points, rate, tables, target_table
 from abstain.evals.grid import Column, Grid, latex_lines, latex_text, markdown_lines, text_lines
-from abstain.evals.table import Format
+from abstain.evals.table import Format, csv_text
 from abstain.rewards.errors import nearest
 
 
@@ -95,12 +94,7 @@ def _one_line(head: str) -> str:
 
 
 def _csv(found: Row) -> str:
-    flat = [_flat(row) for row in found["by_target"]]
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, fieldnames=list(flat[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(flat)
-    return stream.getvalue()
+    return csv_text([_flat(row) for row in found["by_target"]])
 
 
 def _flat(row: Row) -> dict[str, Any]:

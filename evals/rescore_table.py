@@ -16,7 +16,7 @@ from abstain.evals.footnotes import MISSING
 from abstain.evals.grid import Column, Grid, latex_lines, latex_text, markdown_lines, text_lines
 from abstain.evals.rescore_notes import notes
 from abstain.evals.rescore_ranking import Ranking
-from abstain.evals.table import ANSWERED, TARGET, UNGRADED, Format, csv_text
+from abstain.evals.table import ANSWERED, TARGET, UNGRADED, Format, csv_text, split_interval
 from abstain.rewards.errors import nearest
 
 Metrics = Mapping[str, Any]
@@ -155,7 +155,7 @@ def _latex(
 def _csv(
     metrics: Sequence[Metrics], rankings: Sequence[Ranking], remarks: Sequence[str], width: int, color: bool
 ) -> str:
-    return csv_text(rows(metrics, rankings))
+    return csv_text([split_interval(row) for row in rows(metrics, rankings)])
 
 
 def _json(

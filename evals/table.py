@@ -168,12 +168,11 @@ def _latex(metrics: Sequence[Metrics], labels: Sequence[str]) -> str:
 
 
 def _csv(metrics: Sequence[Metrics], labels: Sequence[str]) -> str:
-    return csv_text(rows(metrics, labels))
+    return csv_text([split_interval(row) for row in rows(metrics, labels)])
 
 
-def csv_text(rows: Sequence[Row]) -> str:
-    """Rows with a `score_ci` as CSV, the interval's ends as `score_low` and `score_high`."""
-    flat = [_split_interval(row) for row in rows]
+def csv_text(flat: Sequence[Row]) -> str:
+    """Rows of plain values as CSV, with all columns that any of them has."""
     stream = io.StringIO()
     fields = dict.fromkeys(key for row in flat for key in row)
     writer = csv.DictWriter(stream, fieldnames=list(fields) or ["label"], lineterminator="\n")
@@ -182,7 +181,8 @@ def csv_text(rows: Sequence[Row]) -> str:
     return stream.getvalue()
 
 
-def _split_interval(row: Row) -> dict[str, Any]:
+def split_interval(row: Row) -> dict[str, Any]:
+    """A row with the ends of its `score_ci` as `score_low` and `score_high`."""
     low, high = row["score_ci"] or (None, None)
     return {key: value for key, value in row.items() if key != "score_ci"} | {"score_low": low, "score_high": high}
 

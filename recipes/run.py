@@ -118,10 +118,9 @@ class Run:
         )
         self.directory.mark_complete(AFTER)
         self._report()
-        if self.recipe.rl is not None:
-            files = [path / "table.md", path / "metrics.json", *sorted((path / "plots").glob("*"))]
-            with redirect_stdout(sys.stderr):  # trackers print, too
-                publish_results(path / "rl", files, evaluation.metrics["by_target"])
+        files = [path / "table.md", path / "metrics.json", *sorted((path / "plots").glob("*"))]
+        with redirect_stdout(sys.stderr):  # trackers print, too
+            publish_results(path / list(self.recipe.stages)[-1], files, evaluation.metrics["by_target"])
 
     def _report(self) -> None:
         """`report.html` and `plots/`; a run is not lost because a picture cannot be drawn."""
@@ -134,12 +133,7 @@ class Run:
 
     def _evaluate(self, loaded: LoadedModel, task: Task, start: Start | None) -> Evaluation:
         settings = self.recipe.eval
-        sampler = Sampler(
-            loaded.model,
-            loaded.tokenizer,
-            name=loaded.name,
-            **self.training.sampling(),
-        )
+        sampler = Sampler(loaded.model, loaded.tokenizer, name=loaded.name, **self.training.sampling())
         return evaluate(
             sampler,
             task,

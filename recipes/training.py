@@ -86,24 +86,16 @@ class Training:
 
     def latest_model(self, device: str | None = None) -> LoadedModel:
         """The model that the last complete stage left, or the one to start from."""
-        config = self.recipe.model
+        config, task = self.recipe.model, self.recipe.task
+        how: dict[str, Any] = {
+            "dtype": config.dtype,
+            "trust_remote_code": config.trust_remote_code,
+            "device": device,
+        }
         done = [name for name in self.recipe.stages if name in self.directory.complete]
         if done:
-            return load_model(
-                self._model_dir(done[-1]),
-                dtype=config.dtype,
-                trust_remote_code=config.trust_remote_code,
-                device=device,
-            )
-        return load_start(
-            config.path,
-            task=self.recipe.task.name,
-            task_options=self.recipe.task.options,
-            dtype=config.dtype,
-            revision=config.revision,
-            trust_remote_code=config.trust_remote_code,
-            device=device,
-        )
+            return load_model(self._model_dir(done[-1]), **how)
+        return load_start(config.path, task=task.name, task_options=task.options, revision=config.revision, **how)
 
     def _model_dir(self, stage: str) -> Path:
         """Where a stage leaves its model: the last one as the run's result, others beside their checkpoints."""

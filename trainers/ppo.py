@@ -17,6 +17,7 @@ from trl import GRPOConfig, GRPOTrainer
 from trl.trainer.utils import create_model_from_path
 
 from abstain.trainers.gae import advantages_and_returns
+from abstain.trainers.inner_model import inner_model
 from abstain.trainers.trie_trainer import TrieRollouts
 from abstain.trainers.value_head import NAME, add_value_head, give_state_values
 
@@ -87,9 +88,8 @@ class StateValues(GRPOTrainer):
         if peft_config is not None:
             peft_config.modules_to_save = sorted({*(peft_config.modules_to_save or []), NAME})
         super().__init__(model, *args, peft_config=peft_config, **kwargs)
-        inner = self.accelerator.unwrap_model(self.model)
         self._seen: list[Tensor] = []
-        give_state_values(inner.get_base_model() if is_peft_model(inner) else inner, self._seen)
+        give_state_values(inner_model(self.accelerator, self.model), self._seen)
 
     def _get_per_token_logps_and_entropies(
         self,

@@ -93,7 +93,6 @@ def run_rl(
     """
     # These take seconds to import, and a recipe is checked without them
     from abstain.trainers.dashboards import add_dashboards, usable_trackers
-    from abstain.trainers.guard_memory import explain_memory
     from abstain.trainers.guard_remedies import start_as_reference
     from abstain.trainers.guards import Guards
     from abstain.trainers.heldout import HeldOut
@@ -126,15 +125,13 @@ def run_rl(
         train_dataset=dataset,
         processing_class=tokenizer,
     )
-    if config.beta > 0:
-        start_as_reference(trainer)
+    start_as_reference(trainer)
     add_dashboards(trainer, about=about or {}, samples=(lambda: guards.samples) if guards else tuple)
     if guards:
         guards.attach(trainer)
     if held_out:
         HeldOut(trainer, **held_out)
-    with explain_memory(config):
-        train(trainer, resume)
+    train(trainer, resume)
     return trainer
 
 

@@ -1,9 +1,12 @@
 """Runs one of TRL's trainers, from the start or from its last checkpoint."""
 
+from pathlib import Path
 from typing import Any
 
 from transformers import ProgressCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
+
+from abstain.trainers.guard_memory import explain_memory
 
 SHOWN = {"loss": ".4g", "reward": ".3f", "accuracy/all": ".1%", "error/all": ".1%", "abstention/all": ".1%"}
 
@@ -46,11 +49,16 @@ def train(trainer: Any, resume: bool) -> None:
     """Train, resuming from the last checkpoint if asked to, and leave `trainer_state.json`.
 
     Args:
-        trainer: a trainer of TRL.
+        trainer: a trainer of TRL; its output directory is named as its section of the recipe.
         resume: go on from the last checkpoint in its output directory; from the start if there is none.
+
+    Raises:
+        OutOfMemory: with what would take less.
     """
+    args = trainer.args
     if trainer.pop_callback(ProgressCallback) is not None:  # None where the user turned progress bars off
         trainer.add_callback(BriefProgress)
-    last = get_last_checkpoint(trainer.args.output_dir) if resume else None
-    trainer.train(resume_from_checkpoint=last)
+    last = get_last_checkpoint(args.output_dir) if resume else None
+    with explain_memory(args, Path(args.output_dir).name):
+        trainer.train(resume_from_checkpoint=last)
     trainer.save_state()

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from accelerate import PartialState
-from accelerate.utils import is_peft_model
 from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -27,7 +26,7 @@ from abstain.rewards.prompts import IDK, prompt_text
 from abstain.rewards.verdict import Verdict
 from abstain.trainers.dashboards import add_dashboards, usable_trackers
 from abstain.trainers.dataset import Prompt, as_trl_prompt, draw
-from abstain.trainers.guard_memory import explain_memory
+from abstain.trainers.inner_model import inner_model
 from abstain.trainers.run_trainer import train
 from abstain.trainers.sft_head import score_trained_positions
 from abstain.trainers.stages import SftStage
@@ -109,10 +108,8 @@ def run_sft(
     config.report_to = usable_trackers(config.report_to)
     trainer = SFTTrainer(model=model, args=config, train_dataset=dataset, processing_class=tokenizer)
     add_dashboards(trainer, about=about or {})
-    inner = trainer.accelerator.unwrap_model(trainer.model)
-    score_trained_positions(inner.get_base_model() if is_peft_model(inner) else inner)
-    with explain_memory(config):
-        train(trainer, resume)
+    score_trained_positions(inner_model(trainer.accelerator, trainer.model))
+    train(trainer, resume)
     return trainer
 
 

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import torch
-from accelerate.utils import is_peft_model
 from torch import Tensor, nn
 from transformers import GenerationConfig
 from transformers.generation.logits_process import LogitsProcessorList, TemperatureLogitsWarper
@@ -13,6 +12,7 @@ from trl import GRPOTrainer, RLOOTrainer
 from trl.models import unwrap_model_for_generation
 
 from abstain.trainers import trie_checks
+from abstain.trainers.inner_model import inner_model
 from abstain.trainers.trie_batches import order_is_free, regrouped, window
 from abstain.trainers.trie_drawing import SamplingRule
 from abstain.trainers.trie_head import add_trie_head
@@ -54,8 +54,7 @@ class TrieRollouts(_Trainer):
         self._model_refuses = trie_checks.why_not_model(self.model, self._config)
         for model in (self.model, self.ref_model):
             if model is not None:
-                inner = self.accelerator.unwrap_model(model)
-                add_trie_head(inner.get_base_model() if is_peft_model(inner) else inner, self.temperature)
+                add_trie_head(inner_model(self.accelerator, model), self.temperature)
 
     def _tokenize_prompts(self, prompts: list[Any]) -> tuple[list[list[int]], Any, dict[str, Any]]:
         if getattr(self, "environment_factories", None) is not None:  # which go with the prompts, one to one

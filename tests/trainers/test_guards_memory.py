@@ -48,6 +48,12 @@ def test_the_knob_depends_on_what_was_going_on(work, where, knob):
     assert caught.value.__cause__ is not None
 
 
+def test_the_knobs_are_those_of_the_section():
+    knob = r"\n  sft\.args\.per_device_train_batch_size: 32 \(now 64\)"
+    with pytest.raises(OutOfMemory, match=knob), explain_memory(ARGS, "sft"):
+        refuse()
+
+
 @pytest.mark.parametrize("error", [RuntimeError("shapes do not match"), ValueError("x"), KeyboardInterrupt()])
 def test_other_errors_stay(error):
     with pytest.raises(type(error)), explain_memory(ARGS):
