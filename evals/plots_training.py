@@ -112,7 +112,7 @@ def _panel(name: str, title: str, place: str, lines: Mapping[str, Series], by_ta
     roles = ramp(len(lines)) if by_target else ["after"]
     with styled():
         figure = Figure(figsize=(3.2, 2.1))
-        axes = figure.add_axes((0.155, 0.2, 0.82, 0.62))  # the same place in all of them, so that they line up
+        axes = figure.add_axes((0.185, 0.2, 0.79, 0.62))  # the same place in all of them, so that they line up
         for index, ((target, (steps, values)), role) in enumerate(zip(lines.items(), roles, strict=True)):
             marker = MARKERS[index % len(MARKERS)]
             marks: dict[str, Any] = {"marker": marker, "label": f"t = {target}"} if by_target else {}
