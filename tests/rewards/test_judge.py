@@ -179,6 +179,25 @@ def test_an_interrupted_batch_keeps_what_came(tmp_path: Path) -> None:
     assert [prompt.split("|")[2] for prompt in backend.asked] == ["Quito"]
 
 
+OPENERS = """
+import multiprocessing, sys, time
+from pathlib import Path
+from abstain.rewards.judge_cache import ReplyCache
+
+def make(file, at):
+    while time.time() < at:
+        pass
+    ReplyCache(file)
+    return file
+
+with multiprocessing.get_context("fork").Pool(4) as pool:
+    made = []
+    for round in range(50):  # without waiting, one in twenty met a locked file
+        file = Path(sys.argv[1]) / str(round) / "judge.sqlite3"
+        made += pool.starmap(make, [(file, time.time() + 0.003)] * 4, chunksize=1)
+print("opened", len(made))
+"""
+
 WRITER = """
 import sys
 from pathlib import Path
@@ -204,6 +223,13 @@ def test_two_processes_share_a_cache(tmp_path: Path) -> None:
         found = replies.get(keys)
     assert len(found) == 600
     assert {found[key] for key in keys[400:]} <= {"by one", "by two"}
+
+
+def test_many_open_a_new_cache_at_once(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", OPENERS, str(tmp_path)], capture_output=True, text=True
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ("opened 200\n", "", 0)
 
 
 def test_a_file_that_is_no_cache_is_refused(tmp_path: Path) -> None:
