@@ -9,7 +9,7 @@ from typing import Any
 from abstain.evals.footnotes import Metrics
 from abstain.recipes.report_source import SWEEP, RunData, read_json, read_metrics
 from abstain.recipes.report_words import in_words
-from abstain.recipes.sweep_axes import axes_of, canonical
+from abstain.recipes.sweep_axes import axes_of, canonical, is_seed
 
 DONE, FAILED = "complete", "failed"
 
@@ -114,11 +114,6 @@ def spread(values: Sequence[float], digits: int = 3, factor: float = 1.0) -> str
         return "–"
     mean = f"{fmean(scaled):z.{digits}f}".replace("-", "−")
     return mean if len(scaled) < 2 else f"{mean} ± {stdev(scaled):.{digits}f}"
-
-
-def is_seed(key: str) -> bool:
-    """Whether a setting is a seed: of the run, or of its task."""
-    return key == "seed" or key.endswith(".seed")
 
 
 def _point(sweep: SweepData, entry: Mapping[str, Any]) -> PointData:

@@ -39,6 +39,12 @@ class Axis:
     name: str
     choices: tuple[Choice, ...]
 
+    @property
+    def only_seeds(self) -> bool:
+        """Whether it repeats the same settings with other chances."""
+        keys = [key for choice in self.choices for key in choice.changes]
+        return bool(keys) and all(map(is_seed, keys))
+
 
 @dataclass(frozen=True)
 class Range:
@@ -87,6 +93,7 @@ def _plain(name: str, values: Any, place: str) -> Iterator[Choice]:
 
 
 def _variants(sweep: Sweep, name: str, values: Mapping[str, Any]) -> Iterator[Choice]:
+    only_seeds = all(isinstance(changes, dict) and all(map(is_seed, changes)) for changes in values.values())
     for label, changes in values.items():
         if not isinstance(changes, dict):
             raise ValueError(
@@ -94,7 +101,8 @@ def _variants(sweep: Sweep, name: str, values: Mapping[str, Any]) -> Iterator[Ch
                 "settings. Keys of a recipe are written with dots, as in rl.args.learning_rate: [1e-5, 1e-4]"
             )
         places = {key: sweep.at("axes", name, label, key) for key in changes}
-        yield Choice({name: str(label)}, changes, places, slug(str(label)))
+        shown = dict(changes) if only_seeds else {name: str(label)}  # so that tables and plots know them for seeds
+        yield Choice(shown, changes, places, slug(str(label)))
 
 
 def _listed(sweep: Sweep) -> Iterator[Choice]:
@@ -202,6 +210,11 @@ def axes_of(settings: Iterable[Mapping[str, Any]]) -> dict[str, list[Any]]:
         for key, value in point.items():
             found.setdefault(key, {}).setdefault(canonical(value), value)
     return {key: list(values.values()) for key, values in found.items()}
+
+
+def is_seed(key: str) -> bool:
+    """Whether a setting is a seed: of the run, or of its task."""
+    return key == "seed" or key.endswith(".seed")
 
 
 def _hash(value: Any) -> str:

@@ -36,7 +36,7 @@ class Grid:
 
 
 class Search:
-    """Optuna's trials. One trial is a point, or with a `seed` axis a point for each seed, of which the mean counts.
+    """Optuna's trials. One trial is a point, or with an axis of seeds a point for each, of which the mean counts.
 
     Args:
         sweep, space: what may be tried.
@@ -52,7 +52,7 @@ class Search:
         assert sweep.config.search
         self.sweep, self.space, self.directory, self.say = sweep, space, directory, say
         self.config = sweep.config.search
-        self._seeds = next((axis for axis in space.axes if axis.name == "seed"), None)
+        self._seeds = next((axis for axis in space.axes if axis.only_seeds), None)
         self._axes: dict[str, Axis | Range] = {one.name: one for one in space.ranges}
         self._axes |= {axis.name: axis for axis in space.axes if axis is not self._seeds}
         _check_metric(sweep)
@@ -100,8 +100,8 @@ class Search:
         if not self._seeds:
             drafts = [self.space.draft(picks, name)]
         else:
-            seeds = self._seeds.choices
-            drafts = [self.space.draft([*picks, ("seed", seed)], f"{name}_seed-{seed.slug}") for seed in seeds]
+            axis = self._seeds
+            drafts = [self.space.draft([*picks, (axis.name, one)], f"{name}_seed-{one.slug}") for one in axis.choices]
         return drafts if all(map(self.space.allows, drafts)) else []
 
     def told(self, state: PointState) -> None:

@@ -103,6 +103,12 @@ def test_settings_from_the_command_line_win(sweep):
     assert found[0].recipe.rl.limit == 9 and found[0].recipe.rl.args["beta"] == 0.1
 
 
+def test_a_named_axis_of_seeds_counts_as_seeds(sweep):
+    found = points(sweep('axes:\n  world: {"0": {seed: 0, task.seed: 0}, "1": {seed: 1, task.seed: 1}}\n'))
+    assert [one.name for one in found] == ["world-0", "world-1"]
+    assert [one.shown for one in found] == [{"seed": 0, "task.seed": 0}, {"seed": 1, "task.seed": 1}]
+
+
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
