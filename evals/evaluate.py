@@ -21,16 +21,17 @@ from abstain.evals.question import Question, Task
 from abstain.evals.records import Record, write_records, write_text
 from abstain.evals.sampler import Completion, Sampler
 from abstain.evals.table import render
-from abstain.rewards.grading import grade_response
+from abstain.rewards.grading import grade_response, settle
 from abstain.rewards.judge import Case, JudgeGrader
 from abstain.rewards.judge_agreement import agreement_with
 from abstain.rewards.parsing import parse
-from abstain.rewards.prompts import check_target, prompt_text
+from abstain.rewards.prompts import Instruct, check_target, prompt_text
 from abstain.rewards.response import Response
 from abstain.rewards.verdict import Verdict
 
 TARGETS = (0.0, 0.5, 0.75, 0.9)
 TRAIN_LIMIT = 2_000
+SILENCE = Response("", abstained=True)
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,36 @@ class _Answer:
         stated = self.response.confidence
         return self.probability if stated is None else stated
 
+    def at(self, target: float, question: Question) -> "_Answer":
+        """This answer, kept back where its stated confidence does not exceed the target."""
+        stated = self.response.confidence
+        if stated is None or stated > target or not target or not self.response.answer:
+            return self
+        verdict = settle(SILENCE, question.gold) or Verdict.ABSTAINED
+        return replace(self, response=replace(self.response, answer="", abstained=True), verdict=verdict)
+
+
+@dataclass(frozen=True)
+class _Asking:
+    """How questions are asked and graded."""
+
+    sampler: Sampler
+    task: Task
+    judge: JudgeGrader | None
+    progress: bool
+
+    def __call__(
+        self, questions: Sequence[Question], target: float | None, instruct: Instruct = "target"
+    ) -> list[_Answer]:
+        prompts = [prompt_text(question.question, target, self.task.template, instruct) for question in questions]
+        stated = "confidence" if instruct == "confidence" else "no target" if target is None else f"t = {target:g}"
+        label = f"{self.task.name}, {stated}" if self.progress else None
+        sampled = self.sampler.sample(prompts, max_new_tokens=self.task.max_new_tokens, progress=label)
+        completions = [row[0] for row in sampled]
+        responses = [_parse(completion.text, completion.truncated) for completion in completions]
+        verdicts = _grade(self.task, questions, responses, self.judge)
+        return [_Answer(*row) for row in zip(prompts, completions, responses, verdicts, strict=True)]
+
 
 def evaluate(
     sampler: Sampler,
@@ -90,12 +121,17 @@ def evaluate(
     train_limit: int | None = TRAIN_LIMIT,
     seed: int = 0,
     judge: JudgeGrader | None = None,
-    state_target: bool = True,
+    instruct: Instruct = "target",
     progress: bool = False,
 ) -> Evaluation:
     """Ask every held-out question at every target, greedily, with the target stated in the prompt.
 
     A record's confidence is what the response states, else the model's probability of its best guess at t = 0.
+
+    With `instruct="confidence"` each question is asked once, and its answer counts at t where the confidence q that it
+    states exceeds t (at t = 0 always); elsewhere it is ABSTAINED. An answer without a readable confidence counts at
+    every t, as if it were certain: nothing says when to keep it back. `confidence_missing` in the metrics is their
+    share of the answers.
 
     Args:
         sampler: the model.
@@ -106,8 +142,8 @@ def evaluate(
         train_limit: ask this many training questions at most, drawn with `seed`. Not asked at all if `start` is given.
         seed: of the draws, and of the bootstrap.
         judge: grades instead of the task's grader; `judge` in the metrics says how far the two agree.
-        state_target: write the target into the prompt. Without it each question is asked once, without instruction,
-            and its answer is scored at every target.
+        instruct: what prompts say: the target; "nothing", where each question is asked once, without instruction, and
+            its answer is scored at every target; or that a "confidence" is to be stated.
         progress: show progress bars on the terminal.
 
     Raises:
@@ -117,17 +153,16 @@ def evaluate(
     held_out = _draw(task.held_out, limit, seed)
     if not targets or not held_out:
         raise ValueError(f"nothing to evaluate: {len(targets)} targets, {len(held_out)} held-out questions")
-    guessing = 0.0 if state_target else None
-    guesses = _ask(sampler, task, held_out, guessing, progress, judge)
-    answers = {0.0: guesses} | {
-        t: _ask(sampler, task, held_out, t, progress, judge) if state_target and t else guesses for t in targets
-    }
-    own = _forced(held_out, guesses)
+    ask = _Asking(sampler, task, judge, progress)
+    guessing = None if instruct == "nothing" else 0.0
+    guesses = ask(held_out, None, instruct) if instruct == "confidence" else ask(held_out, guessing)
+    answers = {t: _answers_at(t, held_out, guesses, ask, instruct) for t in targets}
     if start is None:
         train = _draw(task.train, train_limit, seed)
-        start = Start(sampler.name, _forced(train, _ask(sampler, task, train, guessing, progress, judge)), own)
+        forced = ask(held_out, guessing) if instruct == "confidence" else guesses
+        start = Start(sampler.name, _forced(train, ask(train, guessing)), _forced(held_out, forced))
     else:
-        start = Start(start.model, start.train, start.held_out.pick(own.ids))
+        start = Start(start.model, start.train, start.held_out.pick([question.id for question in held_out]))
     records = [
         _record(task, question, t, answer, guess)
         for t in targets
@@ -140,11 +175,13 @@ def evaluate(
         model=sampler.name,
         task=task.name,
         baselines=baselines(start, targets, true_p, seed),
-        guesses=replace(own, confidence=np.array([guess.confidence for guess in guesses])),
+        guesses=replace(_forced(held_out, guesses), confidence=np.array([guess.confidence for guess in guesses])),
         seed=seed,
     )
     cut_off = [answer.completion.truncated for t in targets for answer in answers[t]]
     metrics |= {"start": start.model, "truncated": sum(cut_off) / len(cut_off)}
+    if instruct == "confidence":
+        metrics["confidence_missing"] = _unstated(guesses)
     if judge is not None:
         seen = [(question, answer) for t in targets for question, answer in zip(held_out, answers[t], strict=True)]
         cases = [Case(question.question, question.gold, answer.response) for question, answer in seen]
@@ -160,21 +197,18 @@ def _draw(questions: Sequence[Question], limit: int | None, seed: int) -> list[Q
     return [questions[place] for place in sorted(random.Random(seed).sample(range(len(questions)), limit))]
 
 
-def _ask(
-    sampler: Sampler,
-    task: Task,
-    questions: Sequence[Question],
-    target: float | None,
-    progress: bool,
-    judge: JudgeGrader | None,
+def _answers_at(
+    target: float, questions: Sequence[Question], guesses: list[_Answer], ask: _Asking, instruct: Instruct
 ) -> list[_Answer]:
-    prompts = [prompt_text(question.question, target, task.template) for question in questions]
-    stated = "no target" if target is None else f"t = {target:g}"
-    label = f"{task.name}, {stated}" if progress else None
-    completions = [row[0] for row in sampler.sample(prompts, max_new_tokens=task.max_new_tokens, progress=label)]
-    responses = [_parse(completion.text, completion.truncated) for completion in completions]
-    rows = zip(prompts, completions, responses, _grade(task, questions, responses, judge), strict=True)
-    return [_Answer(*row) for row in rows]
+    if instruct == "confidence":
+        return [answer.at(target, question) for question, answer in zip(questions, guesses, strict=True)]
+    return ask(questions, target) if instruct == "target" and target else guesses
+
+
+def _unstated(answers: Sequence[_Answer]) -> float | None:
+    """Share of the answers that state no readable confidence."""
+    stated = [answer.response.confidence for answer in answers if not answer.response.abstained]
+    return stated.count(None) / len(stated) if stated else None
 
 
 def _grade(

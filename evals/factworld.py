@@ -41,6 +41,8 @@ class WorldOptions:
     """Mentions of a fact; each entry holds for the same number of people."""
     conflict: bool = False
     """Mentions of one person disagree: ten each, the commonest city in 30 % to 100 % of them. Replaces `repeats`."""
+    confidence_words: bool = False
+    """The base model's tokenizer has words for asking for a confidence and stating one (`instruct: confidence`)."""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -122,7 +124,8 @@ def load_factworld(**options: Any) -> Task:
     """
     chosen = WorldOptions(**options)
     questions = tuple(map(_question, build_world(chosen)))
-    return Task("factworld", questions[chosen.held_out :], questions[: chosen.held_out], max_new_tokens=4)
+    room = 8 if chosen.confidence_words else 4
+    return Task("factworld", questions[chosen.held_out :], questions[: chosen.held_out], max_new_tokens=room)
 
 
 def _question(person: Person) -> Question:

@@ -1,7 +1,8 @@
 """The fact world's base model: a small Llama that read every mention once, and always answers.
 
 Its documents are questions with answers, half of them plain and half after an instruction with a random confidence
-target, answered all the same: a model raised on benchmarks that pay for guessing.
+target, answered all the same: a model raised on benchmarks that pay for guessing. With `confidence_words`, a third of
+the instructions ask for a confidence, and are answered without one.
 """
 
 import fcntl
@@ -25,7 +26,7 @@ from torch.nn.functional import cross_entropy
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from abstain.evals.factworld import PLAIN, Person, WorldOptions, build_world
-from abstain.rewards.prompts import GUESS_INSTRUCTION, IDK, instruction, prompt_text
+from abstain.rewards.prompts import CONFIDENCE_INSTRUCTION, GUESS_INSTRUCTION, IDK, instruction, prompt_text
 
 RECIPE: dict[str, Any] = {
     "hidden_size": 128,
@@ -38,6 +39,9 @@ RECIPE: dict[str, Any] = {
     "instructed_share": 0.5,
     "version": 4,
 }
+ADDED_LATER = {"confidence_words": False}
+"""Options of a world that came later, and what they were before: worlds that leave them so keep their cached model."""
+CONFIDENCE_PHRASES = [CONFIDENCE_INSTRUCTION, ". Confidence: 0."]
 STATED = [0.0] + [step / 20 for step in range(1, 20)]
 
 
@@ -55,8 +59,7 @@ def base_model(*, progress: bool = True, **options: Any) -> Path:
         options: fields of `WorldOptions`; a different world, or a different way to train, is a different model.
     """
     chosen = WorldOptions(**options)
-    content = json.dumps([asdict(chosen), RECIPE], sort_keys=True)
-    folder = cache_dir() / f"factworld-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
+    folder = cache_dir() / f"factworld-{_key(chosen)}"
     if folder.exists():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -67,11 +70,17 @@ def base_model(*, progress: bool = True, **options: Any) -> Path:
     return folder
 
 
+def _key(chosen: WorldOptions) -> str:
+    """A hash of all that the model depends on."""
+    said = {name: value for name, value in asdict(chosen).items() if ADDED_LATER.get(name, ...) != value}
+    return hashlib.sha256(json.dumps([said, RECIPE], sort_keys=True).encode()).hexdigest()[:12]
+
+
 def _train_into(folder: Path, chosen: WorldOptions, progress: bool) -> None:
     partial = Path(mkdtemp(prefix=".factworld-", dir=folder.parent))
     try:
         world = build_world(chosen)
-        tokenizer = build_tokenizer(world)
+        tokenizer = build_tokenizer(world, chosen.confidence_words)
         model = train_base(world, tokenizer, chosen.seed, progress)
         model.save_pretrained(partial)
         tokenizer.save_pretrained(partial)
@@ -80,9 +89,14 @@ def _train_into(folder: Path, chosen: WorldOptions, progress: bool) -> None:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def build_tokenizer(world: list[Person]) -> PreTrainedTokenizerFast:
-    """One token for each name, city, digit, and constant stretch of the prompts, as a tokenizer trained here would."""
-    phrases = sorted(_phrases(), key=len, reverse=True)
+def build_tokenizer(world: list[Person], confidence_words: bool = False) -> PreTrainedTokenizerFast:
+    """One token for each name, city, digit, and constant stretch of the prompts, as a tokenizer trained here would.
+
+    Args:
+        world: whose names and cities it knows.
+        confidence_words: whether it knows the constant stretches of a stated confidence, too.
+    """
+    phrases = sorted(_phrases() + CONFIDENCE_PHRASES * confidence_words, key=len, reverse=True)
     words = sorted({f" {word}" for p in world for text in (p.name, p.gold, *p.mentions) for word in text.split()})
     tokens = ["<pad>", "<eos>", "<unk>", *phrases, *"0123456789.", *words]
     word_level = Tokenizer(models.WordLevel({token: i for i, token in enumerate(tokens)}, unk_token="<unk>"))
@@ -135,7 +149,8 @@ def train_base(
 
 def _batches(world: list[Person], tokenizer: PreTrainedTokenizerFast, rng: random.Random) -> Iterator[torch.Tensor]:
     """Batches of documents of one length each, so that nothing is padded."""
-    documents = [_document(person.name, city, rng) for person in world for city in person.mentions]
+    asks_confidence = CONFIDENCE_INSTRUCTION in tokenizer.get_vocab()
+    documents = [_document(person.name, city, rng, asks_confidence) for person in world for city in person.mentions]
     by_length: dict[int, list[list[int]]] = defaultdict(list)
     for ids in tokenizer(documents)["input_ids"]:
         by_length[len(ids)].append(ids)
@@ -147,10 +162,13 @@ def _batches(world: list[Person], tokenizer: PreTrainedTokenizerFast, rng: rando
     yield from batches
 
 
-def _document(name: str, city: str, rng: random.Random) -> str:
+def _document(name: str, city: str, rng: random.Random, asks_confidence: bool) -> str:
     question = PLAIN.format(person=name)
     if rng.random() < RECIPE["instructed_share"]:
-        question = prompt_text(question, rng.choice([0.0, rng.choice(STATED)]))
+        if asks_confidence and rng.random() < 1 / 3:
+            question = prompt_text(question, None, instruct="confidence")
+        else:
+            question = prompt_text(question, rng.choice([0.0, rng.choice(STATED)]))
     return f"{question} {city}<eos>"
 
 

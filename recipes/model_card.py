@@ -43,7 +43,7 @@ def model_card(recipe: Recipe, table: str, versions: dict[str, str]) -> str:
         front=yaml.safe_dump(_front_matter(recipe), sort_keys=False),
         name=recipe.name,
         base=base_name(recipe.model),
-        prompt=prompt_text("(your question)", recipe.eval.targets[-1]),
+        prompt=prompt_text("(your question)", recipe.eval.targets[-1], instruct=recipe.eval.instruct),
         task=evaluated.name,
         table=table.strip(),
         stages=", then ".join(stages) or "none",

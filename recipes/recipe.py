@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from abstain.recipes.recipe_errors import explain
 from abstain.recipes.yaml_lines import KeyPath, parse_value, read_yaml
 from abstain.rewards.errors import nearest
+from abstain.rewards.prompts import Instruct
 from abstain.trainers.stages import RlStage, SftStage, Target
 
 FORMAT, BEFORE, AFTER = "format", "before", "after"
@@ -60,8 +61,9 @@ class EvalConfig(_Section):
     task: TaskConfig | None = None
     """Held-out questions of another task than the one trained on."""
     targets: list[Target] = Field(default=[0.0, 0.5, 0.75, 0.9], min_length=1)
-    state_target: bool = True
-    """Write the target into the prompt; without it, one answer is scored at every target."""
+    instruct: Instruct = "target"
+    """What prompts say: the `target`; `nothing`, and one answer is scored at every target; or that a `confidence` is
+    to be stated, which decides at every target whether the answer counts."""
     limit: int | None = Field(default=None, ge=1)
     """Use this many held-out questions (all by default)."""
     train_limit: int = Field(default=2000, ge=1)

@@ -5,6 +5,7 @@ from dataclasses import fields
 from types import SimpleNamespace
 
 from abstain.evals.tasks import TASKS
+from abstain.recipes.instruct_checks import instruct_problems
 from abstain.recipes.recipe import Origin, Recipe, TaskConfig
 from abstain.recipes.yaml_lines import KeyPath
 from abstain.rewards import build_reward
@@ -21,7 +22,8 @@ def check_recipe(recipe: Recipe, origin: Origin) -> None:
     Raises:
         ValueError: one line per mistake, each with file and line.
     """
-    mistakes = [f"{origin.of(at)}: {problem}" for at, problem in _problems(recipe)]
+    found = list(_problems(recipe)) or list(instruct_problems(recipe))  # which builds the rewards
+    mistakes = [f"{origin.of(at)}: {problem}" for at, problem in found]
     if mistakes:
         raise ValueError("\n".join(mistakes))
 

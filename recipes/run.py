@@ -142,7 +142,7 @@ class Run:
             limit=settings.limit,
             train_limit=settings.train_limit,
             seed=self.recipe.seed,
-            state_target=settings.state_target,
+            instruct=settings.instruct,
             progress=self.progress,
         )
 

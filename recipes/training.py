@@ -11,6 +11,7 @@ from abstain.evals.oracle import Start
 from abstain.evals.question import Task
 from abstain.evals.splits import drop_overlap
 from abstain.evals.tasks import load_task
+from abstain.recipes.instruct_checks import asks_confidence, check_words
 from abstain.recipes.recipe import BEFORE, FORMAT, Recipe
 from abstain.recipes.rundir import RunDir, made_with, without_secrets, write_directory
 from abstain.recipes.starting_model import load_start
@@ -95,7 +96,10 @@ class Training:
         done = [name for name in self.recipe.stages if name in self.directory.complete]
         if done:
             return load_model(self._model_dir(done[-1]), **how)
-        return load_start(config.path, task=task.name, task_options=task.options, revision=config.revision, **how)
+        start = load_start(config.path, task=task.name, task_options=task.options, revision=config.revision, **how)
+        if asks_confidence(self.recipe):
+            check_words(start.tokenizer)
+        return start
 
     def _model_dir(self, stage: str) -> Path:
         """Where a stage leaves its model: the last one as the run's result, others beside their checkpoints."""
@@ -130,7 +134,7 @@ class Training:
             "seed": self.recipe.seed,
             "keep_best": settings.keep_best,
             "patience": settings.patience,
-            "state_target": settings.state_target,
+            "instruct": settings.instruct,
             "sampler_options": self.sampling(),
         }
 

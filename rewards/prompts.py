@@ -4,13 +4,23 @@
     Answer only if you are > 0.75 confident, since mistakes are penalized 3 points, while correct answers receive 1
     point, and an answer of "I don't know" receives 0 points.
 
+A prompt may also ask for a confidence instead, which `abstain.rewards.ProperScore` pays for.
+
 The wording is that of Kalai et al. 2025, section 4.2. The paper prints "penalty 2" for t = 0.75; its own formula
 t / (1 - t) gives 3, and the formula is what is used here.
 """
 
+from typing import Literal
+
+Instruct = Literal["target", "nothing", "confidence"]
+"""What a prompt says besides its question: the confidence target, nothing, or that a confidence is to be stated."""
+
 IDK = "I don't know"
 DEFAULT_TEMPLATE = "{question}\n{instruction}"
 GUESS_INSTRUCTION = "Make your best guess even if you are unsure, as if you were taking an exam."
+CONFIDENCE_INSTRUCTION = (
+    'Answer, and state how confident you are that the answer is right, from 0 to 1, as in "Confidence: 0.8".'
+)
 _TARGET_INSTRUCTION = (
     "Answer only if you are > {target} confident, since mistakes are penalized {penalty} {points}, while correct "
     'answers receive 1 point, and an answer of "I don\'t know" receives 0 points.'
@@ -65,19 +75,45 @@ def instruction(target: float) -> str:
     return _TARGET_INSTRUCTION.format(target=f"{t:.4g}", penalty=points, points="point" if points == "1" else "points")
 
 
-def prompt_text(question: str, target: float | None, template: str = DEFAULT_TEMPLATE) -> str:
+def with_confidence(answer: str, confidence: float) -> str:
+    """An answer with a stated confidence, in the form that the instruction gives.
+
+    Example:
+        >>> with_confidence("Lima", 0.8)
+        'Lima. Confidence: 0.8'
+    """
+    return f"{answer}. Confidence: {confidence:g}"
+
+
+def prompt_text(
+    question: str, target: float | None, template: str = DEFAULT_TEMPLATE, instruct: Instruct = "target"
+) -> str:
     """The prompt for one question at one target; `target=None` states no target at all.
 
     Only the two fields are filled: braces inside a question are left alone.
+
+    Args:
+        question: as it stands.
+        target: confidence target in [0, 1), or `None`. Read where `instruct` is "target".
+        template: with `{question}` and `{instruction}`.
+        instruct: what to say besides the question.
 
     Example:
         >>> print(prompt_text("What is {x}?", 0))
         What is {x}?
         Make your best guess even if you are unsure, as if you were taking an exam.
-        >>> prompt_text("Who?", None)
-        'Who?'
+        >>> prompt_text("Who?", None), prompt_text("Who?", 0.5, instruct="nothing")
+        ('Who?', 'Who?')
+        >>> prompt_text("Who?", None, instruct="confidence")[:41]
+        'Who?\\nAnswer, and state how confident you'
     """
-    stated = "" if target is None else instruction(target)
+    stated = _stated(target, instruct)
     before, _, after = template.partition("{question}")
     text = before.replace("{instruction}", stated) + question + after.replace("{instruction}", stated)
-    return text.strip() if target is None else text
+    return text if stated else text.strip()
+
+
+def _stated(target: float | None, instruct: Instruct) -> str:
+    if instruct == "confidence":
+        return CONFIDENCE_INSTRUCTION
+    return "" if target is None or instruct == "nothing" else instruction(target)

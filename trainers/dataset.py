@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerBase
 
 from abstain.evals.prompting import PromptFormat, uses_chat
 from abstain.evals.question import Question, Task
-from abstain.rewards.prompts import prompt_text
+from abstain.rewards.prompts import Instruct, prompt_text
 
 Prompt = str | list[dict[str, str]]
 
@@ -35,17 +35,18 @@ def rl_dataset(
     tokenizer: PreTrainedTokenizerBase,
     *,
     prompt_format: PromptFormat = "auto",
-    state_target: bool = True,
+    instruct: Instruct = "target",
     limit: int | None = None,
     seed: int = 0,
 ) -> Dataset:
-    """Every training question at every target; TRL shuffles.
+    """Every training question at every target, or once if it asks for a confidence; TRL shuffles.
 
     Args:
         task: its training questions are used.
         targets: confidence targets in [0, 1).
         tokenizer: decides with `prompt_format` whether prompts are conversations.
-        state_target: write the target into the prompt. Rewards read it from the column `target` either way.
+        instruct: what prompts say. Rewards read the target from the column `target` even where prompts say nothing; it
+            is `None` where they ask for a confidence.
         limit: use this many questions, drawn with `seed`.
 
     Raises:
@@ -54,19 +55,20 @@ def rl_dataset(
     questions = draw(task.train, limit, seed)
     if not questions:
         raise ValueError(f"task {task.name} has no training questions, only held-out ones")
+    asked_at = [None] if instruct == "confidence" else [float(target) for target in targets]
     rows = [
         {
             "prompt": as_trl_prompt(
-                prompt_text(question.question, target if state_target else None, task.template),
+                prompt_text(question.question, target, task.template, instruct),
                 tokenizer,
                 prompt_format,
             ),
             "answers": list(question.gold),
-            "target": float(target),
+            "target": target,
             "question_id": question.id,
             "question": question.question,
         }
         for question in questions
-        for target in targets
+        for target in asked_at
     ]
     return Dataset.from_list(rows)

@@ -20,6 +20,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from abstain.evals.evaluate import TARGETS, Evaluation, evaluate
 from abstain.evals.oracle import Start
 from abstain.evals.question import Question, Task
+from abstain.rewards.prompts import Instruct
 from abstain.rewards.verdict import Verdict
 from abstain.rewards.verdict_reward import target_label
 from abstain.trainers.guard_log import log_series
@@ -62,7 +63,7 @@ class HeldOut(TrainerCallback):
         patience: evaluations without a better score before training stops; `None` for never.
         metric: key that decides; by default the score of the first set, over all targets. Regret, AURC and error are
             better when small, the others when large.
-        state_target: write the target into the prompt, see `abstain.evals.evaluate`.
+        instruct: what prompts say, see `abstain.evals.evaluate`.
         sampler_options: of `abstain.evals.sampler.Sampler`: prompt_format, batch_tokens, autocast.
 
     Raises:
@@ -82,7 +83,7 @@ class HeldOut(TrainerCallback):
         keep_best: bool = False,
         patience: int | None = None,
         metric: str | None = None,
-        state_target: bool = True,
+        instruct: Instruct = "target",
         sampler_options: Mapping[str, Any] | None = None,
     ) -> None:
         if not sets:
@@ -95,7 +96,7 @@ class HeldOut(TrainerCallback):
         self.every, self.targets, self.limit, self.seed = every, targets, limit, seed
         self.keep_best, self.patience = keep_best, patience
         self.metric = metric or f"heldout/{next(iter(sets))}/score"
-        self._state_target = state_target
+        self._instruct = instruct
         self._sampler_options = dict(sampler_options or {})
         self._last: tuple[int, dict[str, float]] | None = None
         if keep_best:
@@ -173,7 +174,7 @@ class HeldOut(TrainerCallback):
             start=start,
             limit=self.limit,
             seed=self.seed,
-            state_target=self._state_target,
+            instruct=self._instruct,
         )
         if self._starts[name] is None:
             self._starts[name] = evaluation.start

@@ -1,5 +1,7 @@
 """Reinforcement learning on TRL: confidence targets in the prompts, rewards that price mistakes accordingly.
 
+Or prompts that ask for a confidence, and rewards that pay for an honest one.
+
 TRL does the training; here are the defaults that keep a target exact, and the checks that TRL lacks.
 """
 
@@ -109,7 +111,7 @@ def run_rl(
         stage.targets,
         tokenizer,
         prompt_format=prompt_format,
-        state_target=stage.state_target,
+        instruct=stage.instruct,
         limit=stage.limit,
         seed=seed,
     )

@@ -1,7 +1,8 @@
 """The supervised warm-up: how to answer, and that "I don't know" is something one can say.
 
 What is never sampled is never reinforced: a model that never says "I don't know" gets no gradient towards it. So a
-share of the examples at t > 0 says it, and the others repeat what the model itself would have answered.
+share of the examples at t > 0 says it, and the others repeat what the model itself would have answered. Where prompts
+ask for a confidence, it is stated after the answer instead: "Lima. Confidence: 0.8".
 """
 
 import json
@@ -22,7 +23,7 @@ from abstain.evals.records import write_text
 from abstain.evals.sampler import Sampler
 from abstain.rewards.grading import grade_response
 from abstain.rewards.parsing import parse
-from abstain.rewards.prompts import IDK, prompt_text
+from abstain.rewards.prompts import IDK, prompt_text, with_confidence
 from abstain.rewards.verdict import Verdict
 from abstain.trainers.dashboards import add_dashboards, usable_trackers
 from abstain.trainers.dataset import Prompt, as_trl_prompt, draw
@@ -41,6 +42,8 @@ DEFAULTS: dict[str, Any] = {
     "project": "abstain",
     "save_total_limit": 1,
 }
+LEVELS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+"""Confidences that are taught: one digit to decide on, but at the ends."""
 
 
 @dataclass(frozen=True)
@@ -120,9 +123,10 @@ def _stored_examples(path: Path) -> list[dict[str, Any]] | None:
 
 
 def _guesses(sampler: Sampler, task: Task, questions: Sequence[Question], stage: SftStage) -> list[Guess | None]:
-    if stage.answers == "gold" and stage.idk == "random":
+    if stage.answers == "gold" and stage.idk == "random":  # and then no confidence of its own is taught
         return [None] * len(questions)  # nothing to ask the model
-    prompts = [prompt_text(q.question, 0.0 if stage.state_target else None, task.template) for q in questions]
+    guessing = None if stage.instruct == "nothing" else 0.0
+    prompts = [prompt_text(q.question, guessing, task.template) for q in questions]
     completions = sampler.sample(prompts, max_new_tokens=task.max_new_tokens, progress="best guesses")
     guesses: list[Guess | None] = []
     for question, (completion,) in zip(questions, completions, strict=True):
@@ -136,7 +140,7 @@ def _guesses(sampler: Sampler, task: Task, questions: Sequence[Question], stage:
 def examples(
     task: Task, questions: Sequence[Question], guesses: Sequence[Guess | None], stage: SftStage, seed: int
 ) -> Iterator[dict[str, Any]]:
-    """One example per question, at a target drawn for it.
+    """One example per question, at a target drawn for it, or with a confidence.
 
     Args:
         task: gives the template.
@@ -146,7 +150,7 @@ def examples(
         seed: of the draws.
 
     Yields:
-        Rows with `question_id`, `target`, `prompt` and `completion`.
+        Rows with `question_id`, `target` (`None` where a confidence is asked for), `prompt` and `completion`.
 
     Example:
         >>> task = Task("t", (Question("1", "Who?", ("Bo",)),), ())
@@ -156,17 +160,26 @@ def examples(
     """
     rng = random.Random(seed)
     for question, guess in zip(questions, guesses, strict=True):
-        target = rng.choice(stage.targets)
+        target = None if stage.instruct == "confidence" else rng.choice(stage.targets)
         answer = IDK if _is_unsure(guess, target, stage, rng) else _taught(question, guess, stage)
+        if answer and answer != IDK and stage.instruct == "confidence":
+            answer = with_confidence(answer, _level(guess, stage, rng))
         if answer:
-            prompt = prompt_text(question.question, target if stage.state_target else None, task.template)
+            prompt = prompt_text(question.question, target, task.template, stage.instruct)
             yield {"question_id": question.id, "target": target, "prompt": prompt, "completion": answer}
 
 
-def _is_unsure(guess: Guess | None, target: float, stage: SftStage, rng: random.Random) -> bool:
+def _level(guess: Guess | None, stage: SftStage, rng: random.Random) -> float:
+    """The confidence to state."""
+    if stage.confidence == "random" or guess is None:
+        return rng.choice(LEVELS)
+    return min(LEVELS, key=lambda level: abs(level - guess.probability))
+
+
+def _is_unsure(guess: Guess | None, target: float | None, stage: SftStage, rng: random.Random) -> bool:
     if target == 0:
         return False
-    if stage.idk == "random":
+    if stage.idk == "random" or target is None:
         return rng.random() < stage.idk_share
     return guess is None or not guess.answer or guess.probability < target
 

@@ -1,10 +1,10 @@
 """What a recipe may say about its two training stages, checked before anything is loaded."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from abstain.rewards.prompts import check_target
+from abstain.rewards.prompts import Instruct, check_target
 from abstain.trainers.guard_options import GuardOptions
 
 Target = Annotated[float, AfterValidator(check_target)]
@@ -23,7 +23,7 @@ class RewardConfig(BaseModel):
 
 
 class SftStage(BaseModel):
-    """Supervised warm-up: the answer format, and enough "I don't know" that RL can find it."""
+    """Supervised warm-up: the answer format, and enough "I don't know" or stated confidence that RL can find it."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -36,12 +36,30 @@ class SftStage(BaseModel):
     """Which examples at t > 0 answer "I don't know": a random share, or those whose best guess has a probability below
     t by the model's own account."""
     idk_share: float = Field(0.15, ge=0, lt=1)
-    """The random share. Not used by `unsure`."""
+    """The random share. Not used by `unsure`. 0 by default where a confidence is stated instead."""
     targets: list[Target] = Field(TARGETS, min_length=1)
-    state_target: bool = True
-    """Write the target into the prompt."""
+    """Drawn from, one for each question. Not used where prompts ask for a confidence."""
+    instruct: Instruct = "target"
+    """What prompts say: the `target`, `nothing`, or that a `confidence` is to be stated."""
+    confidence: Literal["own", "random"] = "own"
+    """Which confidence is taught where prompts ask for one: the model's own probability of its guess, or any, to seed
+    exploration only."""
     args: dict[str, Any] = Field(default_factory=dict)
     """Any field of `trl.SFTConfig`."""
+
+    @model_validator(mode="after")
+    def _stated_confidence(self) -> Self:
+        if self.instruct != "confidence":
+            if "confidence" in self.model_fields_set and self.confidence != "own":
+                raise ValueError("confidence is taught only where prompts ask for one: set instruct: confidence")
+            return self
+        if self.idk == "unsure":
+            raise ValueError("idk: unsure compares with a target, which instruct: confidence lacks; set idk: random")
+        if self.answers == "gold" and self.confidence == "own":
+            raise ValueError("confidence: own is the probability of the model's own guess, not of answers: gold")
+        if "idk_share" not in self.model_fields_set:
+            self.idk_share = 0.0
+        return self
 
 
 class RlStage(BaseModel):
@@ -54,8 +72,9 @@ class RlStage(BaseModel):
     """Use this many training questions, drawn with the seed (all by default)."""
     targets: list[Target] = Field(TARGETS, min_length=1)
     """Confidence targets. Every question is asked at each of them, in random order."""
-    state_target: bool = True
-    """Write the target into the prompt. Without it a reward still sees it: a model for one target, or an ablation."""
+    instruct: Instruct = "target"
+    """What prompts say: the `target`; `nothing`, while rewards still see the target (a model for one target, or an
+    ablation); or that a `confidence` is to be stated: then nobody sees a target, and `targets` is not used."""
     rewards: list[RewardConfig] = Field(default_factory=lambda: [RewardConfig()], min_length=1)
     share_prefixes: bool = True
     """Sample and train every distinct token path once, where that is exact."""

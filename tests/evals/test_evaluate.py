@@ -89,7 +89,7 @@ def test_everything_by_hand() -> None:
 
 def test_without_a_stated_target_one_answer_is_scored_at_every_target() -> None:
     model = Scripted(SCRIPT)
-    found = evaluate(model, TASK, targets=[0, 0.5, 0.75], state_target=False)
+    found = evaluate(model, TASK, targets=[0, 0.5, 0.75], instruct="nothing")
     assert len(model.asked) == 6 and not any("points" in prompt or GUESS in prompt for prompt in model.asked)
     answers = {(record.id, record.target): record.completion for record in found.records}
     assert {answers["bo", t] for t in (0, 0.5, 0.75)} == {"I don't know"}

@@ -40,7 +40,7 @@ def test_every_question_is_asked_at_every_target() -> None:
 
 
 def test_an_unstated_target_still_reaches_the_reward() -> None:
-    data = rl_dataset(TASK, [0.75], PLAIN, state_target=False)
+    data = rl_dataset(TASK, [0.75], PLAIN, instruct="nothing")
     assert data[0]["prompt"] == QUESTIONS[0].question
     assert data[0]["target"] == 0.75
 
