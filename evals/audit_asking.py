@@ -2,15 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache
 
 from abstain.evals.paraphrases import NO_INSTRUCTION, WORDINGS, reworded_prompt
 from abstain.evals.question import Task
 from abstain.evals.records import Record
+from abstain.evals.responses import read_response
 from abstain.evals.sampler import Completion, Sampler
 from abstain.rewards.grading import grade_response
-from abstain.rewards.parsing import parse
-from abstain.rewards.response import Response
 from abstain.rewards.verdict import Verdict
 
 UNKNOWN = 0.1
@@ -56,7 +54,7 @@ def _ask(sampler: Sampler, task: Task, group: Sequence[Record], wording: str, pr
 
 
 def _graded(record: Record, prompt: str, completion: Completion, grader: str) -> Record:
-    response = _parse(completion.text, completion.truncated)
+    response = read_response(completion.text, completion.truncated)
     return replace(
         record,
         prompt=prompt,
@@ -64,12 +62,6 @@ def _graded(record: Record, prompt: str, completion: Completion, grader: str) ->
         answer=response.answer,
         verdict=grade_response(response, record.gold, grader),
     )
-
-
-@lru_cache(maxsize=100_000)
-def _parse(text: str, truncated: bool) -> Response:
-    """Short answers repeat, and a Response cannot change."""
-    return parse(text, truncated=truncated)
 
 
 def ask_agreement(
@@ -104,7 +96,7 @@ def ask_agreement(
 
 
 def _says(completion: Completion, answer: str, grader: str) -> bool:
-    response = _parse(completion.text, completion.truncated)
+    response = read_response(completion.text, completion.truncated)
     return bool(answer) and grade_response(response, [answer], grader) == Verdict.CORRECT
 
 

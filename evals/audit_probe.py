@@ -93,7 +93,7 @@ def own_probe(model: str, guesses: Sequence[Record]) -> Probe:
         >>> own_probe("tiny", [guess]).answers.confidence.tolist()
         [0.8]
     """
-    return Probe("own", model, _answers(guesses, [_number(record.confidence) for record in guesses]))
+    return Probe("own", model, _answers(guesses, [record.confidence for record in guesses]))
 
 
 def sampled_probe(model: str, guesses: Sequence[Record], agreement: Sequence[float]) -> Probe:
@@ -131,12 +131,8 @@ def read_start(path: str | Path) -> Start:
         raise ValueError(f"{file} is not the start.json of a run: {what}") from None
 
 
-def _answers(guesses: Sequence[Record], confidence: Sequence[float]) -> ForcedAnswers:
+def _answers(guesses: Sequence[Record], confidence: Sequence[float | None]) -> ForcedAnswers:
     return ForcedAnswers.of([record.id for record in guesses], [record.verdict for record in guesses], confidence)
-
-
-def _number(value: float | None) -> float:
-    return np.nan if value is None else value
 
 
 PROBES: Mapping[Kind, str] = {

@@ -15,8 +15,9 @@ from abstain.evals.logs.plain_summary import Summary
 from abstain.evals.logs.reading import Options
 from abstain.evals.logs.terminal import printable
 from abstain.evals.rescore_columns import as_probabilities, as_targets, to_numbers
-from abstain.evals.rescore_grading import Grading, Tally, answer_key, confidences, read_response, verdicts
+from abstain.evals.rescore_grading import Grading, Tally, answer_key, confidences, verdicts
 from abstain.evals.rescore_runs import Run, Spool, as_repeats, duplicates, repeat_numbers, self_consistency
+from abstain.evals.responses import read_response
 
 _KINDS = tuple(CONFIDENCE)
 _TEXTS = ("question", "gold", "prompt", "completion")

@@ -5,8 +5,7 @@ one that offers nothing is ABSTAINED. Where there is no grade but gold, `abstain
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,14 +13,13 @@ import numpy as np
 from abstain.evals.columns import answers_of
 from abstain.evals.logs.batch import Batch, Problems
 from abstain.evals.logs.grades import ABSTAINED, INCORRECT, NONE, PARTIAL, UNGRADED, UNREADABLE, VERDICTS, ZERO
+from abstain.evals.responses import read_response
 from abstain.rewards.confidence import read_confidence
 from abstain.rewards.grading import grade_response
-from abstain.rewards.parsing import parse
 from abstain.rewards.response import Response
 from abstain.rewards.verdict import Verdict
 
 _CODES = {verdict: code for code, verdict in enumerate(VERDICTS)}
-_SHORT = 2_000
 
 
 @dataclass(frozen=True)
@@ -45,18 +43,6 @@ class Tally:
     silent: int = 0
     blind: int = 0
     partial: int = 0
-    ungradable: int = 0
-    kinds: set[str] = field(default_factory=set)
-
-
-@lru_cache(maxsize=50_000)
-def _parse_short(text: str, truncated: bool) -> Response:
-    return parse(text, truncated=truncated)
-
-
-def read_response(text: str, truncated: bool = False) -> Response:
-    """`parse`, which remembers short texts: the same few stand in a log again and again."""
-    return _parse_short(text, truncated) if len(text) <= _SHORT else parse(text, truncated=truncated)
 
 
 def verdicts(batch: Batch, grading: Grading, tally: Tally, problems: Problems) -> np.ndarray:
@@ -105,7 +91,6 @@ def _graded(
         known = batch.columns["grade"][row] == UNREADABLE
         what = "a grade that cannot be read" if known else "no grade"
         problems.add(batch.file, "ungradable", f"{batch.where(row)}: {what}, and no {lacks} to grade by", lost=False)
-        tally.ungradable += 1
         return UNGRADED
     tally.regraded += 1
     return _CODES[grade_response(read_response(text, cut), answers, grading.grader)]

@@ -11,7 +11,7 @@ import numpy as np
 
 from abstain.evals.intervals import LEVEL, RESAMPLES, bootstrap_interval
 from abstain.evals.logs.batch import CONFIDENCE
-from abstain.evals.logs.grades import INCORRECT, VERDICTS
+from abstain.evals.logs.grades import CORRECT, INCORRECT, UNGRADED, VERDICTS
 from abstain.evals.metrics import confidence_metrics, counts_row
 from abstain.evals.rescore_runs import Run
 from abstain.rewards.prompts import penalty
@@ -50,7 +50,7 @@ def measure_run(run: Run, targets: Sequence[float], seed: int = 0) -> dict[str, 
         "source": str(run.source),
         "format": run.format,
         "by_target": [_row(run, t, seed) for t in chosen],
-        **{f"mean_{name}": None for name in ("regret",)},
+        "mean_regret": None,
         "oracle": None,
         **_judged(lowest),
         "confidence_kind": CONFIDENCE[run.kind] if run.confidence_share else None,
@@ -105,7 +105,26 @@ def _summary_row(run: Run, target: float, seed: int) -> dict[str, Any]:
     return row if run.summary.n else row | {"n": None, "score_ci": None}
 
 
-def measured_score(run: Run, target: float) -> float:
-    """S_t of the run's rows, whatever targets they state."""
-    shares = np.array(run.summary.shares) if run.summary else run.counts() / max(1, len(run.verdict))
-    return float(shares[0] - shares[1] * penalty(target))
+def scores(run: Run, targets: Sequence[float]) -> np.ndarray | None:
+    """S_t of all the run's answers, whatever targets they state; `None` if nothing is graded."""
+    counts = np.array(run.summary.shares) if run.summary else run.counts()
+    if not counts[:UNGRADED].any():
+        return None
+    return (counts[CORRECT] - counts[INCORRECT] * _penalties(targets)) / counts.sum()
+
+
+def heeded_scores(run: Run, targets: Sequence[float]) -> np.ndarray | None:
+    """S_t of the run's answers whose confidence exceeds t, or is unknown; see `Run.thresholded`."""
+    if not run.counts()[:UNGRADED].any():
+        return None
+    right, wrong = (_exceeding(run.confidence[run.verdict == code], targets) for code in (CORRECT, INCORRECT))
+    return (right - wrong * _penalties(targets)) / len(run.verdict)
+
+
+def _exceeding(confidence: np.ndarray, targets: Sequence[float]) -> np.ndarray:
+    """How many confidences exceed each target; NaN, which sorts last, does."""
+    return len(confidence) - np.searchsorted(np.sort(confidence), targets, side="right")
+
+
+def _penalties(targets: Sequence[float]) -> np.ndarray:
+    return np.array([penalty(t) for t in targets])

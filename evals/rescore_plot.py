@@ -7,12 +7,12 @@ import numpy as np
 
 from abstain.evals.logs.terminal import printable
 from abstain.evals.plots_style import MARKERS, Plot, color, legend_above, new_axes, ramp, styled
-from abstain.evals.rescore_metrics import measured_score
+from abstain.evals.rescore_metrics import heeded_scores, scores
 from abstain.evals.rescore_ranking import Ranking
 from abstain.evals.rescore_runs import Run
 
 Metrics = Mapping[str, Any]
-_STEPS = np.linspace(0, 0.95, 96)
+_STEPS = np.linspace(0, 0.95, 96).tolist()
 _LOWEST = -1.0
 _MOST = 8
 
@@ -47,9 +47,14 @@ def penalty_plot(name: str, runs: Sequence[Run], ranking: Ranking | None) -> Plo
         "Points per question: 1 if right, −t/(1−t) if wrong, 0 for “I don't know”. Solid: the answers as they are in "
         "the log. Dashed: those whose confidence exceeds t. Points: answers to prompts that state t. Vertical: where "
         "two models change places.",
-        "; ".join(f"{run.label}: {measured_score(run, 0.0):.3f} at t = 0" for run in shown if run.level < 3),
+        "; ".join(_at_zero(run) for run in shown if run.level < 3),
         figure,
     )
+
+
+def _at_zero(run: Run) -> str:
+    found = scores(run, [0.0])
+    return f"{run.label}: {'nothing graded' if found is None else f'{found[0]:.3f} at t = 0'}"
 
 
 def _mark(axes: Any, target: float) -> None:
@@ -60,14 +65,15 @@ def _mark(axes: Any, target: float) -> None:
 
 
 def _draw(axes: Any, run: Run, shade: str, marker: str) -> list[float]:
+    name = printable(run.label, 28)
     if run.level == 3:
-        points = [measured_score(run.at(t), t) for t in run.targets]
-        axes.plot(run.targets, points, color=shade, marker=marker, label=printable(run.label, 28))
-        return points
-    line = [measured_score(run, t) for t in _STEPS]
-    axes.plot(_STEPS, line, color=shade, label=printable(run.label, 28))
+        stated = [(t, found[0]) for t in run.targets if (found := scores(run.at(t), [t])) is not None]
+        axes.plot([t for t, _ in stated], [score for _, score in stated], color=shade, marker=marker, label=name)
+        return [score for _, score in stated]
+    lines = [(name, "-", scores(run, _STEPS))]
     if run.level == 2:
-        heeded = [measured_score(run.thresholded(t), t) for t in _STEPS]
-        axes.plot(_STEPS, heeded, color=shade, linestyle=(0, (4, 2)), label=f"{printable(run.label, 28)}, if q > t")
-        return [*line, *heeded]
-    return line
+        lines.append((f"{name}, if q > t", (0, (4, 2)), heeded_scores(run, _STEPS)))
+    drawn = [line for line in lines if line[2] is not None]
+    for label, style, heights in drawn:
+        axes.plot(_STEPS, heights, color=shade, linestyle=style, label=label)
+    return [height for _, _, heights in drawn for height in heights]

@@ -3,6 +3,7 @@
 A row is one of `abstain.evals.records`, but its target is null where the prompt stated none.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,8 +12,8 @@ from typing import Any
 import orjson
 
 from abstain.evals.logs.grades import VERDICTS
-from abstain.evals.rescore_grading import read_response
 from abstain.evals.rescore_runs import Run
+from abstain.evals.responses import read_response
 
 
 def write_run(path: Path, run: Run) -> None:
@@ -61,7 +62,7 @@ def _known(number: float) -> float | None:
 def _partial(path: Path) -> Iterator[Any]:
     """A file that appears under its name when it is whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
         with partial.open("wb") as file:
             yield file

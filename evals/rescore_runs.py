@@ -1,7 +1,10 @@
 """Runs: what one model did on one task, as columns of a million rows, with duplicates taken out."""
 
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import accumulate, islice
+from os import SEEK_END
 from pathlib import Path
 from typing import IO
 
@@ -16,25 +19,22 @@ FEW = 0.5  # with confidence in fewer of the attempted answers than this, a run 
 
 @dataclass
 class Spool:
-    """The texts of a file's rows, kept on disk as JSON lines until the verdicts are final."""
+    """The texts of rows, kept on disk until the verdicts are final; `ends` tells where each begins and ends."""
 
     file: IO[bytes]
-    rows: int = 0
+    ends: "array[int]" = field(default_factory=lambda: array("q", [0]))
 
     def add(self, lines: Sequence[bytes]) -> None:
         """Append rows."""
-        self.file.write(b"\n".join(lines) + b"\n" if lines else b"")
-        self.rows += len(lines)
+        self.file.seek(0, SEEK_END)
+        self.file.writelines(lines)
+        self.ends.extend(islice(accumulate(map(len, lines), initial=self.ends[-1]), 1, None))
 
     def read(self, rows: np.ndarray) -> Iterator[bytes]:
-        """Some of the rows, by number, in order."""
-        self.file.seek(0)
-        wanted = iter(rows.tolist())
-        next_row = next(wanted, None)
-        for number, line in enumerate(self.file):
-            if number == next_row:
-                yield line
-                next_row = next(wanted, None)
+        """Some of the rows, by number."""
+        for row in rows.tolist():
+            self.file.seek(self.ends[row])
+            yield self.file.read(self.ends[row + 1] - self.ends[row])
 
 
 @dataclass

@@ -1,8 +1,8 @@
 """What a log calls a grade, and what it means here.
 
 Most logs know right and not right only: 0 is a wrong answer or "I don't know", and only the answer itself can tell
-which (`ZERO`). Others use letters, and C is CORRECT in Inspect but NOT_ATTEMPTED in SimpleQA, so letters are resolved
-when all of a file's are known.
+which (`ZERO`). Others use letters, and C is CORRECT in Inspect but NOT_ATTEMPTED in SimpleQA, so letters have codes of
+their own, whose meaning each reader decides.
 """
 
 import math
@@ -79,49 +79,3 @@ def _read_number(value: float, pass_mark: float | None) -> int:
     if value == 0:
         return ZERO
     return MINUS if value == -1 else PARTIAL if value > 0 else UNREADABLE
-
-
-def resolve(codes: np.ndarray, letters: str = "") -> str:
-    """Turn letters, minus ones and partial credit into grades, in place, now that all of them are known.
-
-    Args:
-        codes: all grades of a file.
-        letters: "simpleqa" (A, B, C) or "inspect" (C, I, P, N), if that is known.
-
-    Returns:
-        Why some cannot be read, or "".
-
-    Example:
-        >>> codes = np.array([LETTERS["C"], LETTERS["I"], LETTERS["N"]], dtype=np.int8)
-        >>> resolve(codes), codes.tolist() == [CORRECT, ZERO, ABSTAINED]
-        ('', True)
-    """
-    seen = {letter for letter, code in LETTERS.items() if (codes == code).any()}
-    trouble = ""
-    if seen:
-        kind = letters or _kind(seen)
-        meaning = _MEANING.get(kind, {})
-        for letter in seen:
-            codes[codes == LETTERS[letter]] = meaning.get(letter, UNREADABLE)
-        if not kind:
-            trouble = (
-                f"the grades {', '.join(sorted(seen))} are neither SimpleQA's (A, B, C) nor Inspect's (C, I, P, N)"
-            )
-            if seen == {"C"}:
-                trouble = "all grades are C, which means NOT_ATTEMPTED in SimpleQA and CORRECT in Inspect"
-    if (codes == MINUS).any():  # 1, 0, -1: right, abstained, wrong
-        codes[codes == ZERO] = ABSTAINED
-        codes[codes == MINUS] = INCORRECT
-    return trouble
-
-
-_MEANING = {
-    "simpleqa": {"A": CORRECT, "B": INCORRECT, "C": ABSTAINED},
-    "inspect": {"C": CORRECT, "I": ZERO, "P": PARTIAL, "N": ABSTAINED},
-}
-
-
-def _kind(seen: set[str]) -> str:
-    if seen == {"C"}:
-        return ""
-    return next((kind for kind, meaning in _MEANING.items() if seen <= set(meaning)), "")

@@ -17,6 +17,9 @@ from abstain.evals.rescore import Rescored, rescore
 from abstain.evals.rescore_collect import Collector
 from abstain.evals.rescore_columns import as_probabilities, to_numbers
 from abstain.evals.rescore_grading import agreement
+from abstain.evals.rescore_metrics import heeded_scores
+from abstain.evals.rescore_metrics import scores as line
+from abstain.evals.rescore_plot import penalty_plot
 from abstain.evals.rescore_ranking import Stretch
 
 PAPER = "model,abstained,correct,incorrect\ngpt-5-thinking-mini,52,22,26\no4-mini,1,24,75\n"
@@ -317,3 +320,42 @@ def test_scores_agree_with_the_metrics_of_records(tmp_path: Path) -> None:
 def test_options_reach_the_readers(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl", [{"id": 1, "f1": 0.6}])
     assert scores(rescore([path], [0], collector=Collector(Options(metric="f1", pass_mark=0.5)))) == [1.0]
+
+
+def test_each_run_keeps_its_own_texts(tmp_path: Path) -> None:
+    """Rows of three models in turn; the texts differ in length."""
+    rows = [
+        {"model": f"m{n % 3}", "id": n // 3, "verdict": "CORRECT", "completion": f"m{n % 3} says " + "ü" * n}
+        for n in range(30)
+    ]
+    rescore([write(tmp_path / "a.jsonl", rows)], collector=Collector(keep_texts=True)).save(tmp_path / "out")
+    for name in ("m0", "m1", "m2"):
+        saved = [json.loads(text) for text in (tmp_path / "out" / name / "records.jsonl").open(encoding="utf-8")]
+        assert [row["completion"] for row in saved] == [row["completion"] for row in rows if row["model"] == name]
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("CIAU"), st.none() | st.sampled_from([0.0, 0.5, 0.9, 1.0])), min_size=2),
+    st.sampled_from([0.0, 0.5, 0.75, 0.9]),
+)
+@settings(max_examples=30)
+def test_lines_of_the_plot_are_the_numbers_of_the_table(
+    tmp_path_factory: Any, answers: list[tuple[str, float | None]], t: float
+) -> None:
+    letters, q = zip(*answers, strict=True)
+    path = write(tmp_path_factory.mktemp("t") / "a.jsonl", model("m", "".join(letters), confidence=list(q)))
+    found = rescore([path], [t])
+    (run,), (row,) = found.runs, found.metrics[0]["by_target"]
+    if row["score"] is None:
+        assert line(run, [t]) is None and heeded_scores(run, [t]) is None
+        return
+    assert line(run, [t]) == pytest.approx([row["score"]])
+    if run.level == 2:
+        assert heeded_scores(run, [t]) == pytest.approx([row["thresholded"]["score"]])
+
+
+def test_a_run_without_a_grade_has_no_line(tmp_path: Path) -> None:
+    found = rescore([write(tmp_path / "a.jsonl", model("a", "UU") + model("b", "CI"))])
+    plot = penalty_plot("score", found.runs, None)
+    assert [text.get_text() for text in plot.figure.axes[0].get_legend().get_texts()] == ["b"]
+    assert "a: nothing graded" in plot.alt and "b: 0.500 at t = 0" in plot.alt
