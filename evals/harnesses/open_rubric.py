@@ -26,17 +26,21 @@ SHORT = "{question}\n{instruction}\nAnswer:"
 REASONS = '{question}\n{instruction}\nThink step by step. Then write a last line that says "Answer:" and {what}.'
 
 
-def load(source: Mapping[str, Any], data: str | None = None, targets: Any = TARGETS, **_: Any) -> "dict[str, Dataset]":
+def load(
+    source: Mapping[str, Any], data: str | None = None, targets: Any = TARGETS, template: str | None = None, **_: Any
+) -> "dict[str, Dataset]":
     """For `custom_dataset`: a question and target in each row.
 
     Args:
         source: from the YAML: `reader`, a key of `READERS`; `hub`, and `configs` and `splits` of it.
         data: from `--metadata`: a local file or folder, or another hub id, instead of `hub`.
         targets: from `--metadata`.
+        template: from `--metadata`: prompt text with `{question}` and `{instruction}`, for a model that was trained
+            with another than the tasks' own.
         _: all else that `--metadata` and `--model_args` hold, which is handed over too.
 
     Raises:
-        ValueError: an unknown reader, rows that lack a column, or a target outside [0, 1).
+        ValueError: an unknown reader, rows that lack a column, a template without its fields, a target outside [0, 1).
         FileNotFoundError: no such file, or hub data set.
     """
     from datasets import Dataset
@@ -46,11 +50,14 @@ def load(source: Mapping[str, Any], data: str | None = None, targets: Any = TARG
         raise ValueError(f"no reader is called {reader!r}. {nearest(str(reader), READERS)}")
     if not (data or source.get("hub")):
         raise ValueError("""no questions: name a file with --metadata '{"data": "questions.jsonl"}'""")
+    for slot in ("{question}", "{instruction}"):
+        if template is not None and slot not in template:
+            raise ValueError(f"template {template!r} lacks {slot}")
     tables = read_data(data, None, None) if data else list(hub_tables(source))
     asked = [one for table in tables for one in READERS[reader](table)]
     if not asked:
         raise ValueError(f"{data or source['hub']}: holds no question for this task")
-    return {"test": Dataset.from_list(list(documents(asked, read_targets(targets))))}
+    return {"test": Dataset.from_list(list(documents(asked, read_targets(targets), template)))}
 
 
 def hub_tables(source: Mapping[str, Any]) -> Iterator[Table]:
@@ -64,7 +71,9 @@ def hub_tables(source: Mapping[str, Any]) -> Iterator[Table]:
             yield Table(split, split, tuple(Row(f"{where}: row {n}", dict(row)) for n, row in enumerate(rows, 1)))
 
 
-def documents(asked: Sequence[Asked], targets: Sequence[float]) -> Iterator[dict[str, Any]]:
+def documents(
+    asked: Sequence[Asked], targets: Sequence[float], template: str | None = None
+) -> Iterator[dict[str, Any]]:
     """A row for each question and target, question by question.
 
     Example:
@@ -80,15 +89,15 @@ def documents(asked: Sequence[Asked], targets: Sequence[float]) -> Iterator[dict
                 "gold": list(one.gold),
                 "grader": one.grader,
                 "target": float(target),
-                "prompt": prompt_text(one.question, target, template(one, target)),
+                "prompt": prompt_text(one.question, target, template or usual_template(one, target)),
             }
 
 
-def template(asked: Asked, target: float) -> str:
+def usual_template(asked: Asked, target: float) -> str:
     """How a question is put: short ones straight, others with room to think.
 
     Example:
-        >>> print(template(Asked("?", ("4",), "numeric", reasons=True), 0.5).splitlines()[-1])
+        >>> print(usual_template(Asked("?", ("4",), "numeric", reasons=True), 0.5).splitlines()[-1])
         Think step by step. Then write a last line that says "Answer:" and your answer, or "I don't know".
     """
     if not asked.reasons:

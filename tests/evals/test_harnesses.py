@@ -141,6 +141,14 @@ class TestLoading:
             *(("1", 0.5), ("1", 0.9)),
         ]
 
+    def test_a_model_can_be_asked_in_the_prompt_it_was_trained_on(self, tmp_path: Path) -> None:
+        data = str(write_rows(tmp_path / "rows.jsonl", ROWS["qa"]))
+        rows = open_rubric.load({"reader": "qa"}, data, [0.5], template="Q: {question}\n{instruction}\nA:")["test"]
+        assert rows[0]["prompt"].startswith(f"Q: {ROWS['qa']['question']}\nAnswer only if you are > 0.5 confident")
+        assert rows[0]["prompt"].endswith("0 points.\nA:")
+        with pytest.raises(ValueError, match=r"'\{question\}' lacks \{instruction\}"):
+            open_rubric.load({"reader": "qa"}, data, template="{question}")
+
     def test_a_wrong_reader_is_answered_with_the_nearest(self) -> None:
         with pytest.raises(ValueError, match="Did you mean 'simpleqa'"):
             open_rubric.load({"reader": "simpelqa", "hub": "x", "splits": ["test"]})
