@@ -34,7 +34,8 @@ def read(path: Path, options: Options, problems: Problems) -> Iterator[Batch]:
 
 
 def _entries(path: Path, options: Options, problems: Problems) -> Iterator[Entry]:
-    chosen: dict[tuple[str, str], str] = {}  # a row for each metric of a sample; one metric of an evaluation counts
+    chosen: dict[tuple[str, str, str], str] = {}  # a row for each metric of a sample, the first of which counts
+    others: dict[str, dict[str, None]] = {}
     for numbers, rows in json_lines(path, problems):
         for number, row in zip(numbers, rows, strict=True):
             if not is_row(row):
@@ -42,12 +43,16 @@ def _entries(path: Path, options: Options, problems: Problems) -> Iterator[Entry
                 problems.add(path, "not an instance", f"{path}:{number}: not an instance: lacks {lacks}")
                 continue
             metric = str(row.get("evaluation_result_id") or "")
-            about = str(row.get("model_id")), str(row.get("evaluation_name"))
-            wanted = chosen.setdefault(about, options.metric or metric)
+            sample = str(row.get("model_id")), str(row.get("evaluation_name")), str(row["sample_id"])
+            wanted = chosen.setdefault(sample, options.metric or metric)
             if metric in (wanted, "") or metric.startswith(f"{wanted}:"):
                 yield _entry(path, number, row, options, problems)
             else:
-                problems.note(f"{printable(path.name, 48)}: graded by {wanted}, not by {printable(metric)}")
+                others.setdefault(wanted, {})[metric] = None
+    for wanted, rest in others.items():
+        problems.note(
+            f"{printable(path.name, 48)}: graded by {printable(wanted)}, not by {printable(', '.join(rest))}"
+        )
 
 
 def _entry(path: Path, number: int, row: dict[str, Any], options: Options, problems: Problems) -> Entry:

@@ -14,6 +14,7 @@ from abstain.evals.logs.reading import Options
 from abstain.evals.rescore_collect import Collector
 from abstain.evals.rescore_grading import Grading
 from abstain.evals.rescore_runs import Run
+from abstain.rewards.prompts import instruction
 
 LOGS = Path(__file__).parents[2] / "golden" / "logs"
 LM_EVAL = LOGS / "lm_eval" / "example__parrot-1b"
@@ -81,6 +82,27 @@ def test_every_eval_ever_takes_one_metric_of_several() -> None:
     (by_acc,), (by_norm,) = read(path)[0], read(path, metric="acc_norm")[0]
     assert len(by_acc.verdict) == 6
     assert (verdicts(by_acc).count("C"), verdicts(by_norm).count("C")) == (2, 3)
+
+
+def test_every_eval_ever_takes_the_metric_that_a_sample_has(tmp_path: Path) -> None:
+    """lm-eval's logs of stated targets have metrics of their own for each target."""
+    rows = [
+        {
+            "evaluation_id": "e",
+            "model_id": "m",
+            "evaluation_name": "abstain_qa",
+            "evaluation_result_id": f"{name}_t{t}",
+            "sample_id": str(number),
+            "input": {"raw": "Where?\n" + instruction(t)},
+            "output": {"raw": [" I don't know" if t else " Lima"]},
+            "evaluation": {"score": float(not t), "is_correct": not t},
+        }
+        for number, t in enumerate((0.0, 0.75))
+        for name in ("score", "correct")
+    ]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (run,), collector = read(tmp_path / "a.jsonl")
+    assert verdicts(run) == "CA" and run.targets == [0.0, 0.75] and collector.problems.skipped == 0
 
 
 def test_simple_evals_finds_the_abstentions_that_its_log_lost() -> None:
