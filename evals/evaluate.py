@@ -179,7 +179,7 @@ def evaluate(
         seed=seed,
     )
     cut_off = [answer.completion.truncated for t in targets for answer in answers[t]]
-    metrics |= {"start": start.model, "truncated": sum(cut_off) / len(cut_off)}
+    metrics |= {"start": start.model, "instruct": instruct, "truncated": sum(cut_off) / len(cut_off)}
     if instruct == "confidence":
         metrics["confidence_missing"] = _unstated(guesses)
     if judge is not None:

@@ -124,7 +124,7 @@ def load_factworld(**options: Any) -> Task:
     """
     chosen = WorldOptions(**options)
     questions = tuple(map(_question, build_world(chosen)))
-    room = 8 if chosen.confidence_words else 4
+    room = 6 if chosen.confidence_words else 4
     return Task("factworld", questions[chosen.held_out :], questions[: chosen.held_out], max_new_tokens=room)
 
 

@@ -104,7 +104,7 @@ def prompt_text(
         Make your best guess even if you are unsure, as if you were taking an exam.
         >>> prompt_text("Who?", None), prompt_text("Who?", 0.5, instruct="nothing")
         ('Who?', 'Who?')
-        >>> prompt_text("Who?", None, instruct="confidence")[:41]
+        >>> prompt_text("Who?", None, instruct="confidence")[:40]
         'Who?\\nAnswer, and state how confident you'
     """
     stated = _stated(target, instruct)

@@ -41,7 +41,7 @@ class SeedIdkRemedy(Remedy):
     kinds = ("all_guess",)
 
     def __init__(self, options: SeedIdk, trainer: Any, rollouts: Rollouts) -> None:
-        if not max(trainer.train_dataset.with_format(None)["target"]) > 0:
+        if not any(trainer.train_dataset.with_format(None)["target"]):  # 0, or none at all
             raise ValueError("guards.seed_idk: no prompt of the training set has a target above 0")
         if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
             raise ValueError("guards.seed_idk cannot train weights that FSDP or DeepSpeed have sharded; seed by sft")

@@ -97,6 +97,60 @@ def test_without_a_stated_target_one_answer_is_scored_at_every_target() -> None:
     assert scores == [0.25, 0, -0.5]  # Ada is right, Bo silent, Cy wrong, Di cannot be graded
 
 
+CONFIDENT = {  # what they say under any other instruction than t = 0's; Ed and Flo are only asked at t = 0
+    "Ada": ("Lima", 0.8, "Lima. Confidence: 0.8"),
+    "Bo": ("Rome", 0.4, "Rome. Confidence: 0.5"),
+    "Cy": ("Rome", 0.6, "Rome"),
+    "Di": ("Oslo", 0.9, "Oslo. Confidence: 0.1"),
+    "Ed": ("Lima", 0.7, "unasked"),
+    "Flo": ("Lima", 0.3, "unasked"),
+}
+
+
+def test_a_stated_confidence_decides_at_every_target() -> None:
+    model = Scripted(CONFIDENT)
+    found = evaluate(model, TASK, targets=[0, 0.4, 0.5, 0.75, 0.9], instruct="confidence")
+    verdicts = {(record.target, record.id): record.verdict.value for record in found.records}
+    assert [verdicts[t, "ada"] for t in (0, 0.4, 0.5, 0.75, 0.9)] == ["CORRECT"] * 4 + ["ABSTAINED"]
+    assert [verdicts[t, "bo"] for t in (0, 0.4, 0.5, 0.75)] == ["INCORRECT"] * 2 + ["ABSTAINED"] * 2  # .5 is not > .5
+    assert {verdicts[t, "cy"] for t in (0, 0.4, 0.5, 0.75, 0.9)} == {"INCORRECT"}  # states none: answers everywhere
+    assert {verdicts[t, "di"] for t in (0, 0.4, 0.5, 0.75, 0.9)} == {"UNGRADED"}  # without gold, silent or not
+    scores = [row["score"] for row in found.metrics["by_target"]]
+    assert scores == pytest.approx([1 / 4, (1 - 4 / 3) / 4, 0, (1 - 3) / 4, -9 / 4])
+    assert found.metrics["confidence_missing"] == 0.25
+    assert len(model.asked) == 4 + 4 + 2  # once each, and the best guesses that the oracle is made of
+    assert sum("how confident" in prompt for prompt in model.asked) == 4
+    assert found.start.held_out.confidence == pytest.approx([0.8, 0.4, 0.6, 0.9])
+    again = Scripted(CONFIDENT)
+    assert evaluate(again, TASK, instruct="confidence", start=found.start).start.model == "scripted"
+    assert len(again.asked) == 4
+
+
+def test_an_answer_that_is_kept_back_stays_in_the_completion() -> None:
+    found = evaluate(Scripted(CONFIDENT), TASK, targets=[0.9], instruct="confidence")
+    ada, _, cy, _ = found.records
+    assert (ada.completion, ada.answer, ada.confidence) == ("Lima. Confidence: 0.8", "", 0.8)
+    assert (cy.completion, cy.answer) == ("Rome", "Rome") and cy.confidence == pytest.approx(0.6)  # its probability
+    assert ada.prompt.endswith('as in "Confidence: 0.8".')
+
+
+def test_neither_silence_nor_nonsense_becomes_another_verdict_by_its_confidence() -> None:
+    script = CONFIDENT | {
+        "Ada": ("", 1.0, "I don't know. Confidence: 0.9"),
+        "Bo": ("", 1.0, ". Confidence: 0.1"),
+        "Cy": ("", 1.0, "Oslo. Confidence: high"),
+    }
+    found = evaluate(Scripted(script), TASK, targets=[0, 0.5], instruct="confidence")
+    verdicts = [record.verdict.value for record in found.records]
+    assert verdicts == ["ABSTAINED", "INCORRECT", "CORRECT", "UNGRADED"] * 2
+    assert found.metrics["confidence_missing"] == pytest.approx(1 / 3)
+
+
+def test_other_instructions_say_nothing_of_missing_confidence() -> None:
+    found = evaluate(Scripted(SCRIPT), TASK).metrics
+    assert found["instruct"] == "target" and "confidence_missing" not in found
+
+
 def test_records_carry_what_was_asked_and_said() -> None:
     record = evaluate(Scripted(SCRIPT), TASK, targets=[0.75]).records[1]
     assert record.prompt.startswith("Where was Bo born?\n") and STATED in record.prompt

@@ -2,14 +2,15 @@
 
 from collections import Counter
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from abstain.evals.factworld import SHARES, WorldOptions, build_world, load_factworld
-from abstain.evals.factworld_model import base_model, build_tokenizer
+from abstain.evals.factworld_model import _document, base_model, build_tokenizer
 from abstain.evals.models import load_model
 from abstain.evals.sampler import Sampler
-from abstain.rewards.prompts import IDK, prompt_text
+from abstain.rewards.prompts import CONFIDENCE_INSTRUCTION, IDK, prompt_text, with_confidence
 
 
 def test_every_repeat_count_is_used_equally() -> None:
@@ -63,6 +64,43 @@ def test_prompts_survive_the_tokenizer() -> None:
         ids = tokenizer(text)["input_ids"]
         assert tokenizer.decode(ids) == text
         assert tokenizer.unk_token_id not in ids
+
+
+def test_a_stated_confidence_survives_the_tokenizer_only_of_a_world_that_has_words_for_it() -> None:
+    world = build_world(WorldOptions(people=20, held_out=2))
+    prompt = prompt_text(f"Where was {world[0].name} born?", None, instruct="confidence")
+    tokenizer = build_tokenizer(world, confidence_words=True)
+    task = load_factworld(people=20, held_out=2, confidence_words=True)
+    for confidence in (0.05, 0.8, 0.95):
+        completion = " " + with_confidence(world[0].gold, confidence)
+        ids = tokenizer(prompt + completion)["input_ids"]
+        assert tokenizer.decode(ids) == prompt + completion
+        assert tokenizer.unk_token_id not in ids
+        assert len(tokenizer(completion)["input_ids"]) < task.max_new_tokens
+    assert build_tokenizer(world).unk_token_id in build_tokenizer(world)(prompt)["input_ids"]
+
+
+def test_options_that_came_later_leave_the_cached_models_of_other_worlds_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ABSTAIN_CACHE", str(tmp_path))
+    asked: list[str] = []
+    monkeypatch.setattr("abstain.evals.factworld_model._train_into", lambda folder, *rest: asked.append(folder.name))
+    for options in ({}, {"confidence_words": False}, {"seed": 1}, {"seed": 2}, {"confidence_words": True}):
+        base_model(**options)
+    assert asked[:2] == ["factworld-65aad27afb23"] * 2  # whoever changes this trains everybody's base model anew
+    assert asked[2:4] == ["factworld-aea5e86bed47", "factworld-f4af0d99ea4f"]
+    assert asked[4] not in asked[:4]
+
+
+def test_only_a_world_with_words_for_it_reads_the_instruction_to_state_a_confidence() -> None:
+    world = build_world(WorldOptions(people=200, held_out=2))
+    for asks in (False, True):
+        rng = Random(0)
+        documents = [_document(person.name, person.gold, rng, asks) for person in world * 5]
+        shares = [sum(text in one for one in documents) / 1000 for text in (CONFIDENCE_INSTRUCTION, "best guess")]
+        assert shares[0] == (pytest.approx(1 / 6, abs=0.04) if asks else 0)
+        assert shares[1] == pytest.approx(1 / 6 if asks else 1 / 4, abs=0.05)
 
 
 def test_the_base_model_knows_what_it_read_often_and_is_cached(

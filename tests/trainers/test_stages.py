@@ -1,18 +1,21 @@
 """The two training stages: what they refuse, what they feed TRL, and that both really train."""
 
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from pydantic import ValidationError
 
 from abstain.evals.models import load_model
 from abstain.evals.question import Question, Task
 from abstain.rewards import ConfidenceTarget, TernaryCredit
-from abstain.rewards.prompts import IDK, instruction
+from abstain.rewards.parsing import parse
+from abstain.rewards.prompts import CONFIDENCE_INSTRUCTION, IDK, instruction
 from abstain.trainers.dataset import draw, rl_dataset
 from abstain.trainers.drift import ThresholdDriftError, check_threshold_drift
 from abstain.trainers.rl import build_rl_config, run_rl
-from abstain.trainers.sft import Guess, examples, run_sft
+from abstain.trainers.sft import LEVELS, Guess, examples, run_sft
 from abstain.trainers.stages import RlStage, SftStage
 from abstain.trainers.trl_args import check_trl_args
 
@@ -43,6 +46,12 @@ def test_an_unstated_target_still_reaches_the_reward() -> None:
     data = rl_dataset(TASK, [0.75], PLAIN, instruct="nothing")
     assert data[0]["prompt"] == QUESTIONS[0].question
     assert data[0]["target"] == 0.75
+
+
+def test_a_question_that_asks_for_a_confidence_is_asked_once_and_of_no_target() -> None:
+    data = rl_dataset(TASK, [0, 0.75], PLAIN, instruct="confidence")
+    assert len(data) == len(QUESTIONS) and set(data["target"]) == {None}
+    assert data[0]["prompt"] == f"{QUESTIONS[0].question}\n{CONFIDENCE_INSTRUCTION}"
 
 
 def test_chat_models_get_conversations() -> None:
@@ -87,6 +96,41 @@ def test_known_teaches_only_right_guesses_and_gold_asks_no_model() -> None:
     assert taught(SftStage(answers="known", targets=[0]), Guess("Oslo", 0.9, False)) == []
     assert set(taught(SftStage(answers="known", targets=[0]), Guess("Lima", 0.9, True))) == {"Lima"}
     assert set(taught(SftStage(answers="gold", targets=[0]), None)) == {"Lima"}
+
+
+@pytest.mark.parametrize(
+    ("probability", "stated"),
+    [(0.0, "0.05"), (0.24, "0.25"), (0.5, "0.55"), (0.51, "0.55"), (0.89, "0.85"), (0.91, "0.95"), (1.0, "0.95")],
+)
+def test_the_models_own_confidence_is_stated_after_its_answer(probability: float, stated: str) -> None:
+    stage = SftStage(instruct="confidence")
+    rows = list(examples(TASK, QUESTIONS, [Guess("Oslo", probability, False)] * 8, stage, 0))
+    assert {row["completion"] for row in rows} == {f"Oslo. Confidence: {stated}"} and len(rows) == 8
+    assert {row["target"] for row in rows} == {None}
+    assert all(row["prompt"].endswith(CONFIDENCE_INSTRUCTION) for row in rows)
+    response = parse(rows[0]["completion"])
+    assert (response.answer, response.confidence) == ("Oslo", float(stated))
+
+
+def test_random_confidence_goes_with_any_answer_and_idk_with_none() -> None:
+    stage = SftStage(instruct="confidence", confidence="random", answers="gold", idk_share=0.25)
+    said = Counter(taught(stage, None))
+    assert 60 < said.pop(IDK) < 140
+    assert set(said) == {f"Lima. Confidence: {level:g}" for level in LEVELS}
+    assert min(said.values()) > 5
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"instruct": "confidence", "idk": "unsure"}, "set idk: random"),
+        ({"instruct": "confidence", "answers": "gold"}, "the model's own guess"),
+        ({"confidence": "random"}, "set instruct: confidence"),
+    ],
+)
+def test_fields_that_go_against_the_instruction(fields: dict[str, str], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        SftStage(**fields)
 
 
 # What is refused
