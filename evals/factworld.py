@@ -45,6 +45,11 @@ class WorldOptions:
     """The base model's tokenizer has words for asking for a confidence and stating one (`instruct: confidence`)."""
     seed: int = 0
 
+    @property
+    def mean_mentions(self) -> float:
+        """Of a person, in what the base model reads."""
+        return CONFLICT_MENTIONS if self.conflict else sum(self.repeats) / len(self.repeats)
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "repeats", tuple(self.repeats))
         if not 2 <= self.people <= MOST_PEOPLE:

@@ -42,6 +42,9 @@ RECIPE: dict[str, Any] = {
 ADDED_LATER = {"confidence_words": False}
 """Options of a world that came later, and what they were before: worlds that leave them so keep their cached model."""
 CONFIDENCE_PHRASES = [CONFIDENCE_INSTRUCTION, ". Confidence: 0."]
+STEPS = 500
+"""A small world is read in smaller batches, for about as many steps: fewer teach only the names of cities."""
+SMALLEST_BATCH = 16
 STATED = [0.0] + [step / 20 for step in range(1, 20)]
 
 
@@ -73,7 +76,13 @@ def base_model(*, progress: bool = True, **options: Any) -> Path:
 def _key(chosen: WorldOptions) -> str:
     """A hash of all that the model depends on."""
     said = {name: value for name, value in asdict(chosen).items() if ADDED_LATER.get(name, ...) != value}
-    return hashlib.sha256(json.dumps([said, RECIPE], sort_keys=True).encode()).hexdigest()[:12]
+    size = _batch_size(round(chosen.people * chosen.mean_mentions))
+    small = {"batch": size} if size < RECIPE["batch"] else {}
+    return hashlib.sha256(json.dumps([said, RECIPE | small], sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _batch_size(documents: int) -> int:
+    return min(RECIPE["batch"], max(SMALLEST_BATCH, documents // STEPS))
 
 
 def _train_into(folder: Path, chosen: WorldOptions, progress: bool) -> None:
@@ -154,10 +163,10 @@ def _batches(world: list[Person], tokenizer: PreTrainedTokenizerFast, rng: rando
     by_length: dict[int, list[list[int]]] = defaultdict(list)
     for ids in tokenizer(documents)["input_ids"]:
         by_length[len(ids)].append(ids)
-    batches = []
+    batches, size = [], _batch_size(len(documents))
     for rows in by_length.values():
         rng.shuffle(rows)
-        batches += [torch.tensor(rows[i : i + RECIPE["batch"]]) for i in range(0, len(rows), RECIPE["batch"])]
+        batches += [torch.tensor(rows[i : i + size]) for i in range(0, len(rows), size)]
     rng.shuffle(batches)
     yield from batches
 
