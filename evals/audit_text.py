@@ -52,7 +52,7 @@ def _probe_line(found: Row) -> str:
 def _text(found: Row, width: int, color: bool) -> str:
     stream = io.StringIO()
     console = Console(file=stream, width=width, force_terminal=color, no_color=not color, highlight=False)
-    console.print(Text(f" {_heading(found)}", "bold"))
+    console.print(Padding(Text(_heading(found), "bold"), (0, 0, 0, 1)))
     console.print(Padding(Text(_probe_line(found), "dim"), (0, 0, 1, 1)))
     for sentence in verdicts(found):
         console.print(_hanging(" •", "bold", sentence, ""))

@@ -122,7 +122,8 @@ def _block_lines(grid: Grid, width: int) -> list[Text]:
     gap = _make_room(sizes, width, grid.columns)
     above, below = zip(*(["", *column.broken.split("\n")][-2:] for column in grid.columns), strict=True)
     titles = _titles(grid.columns, sizes, len(gap)) if any(column.group for column in grid.columns) else ""
-    lines = [Text(" " + (titles or gap.join(aligned(above, grid.columns, sizes))), "bold")]
+    head = titles or gap.join(aligned(above, grid.columns, sizes))
+    lines = [Text(f" {head}", "bold")] if head.strip() else []
     lines.append(Text(" " + gap.join(aligned(below, grid.columns, sizes)), "bold"))
     lines.append(Text(" " + "─" * (sum(sizes) + len(gap) * (len(sizes) - 1)), "dim"))
     for row, starts, dim in zip(grid.sparse, grid.starts_group, grid.dim, strict=True):

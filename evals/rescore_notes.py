@@ -121,7 +121,8 @@ def _asked(metrics: Sequence[Metrics]) -> str:
     if not known:
         return "not known"
     if len(set(known.values())) == 1 and len(known) == len(metrics):
-        return f"{next(iter(known.values())):,} questions; every rate is a fraction of the answers"
+        n = next(iter(known.values()))
+        return f"{n:,} {'question' if n == 1 else 'questions'}; every rate is a fraction of the answers"
     several = len({task for _, task in known}) > 1
     each = [f"{label} on {task} {n:,}" if several and task else f"{label} {n:,}" for (label, task), n in known.items()]
     shown = ", ".join(each[:_SHOWN]) + (f" and {len(each) - _SHOWN:,} more" if len(each) > _SHOWN else "")

@@ -359,6 +359,8 @@ def test_formats(exact: Audit) -> None:
     assert max(map(len, text.splitlines())) <= 100
     assert all(row["verdict"][:40] in text for row in exact.found["by_target"])
     narrow = render_audit(exact.found, width=80)
+    assert all(line.startswith(" ") for line in narrow.splitlines() if line), "wrapped lines hang below their first"
+    assert "\n\n\n" not in narrow
     assert max(map(len, narrow.splitlines())) <= 80
     assert narrow.count("%") == text.count("%"), "a table that is too wide is cut in two; no number is cut short"
     assert "\x1b[" in render_audit(exact.found, color=True) and "\x1b[" not in text
