@@ -90,6 +90,9 @@ def _checked(row: dict[str, Any], place: str) -> Record:
         raise ValueError(f"{place}: unknown verdict {row['verdict']!r}; allowed: {', '.join(Verdict)}")
     if not isinstance(row["gold"], list):
         raise ValueError(f"{place}: gold is a list of answers, not {row['gold']!r}")
+    if row["target"] is None:
+        why = "since its prompt states none; `abstain rescore` scores such answers"
+        raise ValueError(f"{place}: target is null, {why}")
     if not _is_number(row["target"]) or not 0 <= row["target"] < 1:
         raise ValueError(f"{place}: target {row['target']!r} is not a number in [0, 1)")
     confidence = row["confidence"]

@@ -70,10 +70,10 @@ def _draw(axes: Any, run: Run, shade: str, marker: str) -> list[float]:
         stated = [(t, found[0]) for t in run.targets if (found := scores(run.at(t), [t])) is not None]
         axes.plot([t for t, _ in stated], [score for _, score in stated], color=shade, marker=marker, label=name)
         return [score for _, score in stated]
-    lines = [(name, "-", scores(run, _STEPS))]
+    lines: list[tuple[str, Any, np.ndarray | None]] = [(name, "-", scores(run, _STEPS))]
     if run.level == 2:
         lines.append((f"{name}, if q > t", (0, (4, 2)), heeded_scores(run, _STEPS)))
-    drawn = [line for line in lines if line[2] is not None]
-    for label, style, heights in drawn:
-        axes.plot(_STEPS, heights, color=shade, linestyle=style, label=label)
-    return [height for _, _, heights in drawn for height in heights]
+    drawn = [(label, style, line.tolist()) for label, style, line in lines if line is not None]
+    for label, style, line in drawn:
+        axes.plot(_STEPS, line, color=shade, linestyle=style, label=label)
+    return [height for _, _, line in drawn for height in line]

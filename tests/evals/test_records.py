@@ -75,7 +75,7 @@ def changed(**changes: object) -> str:
         (changed(verdict="WRONG"), "unknown verdict 'WRONG'; allowed: CORRECT, INCORRECT, ABSTAINED, UNGRADED"),
         (changed(gold="Lima"), "gold is a list of answers, not 'Lima'"),
         (changed(target=1), r"target 1 is not a number in \[0, 1\)"),
-        (changed(target=None), r"target None is not a number"),
+        (changed(target=None), r"target is null, since its prompt states none; `abstain rescore` scores"),
         (changed(confidence=50), "confidence 50 is neither null nor a number"),
         (changed(confidence=True), "confidence True is neither null nor a number"),
     ],
