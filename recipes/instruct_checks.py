@@ -56,11 +56,13 @@ def check_words(tokenizer: PreTrainedTokenizerBase) -> None:
 def _different(recipe: Recipe) -> Problems:
     """A model is measured by prompts that it was trained on. Only the format may be taught by others."""
     stages = {name: one.instruct for name, one in recipe.stages.items() if name != FORMAT}
-    last = list(stages)[-1] if stages else None
+    if not stages:
+        return
+    last = list(stages)[-1]
     for name, instruct in stages.items():
         if instruct != stages[last]:
             yield (name, "instruct"), f"{name} trains with instruct: {instruct}, {last} with {stages[last]}; use one"
-    if last and recipe.eval.instruct != stages[last]:
+    if recipe.eval.instruct != stages[last]:
         yield (
             ("eval", "instruct"),
             f"{last} trains with instruct: {stages[last]}, and eval measures with {recipe.eval.instruct}: prompts "
