@@ -23,7 +23,7 @@ _STEPS = 60
 
 
 def score_plot(metrics: Sequence[Metrics], labels: Sequence[str], start: Start | None = None) -> Plot | None:
-    """Points per question against the target t stated in the prompt, with the oracle, always and never answering.
+    """Points per question against the target t, with the oracle, always and never answering.
 
     Args:
         metrics: contents of `metrics.json`, the starting model's first if there are two.
@@ -51,7 +51,7 @@ def score_plot(metrics: Sequence[Metrics], labels: Sequence[str], start: Start |
             _line(axes, points, role, label, marker="o" if role == "after" else "s")
         _interval(axes, last)
         low, high = _window(shown[-1][1][1], oracle[1], last)
-        axes.set(xlabel="confidence target t in the prompt", ylabel="score, points per question", ylim=(low, high))
+        axes.set(xlabel="confidence target t", ylabel="score, points per question", ylim=(low, high))
         axes.set_xticks(sorted({t for _, (targets, _) in shown for t in targets}))
         axes.set_xticklabels([f"{t:g}" for t in axes.get_xticks()])
         legend_above(axes, columns=2 + len(shown))

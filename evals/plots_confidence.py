@@ -152,7 +152,7 @@ def threshold_plot(probe: Probe, records: Sequence[Record], seed: int = 0) -> Pl
             axes.plot([target] * 2, [threshold.low, threshold.high], color=color("after"), linewidth=3.5, alpha=0.5)
         values = [threshold.value for threshold in found]
         axes.plot(targets, values, "o-", color=color("after"), label="as it does")
-        axes.set(xlabel="confidence target t in the prompt", ylabel="effective threshold", xlim=(0, 1), ylim=(0, 1.02))
+        axes.set(xlabel="confidence target t", ylabel="effective threshold", xlim=(0, 1), ylim=(0, 1.02))
         legend_above(axes, columns=2)
     pairs = [f"{value:.2f} at t = {t:g}" for t, value in zip(targets, values, strict=True)]
     return Plot(

@@ -69,7 +69,7 @@ def best_plots(groups: Sequence[Group]) -> list[Plot]:
             if known:
                 lines.append(Response(str(rank), [t for t, _ in known], [numbers for _, numbers in known]))
         if lines:
-            axis = "confidence target t in the prompt"
+            axis = "confidence target t"
             plots.append(response_plot(f"best-{name}", title, axis, lines, order, rate=name != "score"))
     return plots
 

@@ -34,11 +34,11 @@ def headline(metrics: Mapping[str, Metrics]) -> str:
     rows = {label: reference_row(one) for label, one in metrics.items()}
     before, after = rows.get("before"), rows.get("after")
     if after is not None and before is not None and before["target"] == after["target"]:
-        return f"{_told(after)}, it {_changed(before, after)}."
+        return f"{_told(after, metrics['after'])}, it {_changed(before, after)}."
     if after is not None:
-        return f"{_told(after)}, it {_does(after)}."
+        return f"{_told(after, metrics['after'])}, it {_does(after)}."
     if before is not None:
-        return f"Not trained yet. {_told(before)}, the starting model {_does(before)}."
+        return f"Not trained yet. {_told(before, metrics['before'])}, the starting model {_does(before)}."
     return "Nothing has been measured yet."
 
 
@@ -81,10 +81,15 @@ def points(value: float | None, digits: int = 3) -> str:
     return MISSING if value is None else f"{value:z.{digits}f}".replace("-", "−")
 
 
-def _told(row: Row) -> str:
-    if row["target"] == 0:
+def _told(row: Row, one: Metrics) -> str:
+    instruct, t = one.get("instruct"), row["target"]
+    if instruct == "nothing":
+        return f"Told nothing, and scored at t = {t:g}"
+    if t == 0:
         return "Asked for its best guess"
-    return f"Told to answer only if more than {row['target']:g} sure"
+    if instruct == "confidence":
+        return f"Where only answers count that it says it is more than {t:g} sure of"
+    return f"Told to answer only if more than {t:g} sure"
 
 
 def _changed(before: Row, after: Row) -> str:

@@ -256,6 +256,19 @@ def test_the_headline_is_honest(after, says):
     assert says in headline(metrics).replace("\u00a0", " ")
 
 
+@pytest.mark.parametrize(
+    ("instruct", "says"),
+    [
+        ("target", "Told to answer only if more than 0.5 sure, it"),
+        ("nothing", "Told nothing, and scored at t = 0.5, it"),
+        ("confidence", "Where only answers count that it says it is more than 0.5 sure of, it"),
+    ],
+)
+def test_the_headline_says_what_the_prompt_said(instruct, says):
+    one = {"by_target": [{**BEFORE, "incorrect": 0.2, "abstained": 0.3}], "instruct": instruct}
+    assert headline({"before": {"by_target": [BEFORE]}, "after": one}).startswith(says)
+
+
 def test_doubts_are_told():
     row = {**BEFORE, "target": 0.5, "ungraded": 0.25}
     metrics = {"after": {"by_target": [row, BEFORE], "mean_regret": None, "oracle": None, "truncated": 0.1}}
