@@ -9,7 +9,6 @@ import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +18,12 @@ from abstain.evals.metrics import measure
 from abstain.evals.oracle import ForcedAnswers, Start, baselines
 from abstain.evals.question import Question, Task
 from abstain.evals.records import Record, write_records, write_text
+from abstain.evals.responses import read_response
 from abstain.evals.sampler import Completion, Sampler
 from abstain.evals.table import render
 from abstain.rewards.grading import grade_response, settle
 from abstain.rewards.judge import Case, JudgeGrader
 from abstain.rewards.judge_agreement import agreement_with
-from abstain.rewards.parsing import parse
 from abstain.rewards.prompts import Instruct, check_target, prompt_text
 from abstain.rewards.response import Response
 from abstain.rewards.verdict import Verdict
@@ -106,7 +105,7 @@ class _Asking:
         label = f"{self.task.name}, {stated}" if self.progress else None
         sampled = self.sampler.sample(prompts, max_new_tokens=self.task.max_new_tokens, progress=label)
         completions = [row[0] for row in sampled]
-        responses = [_parse(completion.text, completion.truncated) for completion in completions]
+        responses = [read_response(completion.text, completion.truncated) for completion in completions]
         verdicts = _grade(self.task, questions, responses, self.judge)
         return [_Answer(*row) for row in zip(prompts, completions, responses, verdicts, strict=True)]
 
@@ -218,12 +217,6 @@ def _grade(
     if judge is not None:
         return judge.grade([Case(question.question, question.gold, response) for question, response in pairs])
     return [grade_response(response, question.gold, task.grader) for question, response in pairs]
-
-
-@lru_cache(maxsize=100_000)
-def _parse(text: str, truncated: bool) -> Response:
-    """Short answers repeat, and a Response cannot change."""
-    return parse(text, truncated=truncated)
 
 
 def _forced(questions: Sequence[Question], answers: Sequence[_Answer]) -> ForcedAnswers:
