@@ -83,7 +83,7 @@ class AnnealAbstentionRemedy(Remedy):
 
 
 class RaiseKlRemedy(Remedy):
-    """Multiplies the trainer's KL coefficient.
+    """Multiplies the trainer's KL coefficient, and divides it again, down to what it was, once the alarm is over.
 
     Args:
         options: by how much, and up to where.
@@ -99,12 +99,19 @@ class RaiseKlRemedy(Remedy):
         check_kl(trainer.args)
         self.options = options
         self.trainer = trainer
+        self.least = trainer.args.beta
         start_as_reference(trainer)
 
     def apply(self, step: int, control: TrainerControl) -> str | None:
         before = self.trainer.beta
         self.trainer.beta = min(before * self.options.factor, max(before, self.options.most))
         return f"beta is now {self.trainer.beta:g}" if self.trainer.beta > before else None
+
+    def relax(self, step: int) -> str | None:
+        """Else the policy would stay where it was pulled to, and learn no more."""
+        before = self.trainer.beta
+        self.trainer.beta = max(before / self.options.factor, self.least)
+        return f"beta is now {self.trainer.beta:g}" if self.trainer.beta < before else None
 
     def logs(self, step: int) -> dict[str, float]:
         return {"guards/beta": float(self.trainer.beta)}

@@ -177,6 +177,14 @@ def test_kl_is_raised_up_to_its_limit(make_trainer, alarmed):
     assert len(logged(trainer, "kl")) == 2
 
 
+def test_kl_falls_back_once_the_alarm_is_over(make_trainer):
+    trainer, guards = make_trainer({"every": 1, "raise_kl": {"factor": 10, "most": 0.5}}, beta=0.01)
+    (remedy,) = guards.remedies
+    assert remedy.relax(1) is None
+    done = [remedy.apply(2, TrainerControl()), remedy.apply(3, TrainerControl()), *map(remedy.relax, range(4, 7))]
+    assert done == ["beta is now 0.1", "beta is now 0.5", "beta is now 0.05", "beta is now 0.01", None]
+
+
 def test_the_reference_is_the_model_that_rl_starts_from(make_trainer, tiny_model_dir):
     """Contract with TRL: it loads the reference from the folder, whatever has been done to the model since."""
     warmed = AutoModelForCausalLM.from_pretrained(tiny_model_dir)
