@@ -38,8 +38,8 @@ class AnnealAbstention(_Options):
 
 
 class RaiseKl(_Options):
-    """A stronger pull towards the model that RL started from, as long as the alarm lasts. `rl.args.beta` must be above 0,
-    or there is none."""
+    """A stronger pull towards the model that RL started from, while the alarm lasts. `rl.args.beta` must be above 0, or
+    there is none."""
 
     factor: float = Field(3.0, gt=1)
     """What beta is multiplied with at each check, and divided by once the alarm is over."""

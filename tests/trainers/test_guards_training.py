@@ -178,7 +178,7 @@ def test_kl_is_raised_up_to_its_limit(make_trainer, alarmed):
 
 
 def test_kl_falls_back_once_the_alarm_is_over(make_trainer):
-    trainer, guards = make_trainer({"every": 1, "raise_kl": {"factor": 10, "most": 0.5}}, beta=0.01)
+    _, guards = make_trainer({"every": 1, "raise_kl": {"factor": 10, "most": 0.5}}, beta=0.01)
     (remedy,) = guards.remedies
     assert remedy.relax(1) is None
     done = [remedy.apply(2, TrainerControl()), remedy.apply(3, TrainerControl()), *map(remedy.relax, range(4, 7))]
