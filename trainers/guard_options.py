@@ -38,7 +38,7 @@ class AnnealAbstention(_Options):
 
 
 class RaiseKl(_Options):
-    """A stronger pull towards the model that RL started from, while the alarm lasts. `rl.args.beta` must be above 0, or
+    """A stronger pull to the model that RL started from, while the alarm lasts. `rl.args.beta` must be above 0, or
     there is none."""
 
     factor: float = Field(3.0, gt=1)
