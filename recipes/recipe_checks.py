@@ -72,6 +72,10 @@ def _task_problems(at: KeyPath, task: TaskConfig) -> Iterator[tuple[KeyPath, str
 def _trl_problems(stage: str, config: str, args: dict[str, object]) -> Iterator[tuple[KeyPath, str]]:
     for name, value in args.items():
         yield from _attempt((stage, "args", name), check_trl_args, config, {name: value})
+    if trackers := args.get("report_to"):
+        from abstain.trainers.dashboards import check_trackers  # takes seconds to import
+
+        yield from _attempt((stage, "args", "report_to"), check_trackers, trackers)
 
 
 def _attempt(at: KeyPath, check: Callable[..., object], *args: object) -> Iterator[tuple[KeyPath, str]]:

@@ -48,18 +48,24 @@ def usable_trackers(report_to: str | Sequence[str]) -> list[str]:
         ...
         ValueError: report_to: there is no tracker 'wandv'. Did you mean 'wandb'? Allowed: ...
     """
-    asked = [report_to] if isinstance(report_to, str) else list(report_to)
-    if asked in ([], ["none"]):
-        return []
+    asked = check_trackers(report_to)
     installed = get_available_reporting_integrations()
     if asked == ["all"]:
         return installed
-    for name in asked:
-        if name not in INTEGRATION_TO_CALLBACK:
-            raise ValueError(f"report_to: there is no tracker {name!r}. {nearest(name, INTEGRATION_TO_CALLBACK)}")
     for name in set(asked) - set(installed):
         logger.warning("report_to: %s is not installed (pip install %s); training goes on without it.", name, name)
     return [name for name in asked if name in installed]
+
+
+def check_trackers(report_to: str | Sequence[str]) -> list[str]:
+    """What `report_to` names, as a list; raises as `usable_trackers` does."""
+    asked = [report_to] if isinstance(report_to, str) else list(report_to)
+    if asked in (["none"], ["all"]):
+        return asked if asked == ["all"] else []
+    for name in asked:
+        if name not in INTEGRATION_TO_CALLBACK:
+            raise ValueError(f"report_to: there is no tracker {name!r}. {nearest(name, INTEGRATION_TO_CALLBACK)}")
+    return asked
 
 
 def add_dashboards(

@@ -102,6 +102,12 @@ def test_a_bad_override_is_named(write, override, message):
     assert message in str(error.value)
 
 
+def test_a_tracker_that_does_not_exist_is_found_before_anything_is_loaded(write):
+    recipe, origin = load_recipe(write(GOOD), ["rl.args.report_to=[wandb, trakio]"])
+    with pytest.raises(ValueError, match=r"there is no tracker 'trakio'. Did you mean 'trackio'\?"):
+        check_recipe(recipe, origin)
+
+
 def test_unknown_recipe_names_the_nearest(tmp_path):
     with pytest.raises(FileNotFoundError, match="Did you mean 'qwen3-simpleqa'"):
         load_recipe("qwen3-simplqa")
