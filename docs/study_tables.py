@@ -1,4 +1,4 @@
-"""The tables of docs/study.md: python docs/study_tables.py runs/study"""
+"""The tables of docs/study.md, and its picture: python docs/study_tables.py runs/study docs/images/study.png"""
 
 import json
 import sys
@@ -8,6 +8,8 @@ from statistics import fmean, stdev
 from typing import Any
 
 from scipy.stats import t as student
+
+from abstain.evals.plots_style import DPI, MARKERS, color, legend_above, new_axes, ramp, styled
 
 Metrics = dict[str, Any]
 Points = dict[tuple[str, str], dict[str, list[Metrics]]]
@@ -98,5 +100,32 @@ def right(many: list[Metrics]) -> str:
     return f"{spread([100 * row(one, 0.5)['correct'] for one in many], 1)} %"
 
 
+def picture(points: Points, file: Path) -> None:
+    """Mean regret of every world, by reward and trainer."""
+    with styled():
+        figure, axes = new_axes(6.6, 3.0)
+        for place, (trainer, role) in enumerate(zip(TRAINERS, ramp(len(TRAINERS)), strict=True)):
+            for x, trainers in enumerate(points.values()):
+                at, values = x + 0.14 * (place - 2), [one["mean_regret"] for one in trainers[trainer]]
+                axes.vlines(at, min(values), max(values), color=color(role), linewidth=0.9, alpha=0.6)
+                axes.plot(
+                    at,
+                    fmean(values),
+                    MARKERS[place],
+                    color=color(role),
+                    markersize=4,
+                    label=None if x else TRAINERS[trainer],
+                )
+        axes.set_yscale("log")
+        axes.set_yticks([0.05, 0.1, 0.2, 0.5, 1, 2], ["0.05", "0.1", "0.2", "0.5", "1", "2"])
+        axes.set_xticks(range(len(points)), [f"{reward}\n{prompt}" for prompt, reward in points])
+        axes.tick_params("x", labelsize=7)
+        axes.grid(False, axis="x")
+        axes.set_ylabel("mean regret, points per question")
+        legend_above(axes, columns=len(TRAINERS))
+        figure.savefig(file, dpi=DPI)
+
+
 if __name__ == "__main__":
     main(Path(sys.argv[1]))
+    picture(read(Path(sys.argv[1])), Path(sys.argv[2]))

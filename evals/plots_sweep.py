@@ -3,12 +3,14 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeGuard
 
 import numpy as np
 
 from abstain.evals.plots_style import MARKERS, Plot, color, legend_above, listed, new_axes, percent_axis, ramp, styled
 
 MOST_LINES = 6
+_APART = 0.12  # lines stand beside each other where values are names
 _LOG_SPREAD = 30  # a range wider than this is drawn on a logarithmic axis
 
 
@@ -30,7 +32,7 @@ class Response:
 def response_plot(
     name: str, title: str, axis: str, lines: Sequence[Response], order: Sequence[tuple[object, str]], *, rate: bool
 ) -> Plot:
-    """The mean over seeds, with a band from the lowest to the highest seed.
+    """The mean over seeds, with a band from the lowest to the highest seed; names stand side by side, without lines.
 
     Args:
         name: of the files.
@@ -42,6 +44,7 @@ def response_plot(
     """
     columns = 6 if max((len(line.label) for line in lines), default=0) < 3 else 3
     places, log = positions([value for value, _ in order])
+    named = not all(_is_number(value) for value, _ in order)
     at = {repr(value): place for (value, _), place in zip(order, places, strict=True)}
     words = []
     with styled():
@@ -49,16 +52,19 @@ def response_plot(
         for index, (line, role) in enumerate(
             zip(lines, ["after"] if len(lines) == 1 else ramp(len(lines)), strict=True)
         ):
-            x = [at[repr(value)] for value in line.values]
+            aside = _APART * (index - (len(lines) - 1) / 2) if named else 0.0
+            x = [at[repr(value)] + aside for value in line.values]
             means = [float(np.mean(seeds)) for seeds in line.measured]
             low, high = [min(seeds) for seeds in line.measured], [max(seeds) for seeds in line.measured]
             marker = MARKERS[index % len(MARKERS)]
-            axes.fill_between(x, low, high, color=color(role), alpha=0.16, linewidth=0)
+            if not named:
+                axes.fill_between(x, low, high, color=color(role), alpha=0.16, linewidth=0)
             axes.vlines(x, low, high, color=color(role), linewidth=0.9, alpha=0.6)
             axes.plot(
                 x,
                 means,
                 marker=marker,
+                linestyle="none" if named else "-",
                 color=color(role),
                 label=line.label.replace("_", " ", line.label.startswith("_")) or None,
             )
@@ -87,11 +93,15 @@ def positions(values: Sequence[object]) -> tuple[list[float], bool]:
         >>> positions([0.1, 0.4]), positions([1e-5, 1e-4, 1e-3]), positions(["none", "group"])
         (([0.1, 0.4], False), ([1e-05, 0.0001, 0.001], True), ([0.0, 1.0], False))
     """
-    numbers = [float(value) for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
+    numbers = [float(value) for value in values if _is_number(value)]
     if len(numbers) < len(values):
         return [float(place) for place in range(len(values))], False
     low, high = min(numbers), max(numbers)
     return numbers, low > 0 and high / low >= _LOG_SPREAD
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def shown(value: object) -> str:

@@ -45,7 +45,7 @@ def _parameter(sweep: Sweep, axis: Axis | Range) -> dict[str, Any]:
     if isinstance(axis, Range):
         return {"min": axis.low, "max": axis.high} | ({"distribution": "log_uniform_values"} if axis.log else {})
     place = sweep.at("axes", axis.name)
-    if any(choice.changes != choice.shown for choice in axis.choices):
+    if any(choice.changes.keys() != {axis.name} for choice in axis.choices):
         raise ValueError(
             f"{place}: '{axis.name}' changes several keys at once, which wandb Sweeps cannot. Run this sweep without "
             "--engine wandb"
