@@ -105,7 +105,7 @@ def _further(
     if groups and target is not None and (wrong := groups[0].measured("incorrect", target)):
         right = groups[0].measured("correct", target)
         rates = f" and right on {percent(fmean(right), 1)}" if right else ""
-        found.append(f"Told t = {target:g}, it is wrong on {percent(fmean(wrong), 1)} of the questions{rates}.")
+        found.append(f"Scored at t = {target:g}, it is wrong on {percent(fmean(wrong), 1)} of the questions{rates}.")
     if compared and (second := compared[0]) is not None:
         chance = second.interval is not None and second.interval[0] <= 0 <= second.interval[1]
         what = shown(settings_in_words(groups[1].settings, names), 120)
