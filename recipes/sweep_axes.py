@@ -78,11 +78,17 @@ def read_axes(sweep: Sweep) -> tuple[list[Axis], list[Range]]:
             choices = list(_variants(sweep, name, values) if isinstance(values, dict) else _plain(name, values, place))
             if not choices:
                 raise ValueError(f"{place}: axis '{name}' has no values: a sweep over it has no points")
-            axes.append(Axis(name, _distinct(choices, f"axis '{name}'")))
+            axis = Axis(name, _distinct(choices, f"axis '{name}'"))
+            axes.append(_shown_as_seeds(axis) if axis.only_seeds else axis)
     if not axes and not ranges:
         raise ValueError(f"{sweep.origin.file}: nothing varies: give axes or points")
     _check_keys_differ(axes, ranges)
     return axes, ranges
+
+
+def _shown_as_seeds(axis: Axis) -> Axis:
+    """The axis by the seeds that it sets, whatever it is called, so that tables and plots know them for seeds."""
+    return replace(axis, choices=tuple(replace(choice, shown=choice.changes) for choice in axis.choices))
 
 
 def _plain(name: str, values: Any, place: str) -> Iterator[Choice]:
@@ -93,7 +99,6 @@ def _plain(name: str, values: Any, place: str) -> Iterator[Choice]:
 
 
 def _variants(sweep: Sweep, name: str, values: Mapping[str, Any]) -> Iterator[Choice]:
-    only_seeds = all(isinstance(changes, dict) and all(map(is_seed, changes)) for changes in values.values())
     for label, changes in values.items():
         if not isinstance(changes, dict):
             raise ValueError(
@@ -101,8 +106,7 @@ def _variants(sweep: Sweep, name: str, values: Mapping[str, Any]) -> Iterator[Ch
                 "settings. Keys of a recipe are written with dots, as in rl.args.learning_rate: [1e-5, 1e-4]"
             )
         places = {key: sweep.at("axes", name, label, key) for key in changes}
-        shown = dict(changes) if only_seeds else {name: str(label)}  # so that tables and plots know them for seeds
-        yield Choice(shown, changes, places, slug(str(label)))
+        yield Choice({name: str(label)}, changes, places, slug(str(label)))
 
 
 def _listed(sweep: Sweep) -> Iterator[Choice]:

@@ -60,9 +60,9 @@ def usable_trackers(report_to: str | Sequence[str]) -> list[str]:
 def check_trackers(report_to: str | Sequence[str]) -> list[str]:
     """What `report_to` names, as a list; raises as `usable_trackers` does."""
     asked = [report_to] if isinstance(report_to, str) else list(report_to)
-    if asked in (["none"], ["all"]):
-        return asked if asked == ["all"] else []
-    for name in asked:
+    if asked == ["none"]:
+        return []
+    for name in asked if asked != ["all"] else ():
         if name not in INTEGRATION_TO_CALLBACK:
             raise ValueError(f"report_to: there is no tracker {name!r}. {nearest(name, INTEGRATION_TO_CALLBACK)}")
     return asked
