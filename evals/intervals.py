@@ -5,6 +5,7 @@ question is right, wrong, abstained or ungraded. So the cost does not grow with 
 """
 
 from collections.abc import Callable, Sequence
+from statistics import fmean, stdev
 
 import numpy as np
 
@@ -132,6 +133,19 @@ def quantile_interval(samples: np.ndarray, level: float = LEVEL) -> Interval | N
         return None
     low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def student_interval(means: Sequence[float], level: float = LEVEL) -> Interval:
+    """Student's interval of the mean over seeds, each of which gives one number; at least two of them.
+
+    Example:
+        >>> student_interval([0.0, 0.25, 0.5])
+        (-0.371..., 0.871...)
+    """
+    from scipy.stats import t
+
+    half = float(t.ppf((1 + level) / 2, len(means) - 1)) * stdev(means) / len(means) ** 0.5
+    return fmean(means) - half, fmean(means) + half
 
 
 def _distinct_rows(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

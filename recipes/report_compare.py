@@ -2,15 +2,14 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from statistics import fmean, stdev
+from statistics import fmean
 
-from abstain.evals.intervals import RESAMPLES
+from abstain.evals.intervals import RESAMPLES, student_interval
 from abstain.evals.paired import paired_difference
 from abstain.evals.records import Record, read_records
 from abstain.recipes.report_sweep_source import Group, PointData
 
 ENOUGH_SEEDS = 3
-_TWO_SIDED = 0.975
 
 
 @dataclass(frozen=True)
@@ -86,10 +85,7 @@ def _together(found: Sequence[tuple[float, tuple[float, float] | None]]) -> Diff
     means = [mean for mean, _ in found]
     mean = fmean(means)
     if len(found) >= ENOUGH_SEEDS:
-        from scipy.stats import t
-
-        half = float(t.ppf(_TWO_SIDED, len(means) - 1)) * stdev(means) / len(means) ** 0.5
-        return Difference(mean, (mean - half, mean + half), len(means), "seeds")
+        return Difference(mean, student_interval(means), len(means), "seeds")
     halves = [((high - low) / 2) ** 2 for _, interval in found if interval for low, high in [interval]]
     if len(halves) < len(found):
         return Difference(mean, None, len(means), "questions")
