@@ -5,13 +5,13 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from abstain.recipes.recipe import FORMAT, Recipe
+from abstain.recipes.recipe import FACTWORLD, FORMAT, Recipe
 from abstain.recipes.yaml_lines import KeyPath
 from abstain.rewards import ConfidenceTarget, ProperScore, build_reward
 from abstain.rewards.prompts import CONFIDENCE_INSTRUCTION, with_confidence
 from abstain.trainers.stages import RlStage
 
-FACTWORLD, WORDS = "factworld", "confidence_words"
+WORDS = "confidence_words"
 Problems = Iterator[tuple[KeyPath, str]]
 
 

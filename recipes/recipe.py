@@ -22,6 +22,8 @@ from abstain.trainers.stages import RlStage, SftStage, Target
 FORMAT, BEFORE, AFTER = "format", "before", "after"
 STAGES = (FORMAT, "sft", "rl")
 """The sections of a recipe that train, in order."""
+FACTWORLD = "factworld"
+"""The task, and as `model.path` its own base model."""
 
 
 class _Section(BaseModel):

@@ -6,8 +6,7 @@ from typing import Any
 from transformers.utils.logging import disable_progress_bar
 
 from abstain.evals.models import LoadedModel, load_model
-
-FACTWORLD = "factworld"
+from abstain.recipes.recipe import FACTWORLD
 
 
 def load_start(

@@ -20,10 +20,9 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from abstain.recipes.recipe import BEFORE, Recipe, load_recipe
+from abstain.recipes.recipe import BEFORE, FACTWORLD, Recipe, load_recipe
 from abstain.recipes.rundir import RunDir, comparable, write_directory
 
-FACTWORLD = "factworld"
 SHARED_NAME = "shared"
 
 
