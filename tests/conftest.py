@@ -1,6 +1,7 @@
 """Fixtures for all tests: a causal language model so small that making, saving and asking it takes milliseconds."""
 
 import os
+import signal
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,7 +13,11 @@ settings.register_profile("abstain", deadline=None)  # a busy machine is not a b
 settings.load_profile("abstain")
 
 # Trackio reads it once, when it is imported; nothing of a test belongs among the user's runs
-os.environ["TRACKIO_DIR"] = tempfile.mkdtemp(prefix="abstain-tests-trackio-")
+tracked = tempfile.TemporaryDirectory(prefix="abstain-tests-trackio-", ignore_cleanup_errors=True)
+os.environ["TRACKIO_DIR"] = tracked.name
+
+# A job that a script starts with & ignores Ctrl-C, and so would the processes that tests interrupt
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 PEOPLE = ("Ada", "Bo", "Cy", "Di", "Ed", "Flo", "Gus", "Hal")
 CITIES = ("Lima", "Oslo", "Rome", "Cairo")
