@@ -41,6 +41,8 @@ class WorldOptions:
     """Mentions of a fact; each entry holds for the same number of people."""
     conflict: bool = False
     """Mentions of one person disagree: ten each, the commonest city in 30 % to 100 % of them. Replaces `repeats`."""
+    passes: int = 1
+    """How often the base model reads everything: once is enough to remember, but not to average what conflicts."""
     confidence_words: bool = False
     """The base model's tokenizer has words for asking for a confidence and stating one (`instruct: confidence`)."""
     seed: int = 0
@@ -58,6 +60,8 @@ class WorldOptions:
             raise ValueError(f"held_out={self.held_out} must be between 1 and people - 1 = {self.people - 1}")
         if not 5 <= self.cities <= len(CITIES):
             raise ValueError(f"cities={self.cities} is outside 5..{len(CITIES)}")
+        if self.passes < 1:
+            raise ValueError(f"passes={self.passes} must be at least 1")
         if not any(self.repeats) or min(self.repeats) < 0:
             raise ValueError(f"repeats={list(self.repeats)} must be counts, at least one of them above 0")
 

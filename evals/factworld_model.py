@@ -1,4 +1,4 @@
-"""The fact world's base model: a small Llama that read every mention once, and always answers.
+"""The fact world's base model: a small Llama that read every mention, once by default, and always answers.
 
 Its documents are questions with answers, half of them plain and half after an instruction with a random confidence
 target, answered all the same: a model raised on benchmarks that pay for guessing. With `confidence_words`, a third of
@@ -39,7 +39,7 @@ RECIPE: dict[str, Any] = {
     "instructed_share": 0.5,
     "version": 4,
 }
-ADDED_LATER = {"confidence_words": False}
+ADDED_LATER = {"confidence_words": False, "passes": 1}
 """Options of a world that came later, and what they were before: worlds that leave them so keep their cached model."""
 CONFIDENCE_PHRASES = [CONFIDENCE_INSTRUCTION, ". Confidence: 0."]
 STEPS = 500
@@ -90,7 +90,7 @@ def _train_into(folder: Path, chosen: WorldOptions, progress: bool) -> None:
     try:
         world = build_world(chosen)
         tokenizer = build_tokenizer(world, chosen.confidence_words)
-        model = train_base(world, tokenizer, chosen.seed, progress)
+        model = train_base(world, tokenizer, chosen.seed, passes=chosen.passes, progress=progress)
         model.save_pretrained(partial)
         tokenizer.save_pretrained(partial)
         partial.rename(folder)
@@ -127,9 +127,9 @@ def _phrases() -> list[str]:
 
 
 def train_base(
-    world: list[Person], tokenizer: PreTrainedTokenizerFast, seed: int, progress: bool = False
+    world: list[Person], tokenizer: PreTrainedTokenizerFast, seed: int, *, passes: int = 1, progress: bool = False
 ) -> LlamaForCausalLM:
-    """A model that has read each mention once, in random order."""
+    """A model that has read each mention as often as it made passes, each in its own random order."""
     torch.manual_seed(seed)
     sizes = {name: value for name, value in RECIPE.items() if name.endswith(("size", "layers", "heads"))}
     model = LlamaForCausalLM(
@@ -143,7 +143,8 @@ def train_base(
             **sizes,
         )
     )
-    batches = list(_batches(world, tokenizer, random.Random(seed)))
+    rng = random.Random(seed)
+    batches = [batch for _ in range(passes) for batch in _batches(world, tokenizer, rng)]
     optimizer, schedule = _optimizer(model, len(batches))
     for batch in track(batches, "The base model reads the fact world", disable=not progress, transient=True):
         with torch.autocast("cpu", torch.bfloat16):

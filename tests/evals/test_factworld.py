@@ -6,8 +6,8 @@ from random import Random
 
 import pytest
 
-from abstain.evals.factworld import SHARES, WorldOptions, build_world, load_factworld
-from abstain.evals.factworld_model import _document, base_model, build_tokenizer
+from abstain.evals.factworld import PLAIN, SHARES, WorldOptions, build_world, load_factworld
+from abstain.evals.factworld_model import _document, base_model, build_tokenizer, train_base
 from abstain.evals.models import load_model
 from abstain.evals.sampler import Sampler
 from abstain.rewards.prompts import CONFIDENCE_INSTRUCTION, IDK, prompt_text, with_confidence
@@ -48,6 +48,7 @@ def test_train_and_held_out_people_differ() -> None:
         ({"people": 1}, "people=1 is outside"),
         ({"people": 10, "held_out": 10}, "held_out=10 must be between 1 and people - 1 = 9"),
         ({"cities": 1000}, "cities=1000 is outside"),
+        ({"passes": 0}, "passes=0 must be at least 1"),
         ({"repeats": (0,)}, r"repeats=\[0\] must be counts"),
     ],
 )
@@ -86,11 +87,24 @@ def test_options_that_came_later_leave_the_cached_models_of_other_worlds_alone(
     monkeypatch.setenv("ABSTAIN_CACHE", str(tmp_path))
     asked: list[str] = []
     monkeypatch.setattr("abstain.evals.factworld_model._train_into", lambda folder, *rest: asked.append(folder.name))
-    for options in ({}, {"confidence_words": False}, {"seed": 1}, {"seed": 2}, {"confidence_words": True}):
+    later = ({"confidence_words": True}, {"passes": 2})
+    for options in ({}, {"confidence_words": False, "passes": 1}, {"seed": 1}, {"seed": 2}, *later):
         base_model(**options)
     assert asked[:2] == ["factworld-65aad27afb23"] * 2  # whoever changes this trains everybody's base model anew
     assert asked[2:4] == ["factworld-aea5e86bed47", "factworld-f4af0d99ea4f"]
-    assert asked[4] not in asked[:4]
+    assert len({*asked[1:]}) == 5
+
+
+def test_more_passes_remember_more() -> None:
+    world = build_world(WorldOptions(people=300, held_out=2, cities=5, repeats=(1,)))
+    tokenizer = build_tokenizer(world)
+    right = []
+    for passes in (1, 20):
+        model = train_base(world, tokenizer, 0, passes=passes)
+        prompts = [prompt_text(PLAIN.format(person=person.name), 0.0) for person in world]
+        answers = [row[0].text.strip() for row in Sampler(model, tokenizer).sample(prompts)]
+        right.append(sum(answer == person.gold for answer, person in zip(answers, world, strict=True)) / len(world))
+    assert right[0] < 0.5 and right[1] > 0.9
 
 
 def test_only_a_world_with_words_for_it_reads_the_instruction_to_state_a_confidence() -> None:
