@@ -17,6 +17,7 @@ from abstain.evals.question import Task
 from abstain.rewards import build_reward
 from abstain.trainers.dataset import rl_dataset
 from abstain.trainers.drift import check_threshold_drift
+from abstain.trainers.embedding_rows import answers, instructions, only_rows_of
 from abstain.trainers.run_trainer import train
 from abstain.trainers.stages import RlStage
 from abstain.trainers.trl_args import build_config
@@ -133,7 +134,9 @@ def run_rl(
         guards.attach(trainer)
     if held_out:
         HeldOut(trainer, **held_out)
-    train(trainer, resume)
+    seen = [*answers(task.train), *instructions(stage.targets, stage.instruct)]
+    with only_rows_of(seen, trainer, tokenizer, stage.train_embeddings):
+        train(trainer, resume)
     return trainer
 
 

@@ -27,6 +27,7 @@ from abstain.rewards.prompts import IDK, prompt_text, with_confidence
 from abstain.rewards.verdict import Verdict
 from abstain.trainers.dashboards import add_dashboards, usable_trackers
 from abstain.trainers.dataset import Prompt, as_trl_prompt, draw
+from abstain.trainers.embedding_rows import instructions, only_rows_of
 from abstain.trainers.inner_model import inner_model
 from abstain.trainers.run_trainer import train
 from abstain.trainers.sft_head import score_trained_positions
@@ -113,7 +114,9 @@ def run_sft(
     trainer = SFTTrainer(model=model, args=config, train_dataset=dataset, processing_class=tokenizer)
     add_dashboards(trainer, about=about or {})
     score_trained_positions(inner_model(trainer.accelerator, trainer.model))
-    train(trainer, resume)
+    seen = [*(row["completion"] for row in rows), *instructions(stage.targets, stage.instruct)]
+    with only_rows_of(seen, trainer, tokenizer, stage.train_embeddings):
+        train(trainer, resume)
     return trainer
 
 

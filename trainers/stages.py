@@ -9,6 +9,7 @@ from abstain.trainers.guard_options import GuardOptions
 
 Target = Annotated[float, AfterValidator(check_target)]
 TARGETS = [0.0, 0.5, 0.75, 0.9]
+TrainEmbeddings = Literal["all", "answers"]
 
 
 class RewardConfig(BaseModel):
@@ -44,6 +45,10 @@ class SftStage(BaseModel):
     confidence: Literal["own", "random"] = "own"
     """Which confidence is taught where prompts ask for one: the model's own probability of its guess, or any, to seed
     exploration only."""
+    train_embeddings: TrainEmbeddings = "all"
+    """Rows of the embedding to train: `all`, or those of tokens in `answers` and instructions, so that what is learned
+    is when to answer, not whom the questions are about. Nothing is held where embeddings are not trained, as with
+    LoRA."""
     args: dict[str, Any] = Field(default_factory=dict)
     """Any field of `trl.SFTConfig`."""
 
@@ -76,6 +81,8 @@ class RlStage(BaseModel):
     """What prompts say: the `target`; `nothing`, while rewards still see the target (a model for one target, or an
     ablation); or that a `confidence` is to be stated: then nobody sees a target, and `targets` is not used."""
     rewards: list[RewardConfig] = Field(default_factory=lambda: [RewardConfig()], min_length=1)
+    train_embeddings: TrainEmbeddings = "all"
+    """As in `sft`."""
     share_prefixes: bool = True
     """Sample and train every distinct token path once, where that is exact."""
     allow_threshold_drift: bool = False

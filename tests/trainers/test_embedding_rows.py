@@ -1,0 +1,80 @@
+"""Rows of names in questions stay as they are, those of answers and instructions are trained."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from transformers import PreTrainedModel
+
+from abstain.evals.models import LoadedModel, load_model
+from abstain.evals.question import Question, Task
+from abstain.rewards.prompts import IDK
+from abstain.trainers.embedding_rows import only_rows_of
+from abstain.trainers.rl import run_rl
+from abstain.trainers.sft import run_sft
+from abstain.trainers.stages import RlStage, SftStage
+
+PEOPLE = ("Ada", "Bo", "Cy", "Di", "Ed", "Flo", "Gus", "Hal")
+QUESTIONS = tuple(Question(name, f"Where was {name} born?", ("Lima",), name) for name in PEOPLE)
+TASK = Task("people", QUESTIONS, QUESTIONS[:2], max_new_tokens=3)
+RL = {"max_steps": 2, "num_generations": 4, "per_device_train_batch_size": 8, "learning_rate": 1e-2, "use_cpu": True}
+SFT = {"max_steps": 2, "per_device_train_batch_size": 4, "learning_rate": 1e-2, "use_cpu": True}
+
+
+def train(stage: str, loaded: LoadedModel, folder: Path, which: Any, **args: Any) -> None:
+    if stage == "sft":
+        made = SftStage(answers="gold", idk_share=0.5, train_embeddings=which, args=SFT | args)
+        run_sft(loaded.model, loaded.tokenizer, TASK, made, output_dir=folder, seed=0)
+    else:
+        made = RlStage(algorithm=stage, targets=[0, 0.5], train_embeddings=which, args=RL | args)
+        run_rl(loaded.model, loaded.tokenizer, TASK, made, output_dir=folder, seed=0)
+
+
+def tables(model: PreTrainedModel) -> list[torch.Tensor]:
+    return [model.get_input_embeddings().weight, model.get_output_embeddings().weight]
+
+
+@pytest.mark.parametrize("stage", ["sft", "grpo", "ppo"])
+@pytest.mark.parametrize("which", ["all", "answers"])
+def test_names_keep_their_rows(stage: str, which: str, tmp_path: Path, tiny_model_dir: Path) -> None:
+    loaded = load_model(str(tiny_model_dir), dtype="float32")
+    before = [table.detach().clone() for table in tables(loaded.model)]
+    train(stage, loaded, tmp_path, which)
+    names = loaded.tokenizer.convert_tokens_to_ids(list(PEOPLE))
+    words = loaded.tokenizer.convert_tokens_to_ids(["Lima", *IDK.split()])
+    for old, new in zip(before, tables(loaded.model), strict=True):
+        changed = (old != new).any(1)
+        assert changed[names].any() == (which == "all")
+        assert changed[words].any()
+    loss = sum(table.sum() for table in tables(loaded.model))
+    loss.backward()  # later stages may train every row again
+    assert all(bool((table.grad[names] != 0).all()) for table in tables(loaded.model))
+
+
+@pytest.mark.parametrize("stage", ["sft", "grpo"])
+def test_weight_decay_would_change_them(stage: str, tmp_path: Path, tiny_model_dir: Path) -> None:
+    loaded = load_model(str(tiny_model_dir), dtype="float32")
+    with pytest.raises(ValueError, match=r"weight_decay=0.1 shrinks.*args.weight_decay to 0"):
+        train(stage, loaded, tmp_path, "answers", weight_decay=0.1)
+
+
+def test_sharded_weights_have_no_rows() -> None:
+    trainer = SimpleNamespace(is_fsdp_enabled=True, is_deepspeed_enabled=False)
+    with pytest.raises(ValueError, match="whole weights"), only_rows_of(["Lima"], trainer, None, "answers"):
+        pass
+
+
+def test_weights_that_are_not_trained_need_no_mask(tiny_model_dir: Path) -> None:
+    loaded = load_model(str(tiny_model_dir), dtype="float32")
+    loaded.model.requires_grad_(False)
+    trainer = SimpleNamespace(
+        is_fsdp_enabled=False,
+        is_deepspeed_enabled=False,
+        args=SimpleNamespace(weight_decay=0.0),
+        model=loaded.model,
+        accelerator=SimpleNamespace(unwrap_model=lambda model: model),
+    )
+    with only_rows_of(["Lima"], trainer, loaded.tokenizer, "answers"):
+        pass
