@@ -12,6 +12,16 @@ TARGETS = [0.0, 0.5, 0.75, 0.9]
 TrainEmbeddings = Literal["all", "answers"]
 
 
+def _no_decay(stage: Any) -> Any:
+    decay = stage.args.get("weight_decay")
+    if stage.train_embeddings == "answers" and decay:
+        raise ValueError(
+            f"train_embeddings: answers cannot hold rows that weight_decay={decay} shrinks; set weight_decay to 0, or "
+            "train_embeddings to all"
+        )
+    return stage
+
+
 class RewardConfig(BaseModel):
     """A reward class of `abstain.rewards` by name, and the arguments of its constructor."""
 
@@ -66,6 +76,8 @@ class SftStage(BaseModel):
             self.idk_share = 0.0
         return self
 
+    _rows = model_validator(mode="after")(_no_decay)
+
 
 class RlStage(BaseModel):
     """Reinforcement learning on TRL."""
@@ -91,3 +103,5 @@ class RlStage(BaseModel):
     """Watch for collapses; `{}` logs and warns, and each remedy is switched on by its key, as in `seed_idk: {}`."""
     args: dict[str, Any] = Field(default_factory=dict)
     """Any field of `trl.GRPOConfig` (`trl.RLOOConfig` for rloo, `abstain.trainers.ppo.PPOConfig` for ppo)."""
+
+    _rows = model_validator(mode="after")(_no_decay)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 from transformers import PreTrainedModel
 
 from abstain.evals.models import LoadedModel, load_model
@@ -53,11 +54,18 @@ def test_names_keep_their_rows(stage: str, which: str, tmp_path: Path, tiny_mode
     assert all(bool((table.grad[names] != 0).all()) for table in tables(loaded.model))
 
 
-@pytest.mark.parametrize("stage", ["sft", "grpo"])
-def test_weight_decay_would_change_them(stage: str, tmp_path: Path, tiny_model_dir: Path) -> None:
-    loaded = load_model(str(tiny_model_dir), dtype="float32")
-    with pytest.raises(ValueError, match=r"weight_decay=0.1 shrinks.*args.weight_decay to 0"):
-        train(stage, loaded, tmp_path, "answers", weight_decay=0.1)
+@pytest.mark.parametrize("stage", [SftStage, RlStage])
+def test_weight_decay_would_change_them(stage: type) -> None:
+    with pytest.raises(ValidationError, match=r"weight_decay=0.1 shrinks; set weight_decay to 0"):
+        stage(train_embeddings="answers", args={"weight_decay": 0.1})
+    trainer = SimpleNamespace(
+        is_fsdp_enabled=False, is_deepspeed_enabled=False, args=SimpleNamespace(weight_decay=0.1)
+    )
+    with (
+        pytest.raises(ValueError, match=r"weight_decay=0.1 shrinks"),
+        only_rows_of(["Lima"], trainer, None, "answers"),
+    ):
+        pass
 
 
 def test_sharded_weights_have_no_rows() -> None:
