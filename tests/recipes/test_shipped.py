@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from abstain.recipes.cli import app
 from abstain.recipes.recipe import load_recipe
 
+RUN_HERE = ["quickstart", "quickstart-ppo", "quickstart-conflict", "smollm2-geo", "smollm2-entityquestions"]
 SMALL = [
     "sft.limit=64",
     "sft.args.max_steps=2",
@@ -51,12 +52,13 @@ def overrides(tmp_path: Path, tiny_model_dir: Path, monkeypatch: pytest.MonkeyPa
     return {
         "quickstart": [*people, "rl.guards.every=1", "eval.every=1", "eval.while_training=10", "eval.keep_best=true"],
         "quickstart-ppo": [*people, "rl.args.beta=0.01"],
+        "quickstart-conflict": [*people, "task.passes=1"],
         "smollm2-geo": tiny,
         "smollm2-entityquestions": [*tiny, f"task.data={entity_folder(tmp_path / 'entities')}"],
     }
 
 
-@pytest.mark.parametrize("name", ["quickstart", "quickstart-ppo", "smollm2-geo", "smollm2-entityquestions"])
+@pytest.mark.parametrize("name", RUN_HERE)
 def test_recipe_runs(name: str, tmp_path: Path, overrides: dict[str, list[str]]) -> None:
     run = tmp_path / "run"
     result = CliRunner().invoke(app, ["train", name, f"output_dir={run}", *SMALL, *overrides[name]])
