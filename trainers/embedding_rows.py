@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerBase
 
 from abstain.evals.question import Question
 from abstain.rewards.prompts import IDK, Instruct, prompt_text
-from abstain.trainers.stages import TrainEmbeddings
+from abstain.trainers.stages import TrainEmbeddings, check_rows_held
 
 
 def instructions(targets: Iterable[float], instruct: Instruct) -> list[str]:
@@ -60,11 +60,7 @@ def only_rows_of(
         raise ValueError(
             "train_embeddings: answers needs whole weights, not FSDP's or DeepSpeed's shards; set it to all"
         )
-    if trainer.args.weight_decay:
-        raise ValueError(
-            f"train_embeddings: answers cannot hold rows that weight_decay={trainer.args.weight_decay} shrinks; "
-            "set args.weight_decay to 0, or train_embeddings to all"
-        )
+    check_rows_held(which, trainer.args.weight_decay)
     model = trainer.accelerator.unwrap_model(trainer.model)
     layers = (model.get_input_embeddings(), model.get_output_embeddings())
     weights = {id(layer.weight): layer.weight for layer in layers if layer is not None and layer.weight.requires_grad}

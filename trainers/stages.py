@@ -12,13 +12,17 @@ TARGETS = [0.0, 0.5, 0.75, 0.9]
 TrainEmbeddings = Literal["all", "answers"]
 
 
-def _no_decay(stage: Any) -> Any:
-    decay = stage.args.get("weight_decay")
-    if stage.train_embeddings == "answers" and decay:
+def check_rows_held(which: TrainEmbeddings, weight_decay: float) -> None:
+    """Raises `ValueError` where rows of the embedding are to be held, and weight decay would shrink them."""
+    if which == "answers" and weight_decay:
         raise ValueError(
-            f"train_embeddings: answers cannot hold rows that weight_decay={decay} shrinks; set weight_decay to 0, or "
-            "train_embeddings to all"
+            f"train_embeddings: answers cannot hold rows that weight_decay={weight_decay} shrinks; set weight_decay "
+            "to 0, or train_embeddings to all"
         )
+
+
+def _rows_held(stage: Any) -> Any:
+    check_rows_held(stage.train_embeddings, stage.args.get("weight_decay", 0))
     return stage
 
 
@@ -76,7 +80,7 @@ class SftStage(BaseModel):
             self.idk_share = 0.0
         return self
 
-    _rows = model_validator(mode="after")(_no_decay)
+    _rows = model_validator(mode="after")(_rows_held)
 
 
 class RlStage(BaseModel):
@@ -104,4 +108,4 @@ class RlStage(BaseModel):
     args: dict[str, Any] = Field(default_factory=dict)
     """Any field of `trl.GRPOConfig` (`trl.RLOOConfig` for rloo, `abstain.trainers.ppo.PPOConfig` for ppo)."""
 
-    _rows = model_validator(mode="after")(_no_decay)
+    _rows = model_validator(mode="after")(_rows_held)
