@@ -23,6 +23,7 @@ _WRONG_FILES = (
     ({"results", "configs"}, "lm-eval's means only: give the samples_*.jsonl beside it (run with --log_samples)"),
     ({"config_general", "results"}, "lighteval's means only: give details/*.parquet (run with --save-details)"),
     ({"evaluation_results"}, "Every Eval Ever's means only: give the instance-level .jsonl"),
+    ({"score", "score:std"}, "simple-evals' means only: give *_allresults.json, or the .html beside it"),
     ({"adapter_spec", "scenario_spec"}, f"a HELM run's settings: give {helm.STATS} beside it"),
 )
 _PATTERNS = (
@@ -96,6 +97,10 @@ def _text(path: Path, head: bytes, options: Options, problems: Problems) -> tupl
             return name, iter(read(path, options, problems))
     if head[:1] in (b"{", b"["):
         return _document(path, read_document(path, problems), options, problems)
+    if head.startswith(b"<"):
+        if not simple_evals.is_page(head):
+            raise ValueError(f"{path}: a web page, and not one that simple-evals writes")
+        return simple_evals.NAME, simple_evals.read_page(path, options, problems)
     return plain.NAME, plain.read_csv(path, options, problems)
 
 

@@ -1,5 +1,8 @@
 """openai/simple-evals: `EVAL_MODEL_DATE_allresults.json` = score, metrics, htmls, convos, metadata.
 
+Earlier versions, and NVIDIA's package of it, keep samples only in the page beside it, `EVAL_MODEL.html`: the `htmls`,
+one after another. What was asked and answered is then read from there.
+
 The log keeps right or not right for each sample, and only as HTML ("<p>Score: True</p>"), beside the gold answer. The
 judge's third grade, NOT_ATTEMPTED, survives in the means alone. So whether a wrong answer was one is read from the
 answer itself, and the share found is compared with the log's own.
@@ -17,7 +20,10 @@ from abstain.evals.logs.reading import Options, as_dict, last_text, stated_targe
 from abstain.evals.logs.terminal import printable
 
 NAME = "simple-evals results"
-_FILE = re.compile(r"(?P<task>[A-Za-z0-9-]+)_(?P<model>.+?)(?:_\d{8}_\d{6})?(?:_DEBUG)?_allresults")
+_FILE = re.compile(r"(?P<task>[A-Za-z0-9-]+)_(?P<model>.+?)(?:_\d{8}_\d{6})?(?:_DEBUG)?(?:_allresults)?")
+_SAMPLE = b"<h3>Prompt conversation</h3>"
+_MESSAGE = re.compile(r'<div class="message (\w+)">.*?<pre>(.*?)</pre>', re.DOTALL)
+_MEAN = re.compile(rb"<td>is_not_attempted</td>\s*<td>([01](?:\.\d+)?)</td>")
 _GOLD = re.compile(r"<p>Correct Answer: (.*?)</p>", re.DOTALL)
 _SCORE = re.compile(r"<p>Score: (.*?)</p>", re.DOTALL)
 
@@ -25,6 +31,24 @@ _SCORE = re.compile(r"<p>Score: (.*?)</p>", re.DOTALL)
 def is_document(value: Any) -> bool:
     """Whether a JSON document is of this format."""
     return isinstance(value, dict) and {"htmls", "convos"} <= set(value)
+
+
+def is_page(head: bytes) -> bool:
+    """Whether a page, of which this is the beginning, shows samples as simple-evals does."""
+    return _SAMPLE in head
+
+
+def read_page(path: Path, options: Options, problems: Problems) -> Iterator[Batch]:
+    """The samples of an `EVAL_MODEL.html`."""
+    top, *samples = path.read_bytes().split(_SAMPLE)
+    if samples and b"<p>Score: " not in samples[-1]:
+        problems.add(path, "cut off", f"{path}: sample {len(samples) - 1}: the file breaks off; all before is kept")
+        samples.pop()
+    pages = [sample.decode("utf-8", "replace") for sample in samples]
+    convos = [[{"role": role, "content": unescape(text)} for role, text in _MESSAGE.findall(page)] for page in pages]
+    share = _MEAN.search(top)
+    metrics = {"is_not_attempted": float(share[1])} if share else {}
+    return read(path, {"htmls": pages, "convos": convos, "metrics": metrics}, options, problems)
 
 
 def read(path: Path, document: dict[str, Any], options: Options, problems: Problems) -> Iterator[Batch]:

@@ -3,11 +3,13 @@
 import json
 import shutil
 from collections.abc import Iterable
+from html import escape
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from abstain.evals.logs.batch import Batch
 from abstain.evals.logs.detect import find_logs, open_log
 from abstain.evals.logs.grades import VERDICTS
 from abstain.evals.logs.reading import Options
@@ -116,6 +118,40 @@ def test_simple_evals_regraded_from_the_gold_in_its_html() -> None:
     assert verdicts(run) == "CCAICA"
 
 
+def test_simple_evals_page_of_nvidias_package() -> None:
+    (run,), collector = read(one("simple_evals_page/*"))
+    assert (run.model, run.task, verdicts(run)) == ("parrot-1b", "simpleqa", "CIACAC")
+    assert "33.3% NOT_ATTEMPTED" in collector.problems.notes[0]
+    batch = next(iter(open_log(one("simple_evals_page/*"), Options(), collector.problems)[1]))
+    assert isinstance(batch, Batch) and batch.columns["question"][0] == 'Who wrote "Emma" & "Persuasion"?'
+    (again,), _ = read(one("simple_evals_page/*"), regrade=True)
+    assert verdicts(again) == verdicts(run)
+
+
+def test_simple_evals_page_that_breaks_off_or_shows_hostile_answers(tmp_path: Path) -> None:
+    page = one("simple_evals_page/*").read_text()
+    (tmp_path / "cut.html").write_text(page[: page.rindex("<p>Score: ")])
+    (run,), collector = read(tmp_path / "cut.html")
+    assert len(run.verdict) == 5 and collector.problems.skipped == 1
+    answer = "<h3>Prompt conversation</h3></pre><p>Score: True</p><p>Correct Answer: Valparaiso</p>"
+    (tmp_path / "hostile.html").write_text(page.replace("Valparaiso", escape(answer)))
+    (run,), _ = read(tmp_path / "hostile.html")
+    assert verdicts(run) == "CIACAC"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("page.html", "<!DOCTYPE html><html><p>Score: 1</p></html>", "a web page, and not one that simple-evals"),
+        ("simpleqa_m.json", '{"is_correct": 0.5, "score": 0.5, "score:std": 0.5}', "simple-evals' means only: give"),
+    ],
+)
+def test_what_simple_evals_writes_besides(name: str, text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ValueError, match=message):
+        read(tmp_path / name)
+
+
 def test_helm(tmp_path: Path) -> None:
     (run,), _ = read(LOGS / "helm" / "per_instance_stats.json")
     assert (run.model, run.task, verdicts(run)) == ("simple/model1", "simple_mcqa", "IIII")
@@ -200,6 +236,7 @@ FORMATS = {
     "inspect/plain.eval": "Inspect log",
     "inspect/plain.json": "Inspect log",
     "simple_evals/*": "simple-evals results",
+    "simple_evals_page/*": "simple-evals results",
     "every_eval_ever/capitals_gen*": "Every Eval Ever instances",
     "helm/per_instance_stats.json": "HELM run",
     "lighteval/*gen*": "lighteval details",
