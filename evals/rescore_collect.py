@@ -68,7 +68,9 @@ class Collector:
                     self.progress(path, file.size)
         runs += self._settle(file)
         if not runs:
-            raise ValueError(f"{path}: {name}, but without any row that can be read")
+            lost = [str(one) for (where, _), one in self.problems.found.items() if where == str(path) and one.lost]
+            why = "; ".join(["", *lost[:3]])
+            raise ValueError(f"{path}: {name}, but without any row that can be read{why}")
         return runs
 
     def _add(self, file: "_File", batch: Batch) -> None:

@@ -33,6 +33,7 @@ BAD_FILES = {
     "Parquet, damaged": (b"PAR1 and no more", "damaged Parquet"),
     "zip, damaged": (b"PK\x03\x04 and no more", "no Inspect log"),
     "header only": (b"id,grade\n", "without any row"),
+    "no whole row": (b"id,grade\n1,2,3\n", "without any row that can be read; .*3 cells where the header has 2"),
     "only bad lines": (b'{"a": 1\n{"b": \n', "not JSON"),
     "lm-eval's means": (b'{"results": {}, "configs": {}}', "samples_"),
     "Inspect without samples": (b'{"status": "success", "eval": {"model": "m"}}', "without samples"),
