@@ -1,6 +1,8 @@
 """A sweep file as a wandb Sweep: its server hands out the points, `wandb agent` runs them, one command line each."""
 
 import os
+import sys
+from contextlib import redirect_stdout
 from typing import Any
 
 from abstain.recipes.sweep import Sweep, as_override
@@ -37,7 +39,7 @@ def wandb_config(sweep: Sweep) -> dict[str, Any]:
         "parameters": {axis.name: _parameter(sweep, axis) for axis in varied},
     }
     if search:
-        found |= {"metric": {"name": search.metric, "goal": search.direction}, "run_cap": search.trials}
+        found |= {"metric": {"name": f"results/{search.metric}", "goal": search.direction}, "run_cap": search.trials}
     return found
 
 
@@ -66,7 +68,8 @@ def create_sweep(config: dict[str, Any]) -> str:
 
     project = os.environ.get("WANDB_PROJECT", "abstain")
     try:
-        number = wandb.sweep(config, project=project)
+        with redirect_stdout(sys.stderr):  # ours is for the configuration
+            number = wandb.sweep(config, project=project)
     except (wandb.Error, OSError) as error:
         raise ValueError(f"wandb did not create the sweep: {error}. Is `wandb login` done?") from None
     return "/".join([*filter(None, [os.environ.get("WANDB_ENTITY")]), project, number])

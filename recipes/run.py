@@ -24,6 +24,7 @@ from abstain.evals.tasks import describe
 from abstain.recipes.model_card import base_name, model_card
 from abstain.recipes.recipe import AFTER, BEFORE, FORMAT, Recipe
 from abstain.recipes.rundir import RunDir, made_with
+from abstain.recipes.sweep_table import numbers
 from abstain.recipes.training import Tasks, Training
 from abstain.trainers.dashboards import publish_results
 
@@ -120,7 +121,12 @@ class Run:
         self._report()
         files = [path / "table.md", path / "metrics.json", *sorted((path / "plots").glob("*"))]
         with redirect_stdout(sys.stderr):  # trackers print, too
-            publish_results(path / list(self.recipe.stages)[-1], files, evaluation.metrics["by_target"])
+            publish_results(
+                path / list(self.recipe.stages)[-1],
+                files,
+                evaluation.metrics["by_target"],
+                overall=numbers(evaluation.metrics),
+            )
 
     def _report(self) -> None:
         """`report.html` and `plots/`; a run is not lost because a picture cannot be drawn."""

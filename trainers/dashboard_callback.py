@@ -174,7 +174,8 @@ def what_failed(name: str, error: Exception) -> str:
         'OSError: disk full'
     """
     text = f"{type(error).__name__}: {error}".splitlines()[0][:_WIDTH]
-    return f"{text} (WANDB_MODE=offline needs no account)" if name == "wandb" and "api" in text.lower() else text
+    refused = name == "wandb" and ("api" in text.lower() or text.startswith("CommError"))
+    return f"{text} (WANDB_MODE=offline needs no account and no network)" if refused else text
 
 
 def _clipped(value: Any) -> Any:

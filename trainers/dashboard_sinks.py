@@ -14,6 +14,7 @@ from typing import Any
 Row = Mapping[str, Any]
 STEP = "train/global_step"
 PICTURES = (".png",)
+FINISH_SECONDS = 120
 
 
 class Sink(ABC):
@@ -39,8 +40,8 @@ class Sink(ABC):
         """Take the configuration of the run: recipe, versions, commit."""
 
     @abstractmethod
-    def log(self, values: Mapping[str, float], step: int) -> None:
-        """Take numbers of a training step."""
+    def log(self, values: Mapping[str, float], step: int | None = None) -> None:
+        """Take numbers of a training step; without one, results of the whole run."""
 
     @abstractmethod
     def table(self, name: str, rows: Sequence[Row], step: int | None = None) -> None:
@@ -64,6 +65,9 @@ class WandbSink(Sink):
 
     def __init__(self, inner: Any = None) -> None:
         super().__init__(inner)
+        # Else finish() waits for a server that is gone: wandb tries for seven days. What it has is on disk by then
+        if os.environ.get("WANDB_LOG_MODEL", "false").lower() == "false":  # a model may take longer to upload
+            os.environ.setdefault("WANDB_FINISH_TIMEOUT", str(FINISH_SECONDS))
         import wandb
 
         self._wandb: Any = wandb
@@ -82,8 +86,8 @@ class WandbSink(Sink):
     def describe(self, content: Mapping[str, Any]) -> None:
         self._wandb.config.update({"abstain": dict(content)}, allow_val_change=True)
 
-    def log(self, values: Mapping[str, float], step: int) -> None:
-        self._wandb.log({**values, STEP: step})
+    def log(self, values: Mapping[str, float], step: int | None = None) -> None:
+        self._wandb.log(dict(values) if step is None else {**values, STEP: step})
 
     def table(self, name: str, rows: Sequence[Row], step: int | None = None) -> None:
         table = self._wandb.Table(**_columns(rows))
@@ -126,7 +130,7 @@ class TrackioSink(Sink):
     def describe(self, content: Mapping[str, Any]) -> None:
         self._trackio.config.update({"abstain": dict(content)})
 
-    def log(self, values: Mapping[str, float], step: int) -> None:
+    def log(self, values: Mapping[str, float], step: int | None = None) -> None:
         self._trackio.log(dict(values), step=step)
 
     def table(self, name: str, rows: Sequence[Row], step: int | None = None) -> None:
@@ -171,7 +175,7 @@ class TensorBoardSink(Sink):
     def describe(self, content: Mapping[str, Any]) -> None:
         self._writer.add_text("abstain", f"```json\n{json.dumps(content, indent=2, default=str)}\n```")
 
-    def log(self, values: Mapping[str, float], step: int) -> None:
+    def log(self, values: Mapping[str, float], step: int | None = None) -> None:
         for name, value in values.items():
             self._writer.add_scalar(name, value, step)
         self._writer.flush()

@@ -24,7 +24,7 @@ from transformers.integrations import get_available_reporting_integrations
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
 from abstain.rewards.errors import nearest
-from abstain.trainers.dashboard_callback import TRACKERS, Dashboard, read_trackers, what_failed
+from abstain.trainers.dashboard_callback import TRACKERS, Dashboard, numbers, read_trackers, what_failed
 from abstain.trainers.dashboard_sinks import SINKS
 from abstain.trainers.guard_rollouts import Sample
 
@@ -100,7 +100,11 @@ def add_dashboards(
 
 
 def publish_results(
-    output_dir: Path, files: Sequence[Path], table: Sequence[Mapping[str, Any]] = (), name: str = "results"
+    output_dir: Path,
+    files: Sequence[Path],
+    table: Sequence[Mapping[str, Any]] = (),
+    name: str = "results",
+    overall: Mapping[str, Any] | None = None,
 ) -> None:
     """Add the results to the runs that training left in its trackers. What fails is said, and left out.
 
@@ -109,6 +113,7 @@ def publish_results(
         files: the table, plots, metrics; those that there are.
         table: rows to show as a table, such as `by_target` of `metrics.json`.
         name: of the artifact.
+        overall: numbers of the whole run, such as `mean_regret`; what is none is left out.
     """
     present = [path for path in files if path.exists()]
     for tracker, known in read_trackers(output_dir / TRACKERS).items():
@@ -116,6 +121,8 @@ def publish_results(
             sink = SINKS[tracker]()
             sink.reopen(known)
             sink.files(name, present)
+            if found := numbers({f"{name}/{key}": value for key, value in (overall or {}).items()}):
+                sink.log(found)
             if table:
                 rows = [{key: _plain(value) for key, value in row.items()} for row in table]
                 sink.table(f"{name}/by_target", rows)

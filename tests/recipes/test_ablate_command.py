@@ -302,7 +302,7 @@ def test_a_search_becomes_wandbs_own(sweep):
     Path("s.yaml").write_text("name: s\nbase: base.yaml\n" + search)
     config = wandb_config(load_sweep(sweep))
     assert (config["method"], config["run_cap"]) == ("bayes", 9)
-    assert config["metric"] == {"name": "aurc", "goal": "minimize"}
+    assert config["metric"] == {"name": "results/aurc", "goal": "minimize"}
     assert config["parameters"]["rl.args.learning_rate"] == {
         "min": 1e-5,
         "max": 1e-3,

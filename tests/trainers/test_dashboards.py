@@ -242,14 +242,31 @@ def test_results_go_into_the_run_that_training_left(wandb, tmp_path, caplog):
     table, plot = tmp_path / "table.md", tmp_path / "score.png"
     table.write_text("| t |")
     plot.write_bytes(b"png")
-    publish_results(tmp_path, [table, plot, tmp_path / "missing.png"], [{"target": 0.5, "score": None}])
+    rows, overall = [{"target": 0.5, "score": None}], {"mean_regret": 0.1, "auroc": None}
+    publish_results(tmp_path, [table, plot, tmp_path / "missing.png"], rows, overall=overall)
     assert fake.opened == [("p", "n", "7")] and fake.finished == 1
     assert fake.files == [("results-7", [str(table), str(plot)])]
     assert fake.series("results/score") == [("image", str(plot))]
+    assert fake.series("results/mean_regret") == [0.1] and not fake.series("results/auroc")
     assert fake.series("results/by_target") == [("table", ["target", "score"], [[0.5, ""]])]
     wandb("init")
     publish_results(tmp_path, [table])
     assert "wandb did not take the results: ConnectionError" in caplog.text
+
+
+def test_wandb_does_not_wait_for_ever_for_a_server_that_is_gone(monkeypatch):
+    monkeypatch.setenv("WANDB_FINISH_TIMEOUT", "7")
+    monkeypatch.setenv("WANDB_LOG_MODEL", "end")
+    dashboard_sinks.WandbSink()
+    assert os.environ.pop("WANDB_FINISH_TIMEOUT") == "7"
+    dashboard_sinks.WandbSink()
+    assert "WANDB_FINISH_TIMEOUT" not in os.environ  # uploading a model may take longer
+    monkeypatch.delenv("WANDB_LOG_MODEL")
+    dashboard_sinks.WandbSink()
+    assert float(os.environ["WANDB_FINISH_TIMEOUT"]) == dashboard_sinks.FINISH_SECONDS
+    import wandb
+
+    assert "finish_timeout" in wandb.Settings.model_fields  # else the variable means nothing
 
 
 def test_corrupt_or_missing_notes_about_trackers_are_no_problem(tmp_path):
