@@ -54,13 +54,16 @@ def train(
     directory.open(loaded, resume=resume)
     start = time.monotonic()
     try:
-        from abstain.recipes.recipe_checks import check_recipe
-        from abstain.recipes.run import Run
+        with directory.held():
+            from abstain.recipes.recipe_checks import check_recipe
+            from abstain.recipes.run import Run
 
-        check_recipe(loaded, origin)
-        say(f"{loaded.name}, seed {loaded.seed}: {directory.path}")
-        run = Run(loaded, directory, say=say, progress=on_terminal(), launch=launched)
-        run.run()
+            check_recipe(loaded, origin)
+            say(f"{loaded.name}, seed {loaded.seed}: {directory.path}")
+            run = Run(loaded, directory, say=say, progress=on_terminal(), launch=launched)
+            run.run()
+    except BlockingIOError:
+        raise
     except BaseException as error:
         if directory.started:
             error.add_note(f"To continue: {resume_command(recipe, changes, launch, processes)}")

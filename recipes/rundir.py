@@ -12,12 +12,14 @@ runs/quickstart-0/
     report.html      all of it to look at; its plots also lie in plots/
 """
 
+import fcntl
 import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -143,6 +145,29 @@ class RunDir:
         if changed:
             self._save_recipe(recipe)
 
+    @contextmanager
+    def held(self, patience: float = 2.0) -> Iterator[None]:
+        """Keep others out while a process trains here: two would overwrite each other's checkpoints.
+
+        The lock is on the directory itself and goes with the process, however that ends.
+
+        Args:
+            patience: seconds to wait for a process that is just being killed.
+
+        Raises:
+            BlockingIOError: another process is training here.
+        """
+        opened = os.open(self.path, os.O_RDONLY)
+        try:
+            until = time.monotonic() + patience
+            while not _lock(opened):
+                if time.monotonic() > until:
+                    raise BlockingIOError(f"another `abstain train` is at work on {self.path}: wait, or stop it")
+                time.sleep(0.1)
+            yield
+        finally:
+            os.close(opened)
+
     def start(self, recipe: Recipe) -> None:
         """Write down the recipe and that nothing is complete. From here on, a run can be resumed."""
         self._save_recipe(recipe)
@@ -188,6 +213,16 @@ class RunDir:
         resolved = recipe.model_copy(update={"output_dir": str(self.path), "made_with": made_with(Path.cwd())})
         data = without_secrets(resolved.model_dump(mode="json"))
         write_text(self.path / "recipe.yaml", write_yaml(data))
+
+
+def _lock(opened: int) -> bool:
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks: nobody can be kept out
+        return True
+    return True
 
 
 def _is_whole(checkpoint: Path) -> bool:

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from abstain.evals.records import write_text
 from abstain.recipes.cli import app
+from abstain.recipes.rundir import RunDir
 
 STEPS = 12
 RECIPE = """\
@@ -80,6 +81,15 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(recipe):
 
     again = run(recipe, "--resume")
     assert again.exit_code == 0 and again.stdout == result.stdout and "training" not in again.stderr
+
+
+def test_a_run_that_is_being_trained_is_not_resumed_by_another(recipe, fake_stages):
+    assert run(recipe).exit_code == 0
+    state = Path("runs/tiny-0/state.json").read_bytes()
+    with RunDir(Path("runs/tiny-0")).held():
+        result = run(recipe, "--resume")
+    assert result.exit_code == 2 and "another `abstain train` is at work on runs/tiny-0: wait" in result.stderr
+    assert "To continue" not in result.stderr and Path("runs/tiny-0/state.json").read_bytes() == state
 
 
 def check_complete(directory: Path, stdout: str) -> None:

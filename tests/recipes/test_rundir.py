@@ -34,6 +34,15 @@ def test_a_new_run_writes_down_recipe_versions_and_state(tmp_path):
     assert json.loads((run.path / "state.json").read_text()) == {"complete": []}
 
 
+def test_only_one_process_trains_in_a_directory(tmp_path):
+    with RunDir(tmp_path).held():
+        with pytest.raises(BlockingIOError, match="another `abstain train` is at work on"), RunDir(tmp_path).held(0):
+            pass
+        assert not list(tmp_path.iterdir())
+    with RunDir(tmp_path).held(0):
+        pass
+
+
 def test_a_run_is_not_overwritten_but_resumed(tmp_path):
     first = RunDir(tmp_path / "run")
     first.open(recipe(), resume=False)
