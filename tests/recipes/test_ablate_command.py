@@ -163,7 +163,7 @@ def test_shipped_sweeps_run(name, sweep, tmp_path, monkeypatch, capsys):
     ablate(name, SMALL, jobs=1, format="json")
     rows = json.loads(capsys.readouterr().out)
     assert {row["status"] for row in rows} == {"complete"}
-    worlds = {"stated": 3}.get(name, 1)
+    worlds = {"stated": 3, "study": 3}.get(name, 1)
     assert len(list((tmp_path / "cache").glob("factworld-*"))) == worlds  # and as many base models
 
 
