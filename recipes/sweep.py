@@ -21,9 +21,9 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from abstain.recipes.recipe import Origin, Recipe, find_file, find_recipe, load_recipe, parse_overrides
 from abstain.recipes.recipe_errors import explain
@@ -39,8 +39,15 @@ class SearchConfig(BaseModel):
     metric: str = "mean_regret"
     """A number in `metrics.json`, or one of a target's: `score@0.5`."""
     direction: Literal["minimize", "maximize"] = "minimize"
+    """To be said wherever a metric is named: a score is not to be made small."""
     sampler: Literal["tpe", "random"] = "tpe"
     seed: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _says_which_way(self) -> Self:
+        if "metric" in self.model_fields_set and "direction" not in self.model_fields_set:
+            raise ValueError(f"metric {self.metric} needs a direction: minimize or maximize")
+        return self
 
 
 class RayConfig(BaseModel):

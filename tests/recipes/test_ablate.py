@@ -338,4 +338,9 @@ def test_a_search_never_runs_the_same_settings_twice(ablate):
 def test_a_search_names_a_metric_that_is_not_there(ablate):
     pytest.importorskip("optuna")
     with pytest.raises(ValueError, match=r"s\.yaml:7: there is no metric 'scor@0\.5'\. Did you mean 'score@0\.5'\?"):
-        ablate(SEARCH.replace("trials: 6", "trials: 6, metric: scor@0.5"), FakeEngine())
+        ablate(SEARCH.replace("trials: 6", "trials: 6, metric: scor@0.5, direction: maximize"), FakeEngine())
+
+
+def test_a_search_by_another_metric_says_which_way(ablate):
+    with pytest.raises(ValueError, match=r"s\.yaml:7: .*metric score@0\.5 needs a direction: minimize or maximize"):
+        ablate(SEARCH.replace("trials: 6", "trials: 6, metric: score@0.5"), FakeEngine())

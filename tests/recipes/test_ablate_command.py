@@ -298,7 +298,8 @@ def test_wandb_is_not_given_what_it_cannot_express(sweep):
 
 
 def test_a_search_becomes_wandbs_own(sweep):
-    search = "axes: {rl.args.learning_rate: {low: 1e-5, high: 1e-3, log: true}}\nsearch: {trials: 9, metric: aurc}\n"
+    search = "axes: {rl.args.learning_rate: {low: 1e-5, high: 1e-3, log: true}}\n"
+    search += "search: {trials: 9, metric: aurc, direction: minimize}\n"
     Path("s.yaml").write_text("name: s\nbase: base.yaml\n" + search)
     config = wandb_config(load_sweep(sweep))
     assert (config["method"], config["run_cap"]) == ("bayes", 9)

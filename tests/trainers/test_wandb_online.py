@@ -6,7 +6,6 @@ import math
 import os
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
@@ -37,7 +36,8 @@ eval: {targets: [0, 0.5], every: 2}
 """
 BOTH = ('sft.args.report_to="wandb"', 'rl.args.report_to="wandb"')
 SWEEP = "name: lr\nbase: tiny.yaml\naxes: {rl.args.learning_rate: [1e-4, 1e-3], seed: [3, 4]}\n"
-SEARCH = SWEEP.replace("[1e-4, 1e-3]", "{low: 1e-4, high: 1e-3}") + "search: {trials: 2, metric: score@0.5}\n"
+SEARCH = SWEEP.replace("[1e-4, 1e-3]", "{low: 1e-4, high: 1e-3}")
+SEARCH += "search: {trials: 2, metric: score@0.5, direction: maximize}\n"
 
 
 @pytest.fixture(scope="module")
@@ -175,12 +175,10 @@ FAILURES = [{"status": 401}, {"status": 500}, {"dies_at": "file_stream"}, {"dies
 
 @pytest.mark.parametrize("fails", FAILURES, ids=lambda fails: str(*fails.values()))
 def test_a_server_that_fails_costs_no_run(folder, fails):
-    began = time.monotonic()
+    patience = {"WANDB_INIT_TIMEOUT": "5", "WANDB_FINISH_TIMEOUT": "5"}
     with WandbStub(**fails) as server:
-        done = run(
-            server, folder, "abstain", "train", "tiny.yaml", *BOTH, WANDB_INIT_TIMEOUT="5", WANDB_FINISH_TIMEOUT="5"
-        )
-    assert done.returncode == 0 and time.monotonic() - began < 200
+        done = run(server, folder, "abstain", "train", "tiny.yaml", *BOTH, **patience)
+    assert done.returncode == 0
     assert json.loads((folder / "runs" / "tiny-0" / "state.json").read_text())["complete"][-1] == "after"
     said = [line for line in done.stderr.splitlines() if "left out" in line or "did not take" in line]
     # refused at both stages; gone during the first; gone during the second, whose run the results would have joined
@@ -214,7 +212,7 @@ def test_a_search_looks_at_a_number_that_runs_report(folder, trained):
     with WandbStub() as server:
         assert run(server, folder, "abstain", "ablate", "search.yaml", "--engine", "wandb", "--create").returncode == 0
     (sweep,) = server.sweeps
-    assert sweep["method"] == "bayes" and sweep["metric"]["goal"] == "minimize"
+    assert sweep["method"] == "bayes" and sweep["metric"]["goal"] == "maximize"
     assert sweep["metric"]["name"] in trained.rl.rows(SUMMARY)[-1]
 
 
