@@ -160,10 +160,11 @@ def _score(state: TaskState, response: Response, found: Verdict, judge: str = ""
     about = {STATED: state.metadata.get(STATED), "confidence": response.confidence, "hedged": response.hedged}
     by = f" by {judge}" if judge else ""
     said = response.malformed or response.answer or "no answer offered"
+    answer = response.answer or state.output.completion.strip()  # converters take it for what was said
     if found is Verdict.UNGRADED:
         reason = "grader_failed" if judge else "scoring_failed"
-        return Score.unscored(reason=reason, answer=response.answer, explanation=f"{found}{by}", metadata=about)
-    return Score(value=_LETTERS[found], answer=response.answer, explanation=f"{found}{by}: {said}", metadata=about)
+        return Score.unscored(reason=reason, answer=answer, explanation=f"{found}{by}", metadata=about)
+    return Score(value=_LETTERS[found], answer=answer, explanation=f"{found}{by}: {said}", metadata=about)
 
 
 @task

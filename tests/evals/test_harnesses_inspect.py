@@ -93,6 +93,8 @@ class TestOpenRubric:
         (score,) = first.scores.values()
         assert score.value == "C" and score.answer == "Lima" and "Lima" in score.explanation
         assert score.metadata["confidence_target"] == 0.5 and score.metadata["confidence"] == 0.95
+        silent = [score for sample in log.samples for score in sample.scores.values() if score.value == "N"]
+        assert len(silent) == 2 and {score.answer for score in silent} == {"I don't know."}
         assert first.metadata["confidence_target"] == 0.5
         assert first.messages[0].text.startswith(
             "What is the capital of Peru?\nAnswer only if you are > 0.5 confident"
