@@ -230,7 +230,7 @@ class TrieRollouts(_Trainer):
         if found is None:
             return
         single = next(self.model.parameters()).dtype == torch.float32 and self.accelerator.mixed_precision == "no"
-        off = trie_checks.largest_difference(stock, [found, sampled])
+        off = trie_checks.difference(stock, [found, sampled], rounded=not single)
         wrong = f"on the first prompts its log-probabilities are {off:.2g} off"
         self._exact = not self._refuses(None if off < TOLERANCE[single] else wrong)  # NaN is wrong
 

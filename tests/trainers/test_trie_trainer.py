@@ -11,7 +11,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
 
 from abstain.trainers import trie_trainer
-from abstain.trainers.trie_trainer import TrieGRPOTrainer, TrieRLOOTrainer
+from abstain.trainers.trie_checks import difference
+from abstain.trainers.trie_trainer import TOLERANCE, TrieGRPOTrainer, TrieRLOOTrainer
 
 PROMPTS = ["Ada Lima", "Bo", "Where was Cy born?", "Where was Di born?"]
 TRAINERS = {"grpo": (GRPOTrainer, TrieGRPOTrainer, GRPOConfig), "rloo": (RLOOTrainer, TrieRLOOTrainer, RLOOConfig)}
@@ -208,6 +209,16 @@ def test_a_model_that_ignores_the_mask_is_found_out(make_trainer, caplog):
         trainer.train()
     assert not trainer._exact
     assert "its log-probabilities are" in caplog.text
+
+
+def test_one_rounded_number_is_no_wrong_mask_but_all_of_them_are():
+    stock, odd, wrong = torch.zeros(2, 6), torch.zeros(2, 6), torch.full((2, 6), 0.3)
+    odd[0, 2] = 0.3
+    assert difference([stock, None], [[odd, odd]], rounded=True) < TOLERANCE[False]
+    assert difference([stock], [None, [wrong]], rounded=True) > TOLERANCE[False]
+    assert difference([stock], [[odd]], rounded=False) == pytest.approx(0.3)
+    odd[1, 1] = torch.nan
+    assert not difference([stock], [[odd]], rounded=True) < TOLERANCE[False]
 
 
 CONTRACT = {
