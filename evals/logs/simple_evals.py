@@ -18,6 +18,7 @@ from abstain.evals.logs.batch import Batch, Entry, Problems, batches
 from abstain.evals.logs.grades import NONE, read_grade
 from abstain.evals.logs.reading import Options, as_dict, last_text, stated_target
 from abstain.evals.logs.terminal import printable
+from abstain.evals.logs.text_files import read_whole
 
 NAME = "simple-evals results"
 _FILE = re.compile(r"(?P<task>[A-Za-z0-9-]+)_(?P<model>.+?)(?:_\d{8}_\d{6})?(?:_DEBUG)?(?:_allresults)?")
@@ -40,7 +41,7 @@ def is_page(head: bytes) -> bool:
 
 def read_page(path: Path, options: Options, problems: Problems) -> Iterator[Batch]:
     """The samples of an `EVAL_MODEL.html`."""
-    top, *samples = path.read_bytes().split(_SAMPLE)
+    top, *samples = read_whole(path, "page").split(_SAMPLE)
     if samples and b"<p>Score: " not in samples[-1]:
         problems.add(path, "cut off", f"{path}: sample {len(samples) - 1}: the file breaks off; all before is kept")
         samples.pop()

@@ -104,19 +104,28 @@ def parse_json(data: bytes) -> tuple[Any, str]:
         return None, f"not JSON that can be read: {str(error)[:80]}"
 
 
+def read_whole(path: Path, what: str, instead: str = "") -> bytes:
+    """A file that must be held in memory.
+
+    Raises:
+        ValueError: too big for that.
+    """
+    size = path.stat().st_size
+    if size > DOCUMENT_LIMIT:
+        raise ValueError(
+            f"{path}: {size / 2**30:.1f} GiB in one {what}; the limit is {DOCUMENT_LIMIT >> 30} GiB{instead}"
+        )
+    return path.read_bytes()
+
+
 def read_document(path: Path, problems: Problems) -> Any:
     """One JSON value that fills a file; if the file was cut off, all that is whole in it.
 
     Raises:
         ValueError: not JSON, or too big to be held in memory.
     """
-    size = path.stat().st_size
-    if size > DOCUMENT_LIMIT:
-        raise ValueError(
-            f"{path}: {size / 2**30:.1f} GiB in one JSON document; the limit is {DOCUMENT_LIMIT >> 30} GiB. "
-            "Save it as JSON lines (Inspect: `inspect log convert --to eval`)"
-        )
-    data = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
+    data = read_whole(path, "JSON document", ". Save it as JSON lines (Inspect: `inspect log convert --to eval`)")
+    data = data.removeprefix(b"\xef\xbb\xbf")
     value, why = parse_json(data)
     if not why:
         return value

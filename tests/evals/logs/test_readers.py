@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from abstain.evals.logs import text_files
 from abstain.evals.logs.batch import Batch
 from abstain.evals.logs.detect import find_logs, open_log
 from abstain.evals.logs.grades import VERDICTS
@@ -137,6 +138,12 @@ def test_simple_evals_page_that_breaks_off_or_shows_hostile_answers(tmp_path: Pa
     (tmp_path / "hostile.html").write_text(page.replace("Valparaiso", escape(answer)))
     (run,), _ = read(tmp_path / "hostile.html")
     assert verdicts(run) == "CIACAC"
+
+
+def test_a_page_too_big_for_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text_files, "DOCUMENT_LIMIT", 1000)
+    with pytest.raises(ValueError, match="GiB in one page; the limit is"):
+        read(one("simple_evals_page/*"))
 
 
 @pytest.mark.parametrize(
