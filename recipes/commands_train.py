@@ -53,8 +53,8 @@ def train(
     directory = RunDir(loaded.run_path)
     directory.open(loaded, resume=resume)
     start = time.monotonic()
-    try:
-        with directory.held():
+    with directory.held():
+        try:
             from abstain.recipes.recipe_checks import check_recipe
             from abstain.recipes.run import Run
 
@@ -62,14 +62,12 @@ def train(
             say(f"{loaded.name}, seed {loaded.seed}: {directory.path}")
             run = Run(loaded, directory, say=say, progress=on_terminal(), launch=launched)
             run.run()
-    except BlockingIOError:
-        raise
-    except BaseException as error:
-        if directory.started:
-            error.add_note(f"To continue: {resume_command(recipe, changes, launch, processes)}")
-        else:
-            directory.remove_if_empty()
-        raise
+        except BaseException as error:
+            if directory.started:
+                error.add_note(f"To continue: {resume_command(recipe, changes, launch, processes)}")
+            else:
+                directory.remove_if_empty()
+            raise
     say(f"Done in {round(time.monotonic() - start)} s: {directory.path}")
     out = Console()
     typer.echo(run.table(width=out.width, color=out.is_terminal), nl=False)

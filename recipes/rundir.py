@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from abstain.evals.records import write_text
 from abstain.recipes.recipe import STAGES, Recipe
@@ -215,14 +215,20 @@ class RunDir:
         write_text(self.path / "recipe.yaml", write_yaml(data))
 
 
-def _lock(opened: int) -> bool:
+def try_lock(file: IO[Any] | int) -> bool:
+    """Take a lock on an open file, which lasts as long as any process has this opening of it."""
     try:
-        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    return True
+
+
+def _lock(opened: int) -> bool:
+    try:
+        return try_lock(opened)
     except OSError:  # a file system without locks: nobody can be kept out
         return True
-    return True
 
 
 def _is_whole(checkpoint: Path) -> bool:

@@ -9,7 +9,6 @@ runs/thresholds/
     report.html      all points compared
 """
 
-import fcntl
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -20,7 +19,7 @@ from typing import IO, Any, Literal
 
 from abstain.evals.records import write_text
 from abstain.recipes.recipe import AFTER, BEFORE, Recipe
-from abstain.recipes.rundir import changed_keys, claim, comparable, stored_recipe, strangers
+from abstain.recipes.rundir import changed_keys, claim, comparable, stored_recipe, strangers, try_lock
 from abstain.recipes.sweep_axes import axes_of
 from abstain.recipes.sweep_points import Point
 
@@ -149,15 +148,6 @@ class SweepDir:
             return list(json.loads((self.path / "sweep.json").read_text(encoding="utf-8"))["points"])
         except (OSError, ValueError, KeyError, TypeError):
             return []
-
-
-def try_lock(file: IO[Any]) -> bool:
-    """Take a lock on an open file, which lasts as long as any process has this opening of it."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def complete_steps(path: Path) -> list[str]:

@@ -19,9 +19,9 @@ from threading import Event
 from typing import IO
 
 from abstain.recipes.recipe import load_recipe
-from abstain.recipes.rundir import RunDir
+from abstain.recipes.rundir import RunDir, try_lock
 from abstain.recipes.sweep import as_override
-from abstain.recipes.sweep_dir import complete_steps, set_aside, try_lock
+from abstain.recipes.sweep_dir import complete_steps, set_aside
 from abstain.recipes.sweep_shared import take_over
 
 PATIENCE = 30.0

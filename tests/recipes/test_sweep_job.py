@@ -16,8 +16,8 @@ import pytest
 
 from abstain.recipes import sweep_job
 from abstain.recipes.recipe import load_recipe
-from abstain.recipes.rundir import RunDir
-from abstain.recipes.sweep_dir import complete_steps, try_lock
+from abstain.recipes.rundir import RunDir, try_lock
+from abstain.recipes.sweep_dir import complete_steps
 from abstain.recipes.sweep_job import Job, perform
 
 FINISH = """
