@@ -15,6 +15,8 @@ from abstain.evals.intervals import bootstrap_interval
 
 Row = dict[str, Any]
 BANDS = 10
+NEAR = 0.1
+"""Questions whose P(correct) is no further from a threshold tell whether P(correct) is what it seems there."""
 _SCORES = ("score", "score_ci", "always_answer_score", "oracle_score")
 
 
@@ -39,6 +41,7 @@ def target_rows(table: Decisions, probe: Probe, metrics: Mapping[str, Any], seed
                 **_share("accuracy_attempted", right, attempted),
                 **_held_against(probe, attempted, t),
                 **_threshold_fields(threshold),
+                "near_threshold": _near(probe, threshold),
                 **_choice_fields(choice),
                 **score,
                 "never_answer_score": 0.0,
@@ -57,6 +60,23 @@ def _held_against(probe: Probe, attempted: np.ndarray, target: float) -> Row:
         **_share("silent_would_be_right", right, known & ~attempted),
         **_share("answered_would_be_right", right, known & attempted),
         **_share("decided_rightly", worth == attempted, known),
+    }
+
+
+def _near(probe: Probe, threshold: Threshold | None) -> Row | None:
+    """What P(correct) promises of the guesses around a threshold, and what they keep.
+
+    A logistic fit to all guesses may be wrong about some. A model that is .2 sure both of a name it has read once and of
+    one it has never read may still tell them apart, and more than a fifth of what it answers is right.
+    `None` where P(correct) is no fit.
+    """
+    if threshold is None or probe.calibrated:
+        return None
+    near = probe.answered & (np.abs(np.nan_to_num(probe.p, nan=np.inf) - threshold.value) <= NEAR)
+    return {
+        "n": int(near.sum()),
+        "expected": float(probe.p[near].mean()) if near.any() else None,
+        **_share("right", probe.answers.correct == 1, near),
     }
 
 

@@ -78,7 +78,18 @@ def _threshold(row: Row) -> str:
     where = f"{row['effective_threshold']:.2f}" if high - low < WIDE else f"{low:.2f} to {high:.2f}"
     start, end = row["effective_threshold_ci"]
     poor = ", by a probe that knows less than the model" if row["selectivity_ci"][0] > 1 else ""
-    return f"it answers when it is more than {where} [{start:.2f}, {end:.2f}] sure: {_distance(row, start, end)}{poor}"
+    sure = f"it answers when it is more than {where} [{start:.2f}, {end:.2f}] sure"
+    if off := _misfit(row["near_threshold"]):
+        return f"{sure} by a probe that is off there: {off}"
+    return f"{sure}: {_distance(row, start, end)}{poor}"
+
+
+def _misfit(near: Row | None) -> str:
+    """Why a threshold is neither bold nor cautious: P(correct) is not what it seems there."""
+    if near is None or near["n"] < FEW or near["right_ci"][0] <= near["expected"] <= near["right_ci"][1]:
+        return ""
+    right = with_interval(near["right"], near["right_ci"], percent)
+    return f"of {near['n']:,} guesses it expects {percent(near['expected'])} to be right, and {right} are"
 
 
 def _distance(row: Row, low: float, high: float) -> str:

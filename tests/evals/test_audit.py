@@ -117,6 +117,7 @@ def test_a_perfect_policy_is_found_to_be_one(exact: Audit) -> None:
         assert row["decided_rightly"] > 0.93
         assert row["accuracy_attempted_ci"][1] > t and row["silent_would_be_right_ci"][1] < t
         assert row["abstained"] == pytest.approx(row["called_for"], abs=0.06)
+        assert row["near_threshold"]["n"] > 50
         assert "asked" in row["verdict"] and "bolder" not in row["verdict"] and "cautious" not in row["verdict"]
     assert by_target[0.5]["verdict"].endswith("sure: close to what was asked.")
     assert "gives its best guess as asked" in by_target[0.0]["verdict"]
@@ -145,6 +146,18 @@ def test_a_threshold_elsewhere_is_found_there(task: Task, shift: float, word: st
         row = rows(found)[t]
         assert row["effective_threshold_ci"][0] <= t + shift <= row["effective_threshold_ci"][1]
         assert word in row["verdict"]
+
+
+def test_no_policy_is_called_bold_by_a_probe_that_is_off() -> None:
+    """Below one half this model's probability is a quarter of what it knows: no logistic curve bends like that."""
+    task = world(3000)
+    model = Policy(task, perfect, confidence=lambda p: p if p > 0.5 else p / 4)
+    row = rows(audit_model(model, task, evaluate(model, task, [0, 0.3])).found)[0.3]
+    assert row["effective_threshold_ci"][1] < 0.3  # bolder than asked, it seems
+    near = row["near_threshold"]
+    assert near["n"] > 100 and near["expected"] < near["right_ci"][0] < 0.3 < near["right_ci"][1]
+    assert f"by a probe that is off there: of {near['n']:,} guesses it expects" in row["verdict"]
+    assert "asked" not in row["verdict"]
 
 
 def test_a_policy_that_ignores_t_is_flagged(task: Task) -> None:

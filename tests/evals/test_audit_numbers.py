@@ -154,10 +154,15 @@ def test_verdicts_follow_the_interval(interval: tuple[float, float], verdict: st
         "effective_threshold": 0.71,
         "effective_threshold_bracket": [0.7, 0.72],
         "effective_threshold_ci": list(interval),
+        "near_threshold": {"n": 40, "expected": 0.7, "right": 0.8, "right_ci": [0.65, 0.9]},
     }
     assert target_verdict(row).endswith(f"[{interval[0]:.2f}, {interval[1]:.2f}] sure: {verdict}.")
     wide = {**row, "effective_threshold_bracket": [0.4, 0.8]}
     assert "more than 0.40 to 0.80" in target_verdict(wide)
+    off = {**row, "near_threshold": {"n": 40, "expected": 0.6, "right": 0.8, "right_ci": [0.65, 0.9]}}
+    assert "off there: of 40 guesses it expects 60.0% to be right, and 80.0% [65.0, 90.0] are." in target_verdict(off)
+    few = {**row, "near_threshold": {"n": 29, "expected": 0.6, "right": 0.8, "right_ci": [0.65, 0.9]}}
+    assert verdict in target_verdict(few)
     wrong = {**row, "accuracy_attempted": 0.6, "accuracy_attempted_ci": [0.5, 0.7]}
     assert target_verdict(wrong).endswith("; of its answers only 60.0% [50.0, 70.0] are right.")
 
