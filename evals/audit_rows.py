@@ -66,8 +66,8 @@ def _held_against(probe: Probe, attempted: np.ndarray, target: float) -> Row:
 def _near(probe: Probe, threshold: Threshold | None) -> Row | None:
     """What P(correct) promises of the guesses around a threshold, and what they keep.
 
-    A logistic fit to all guesses may be wrong about some. A model that is .2 sure both of a name it has read once and of
-    one it has never read may still tell them apart, and more than a fifth of what it answers is right.
+    A logistic fit to all guesses may be wrong about some. A model that is .2 sure both of a name it has read once and
+    of one it has never read may still tell them apart, and more than a fifth of what it answers is right.
     `None` where P(correct) is no fit.
     """
     if threshold is None or probe.calibrated:
