@@ -10,6 +10,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from abstain.evals.audit_verdict import probe_is_off
 from abstain.evals.paraphrases import NO_INSTRUCTION
 from abstain.evals.plots_style import MARKERS, Plot, color, percent_axis, ramp, styled
 
@@ -44,6 +45,9 @@ def _draw_thresholds(axes: Axes, found: Row) -> None:
     for row in rows:
         axes.plot([row["target"]] * 2, row["effective_threshold_ci"], color=color("after"))
     _dots(axes, rows, "effective_threshold", "o", _STATED)
+    if off := [row for row in rows if probe_is_off(row["near_threshold"])]:
+        places, heights = ([row[name] for row in off] for name in ("target", "effective_threshold"))
+        axes.plot(places, heights, "o", color=color("after"), markerfacecolor="white", label="the probe is off there")
     for name, group, marker in _by_wording(found):
         known = [row for row in group if row["effective_threshold"] is not None]
         _dots(axes, known, "effective_threshold", marker, name, role="before")

@@ -79,17 +79,26 @@ def _threshold(row: Row) -> str:
     start, end = row["effective_threshold_ci"]
     poor = ", by a probe that knows less than the model" if row["selectivity_ci"][0] > 1 else ""
     sure = f"it answers when it is more than {where} [{start:.2f}, {end:.2f}] sure"
-    if off := _misfit(row["near_threshold"]):
-        return f"{sure} by a probe that is off there: {off}"
+    near = row["near_threshold"]
+    if probe_is_off(near):
+        right = with_interval(near["right"], near["right_ci"], percent)
+        expected = f"of {near['n']:,} guesses it expects {percent(near['expected'])} to be right, and {right} are"
+        return f"{sure} by a probe that is off there: {expected}"
     return f"{sure}: {_distance(row, start, end)}{poor}"
 
 
-def _misfit(near: Row | None) -> str:
-    """Why a threshold is neither bold nor cautious: P(correct) is not what it seems there."""
-    if near is None or near["n"] < FEW or near["right_ci"][0] <= near["expected"] <= near["right_ci"][1]:
-        return ""
-    right = with_interval(near["right"], near["right_ci"], percent)
-    return f"of {near['n']:,} guesses it expects {percent(near['expected'])} to be right, and {right} are"
+def probe_is_off(near: Row | None) -> bool:
+    """Whether P(correct) is not what it seems around a threshold, so that this is neither bold nor cautious.
+
+    Args:
+        near: `near_threshold` of a target; `None` where P(correct) is known.
+
+    Example:
+        >>> near = {"n": 40, "expected": 0.2, "right": 0.4, "right_ci": [0.26, 0.55]}
+        >>> probe_is_off(near), probe_is_off(near | {"expected": 0.3}), probe_is_off(None)
+        (True, False, False)
+    """
+    return near is not None and near["n"] >= FEW and not near["right_ci"][0] <= near["expected"] <= near["right_ci"][1]
 
 
 def _distance(row: Row, low: float, high: float) -> str:

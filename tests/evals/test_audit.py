@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from abstain.evals.audit import Audit, audit, audit_model
+from abstain.evals.audit_plot import audit_plot
 from abstain.evals.audit_probe import known_probe, own_probe, read_start, start_probe
 from abstain.evals.audit_text import render_audit
 from abstain.evals.evaluate import Evaluation, evaluate
@@ -152,12 +153,15 @@ def test_no_policy_is_called_bold_by_a_probe_that_is_off() -> None:
     """Below one half this model's probability is a quarter of what it knows: no logistic curve bends like that."""
     task = world(3000)
     model = Policy(task, perfect, confidence=lambda p: p if p > 0.5 else p / 4)
-    row = rows(audit_model(model, task, evaluate(model, task, [0, 0.3])).found)[0.3]
+    found = audit_model(model, task, evaluate(model, task, [0, 0.3])).found
+    row = rows(found)[0.3]
     assert row["effective_threshold_ci"][1] < 0.3  # bolder than asked, it seems
     near = row["near_threshold"]
     assert near["n"] > 100 and near["expected"] < near["right_ci"][0] < 0.3 < near["right_ci"][1]
     assert f"by a probe that is off there: of {near['n']:,} guesses it expects" in row["verdict"]
     assert "asked" not in row["verdict"]
+    legend = audit_plot(found).figure.axes[0].get_legend()
+    assert "the probe is off there" in [text.get_text() for text in legend.get_texts()]
 
 
 def test_a_policy_that_ignores_t_is_flagged(task: Task) -> None:
