@@ -72,7 +72,7 @@ def _near(probe: Probe, threshold: Threshold | None) -> Row | None:
     """
     if threshold is None or probe.calibrated:
         return None
-    near = probe.answered & (np.abs(np.nan_to_num(probe.p, nan=np.inf) - threshold.value) <= NEAR)
+    near = np.abs(probe.p - threshold.value) <= NEAR  # not where there is no guess, and P(correct) is NaN
     return {
         "n": int(near.sum()),
         "expected": float(probe.p[near].mean()) if near.any() else None,
