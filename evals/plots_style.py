@@ -44,6 +44,8 @@ ROLES: dict[str, tuple[str, str]] = {
 }
 MARKERS = "os^DvP"
 DPI = 200
+LEGEND_ROW = 11
+"""Height of a row of a small panel's legend, in points."""
 _STYLE: dict[str, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
@@ -146,9 +148,15 @@ def ramp(count: int) -> list[str]:
 
 
 def legend_above(axes: Any, columns: int = 4, **options: Any) -> None:
-    """A legend in one line above the axes, if there is anything to tell apart."""
+    """A legend above the axes, if there is anything to tell apart."""
     if axes.get_legend_handles_labels()[0]:
         axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=columns, borderaxespad=0.3, **options)
+
+
+def title_above(axes: Any, title: str, *, rows: int, columns: int) -> None:
+    """A small panel's title, above a legend of so many rows and columns."""
+    axes.set_title(title, loc="left", fontsize=8.5, fontweight="bold", pad=5 + LEGEND_ROW * rows)
+    legend_above(axes, columns=columns, fontsize=6.8, handlelength=1.2, columnspacing=0.8, handletextpad=0.4)
 
 
 def percent_axis(axis: Any) -> None:

@@ -7,7 +7,7 @@ from typing import TypeGuard
 
 import numpy as np
 
-from abstain.evals.plots_style import MARKERS, Plot, color, legend_above, listed, new_axes, percent_axis, ramp, styled
+from abstain.evals.plots_style import MARKERS, Plot, color, listed, new_axes, percent_axis, ramp, styled, title_above
 
 MOST_LINES = 6
 _APART = 0.12  # lines stand beside each other where values are names
@@ -78,11 +78,10 @@ def response_plot(
             axes.tick_params("x", labelrotation=25, labelsize=7)
         axes.set_xlabel(axis)
         rows = 0 if len(lines) == 1 else math.ceil(len(lines) / columns)
-        axes.set_title(title, loc="left", fontsize=8.5, fontweight="bold", pad=5 + 11 * rows)
+        title_above(axes, title, rows=rows, columns=columns)
         axes.margins(x=0.08)
         if rate:
             percent_axis(axes.yaxis)
-        legend_above(axes, columns=columns, fontsize=6.8, handlelength=1.2, columnspacing=0.8, handletextpad=0.4)
     return Plot(name, title, "", f"{title} against {axis}. {' '.join(words)}", figure)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from abstain.evals.plots_style import MARKERS, Plot, color, legend_above, listed, percent_axis, ramp, styled
+from abstain.evals.plots_style import LEGEND_ROW, MARKERS, Plot, color, listed, percent_axis, ramp, styled, title_above
 
 History = Sequence[Mapping[str, Any]]
 Series = tuple[list[float], list[float]]
@@ -42,7 +42,7 @@ TITLES = {
 RATES = {"abstention", "accuracy", "error", "ungraded", "mean_token_accuracy", "frac_reward_zero_std"}
 RATES |= {"heldout/abstained", "heldout/correct", "heldout/incorrect", "guards/over_refusal"}
 _PER_TARGET = re.compile(r"([\w ./:-]{1,60})/t=([0-9.]{1,8})")
-_MOST = 18
+_MOST, _COLUMNS = 18, 4
 
 
 def training_plots(history: History, stage: str) -> list[Plot]:
@@ -59,8 +59,9 @@ def training_plots(history: History, stage: str) -> list[Plot]:
     names += sorted(name for name in families if _known(name) not in TITLES)
     drawn = [(name, families.get(name) or {"": scalars[name]}) for name in names]
     drawn = [(name, lines) for name, lines in drawn if any(any(values) for _, values in lines.values())]
+    rows = math.ceil(max((len(lines) for _, lines in drawn), default=1) / _COLUMNS)
     return [
-        _panel(name, _title(name, names), f"{stage}-{place:02d}", lines, name in families)
+        _panel(name, _title(name, names), f"{stage}-{place:02d}", lines, name in families, rows)
         for place, (name, lines) in enumerate(drawn[:_MOST], 1)
     ]
 
@@ -108,24 +109,24 @@ def _target(text: str) -> float:
     return float(text) if text.count(".") <= 1 and text.strip(".") else 0.0
 
 
-def _panel(name: str, title: str, place: str, lines: Mapping[str, Series], by_target: bool) -> Plot:
+def _panel(name: str, title: str, place: str, lines: Mapping[str, Series], by_target: bool, rows: int) -> Plot:
     roles = ramp(len(lines)) if by_target else ["after"]
+    height = 2.1 + LEGEND_ROW / 72 * (rows - 1)
     with styled():
-        figure = Figure(figsize=(3.2, 2.1))
-        axes = figure.add_axes((0.185, 0.2, 0.79, 0.62))  # the same place in all of them, so that they line up
+        figure = Figure(figsize=(3.2, height))
+        axes = figure.add_axes((0.185, 0.42 / height, 0.79, 1.302 / height))  # the same in all, so that they line up
         for index, ((target, (steps, values)), role) in enumerate(zip(lines.items(), roles, strict=True)):
             marker = MARKERS[index % len(MARKERS)]
             marks: dict[str, Any] = {"marker": marker, "label": f"t = {target}"} if by_target else {}
             every = max(1, len(steps) // 8)
             axes.plot(steps, values, color=color(role), linewidth=1.4, markersize=3.2, markevery=every, **marks)
-        axes.set_title(title, loc="left", fontsize=8.5, fontweight="bold", pad=16)
+        title_above(axes, title, rows=rows, columns=_COLUMNS)
         axes.set_xlabel("step")
         axes.locator_params(nbins=5)
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:.4g}".replace("-", "−"))
         if _known(name) in RATES:
             axes.set_ylim(0, None if max(max(values) for _, values in lines.values()) > 0 else 1)
             percent_axis(axes.yaxis)
-        legend_above(axes, columns=4, fontsize=6.8, handlelength=1.2, columnspacing=0.8, handletextpad=0.4)
     ends = [
         f"{f't = {target}: ' if by_target else ''}from {values[0]:.3g} to {values[-1]:.3g}"
         for target, (_, values) in lines.items()

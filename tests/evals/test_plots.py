@@ -5,6 +5,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 
 from abstain.evals.audit_probe import start_probe
@@ -132,6 +133,22 @@ def test_training_curves_are_sorted_into_pictures():
     )
     assert "t = 0: from 0.2 to 0.2 and t = 0.5: from 0.1 to 0.1" in plots["Abstained"].alt
     assert len({plot.name for plot in plots.values()}) == 3
+
+
+@pytest.mark.parametrize("targets", [1, 4, 5, 9])
+def test_no_title_stands_on_its_legend(targets):
+    keys = ["reward", *(f"abstention/t={place / 10:g}" for place in range(targets))]
+    plots = training_plots([{"step": step, **dict.fromkeys(keys, 0.5)} for step in (1, 2)], "rl")
+    boxes = []
+    for plot in plots:
+        FigureCanvasAgg(plot.figure).draw()
+        axes = plot.figure.axes[0]
+        title = axes._left_title.get_window_extent()
+        assert title.y1 <= plot.figure.bbox.y1
+        for text in axes.get_legend().get_texts() if axes.get_legend() else ():
+            assert title.y0 > text.get_window_extent().y1
+        boxes.append((plot.figure.bbox.y1, axes.bbox.bounds, title.y0))
+    assert len(plots) == 2 and boxes[0] == boxes[1]
 
 
 def test_held_out_curves_come_first_and_name_their_data_set_where_there_are_two():
