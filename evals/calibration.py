@@ -89,14 +89,14 @@ def brier_parts(confidence: np.ndarray, correct: np.ndarray) -> tuple[float, flo
         >>> brier_parts(q, c), brier_score(q, c)
         ((0.0625, 0.0625, 0.1875), 0.1875)
     """
-    from sklearn.isotonic import IsotonicRegression  # takes seconds to import
+    from sklearn.isotonic import isotonic_regression  # takes seconds to import
 
     ties = tie_probabilities(confidence, correct)
     if not len(ties.n):
         return None
     n, share = ties.n.sum(), ties.right / ties.n
     accuracy = ties.right.sum() / n
-    fitted = IsotonicRegression().fit(ties.confidence, share, sample_weight=ties.n).predict(ties.confidence)
+    fitted = isotonic_regression(share, sample_weight=ties.n)  # sklearn's class rounds q: NaN for 1
     # sum of (q - c)^2 less that of (fitted - c)^2; the same for the accuracy: what is within the ties cancels
     miscalibration = ties.n @ ((ties.confidence - share) ** 2 - (fitted - share) ** 2) / n
     discrimination = ties.n @ ((accuracy - share) ** 2 - (fitted - share) ** 2) / n

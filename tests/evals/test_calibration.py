@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from abstain.evals.calibration import (
@@ -105,6 +105,7 @@ def test_moving_a_forecast_a_little_moves_the_smooth_error_a_little() -> None:
 
 
 @given(PAIRS | TIED)
+@example([(0.0, False), (1.0, False), (0.9999999999999999, False)])
 def test_the_parts_of_the_brier_score_add_up(pairs: Pairs) -> None:
     q, c = columns(pairs)
     miscalibration, discrimination, uncertainty = brier_parts(q, c)
