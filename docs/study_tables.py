@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from statistics import fmean
 
-from abstain.evals.intervals import student_interval
-from abstain.evals.plots_style import DPI, MARKERS, color, legend_above, new_axes, ramp, styled
-from abstain.recipes.report_sweep_source import Group, read_sweep
-from abstain.recipes.report_sweep_source import spread as spread_out
-from abstain.recipes.sweep_table import read_metrics
+from abstain.evals.metrics.intervals import student_interval
+from abstain.evals.metrics.schema import read_metrics
+from abstain.evals.plots.style import DPI, MARKERS, color, legend_above, new_axes, ramp, styled
+from abstain.recipes.report.source import Group, read_sweep
+from abstain.recipes.report.source import spread as spread_out
 
 Groups = dict[tuple[str, str], dict[str, Group]]
 TRAINERS = {"grpo": "GRPO", "grpo-group": "GRPO, group", "grpo-batch": "GRPO, batch", "rloo": "RLOO", "ppo": "PPO"}

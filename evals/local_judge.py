@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from abstain.evals.models import load_model
-from abstain.evals.prompting import PromptFormat
-from abstain.evals.sampler import Completion, Sampler
+from abstain.evals.sampler import Completion, PromptFormat, Sampler
 from abstain.rewards.errors import nearest
-from abstain.rewards.judge import JudgeGrader
-from abstain.rewards.judge_usage import Reply
+from abstain.rewards.judge.grader import JudgeGrader
+from abstain.rewards.judge.usage import Reply
 
 PREFIX = "local:"
 _CHUNK = 256  # prompts between two saves of replies
@@ -25,7 +24,7 @@ class LocalModel:
     Args:
         model: hub id, folder, GGUF file or `python:PACKAGE`.
         max_new_tokens: room for a reply, reasoning included.
-        prompt_format: see `abstain.evals.prompting.as_prompt`.
+        prompt_format: see `abstain.evals.sampler.as_prompt`.
         dtype: see `abstain.evals.models.load_model`.
 
     Example:

@@ -19,8 +19,8 @@ from typing import Any, get_args
 
 import yaml
 
-from abstain.evals.grid import Column, Grid, latex_lines, latex_text, markdown_lines, text_lines
-from abstain.evals.table import Format
+from abstain.evals.tables.grid import Column, Grid, latex_lines, latex_text, markdown_lines, text_lines
+from abstain.evals.tables.table import Format
 from abstain.rewards.errors import nearest
 
 FILE = Path(__file__).with_name("meta_evaluation.yaml")

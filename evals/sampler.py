@@ -7,15 +7,98 @@ log-probability of what was chosen, kept in memory that does not grow with the n
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
+import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import Progress
 from transformers import Cache, GenerationConfig, LogitsProcessor, PreTrainedModel, PreTrainedTokenizerBase
 
-from abstain.evals.batching import batches, left_pad
-from abstain.evals.prompting import PromptFormat, as_prompt
+from abstain.rewards.errors import nearest
+
+# From prompt text to what a model reads: as it is, or as a user's turn in the model's chat template.
+
+
+PromptFormat = Literal["auto", "plain", "chat"]
+
+
+def as_prompt(text: str, tokenizer: PreTrainedTokenizerBase, prompt_format: PromptFormat = "auto") -> str:
+    """The text to tokenize (with special tokens, as any text is) and to let the model continue.
+
+    A chat template often writes the begin-of-text token that the tokenizer will add once more; that one is taken off.
+
+    Args:
+        text: a prompt from `abstain.rewards.prompts.prompt_text`.
+        tokenizer: the model's.
+        prompt_format: "plain" leaves `text` alone, "chat" makes it a user's turn and opens the assistant's, "auto" is
+            "chat" for a tokenizer with a chat template and "plain" for any other.
+
+    Raises:
+        ValueError: an unknown format, or "chat" for a tokenizer without a chat template.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> as_prompt("Who?", SimpleNamespace(chat_template=None))
+        'Who?'
+    """
+    if not uses_chat(tokenizer, prompt_format):
+        return text
+    turns = [{"role": "user", "content": text}]
+    rendered = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+    bos = tokenizer.bos_token
+    adds_bos = bos is not None and tokenizer("")["input_ids"][:1] == [tokenizer.bos_token_id]
+    return rendered.removeprefix(bos) if adds_bos else rendered
+
+
+def uses_chat(tokenizer: PreTrainedTokenizerBase, prompt_format: PromptFormat) -> bool:
+    """Whether `prompt_format` means the chat template for this tokenizer; see `as_prompt`."""
+    if prompt_format not in (allowed := get_args(PromptFormat)):
+        raise ValueError(f"unknown prompt format {prompt_format!r}. {nearest(prompt_format, allowed)}")
+    if prompt_format == "chat" and not tokenizer.chat_template:
+        raise ValueError("prompt format 'chat' needs a tokenizer with a chat template; this one has none: use 'plain'")
+    return prompt_format != "plain" and bool(tokenizer.chat_template)
+
+
+# How prompts of many lengths become padded batches.
+
+
+def batches(lengths: list[int], n: int, room: int, batch_tokens: int) -> Iterator[list[int]]:
+    """Indices of prompts of similar length, the longest first, so that memory runs out at once or not at all.
+
+    Args:
+        lengths: tokens of each prompt.
+        n: completions of each prompt.
+        room: new tokens of each completion.
+        batch_tokens: what `n` times the longest prompt and its new tokens may add up to; one prompt always fits.
+
+    Example:
+        >>> list(batches([3, 9, 3, 3], n=1, room=1, batch_tokens=12))
+        [[1], [0, 2, 3]]
+    """
+    order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
+    start = 0
+    while start < len(order):
+        size = max(1, batch_tokens // (n * (lengths[order[start]] + room)))
+        yield order[start : start + size]
+        start += size
+
+
+def left_pad(rows: list[list[int]], pad: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Token ids and attention mask, padded on the left, so that every row is continued at its last column.
+
+    Example:
+        >>> ids, mask = left_pad([[5, 6], [7]], pad=0, device=torch.device("cpu"))
+        >>> ids.tolist(), mask.tolist()
+        ([[5, 6], [0, 7]], [[1, 1], [0, 1]])
+    """
+    width = max(map(len, rows))
+    ids = np.full((len(rows), width), pad, dtype=np.int64)
+    mask = np.zeros_like(ids)
+    for place, row in enumerate(rows):
+        ids[place, width - len(row) :] = row
+        mask[place, width - len(row) :] = 1
+    return torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +126,7 @@ class Sampler:
         model: a causal language model.
         tokenizer: its tokenizer, with a pad token (see `abstain.evals.models.prepare_tokenizer`).
         name: for records and tables; the model's own name by default.
-        prompt_format: "auto", "plain" or "chat"; see `abstain.evals.prompting.as_prompt`.
+        prompt_format: "auto", "plain" or "chat"; see `abstain.evals.sampler.as_prompt`.
         batch_tokens: prompt and new tokens, padding included, that one batch may hold; 4,096 on a CPU (more is slower
             there) and 16,384 on a GPU by default. Halve it when memory runs out.
         max_new_tokens: room for an answer where `sample` is not told otherwise.

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from abstain.rewards.errors import nearest
 from abstain.rewards.graders import GRADERS, Grader
-from abstain.rewards.parsing import parse
+from abstain.rewards.parsing.completion import parse
 from abstain.rewards.response import Response
 from abstain.rewards.verdict import Verdict
 

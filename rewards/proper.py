@@ -19,7 +19,7 @@ from statistics import fmean, pstdev
 from typing import Any, Literal, get_args
 
 from abstain.rewards.errors import nearest
-from abstain.rewards.parsing import parse
+from abstain.rewards.parsing.completion import parse
 from abstain.rewards.response import Response
 from abstain.rewards.verdict import Verdict
 from abstain.rewards.verdict_reward import VerdictReward, name_number

@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from abstain.rewards.grading import find_grader, grade_response
-from abstain.rewards.parsing import parse
+from abstain.rewards.parsing.completion import parse
 from abstain.rewards.prompts import check_target
 from abstain.rewards.response import Response
 from abstain.rewards.verdict import Verdict

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from abstain.recipes.recipe import find_recipe, shipped_recipes
+from abstain.recipes.run.recipe import find_recipe, shipped_recipes
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -1,0 +1,13 @@
+"""TRL's trainers, with rollouts that share prefixes, guards against collapse, and dashboards."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "ppo": ["PPOConfig", "PPOTrainer", "TriePPOTrainer"],
+        "rl": ["run_rl"],
+        "sft": ["run_sft"],
+        "stages": ["RlStage", "SftStage"],
+    },
+)

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
-from abstain.evals.prompting import PromptFormat, uses_chat
-from abstain.evals.question import Question, Task
+from abstain.evals.sampler import PromptFormat, uses_chat
+from abstain.evals.tasks.question import Question, Task
 from abstain.rewards.prompts import Instruct, prompt_text
 
 Prompt = str | list[dict[str, str]]

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from abstain.evals.question import Question
+from abstain.evals.tasks.question import Question
 from abstain.rewards.prompts import IDK, Instruct, prompt_text
 from abstain.trainers.stages import TrainEmbeddings, check_rows_held
 

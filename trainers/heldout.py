@@ -1,7 +1,7 @@
 """Held-out questions asked while a model trains: a curve for each target, and the best checkpoint kept.
 
 TRL has no `compute_metrics` for GRPO, samples its evaluations at the training temperature, and logs every evaluation
-set under the same keys. Here `abstain.evals.evaluate` asks a fixed draw of questions greedily:
+set under the same keys. Here `abstain.evals.evaluation` asks a fixed draw of questions greedily:
 
     heldout/factworld/score            mean over targets of S_t, points per question
     heldout/factworld/score/t=0.5      and regret, correct, incorrect, abstained, effective_threshold, by target
@@ -15,17 +15,52 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from accelerate.utils import gather_object
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from abstain.evals.evaluate import TARGETS, Evaluation, evaluate
-from abstain.evals.oracle import Start
-from abstain.evals.question import Question, Task
+from abstain.evals.evaluation import TARGETS, Evaluation, evaluate
+from abstain.evals.metrics.oracle import BaseGuesses
+from abstain.evals.sampler import Completion, Sampler
+from abstain.evals.tasks.question import Question, Task
 from abstain.rewards.prompts import Instruct
 from abstain.rewards.verdict import Verdict
 from abstain.rewards.verdict_reward import target_label
-from abstain.trainers.guard_log import log_series
-from abstain.trainers.guard_threshold import effective_threshold, fitted_probabilities
-from abstain.trainers.heldout_sampler import SharedSampler
+from abstain.trainers.guards.callback import log_series
+from abstain.trainers.guards.signals import effective_threshold, fitted_probabilities
+
+# A sampler whose prompts are divided among the processes of a training run.
+
+
+class SharedSampler(Sampler):
+    """`Sampler` on the model of a trainer: each process asks its share of the prompts, and all get all completions.
+
+    All processes have to call `sample` with the same prompts.
+
+    Args:
+        trainer: TRL's.
+        options: as for `Sampler`.
+    """
+
+    def __init__(self, trainer: Any, **options: Any) -> None:
+        super().__init__(trainer.accelerator.unwrap_model(trainer.model), trainer.processing_class, **options)
+        self._trainer = trainer
+
+    def sample(self, prompts: Sequence[str], **options: Any) -> list[list[Completion]]:
+        """As `Sampler.sample`."""
+        from trl.models import unwrap_model_for_generation  # TRL takes seconds to import
+
+        accelerator = self._trainer.accelerator
+        rank, processes = accelerator.process_index, accelerator.num_processes
+        kwargs = self._trainer.args.gradient_checkpointing_kwargs
+        with unwrap_model_for_generation(
+            self._trainer.model_wrapped, accelerator, gradient_checkpointing_kwargs=kwargs
+        ):  # no checkpointing meanwhile, and ZeRO's sharded weights in one piece
+            own = super().sample(prompts[rank::processes], **options)
+        if processes == 1:
+            return own
+        gathered = gather_object([(rank + processes * place, row) for place, row in enumerate(own)])
+        return [row for _, row in sorted(gathered, key=lambda pair: pair[0])]
+
 
 BY_TARGET = ("score", "regret", "correct", "incorrect", "abstained")
 OVERALL = ("mean_regret", "aurc")
@@ -42,7 +77,7 @@ class HeldOutSet:
     """
 
     task: Task
-    start: Start | None = None
+    start: BaseGuesses | None = None
 
 
 class HeldOut(TrainerCallback):
@@ -63,7 +98,7 @@ class HeldOut(TrainerCallback):
         patience: evaluations without a better score before training stops; `None` for never.
         metric: key that decides; by default the score of the first set, over all targets. Regret, AURC and error are
             better when small, the others when large.
-        instruct: what prompts say, see `abstain.evals.evaluate`.
+        instruct: what prompts say, see `abstain.evals.evaluation`.
         sampler_options: of `abstain.evals.sampler.Sampler`: prompt_format, batch_tokens, autocast.
 
     Raises:
@@ -165,7 +200,7 @@ class HeldOut(TrainerCallback):
         place = Path(self._trainer.args.output_dir) / f"heldout-{name}-start.json"
         start = self._starts[name]
         if start is None and self._trainer.state.global_step and place.exists():
-            start = Start.load(place)  # of a run that is resumed
+            start = BaseGuesses.load(place)  # of a run that is resumed
         sampler = SharedSampler(self._trainer, **self._sampler_options)
         evaluation = evaluate(
             sampler,
@@ -204,7 +239,7 @@ def held_out_series(evaluation: Evaluation, questions: Sequence[Question] = ()) 
     """What is logged of an evaluation; a number that cannot be had has no key.
 
     Args:
-        evaluation: of `abstain.evals.evaluate`.
+        evaluation: of `abstain.evals.evaluation`.
         questions: held-out ones; where they carry a true P(correct), the effective thresholds are in terms of it.
     """
     metrics = evaluation.metrics

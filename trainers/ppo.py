@@ -1,25 +1,155 @@
 """PPO on TRL's GRPO trainer: a value head instead of a group is the baseline, so one completion per prompt will do.
 
-Schulman et al., Proximal Policy Optimization Algorithms, arXiv 1707.06347. Rewards, data sets, generation, vLLM, PEFT,
-logging and the clipped policy loss are TRL's; `num_iterations` are the epochs, `steps_per_generation` the minibatches,
-`epsilon` the clip range. Added are the advantages of every token, and to the loss
+Schulman et al., Proximal Policy Optimization Algorithms, arXiv 1707.06347. Rewards, data sets, generation, vLLM,
+PEFT, logging and the clipped policy loss are TRL's; `num_iterations` are the epochs, `steps_per_generation` the
+minibatches, `epsilon` the clip range. Added are the advantages of every token, and to the loss
 
     c_v · ½ mean max((V - R)², (V_old + clip(V - V_old, ±ε_v) - R)²)
 """
 
+import types
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate.utils import is_peft_model
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 from trl import GRPOConfig, GRPOTrainer
 from trl.trainer.utils import create_model_from_path
 
-from abstain.trainers.gae import advantages_and_returns
-from abstain.trainers.inner_model import inner_model
-from abstain.trainers.trie_trainer import TrieRollouts
-from abstain.trainers.value_head import NAME, add_value_head, give_state_values
+from abstain.trainers.run_trainer import inner_model
+from abstain.trainers.trie.trainer import TrieRollouts
+
+# Generalised advantage estimation over the tokens of a completion.
+
+
+def advantages_and_returns(
+    rewards: Tensor, values: Tensor, mask: Tensor, *, gamma: float = 1.0, lam: float = 1.0
+) -> tuple[Tensor, Tensor]:
+    """A_t = Σ_l (γλ)^l δ_(t+l) with δ_t = r_t + γ V(s_(t+1)) - V(s_t), and the returns A_t + V(s_t).
+
+    The reward of a completion is paid on its last token, after which there is no value: whatever ended it, the text
+    was judged as it stands. Tokens that the policy did not choose (padding, what a tool answered) are no steps.
+    Schulman et al., High-Dimensional Continuous Control Using Generalized Advantage Estimation, arXiv 1506.02438,
+    equation 16.
+
+    With λ = 1 the advantage is reward minus value, whatever the values are an unbiased estimate of what an action is
+    worth. With λ < 1 it leans on the values: where they are wrong, the point where answering pays moves.
+
+    Args:
+        rewards: (B,) one per completion.
+        values: (B, T) of the state before each token.
+        mask: (B, T) 1 where the policy chose the token.
+        gamma: discount per token.
+        lam: λ, in [0, 1].
+
+    Returns:
+        Advantages and returns, both (B, T) and 0 where the mask is.
+
+    Example:
+        >>> one = torch.ones(1, 2)
+        >>> values = torch.tensor([[0.5, 0.25]])
+        >>> advantages_and_returns(torch.tensor([1.0]), values, one, lam=0.5)  # δ = (-.25, .75)
+        (tensor([[0.1250, 0.7500]]), tensor([[0.6250, 1.0000]]))
+    """
+    ahead = torch.zeros_like(rewards)  # advantage of the step after this one
+    value_ahead = torch.zeros_like(rewards)
+    pay = rewards.clone()  # still to be paid: nothing once the last step has been met, coming from the end
+    columns = []
+    for t in range(values.shape[1] - 1, -1, -1):
+        chosen = mask[:, t].bool()
+        step = pay + gamma * value_ahead - values[:, t] + gamma * lam * ahead
+        ahead, value_ahead, pay = (
+            torch.where(chosen, new, old)
+            for new, old in ((step, ahead), (values[:, t], value_ahead), (torch.zeros_like(pay), pay))
+        )
+        columns.append(torch.where(chosen, step, torch.zeros_like(step)))
+    found = torch.stack(columns[::-1], dim=1)
+    return found, (found + values) * mask.bool()
+
+
+# A value head on a causal language model: V(s_t), the reward still to come, from the state before token t.
+
+
+NAME = "value_head"
+FILE = "value_head.safetensors"
+"""Lies beside the model that it was trained with, which stays a plain causal language model to everybody else."""
+
+
+class ValueHead(nn.Module):
+    """V = v · gelu(W h) / √d, in fp32, with v = 0 at the start: a value of 0 everywhere.
+
+    Args:
+        hidden_size: d of the model it reads.
+
+    Example:
+        >>> ValueHead(4)(torch.ones(2, 3, 4)).tolist()
+        [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
+    """
+
+    def __init__(self, hidden_size: int) -> None:
+        super().__init__()
+        self.inner = nn.Linear(hidden_size, hidden_size)
+        self.outer = nn.Linear(hidden_size, 1)
+        nn.init.zeros_(self.outer.weight)
+        nn.init.zeros_(self.outer.bias)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Values (...) of hidden states (..., d)."""
+        with torch.autocast(hidden.device.type, enabled=False):
+            features = nn.functional.gelu(self.inner(hidden.float())) / hidden.shape[-1] ** 0.5
+            return self.outer(features)[..., 0]
+
+
+def add_value_head(model: PreTrainedModel) -> None:
+    """Give `model` a `value_head`: the one saved beside it, else a new one.
+
+    Call it before PEFT gets the model, and list "value_head" in PEFT's `modules_to_save`.
+    """
+    if hasattr(model, NAME):
+        return
+    head = ValueHead(model.config.get_text_config().hidden_size)
+    saved = Path(model.config._name_or_path, FILE)
+    if saved.is_file():
+        head.load_state_dict(load_file(saved))
+    model.value_head = head.to(model.device)
+
+
+def give_state_values(model: PreTrainedModel, seen: list[Tensor]) -> None:
+    """Let `model(..., fused_lm_head=True)` append the values (B, T - 1) of its states to `seen`.
+
+    Call it after TRL has added that keyword. The values are in the output too, where DDP looks for what needs a
+    gradient.
+    """
+    scoring = model.forward
+
+    def forward(self: PreTrainedModel, *args: Any, fused_lm_head: bool = False, **kwargs: Any) -> Any:
+        if not fused_lm_head:
+            return scoring(*args, **kwargs)
+        states: list[Tensor] = []
+        hook = self.base_model.register_forward_hook(lambda _, __, out: states.append(out.last_hidden_state))
+        try:
+            output = scoring(*args, fused_lm_head=True, **kwargs)
+        finally:
+            hook.remove()
+        output["state_values"] = self.value_head(states[-1][:, :-1])
+        seen.append(output["state_values"])
+        return output
+
+    model.forward = types.MethodType(forward, model)
+
+
+def save_model(model: PreTrainedModel, folder: Path) -> None:
+    """Save a model; its value head, if it has one, into a file of its own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {name: value for name, value in model.state_dict().items() if not name.startswith(f"{NAME}.")}
+    model.save_pretrained(folder, state_dict=weights)
+    if (head := getattr(model, NAME, None)) is not None:
+        save_file({name: value.detach().cpu() for name, value in head.state_dict().items()}, folder / FILE)
+
 
 Batch = dict[str, Any]
 
@@ -125,7 +255,7 @@ def _check_trained(model: Any) -> None:
     head = [parameter for name, parameter in model.named_parameters() if f"{NAME}." in name]
     if not any(parameter.requires_grad for parameter in head):
         raise ValueError(
-            "this PEFT model has no value head that is trained: call abstain.trainers.value_head.add_value_head on "
+            "this PEFT model has no value head that is trained: call abstain.trainers.ppo.add_value_head on "
             f'the base model and list "{NAME}" in modules_to_save, or hand over the base model with peft_config=…'
         )
 

@@ -11,16 +11,15 @@ from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from abstain.evals.oracle import Start
-from abstain.evals.prompting import PromptFormat
-from abstain.evals.question import Task
+from abstain.evals.metrics.oracle import BaseGuesses
+from abstain.evals.sampler import PromptFormat
+from abstain.evals.tasks.question import Task
 from abstain.rewards import build_reward
 from abstain.trainers.dataset import rl_dataset
-from abstain.trainers.drift import check_threshold_drift
 from abstain.trainers.embedding_rows import answers, instructions, only_rows_of
 from abstain.trainers.run_trainer import train
 from abstain.trainers.stages import RlStage
-from abstain.trainers.trl_args import build_config
+from abstain.trainers.trl_args import build_config, check_threshold_drift
 
 SHARED: dict[str, Any] = {
     "learning_rate": 1e-5,
@@ -69,7 +68,7 @@ def run_rl(
     seed: int,
     prompt_format: PromptFormat = "auto",
     resume: bool = False,
-    start: Start | None = None,
+    start: BaseGuesses | None = None,
     held_out: Mapping[str, Any] | None = None,
     about: Mapping[str, Any] | None = None,
 ) -> Any:
@@ -81,7 +80,7 @@ def run_rl(
         stage: algorithm, rewards, targets and TRL's fields.
         output_dir: for checkpoints and `trainer_state.json`.
         seed: of the draws and of training.
-        prompt_format: see `abstain.evals.prompting.as_prompt`.
+        prompt_format: see `abstain.evals.sampler.as_prompt`.
         resume: go on from the last checkpoint.
         start: best guesses of the model that the recipe started from: to guards, what it knew.
         held_out: arguments of `abstain.trainers.heldout.HeldOut`, for held-out curves; none by default.
@@ -95,10 +94,10 @@ def run_rl(
         ValueError: no training questions, or fewer than one batch of them; no such tracker; out of memory.
     """
     # These take seconds to import, and a recipe is checked without them
-    from abstain.trainers.dashboards import add_dashboards, usable_trackers
-    from abstain.trainers.guard_remedies import start_as_reference
-    from abstain.trainers.guards import Guards
+    from abstain.trainers.guards.callback import Guards
+    from abstain.trainers.guards.remedies import start_as_reference
     from abstain.trainers.heldout import HeldOut
+    from abstain.trainers.tracking.dashboards import add_dashboards, usable_trackers
 
     config = build_rl_config(task, stage, output_dir, seed)
     rewards = [build_reward(reward.name, {"grader": task.grader} | reward.args) for reward in stage.rewards]
@@ -165,6 +164,6 @@ def _trainer_class(stage: RlStage) -> type:
         import trl
 
         return {"grpo": trl.GRPOTrainer, "rloo": trl.RLOOTrainer}[stage.algorithm]
-    from abstain.trainers.trie_trainer import TrieGRPOTrainer, TrieRLOOTrainer
+    from abstain.trainers.trie.trainer import TrieGRPOTrainer, TrieRLOOTrainer
 
     return {"grpo": TrieGRPOTrainer, "rloo": TrieRLOOTrainer}[stage.algorithm]

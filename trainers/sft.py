@@ -1,13 +1,14 @@
 """The supervised warm-up: how to answer, and that "I don't know" is something one can say.
 
 What is never sampled is never reinforced: a model that never says "I don't know" gets no gradient towards it. So a
-share of the examples at t > 0 says it, and the others repeat what the model itself would have answered. Where prompts
-ask for a confidence, it is stated after the answer instead: "Lima. Confidence: 0.8".
+share of the examples at t > 0 says it, and the others repeat what the model itself would have answered. Where
+prompts ask for a confidence, it is stated after the answer instead: "Lima. Confidence: 0.8".
 """
 
 import json
 import math
 import random
+import types
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,22 +18,60 @@ from accelerate import PartialState
 from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from abstain.evals.prompting import PromptFormat
-from abstain.evals.question import Question, Task
 from abstain.evals.records import write_text
-from abstain.evals.sampler import Sampler
+from abstain.evals.sampler import PromptFormat, Sampler
+from abstain.evals.tasks.question import Question, Task
 from abstain.rewards.grading import grade_response
-from abstain.rewards.parsing import parse
+from abstain.rewards.parsing.completion import parse
 from abstain.rewards.prompts import IDK, prompt_text, with_confidence
 from abstain.rewards.verdict import Verdict
-from abstain.trainers.dashboards import add_dashboards, usable_trackers
 from abstain.trainers.dataset import Prompt, as_trl_prompt, draw
 from abstain.trainers.embedding_rows import instructions, only_rows_of
-from abstain.trainers.inner_model import inner_model
-from abstain.trainers.run_trainer import train
-from abstain.trainers.sft_head import score_trained_positions
+from abstain.trainers.run_trainer import inner_model, train
 from abstain.trainers.stages import SftStage
+from abstain.trainers.tracking.dashboards import add_dashboards, usable_trackers
 from abstain.trainers.trl_args import build_config
+
+# The language-model head of TRL's SFT, at the trained positions only.
+
+
+IGNORED = -100
+
+
+def score_trained_positions(model: PreTrainedModel) -> None:
+    """Let `model(..., fused_lm_head=True)` score only the positions that have a label.
+
+    With Triton TRL does this itself; elsewhere it scores every position and drops those without a label afterwards: of
+    a prompt of 60 tokens and an answer of 4 that is sixteen times the work, in the largest matrix product of a small
+    model. The sums over the output's fields, which are all that `SFTTrainer` reads, stay the same; the fields have the
+    shape (1, number of labels) instead of (B, T - 1).
+
+    Call it after TRL has added that keyword.
+    """
+    scoring = model.forward
+
+    def forward(
+        self: PreTrainedModel, *args: Any, fused_lm_head: bool = False, labels: Any = None, **kwargs: Any
+    ) -> Any:
+        if labels is not None:
+            kwargs["labels"] = labels
+        trained = labels[:, 1:] != IGNORED if fused_lm_head and labels is not None else None
+        if trained is None or labels.device.type != "cpu" or not trained.any():
+            return scoring(*args, **{"fused_lm_head": True} if fused_lm_head else {}, **kwargs)
+
+        def keep_trained(_: Any, __: Any, output: Any) -> Any:
+            output.last_hidden_state = output.last_hidden_state[:, -labels.shape[1] : -1][trained][None]
+            return output
+
+        kwargs |= {"labels": None, "shift_labels": labels[:, 1:][trained][None]}
+        hook = self.base_model.register_forward_hook(keep_trained)
+        try:
+            return scoring(*args, fused_lm_head=True, **kwargs)
+        finally:
+            hook.remove()
+
+    model.forward = types.MethodType(forward, model)
+
 
 DEFAULTS: dict[str, Any] = {
     "num_train_epochs": 1,
@@ -83,7 +122,7 @@ def run_sft(
         stage: what to teach.
         output_dir: for checkpoints, `examples.jsonl` and `trainer_state.json`.
         seed: of the draws and of training.
-        prompt_format: see `abstain.evals.prompting.as_prompt`.
+        prompt_format: see `abstain.evals.sampler.as_prompt`.
         resume: go on from the last checkpoint.
         about: what dashboards are told of the run.
 

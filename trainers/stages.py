@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from abstain.rewards.prompts import Instruct, check_target
-from abstain.trainers.guard_options import GuardOptions
+from abstain.trainers.guards.options import GuardOptions
 
 Target = Annotated[float, AfterValidator(check_target)]
 TARGETS = [0.0, 0.5, 0.75, 0.9]

@@ -14,11 +14,11 @@ from functools import partial
 from string import ascii_uppercase
 from typing import Any
 
-from abstain.evals.columns import Columns, answers_of, find_columns, parse_literal, to_question
 from abstain.evals.harnesses.stated_targets import with_choices
-from abstain.evals.presets import GENERIC, PRESETS
-from abstain.evals.rows import Row, Table
-from abstain.rewards.parsing import parse
+from abstain.evals.tasks.columns import Columns, answers_of, find_columns, parse_literal, to_question
+from abstain.evals.tasks.presets import GENERIC, PRESETS
+from abstain.evals.tasks.rows import Row, Table
+from abstain.rewards.parsing.completion import parse
 
 _NUMBER = re.compile(r"-?\d[\d,.]{0,20}")
 _OPTION = re.compile(r"\([A-Z]\)")

@@ -9,6 +9,7 @@ Several targets take as many epochs: the first epoch states the first target, an
 question at every target and `abstain rescore` reads it as such.
 """
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from inspect_ai import Epochs, Task, task  # type: ignore[import-not-found, unused-ignore]
@@ -26,7 +27,6 @@ from inspect_ai.scorer import (  # type: ignore[import-not-found, unused-ignore]
 )
 from inspect_ai.solver import Generate, Solver, TaskState, solver  # type: ignore[import-not-found, unused-ignore]
 
-from abstain.evals.harnesses.inspect_judge import InspectModel
 from abstain.evals.harnesses.stated_targets import (
     TARGETS,
     Graded,
@@ -36,13 +36,50 @@ from abstain.evals.harnesses.stated_targets import (
     with_choices,
 )
 from abstain.evals.harnesses.stated_targets import rates as shares
-from abstain.evals.tasks import load_task
+from abstain.evals.tasks.catalogue import load_task
 from abstain.rewards.grading import find_grader, grade_response
-from abstain.rewards.judge import Case, JudgeGrader
-from abstain.rewards.parsing import parse
+from abstain.rewards.judge.grader import Case, JudgeGrader
+from abstain.rewards.judge.usage import Reply
+from abstain.rewards.parsing.completion import parse
 from abstain.rewards.prompts import prompt_text
 from abstain.rewards.response import Response
 from abstain.rewards.verdict import Verdict
+
+# The judge of `abstain.rewards.judge.grader`, asked through one of Inspect's models.
+
+
+class InspectModel:
+    """A backend for `abstain.rewards.judge.grader.JudgeGrader`.
+
+    Args:
+        model: an `inspect_ai.model.Model`.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
+    @property
+    def model(self) -> str:
+        """A name for tables."""
+        return str(self._model)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """All that decides a reply, besides the prompt."""
+        return {"inspect": self.model}
+
+    async def ask(self, prompts: Sequence[str], done: Callable[[int, Reply], None]) -> None:
+        """Ask one prompt after the other: Inspect scores samples side by side, and each asks for one verdict."""
+        for place, prompt in enumerate(prompts):
+            done(place, await self._reply(prompt))
+
+    async def _reply(self, prompt: str) -> Reply:
+        try:
+            output = await self._model.generate(prompt)
+        except Exception as error:  # of whatever kind the provider raises: no verdict, and the sample says why
+            return Reply(failure=type(error).__name__, detail=str(error)[:300])
+        return Reply(output.completion)
+
 
 STATED = "confidence_target"
 """Key in a sample's metadata: the target t that its prompt states."""
@@ -125,7 +162,7 @@ def verdict(grader: str | None = None, judge: bool = False) -> Scorer:
 
     Args:
         grader: a key of `abstain.rewards.graders.GRADERS`; by default "choice" where a sample has choices, or "match".
-        judge: ask the model in the role "grader" (`--model-role grader=...`), as `abstain.rewards.judge` does.
+        judge: ask the model in the role "grader" (`--model-role grader=...`), as `abstain.rewards.judge.grader` does.
     """
     if grader:
         find_grader(grader)

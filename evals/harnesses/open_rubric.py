@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from abstain.evals.harnesses.benchmarks import READERS, Asked
 from abstain.evals.harnesses.stated_targets import TARGETS, points, read_targets
-from abstain.evals.rows import Row, Table, read_data
+from abstain.evals.tasks.rows import Row, Table, read_data
 from abstain.rewards.errors import nearest
 from abstain.rewards.grading import grade
 from abstain.rewards.prompts import IDK, prompt_text

@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from abstain.evals.logs import every_eval_ever, helm, inspect_log, lighteval, lm_eval, plain, simple_evals
-from abstain.evals.logs.batch import Batch, Problems
-from abstain.evals.logs.plain_summary import Summary
-from abstain.evals.logs.reading import Options
+from abstain.evals.logs.batch import Batch, Options, Problems
+from abstain.evals.logs.plain import Summary
 from abstain.evals.logs.text_files import LINE_LIMIT, parse_json, read_document
 
 Rows = Iterator[Batch | Summary]

@@ -11,10 +11,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from abstain.evals.logs.batch import Batch, Entry, Problems, batches
+from abstain.evals.logs.batch import (
+    Batch,
+    Entry,
+    Options,
+    Problems,
+    as_dict,
+    batches,
+    last_text,
+    printable,
+    stated_target,
+)
 from abstain.evals.logs.grades import ABSTAINED, NONE, UNGRADED, UNREADABLE, read_grade
-from abstain.evals.logs.reading import Options, as_dict, last_text, stated_target
-from abstain.evals.logs.terminal import printable
 from abstain.evals.logs.text_files import json_lines
 
 NAME = "Every Eval Ever instances"

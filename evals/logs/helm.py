@@ -12,9 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from abstain.evals.logs.batch import Batch, Entry, Problems, batches
+from abstain.evals.logs.batch import Batch, Entry, Options, Problems, as_dict, batches, stated_target
 from abstain.evals.logs.grades import NONE, read_grade
-from abstain.evals.logs.reading import Options, as_dict, stated_target
 from abstain.evals.logs.text_files import read_document
 from abstain.rewards.errors import nearest
 

@@ -7,17 +7,144 @@ A score's value is C, I, P or N, a number (NaN where it could not be scored), a 
 {"correct": 0, "incorrect": 0, "not_attempted": 1}. Samples that ended in an error have no score: they are UNGRADED.
 """
 
+import struct
+import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+from zipfile import BadZipFile, ZipFile
 
-from abstain.evals.logs.archive import members, unpack
-from abstain.evals.logs.batch import Batch, Entry, Problems, batches
+from abstain.evals.logs.batch import (
+    Batch,
+    Entry,
+    Options,
+    Problems,
+    as_dict,
+    batches,
+    last_text,
+    printable,
+    stated_target,
+    text_of,
+)
 from abstain.evals.logs.grades import ABSTAINED, CORRECT, INCORRECT, LETTERS, NONE, PARTIAL, UNGRADED, ZERO, read_grade
-from abstain.evals.logs.reading import Options, as_dict, last_text, stated_target, text_of
-from abstain.evals.logs.terminal import printable
 from abstain.evals.logs.text_files import parse_json
 from abstain.rewards.errors import nearest
+
+# Members of a zip file that somebody else made, one at a time, never more of one than fits.
+#
+# Inspect's `.eval` files are zip archives, packed with deflate or (since 0.3.206) Zstandard, which Python's `zipfile`
+# reads from 3.14 on only. What a member claims about its size is not believed: unpacking stops at a limit. An archive
+# that was cut off has lost its directory, which stands at its end; its members are then found one after another.
+
+
+MEMBER_LIMIT = 256 << 20
+RATIO_LIMIT = 400
+RATIO_FREE = 16 << 20
+_LOCAL = struct.Struct("<4s5H3I2H")
+_DEFLATE, _ZSTD, _STORED = 8, 93, 0
+_STREAMED, _ENCRYPTED = 0x08, 0x01
+_CHUNK = 1 << 20
+_UNKNOWN = 1 << 62  # only unpacking would tell
+
+
+@dataclass(frozen=True)
+class Member:
+    """A packed file: its name, where its data begin, how long they are, and how they are packed."""
+
+    name: str
+    offset: int
+    size: int
+    method: int
+
+
+def members(path: Path) -> tuple[list[Member], bool]:
+    """All members of an archive, and whether the archive is whole.
+
+    Raises:
+        ValueError: not a zip archive.
+    """
+    with path.open("rb") as file:
+        try:
+            with ZipFile(file) as archive:
+                found = [
+                    _listed(file, info.filename, info.header_offset, info.compress_size) for info in archive.infolist()
+                ]
+                return [member for member in found if member], True
+        except BadZipFile:
+            return list(_walk(file)), False
+
+
+def _listed(file: BinaryIO, name: str, offset: int, size: int) -> Member | None:
+    header = _header(file, offset)
+    return Member(name, header.offset, size, header.method) if header else None
+
+
+def _header(file: BinaryIO, offset: int) -> Member | None:
+    """The member whose local header stands here."""
+    file.seek(offset)
+    raw = file.read(_LOCAL.size)
+    if len(raw) < _LOCAL.size or raw[:4] != b"PK\x03\x04":
+        return None
+    _, _, flags, method, _, _, _, size, _, name_size, extra = _LOCAL.unpack(raw)
+    name = file.read(name_size).decode("utf-8", "replace")
+    known = _UNKNOWN if flags & _STREAMED or size == 0xFFFFFFFF else size
+    return Member(name, offset + _LOCAL.size + name_size + extra, known, -1 if flags & _ENCRYPTED else method)
+
+
+def _walk(file: BinaryIO) -> Iterator[Member]:
+    offset = 0
+    end = file.seek(0, 2)
+    while (member := _header(file, offset)) and member.offset + member.size <= end:
+        yield member
+        offset = member.offset + member.size
+
+
+def unpack(path: Path, member: Member, limit: int = MEMBER_LIMIT) -> bytes:
+    """The contents of a member.
+
+    Raises:
+        ValueError: it is packed in an unknown way or damaged, or it unpacks to more than `limit` bytes, or to more
+            than `RATIO_LIMIT` times its size: a bomb.
+    """
+    with path.open("rb") as file:
+        file.seek(member.offset)
+        packed = file.read(member.size)
+    if member.method == _STORED:
+        return packed
+    allowed = min(limit, max(RATIO_FREE, RATIO_LIMIT * len(packed)))
+    if member.method == _DEFLATE:
+        data = _inflate(packed, allowed)
+    elif member.method == _ZSTD:
+        data = _unpack_zstd(packed, allowed)
+    else:
+        raise ValueError("encrypted" if member.method < 0 else f"packed with unknown method {member.method}")
+    if len(data) > allowed:
+        raise ValueError(f"unpacks to more than {allowed >> 20} MiB from {len(packed):,} bytes; not read")
+    return data
+
+
+def _inflate(packed: bytes, allowed: int) -> bytes:
+    unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        return unpacker.decompress(packed, allowed + 1)
+    except zlib.error as error:
+        raise ValueError(f"damaged: {error}") from None
+
+
+def _unpack_zstd(packed: bytes, allowed: int) -> bytes:
+    import pyarrow as pa  # type: ignore[import-untyped]
+
+    parts, total = [], 0
+    try:
+        with pa.CompressedInputStream(pa.BufferReader(packed), "zstd") as stream:
+            while total <= allowed and (part := stream.read(_CHUNK)):
+                parts.append(part)
+                total += len(part)
+    except OSError as error:
+        raise ValueError(f"damaged: {str(error)[:80]}") from None
+    return b"".join(parts)
+
 
 NAME = "Inspect log"
 _LETTERS = {LETTERS["C"]: CORRECT, LETTERS["I"]: ZERO, LETTERS["P"]: PARTIAL, LETTERS["N"]: ABSTAINED}

@@ -11,10 +11,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from abstain.evals.logs.batch import Batch, Entry, Problems, batches
+from abstain.evals.logs.batch import (
+    Batch,
+    Entry,
+    Options,
+    Problems,
+    as_dict,
+    batches,
+    printable,
+    softmax,
+    stated_target,
+    text_of,
+)
 from abstain.evals.logs.grades import INCORRECT, NONE, UNREADABLE, ZERO, read_grade
-from abstain.evals.logs.reading import Options, as_dict, softmax, stated_target, text_of
-from abstain.evals.logs.terminal import printable
 
 NAME = "lighteval details"
 COLUMNS = {"doc", "metric", "model_response"}

@@ -12,12 +12,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from abstain.evals.columns import answers_of
-from abstain.evals.logs.batch import Batch, Entry, Problems, batches
+from abstain.evals.logs.batch import (
+    Batch,
+    Entry,
+    Options,
+    Problems,
+    as_dict,
+    batches,
+    printable,
+    softmax,
+    stated_target,
+)
 from abstain.evals.logs.grades import INCORRECT, NONE, UNREADABLE, ZERO, read_grade
-from abstain.evals.logs.reading import Options, as_dict, softmax, stated_target
-from abstain.evals.logs.terminal import printable
 from abstain.evals.logs.text_files import json_lines, parse_json
+from abstain.evals.tasks.columns import answers_of
 
 NAME = "lm-evaluation-harness samples"
 METRICS = ("verdict", "acc", "exact_match", "em", "mcc_match", "acc_norm", "is_correct", "correct", "pass@1", "f1")

@@ -6,20 +6,253 @@ o4-mini,1 %,24 %,75 %
 """
 
 import csv
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any
 
-from abstain.evals.logs.batch import BATCH_ROWS, Batch, Problems
+from abstain.evals.logs.batch import BATCH_ROWS, Batch, Options, Problems, place_name, printable, stated_target
 from abstain.evals.logs.grades import ABSTAINED, CORRECT, INCORRECT, LETTERS, MINUS, NONE, UNREADABLE, ZERO, read_grade
-from abstain.evals.logs.plain_layout import Layout, find_layout, outcome_columns
-from abstain.evals.logs.plain_summary import Summary, is_summary, summaries
-from abstain.evals.logs.reading import Options, stated_target
-from abstain.evals.logs.terminal import printable
 from abstain.evals.logs.text_files import json_lines
 from abstain.evals.records import FIELDS
+from abstain.evals.tasks.columns import ID, QUESTION
+from abstain.rewards.errors import nearest
+
+# Which column of a plain file is what: the grade, the confidence, the gold answer, ... by usual names or the user's.
+#
+# {"id": 7, "query": "Capital of Peru?", "gold_answer": "Lima", "llm_answer": "Quito", "grade_letter": "B"}
+
+
+ROLES = {
+    "grade": (
+        *("verdict", "grade", "grade_letter", "is_correct", "correct", "correctness", "score", "acc", "accuracy"),
+        *("exact_match", "em", "judgement", "judgment", "judge", "evaluation", "passed"),
+    ),
+    "confidence": (
+        *("confidence", "conf", "stated_confidence", "verbalized_confidence", "verbalised_confidence", "p_correct"),
+        *("probability", "prob", "p_true", "max_prob"),
+    ),
+    "target": ("confidence_target", "target_confidence", "stated_target", "t", "target"),
+    "completion": (
+        *("completion", "response", "model_response", "model_output", "prediction", "predicted_answer", "predicted"),
+        *("model_answer", "llm_answer", "generated_text", "generation", "output", "pred", "answer"),
+    ),
+    "gold": (
+        *("gold", "gold_answer", "gold_answers", "golden_answers", "answers", "correct_answer", "correct_answers"),
+        *("best_answer", "reference", "references", "reference_answer", "expected", "expected_answer", "ground_truth"),
+        *("ideal", "target", "targets", "answer"),
+    ),
+    "question": QUESTION,
+    "id": (*ID, "sample_id", "doc_id", "idx", "index"),
+    "model": ("model", "model_name", "model_id", "system"),
+    "task": ("task", "benchmark", "dataset", "task_name"),
+    "repeat": ("repeat", "epoch", "trial", "sample_index"),
+    "prompt": ("prompt", "full_prompt"),
+}
+OUTCOMES = {
+    "correct": ("correct", "right", "is_correct", "accuracy"),
+    "incorrect": ("incorrect", "wrong", "is_incorrect", "error", "error_rate", "errors", "hallucination_rate"),
+    "abstained": ("abstained", "not_attempted", "is_not_attempted", "abstention", "abstention_rate", "idk", "abstain"),
+    "ungraded": ("ungraded",),
+    "n": ("n", "questions", "total", "n_questions"),
+}
+Layout = dict[str, str]
+
+
+def find_layout(columns: Mapping[str, Sequence[Any]], named: Mapping[str, str], where: str) -> Layout:
+    """The column of each role that is there.
+
+    Args:
+        columns: names to the values of the first rows.
+        named: role to column, as the user has it; these win.
+        where: the file, for messages.
+
+    Raises:
+        ValueError: a role that does not exist, or a column that the file does not have.
+
+    Example:
+        >>> rows = {"query": ["Capital of Peru?"], "gold_answer": ["Lima"], "answer": ["Quito"], "grade_letter": ["B"]}
+        >>> layout = find_layout(rows, {}, "log.jsonl")
+        >>> layout["completion"], layout["gold"], layout["grade"], layout["question"]
+        ('answer', 'gold_answer', 'grade_letter', 'query')
+    """
+    for role, column in named.items():
+        if role not in ROLES:
+            raise ValueError(f"no column has the role {role!r}. {nearest(role, ROLES)}")
+        if column not in columns:
+            raise ValueError(f"{where}: no column {column!r} for the {role}. {nearest(column, columns)}")
+    plain = {re.sub(r"[\s-]+", "_", name.strip().lower()): name for name in reversed(list(columns))}
+    layout = dict(named)
+    for role in ("target", "gold", *ROLES):  # what `target` and `answer` mean depends on what else there is
+        taken = set(layout.values()) if role != "prompt" else set()
+        for guess in ROLES[role]:
+            name = plain.get(guess)
+            if role not in layout and name and name not in taken and _fits(role, guess, columns, layout, plain):
+                layout[role] = name
+    return layout
+
+
+def _fits(
+    role: str, guess: str, columns: Mapping[str, Sequence[Any]], layout: Layout, plain: Mapping[str, str]
+) -> bool:
+    values = [value for value in columns[plain[guess]] if value is not None and value != ""]
+    if role == "target":
+        return _are_targets(values, guess, certain=guess != "target" or "verdict" in plain)
+    if role == "gold" and guess == "answer":  # the gold only if the model's answer has another column
+        return any(name in plain for name in ROLES["completion"] if name != "answer")
+    if role == "grade" and guess in ("correct", "accuracy"):
+        return not any(isinstance(value, str) and len(value) > 40 for value in values)
+    return True
+
+
+def _are_targets(values: Sequence[Any], guess: str, certain: bool) -> bool:
+    """Whether a column states confidence targets rather than gold answers that happen to be numbers."""
+    try:
+        numbers = [float(value) for value in values if not isinstance(value, bool)]
+    except (TypeError, ValueError):
+        return False
+    inside = sum(0 <= number < 1 for number in numbers)
+    if len(guess) > len("target"):  # no other column is called so, and a few bad values are told about
+        return 2 * inside > len(values)
+    if inside < len(values) or not numbers:
+        return False
+    return certain or any(number > 0 for number in numbers)
+
+
+def outcome_columns(columns: Mapping[str, Sequence[Any]]) -> Layout:
+    """The columns that count right and wrong answers apart, if there are both.
+
+    Example:
+        >>> outcome_columns({"model": ["m"], "Abstained": [52], "Correct": [22], "Error": [26]})
+        {'correct': 'Correct', 'incorrect': 'Error', 'abstained': 'Abstained'}
+        >>> outcome_columns({"model": ["m"], "correct": [1]})
+        {}
+    """
+    plain = {re.sub(r"[\s-]+", "_", name.strip().lower()): name for name in reversed(list(columns))}
+    found = {}
+    for outcome, guesses in OUTCOMES.items():
+        name = next((plain[guess] for guess in guesses if guess in plain and _are_counts(columns[plain[guess]])), None)
+        if name:
+            found[outcome] = name
+    return found if "correct" in found and "incorrect" in found else {}
+
+
+def _are_counts(values: Sequence[Any]) -> bool:
+    known = [value for value in values if value not in (None, "")]
+    return 2 * sum(read_count(value) is not None for value in known) > len(known)
+
+
+def read_count(value: Any) -> float | None:
+    """A count or a rate; "52 %" is .52.
+
+    Example:
+        >>> read_count("52 %"), read_count("1,024"), read_count(True), read_count("many")
+        (0.52, 1024.0, 1.0, None)
+    """
+    text = str(value).strip().replace(",", "") if isinstance(value, str) else value
+    try:
+        if isinstance(text, str) and text.endswith("%"):
+            return float(text[:-1]) / 100
+        number = float(text)
+    except (TypeError, ValueError):
+        return None
+    return number if 0 <= number < 1e15 else None
+
+
+# Tables of results: a row for each model with how often it was right, wrong and silent, as counts or as rates.
+#
+# model,abstained,correct,incorrect
+# gpt-5-thinking-mini,52,22,26
+# o4-mini,1,24,75
+
+
+_OUTCOMES = ("correct", "incorrect", "abstained", "ungraded")
+_ROUNDING = 0.021  # published rates are rounded, and need not sum to 100 %
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How often a model was right, wrong, silent and ungraded.
+
+    Args:
+        model, task: "" where the table does not say.
+        shares: of all questions, in the order of `Verdict`.
+        n: questions, or `None` if only rates are known: then there is no interval.
+    """
+
+    model: str
+    task: str
+    shares: tuple[float, float, float, float]
+    n: int | None
+
+
+def is_summary(columns: Mapping[str, list[Any]]) -> bool:
+    """Whether rows are counts of a model's answers rather than answers."""
+    plain = {name.strip().lower() for name in columns}
+    per_answer = {name for role in ("id", "completion", "question", "prompt") for name in ROLES[role]}
+    return bool(outcome_columns(columns)) and not plain & (per_answer - {"index", "idx"})
+
+
+def summaries(
+    path: Path, unit: str, places: list[int], columns: Mapping[str, list[Any]], problems: Problems
+) -> Iterator[Summary]:
+    """The summaries in a table; rows that are none are named and skipped."""
+    layout = outcome_columns(columns)
+    named = {
+        role: next((name for name in columns if name.strip().lower() in ROLES[role]), None)
+        for role in ("model", "task")
+    }
+    for row, place in enumerate(places):
+        model, task = (str(columns[name][row] or "") if name else "" for name in (named["model"], named["task"]))
+        counts = {outcome: read_count(columns[name][row]) for outcome, name in layout.items()}
+        try:
+            shares, n = _shares(counts)
+        except ValueError as error:
+            problems.add(path, "not a summary", f"{place_name(path, unit, place)}: {error}")
+            continue
+        yield Summary(model, task, shares, n)
+    if any(outcome != name.lower() for outcome, name in layout.items()):
+        problems.note(f"{printable(path.name, 48)}: a table of results, read as {_described(layout)}")
+
+
+def _described(layout: Layout) -> str:
+    return ", ".join(f"{outcome} = {name}" for outcome, name in layout.items())
+
+
+def _shares(counts: dict[str, float | None]) -> tuple[tuple[float, float, float, float], int | None]:
+    """Shares and number of questions.
+
+    Example:
+        >>> _shares({"correct": 22, "incorrect": 26, "abstained": 52})
+        ((0.22, 0.26, 0.52, 0.0), None)
+        >>> _shares({"correct": 150, "incorrect": 50, "abstained": 200})
+        ((0.375, 0.125, 0.5, 0.0), 400)
+    """
+    if counts.get("correct") is None or counts.get("incorrect") is None:
+        raise ValueError("no number of correct or of incorrect answers")
+    values = [counts.get(outcome) or 0.0 for outcome in _OUTCOMES]
+    total, n = sum(values), counts.get("n")
+    full = next((full for full in (1.0, 100.0) if abs(total / full - 1) <= _ROUNDING), None)
+    if full is None and counts.get("abstained") is None and (full := _whole(values, n)):
+        values[2], total = full - total, full
+    if full is None:
+        full = total
+        if n is None and all(value == int(value) for value in values):
+            n = total
+    if full <= 0 or (n is not None and (n < 1 or n != int(n))):
+        raise ValueError(f"correct {values[0]:g}, incorrect {values[1]:g} and abstained {values[2]:g} are no counts")
+    shares = tuple(value / total for value in values)
+    return (shares[0], shares[1], shares[2], shares[3]), int(n) if n is not None else None
+
+
+def _whole(values: list[float], n: float | None) -> float | None:
+    """What right and wrong answers are a part of, where nobody says how many there were of the third kind."""
+    if n and sum(values) <= n and all(value == int(value) for value in values):
+        return n
+    return next((full for full in (1.0, 100.0) if sum(values) < full), None)
+
 
 NAME = "plain rows"
 FIELD_LIMIT = 64 << 20

@@ -14,6 +14,18 @@ from abstain.rewards.graders.numeric import grade_numeric
 from abstain.rewards.graders.overlap import grade_exact, grade_f1
 from abstain.rewards.verdict import Verdict
 
+__all__ = [
+    "GRADERS",
+    "Grader",
+    "grade_choice",
+    "grade_date",
+    "grade_exact",
+    "grade_f1",
+    "grade_match",
+    "grade_math",
+    "grade_numeric",
+]
+
 Grader = Callable[[str, Sequence[str]], Verdict]
 GRADERS: dict[str, Grader] = {
     "match": grade_match,

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from abstain.rewards.graders.aliases import Alias, aliases, text_tokens
 from abstain.rewards.graders.rivals import Gold, has_rival
-from abstain.rewards.graders.segments import Kind, segments
+from abstain.rewards.graders.segments import Kind, restated, segments
 from abstain.rewards.graders.spans import Found, find
 from abstain.rewards.graders.statement import (
     GOLD,
@@ -26,7 +26,6 @@ from abstain.rewards.graders.statement import (
     without_bullets,
     words,
 )
-from abstain.rewards.graders.subjects import restated
 from abstain.rewards.graders.text import fold, is_unspaced, tidy, without_articles
 from abstain.rewards.graders.words import FUNCTION, NEGATIONS, POLAR
 from abstain.rewards.verdict import Verdict

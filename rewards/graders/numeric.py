@@ -22,10 +22,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from abstain.rewards.graders.numbers import Quantity, find_numbers, number_text
+from abstain.rewards.graders.numbers import Quantity, Unit, common_unit, find_numbers, number_text
 from abstain.rewards.graders.statement import denied, settle
 from abstain.rewards.graders.text import tidy
-from abstain.rewards.graders.units import Unit, common_unit
 from abstain.rewards.verdict import Verdict
 
 _RANGE = re.compile(

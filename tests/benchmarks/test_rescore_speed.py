@@ -17,7 +17,7 @@ ROWS = 1_000_000
 MEASURE = """
 import json, resource, sys, time
 start = time.perf_counter()
-from abstain.evals.rescore import rescore
+from abstain.evals.rescore.rescoring import rescore
 loaded, cpu = time.perf_counter(), time.process_time()
 found = rescore(sys.argv[1:])
 text = found.render()

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from abstain.evals.metrics import measure
+from abstain.evals.metrics.measuring import measure
 from abstain.evals.records import Record, write_records, write_text
-from abstain.recipes.report import write_report
+from abstain.recipes.report.page import write_report
 from abstain.rewards.verdict import Verdict
 
 pytestmark = pytest.mark.slow

@@ -4,7 +4,7 @@ pip install torchmetrics==1.9.0 'torch-uncertainty[cpu]==0.13.0' relplot==1.0.3
 python tests/evals/metrics_reference.py
 
 None of them is needed by abstain or by its tests. Libraries disagree where confidence is 1 or tied (see the tests of
-`abstain.evals.calibration` and `abstain.evals.selective`), so what is compared here is neither where it matters.
+`abstain.evals.metrics.confidence`), so what is compared here is neither where it matters.
 """
 
 import json

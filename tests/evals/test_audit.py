@@ -14,14 +14,14 @@ from typing import Any
 
 import pytest
 
-from abstain.evals.audit import Audit, audit, audit_model
-from abstain.evals.audit_plot import audit_plot
-from abstain.evals.audit_probe import known_probe, own_probe, read_start, start_probe
-from abstain.evals.audit_text import render_audit
-from abstain.evals.evaluate import Evaluation, evaluate
-from abstain.evals.paraphrases import NO_INSTRUCTION, WORDINGS
-from abstain.evals.question import Question, Task
+from abstain.evals.audit.asking import NO_INSTRUCTION, WORDINGS
+from abstain.evals.audit.findings import Audit, audit, audit_model
+from abstain.evals.audit.plots import audit_plot
+from abstain.evals.audit.sources import known_probe, own_probe, read_start, start_probe
+from abstain.evals.audit.tables import render_audit
+from abstain.evals.evaluation import Evaluation, evaluate
 from abstain.evals.sampler import Completion
+from abstain.evals.tasks.question import Question, Task
 from abstain.rewards.prompts import penalty
 
 TARGETS = (0.0, 0.5, 0.75, 0.9)

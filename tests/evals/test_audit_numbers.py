@@ -6,13 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
-from abstain.evals.audit_calibration import fit_platt, log_odds, probability
-from abstain.evals.audit_probe import Probe
-from abstain.evals.audit_threshold import choices, effective_thresholds, resampled_counts
-from abstain.evals.audit_verdict import holds, target_verdict
-from abstain.evals.oracle import ForcedAnswers
-from abstain.evals.paraphrases import NO_INSTRUCTION, WORDINGS, reworded_prompt
-from abstain.evals.penalty_curve import PenaltyCurve, crossing, penalty_curve
+from abstain.evals.audit.asking import NO_INSTRUCTION, WORDINGS, reworded_prompt
+from abstain.evals.audit.sources import Probe, fit_platt, log_odds, probability
+from abstain.evals.audit.threshold import choices, effective_thresholds, resampled_counts
+from abstain.evals.audit.verdict import holds, target_verdict
+from abstain.evals.metrics.oracle import ForcedAnswers
+from abstain.evals.rescore.ranking import PenaltyCurve, crossing, penalty_curve
 from abstain.rewards.prompts import penalty
 from abstain.rewards.verdict import Verdict
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from abstain.evals.calibration import (
+from abstain.evals.metrics.confidence import (
     brier_parts,
     brier_score,
     equal_mass_calibration_error,

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from abstain.evals.evaluate import evaluate
+from abstain.evals.evaluation import evaluate
 from abstain.evals.models import load_model
-from abstain.evals.question import Question, Task
 from abstain.evals.records import read_records
 from abstain.evals.sampler import Completion, Sampler
+from abstain.evals.tasks.question import Question, Task
 from abstain.rewards.verdict import Verdict
 
 GUESS, STATED = "Make your best guess", "> 0.75 confident"

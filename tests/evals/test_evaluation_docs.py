@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from abstain.evals.audit import audit
-from abstain.evals.audit_probe import own_probe
+from abstain.evals.audit.findings import audit
+from abstain.evals.audit.sources import own_probe
 from abstain.evals.meta_evaluation import read_benchmarks, render_benchmarks
-from abstain.evals.metrics import measure
+from abstain.evals.metrics.measuring import measure
 from abstain.evals.records import Record
-from abstain.evals.rescore import rescore
+from abstain.evals.rescore.rescoring import rescore
 from abstain.rewards.verdict import Verdict
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -6,10 +6,10 @@ from random import Random
 
 import pytest
 
-from abstain.evals.factworld import PLAIN, SHARES, WorldOptions, build_world, load_factworld
-from abstain.evals.factworld_model import _document, base_model, build_tokenizer, train_base
 from abstain.evals.models import load_model
 from abstain.evals.sampler import Sampler
+from abstain.evals.tasks.factworld import PLAIN, SHARES, WorldOptions, build_world, load_factworld
+from abstain.evals.tasks.factworld_model import _document, base_model, build_tokenizer, train_base
 from abstain.rewards.prompts import CONFIDENCE_INSTRUCTION, IDK, prompt_text, with_confidence
 
 
@@ -86,7 +86,9 @@ def test_options_that_came_later_leave_the_cached_models_of_other_worlds_alone(
 ) -> None:
     monkeypatch.setenv("ABSTAIN_CACHE", str(tmp_path))
     asked: list[str] = []
-    monkeypatch.setattr("abstain.evals.factworld_model._train_into", lambda folder, *rest: asked.append(folder.name))
+    monkeypatch.setattr(
+        "abstain.evals.tasks.factworld_model._train_into", lambda folder, *rest: asked.append(folder.name)
+    )
     later = ({"confidence_words": True}, {"passes": 2})
     for options in ({}, {"confidence_words": False, "passes": 1}, {"seed": 1}, {"seed": 2}, *later):
         base_model(**options)

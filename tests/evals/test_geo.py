@@ -5,10 +5,18 @@ from itertools import permutations
 
 import pytest
 
-from abstain.evals.countries import ALIASES, CAPITALS, TERRITORIES, TWO_CONTINENTS
-from abstain.evals.geo import clear_cities, country_names, load_geo, read_world
-from abstain.evals.question import Question, Task
-from abstain.evals.splits import check_overlap, normalise
+from abstain.evals.tasks.geo import (
+    ALIASES,
+    CAPITALS,
+    TERRITORIES,
+    TWO_CONTINENTS,
+    clear_cities,
+    country_names,
+    load_geo,
+    read_world,
+)
+from abstain.evals.tasks.question import Question, Task
+from abstain.evals.tasks.splits import check_overlap, normalise
 from abstain.rewards.grading import grade
 from abstain.rewards.verdict import Verdict
 

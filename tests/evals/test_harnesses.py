@@ -1,11 +1,9 @@
 """What the plug-ins share, the rows of benchmarks, and the lm-eval tasks as far as they need no harness."""
 
-import asyncio
 import importlib
 import json
 import math
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,10 +11,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from abstain.evals.columns import answers_of
 from abstain.evals.harnesses import open_rubric
 from abstain.evals.harnesses.benchmarks import READERS, Asked, bbh, gpqa
-from abstain.evals.harnesses.inspect_judge import InspectModel
 from abstain.evals.harnesses.stated_targets import (
     TARGETS,
     points,
@@ -26,13 +22,12 @@ from abstain.evals.harnesses.stated_targets import (
     scores_by_target,
     with_choices,
 )
-from abstain.evals.logs.reading import stated_target
-from abstain.evals.metrics import counts_row
-from abstain.evals.rescore import rescore
+from abstain.evals.logs.batch import stated_target
+from abstain.evals.metrics.measuring import counts_row
+from abstain.evals.rescore.rescoring import rescore
+from abstain.evals.tasks.columns import answers_of
 from abstain.rewards.graders import GRADERS
 from abstain.rewards.grading import grade
-from abstain.rewards.judge import Case, JudgeGrader
-from abstain.rewards.parsing import parse
 from abstain.rewards.verdict import Verdict
 
 TASKS = Path(open_rubric.__file__).parent / "lm_eval"
@@ -219,26 +214,6 @@ class TestTasks:
             assert callable(getattr(importlib.import_module(module), function))
 
 
-class TestJudge:
-    CASE = Case("Capital of Peru?", ["Lima"], parse("The City of Kings"))
-
-    def judge(self, reply: str | Exception) -> list[Verdict]:
-        async def generate(prompt: str) -> Any:
-            assert "The City of Kings" in prompt
-            if isinstance(reply, Exception):
-                raise reply
-            return SimpleNamespace(completion=reply)
-
-        model = InspectModel(SimpleNamespace(generate=generate))
-        return asyncio.run(JudgeGrader.of(model, cache=False).grade_async([self.CASE]))
-
-    def test_a_model_of_inspect_judges(self) -> None:
-        assert self.judge("GRADE: CORRECT") == [C] and self.judge("GRADE: INCORRECT") == [W]
-
-    def test_its_failure_is_no_grade(self) -> None:
-        assert self.judge(TimeoutError("too slow")) == [U] and self.judge("It depends.") == [U]
-
-
 def test_every_grader_that_is_asked_for_is_there() -> None:
     asked = [one for name, row in ROWS.items() for one in READERS[name](_table(row))]
     assert {one.grader for one in asked} <= set(GRADERS)
@@ -246,7 +221,7 @@ def test_every_grader_that_is_asked_for_is_there() -> None:
 
 
 def _table(row: dict[str, Any]) -> Any:
-    from abstain.evals.rows import Row, Table
+    from abstain.evals.tasks.rows import Row, Table
 
     return Table("rows", "", (Row("rows:1", row),))
 

@@ -1,21 +1,27 @@
 """The Inspect plug-in: solver, scorer and metrics on a scripted model, and through Inspect's own command."""
 
+import asyncio
 import json
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from abstain.evals.rescore import Rescored, rescore
+from abstain.evals.rescore.rescoring import Rescored, rescore
+from abstain.rewards.judge.grader import Case, JudgeGrader
+from abstain.rewards.parsing.completion import parse
+from abstain.rewards.verdict import Verdict
 
 pytest.importorskip("inspect_ai")
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 CAPITALS = {"Peru": "Lima", "France": "Paris", "Japan": "Tokyo", "Norway": "Oslo"}
 TARGETS = (0.0, 0.5, 0.9)
+C, W, A, U = Verdict
 
 
 def replies(prompt: str) -> str:
@@ -219,3 +225,25 @@ class TestCommand:
         scorer = ["--scorer", f"{inspect_plugin.__file__}@verdict", "-S", "grader=exact", "--action", "overwrite"]
         self.inspect("score", str(log), *scorer, "--output-file", str(again), folder=tmp_path)
         assert by_target(rescore([again]))[0.75]["n"] == 4
+
+
+class TestInspectModel:
+    CASE = Case("Capital of Peru?", ["Lima"], parse("The City of Kings"))
+
+    def judge(self, reply: str | Exception) -> list[Verdict]:
+        async def generate(prompt: str) -> Any:
+            assert "The City of Kings" in prompt
+            if isinstance(reply, Exception):
+                raise reply
+            return SimpleNamespace(completion=reply)
+
+        from abstain.evals.harnesses import inspect_plugin
+
+        model = inspect_plugin.InspectModel(SimpleNamespace(generate=generate))
+        return asyncio.run(JudgeGrader.of(model, cache=False).grade_async([self.CASE]))
+
+    def test_a_model_of_inspect_judges(self) -> None:
+        assert self.judge("GRADE: CORRECT") == [C] and self.judge("GRADE: INCORRECT") == [W]
+
+    def test_its_failure_is_no_grade(self) -> None:
+        assert self.judge(TimeoutError("too slow")) == [U] and self.judge("It depends.") == [U]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from abstain.evals.harnesses import open_rubric
-from abstain.evals.rescore import rescore
+from abstain.evals.rescore.rescoring import rescore
 
 pytest.importorskip("lm_eval")
 pytestmark = pytest.mark.slow

@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from abstain.evals.headlines import hallucination_rate, headlines, omniscience_index, simpleqa_f
-from abstain.evals.metrics import counts_row
+from abstain.evals.metrics.measuring import counts_row, hallucination_rate, headlines, omniscience_index, simpleqa_f
 from abstain.rewards.verdict import Verdict
 
 COUNTS = st.integers(0, 1_000)

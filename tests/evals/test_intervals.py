@@ -6,14 +6,15 @@ import time
 import numpy as np
 import pytest
 
-from abstain.evals.intervals import (
+from abstain.evals.metrics.intervals import (
     bootstrap_interval,
+    differences,
+    paired_difference,
     points_interval,
     quantile_interval,
     resampled_means,
     statistic_interval,
 )
-from abstain.evals.paired import differences, paired_difference
 from abstain.evals.records import Record
 from abstain.rewards.verdict import Verdict
 
@@ -47,7 +48,7 @@ def test_intervals_are_seeded_and_narrow_with_confidence() -> None:
 
 
 def test_intervals_of_many_distinct_values_come_in_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("abstain.evals.intervals._CHUNK", 3_000)
+    monkeypatch.setattr("abstain.evals.metrics.intervals._CHUNK", 3_000)
     values = np.random.default_rng(0).normal(size=1_000)
     low, high = bootstrap_interval(values, resamples=500)  # in chunks of three resamples
     assert (high - low) / 2 == pytest.approx(1.96 / math.sqrt(1_000), rel=0.15)

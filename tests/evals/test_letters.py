@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from abstain.evals.letters import ASK, COMMON, count, letters_of, load_letters
+from abstain.evals.tasks.letters import ASK, COMMON, count, letters_of, load_letters
 
 
 @pytest.mark.parametrize(

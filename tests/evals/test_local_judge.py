@@ -9,11 +9,10 @@ import pytest
 
 from abstain.evals.local_judge import LocalModel, load_judge
 from abstain.evals.sampler import Completion, Sampler
-from abstain.rewards.judge import Case, JudgeGrader
-from abstain.rewards.judge_endpoint import Endpoint
-from abstain.rewards.judge_prompts import JudgePrompt
-from abstain.rewards.judge_reply import read_grade
-from abstain.rewards.judge_usage import UNREADABLE
+from abstain.rewards.judge.endpoint import Endpoint
+from abstain.rewards.judge.grader import Case, JudgeGrader
+from abstain.rewards.judge.prompts import JudgePrompt, read_grade
+from abstain.rewards.judge.usage import UNREADABLE
 from abstain.rewards.response import Response
 from abstain.rewards.verdict import Verdict
 

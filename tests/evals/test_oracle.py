@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from abstain.evals.oracle import (
+from abstain.evals.metrics.oracle import (
+    BaseGuesses,
     ForcedAnswers,
-    Start,
     always_answer_score,
     baseline,
     best_threshold,
@@ -76,7 +76,7 @@ def test_neighbouring_floats_can_be_told_apart() -> None:
 
 def test_the_post_hoc_oracle_is_fitted_on_training_questions_only() -> None:
     train = forced([(RIGHT, 0.4), (WRONG, 0.2)], "train")
-    found = baseline(Start("base", train, EXAMPLE), 0.75)
+    found = baseline(BaseGuesses("base", train, EXAMPLE), 0.75)
     assert found.kind == "post-hoc"
     assert found.oracle_threshold == pytest.approx(0.3)
     assert found.oracle_score == threshold_score(EXAMPLE, 0.3, 0.75)  # worse than silence: it is not fitted to these
@@ -91,12 +91,12 @@ def test_without_training_questions_it_is_cross_fitted() -> None:
     p = rng.random(4_000)
     verdicts = [RIGHT if hit else WRONG for hit in rng.random(4_000) < p]
     answers = forced(list(zip(verdicts, p / 2, strict=True)))  # underconfident: half of what it should be
-    found = baseline(Start("base", nothing, answers), 0.5)
+    found = baseline(BaseGuesses("base", nothing, answers), 0.5)
     assert (found.kind, found.oracle_threshold) == ("cross-fitted", None)
     assert found.fixed_threshold_score == 0  # no probability exceeds one half
     assert found.oracle_score == pytest.approx(0.25, abs=0.03)  # the integral of 2p - 1 from 1/2 to 1
-    assert baseline(Start("base", nothing, forced([(RIGHT, 0.9)])), 0.5).oracle_score == 1
-    assert baseline(Start("base", nothing, nothing), 0.5).oracle_score is None
+    assert baseline(BaseGuesses("base", nothing, forced([(RIGHT, 0.9)])), 0.5).oracle_score == 1
+    assert baseline(BaseGuesses("base", nothing, nothing), 0.5).oracle_score is None
 
 
 @given(st.lists(st.floats(0, 1), min_size=1), TARGETS)
@@ -106,7 +106,7 @@ def test_the_true_oracle_is_the_best_of_answering_and_not(p: list[float], target
 
 
 def test_the_true_oracle_replaces_the_other() -> None:
-    found = baseline(Start("base", EXAMPLE, EXAMPLE), 0.5, true_p=[0.75, 0.25, 0.5, 1, 0, 0])
+    found = baseline(BaseGuesses("base", EXAMPLE, EXAMPLE), 0.5, true_p=[0.75, 0.25, 0.5, 1, 0, 0])
     assert (found.kind, found.oracle_score, found.oracle_threshold) == ("true", pytest.approx(1.5 / 6), None)
 
 
@@ -119,9 +119,9 @@ def test_answers_are_picked_by_question() -> None:
 
 
 def test_a_start_survives_the_disk(tmp_path: Path) -> None:
-    start = Start("base", EXAMPLE, EXAMPLE.pick(["q4", "q1"]))
+    start = BaseGuesses("base", EXAMPLE, EXAMPLE.pick(["q4", "q1"]))
     start.save(tmp_path / "start.json")
-    again = Start.load(tmp_path / "start.json")
+    again = BaseGuesses.load(tmp_path / "start.json")
     assert again.model == "base"
     for before, after in ((start.train, again.train), (start.held_out, again.held_out)):
         assert after.ids == before.ids

@@ -8,14 +8,15 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 
-from abstain.evals.audit_probe import start_probe
-from abstain.evals.metrics import measure
-from abstain.evals.oracle import ForcedAnswers, Start, baseline
-from abstain.evals.plots import outcomes_plot, score_plot
-from abstain.evals.plots_confidence import best_guesses, reliability_plot, risk_coverage_plot, threshold_plot
-from abstain.evals.plots_style import ROLES, color, css_variables, inline_svg
-from abstain.evals.plots_sweep import Response, response_plot
-from abstain.evals.plots_training import training_plots
+from abstain.evals.audit.plots import threshold_plot
+from abstain.evals.audit.sources import start_probe
+from abstain.evals.metrics.measuring import measure
+from abstain.evals.metrics.oracle import BaseGuesses, ForcedAnswers, baseline
+from abstain.evals.plots.confidence import best_guesses, reliability_plot, risk_coverage_plot
+from abstain.evals.plots.outcomes import outcomes_plot, score_plot
+from abstain.evals.plots.style import ROLES, color, css_variables, inline_svg
+from abstain.evals.plots.sweep import Response, response_plot
+from abstain.evals.plots.training import training_plots
 from abstain.evals.records import Record
 from abstain.rewards.verdict import Verdict
 
@@ -24,7 +25,7 @@ N = 40
 P = (np.arange(N) + 0.5) / N
 RIGHT = (np.arange(N) * 7 % N < P * N).astype(float)  # about as often right as P says
 IDS = tuple(f"q{i}" for i in range(N))
-START = Start("base", ForcedAnswers(IDS, RIGHT, P), ForcedAnswers(IDS, RIGHT, P))
+START = BaseGuesses("base", ForcedAnswers(IDS, RIGHT, P), ForcedAnswers(IDS, RIGHT, P))
 
 
 def asked(threshold_of) -> list[Record]:

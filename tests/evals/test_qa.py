@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from abstain.evals.columns import answers_of, parse_literal
-from abstain.evals.presets import PRESETS
-from abstain.evals.qa import load_qa
-from abstain.evals.splits import check_overlap
+from abstain.evals.tasks.columns import answers_of, parse_literal
+from abstain.evals.tasks.presets import PRESETS
+from abstain.evals.tasks.qa import load_qa
+from abstain.evals.tasks.splits import check_overlap
 from abstain.rewards.grading import UNANSWERABLE
 
 ROWS = [{"question": f"What is the capital of C{i}?", "answers": [f"T{i}", f"Town {i}"]} for i in range(10)]

@@ -12,15 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from abstain.evals.logs.reading import Options
-from abstain.evals.rescore import Rescored, rescore
-from abstain.evals.rescore_collect import Collector
-from abstain.evals.rescore_columns import as_probabilities, to_numbers
-from abstain.evals.rescore_grading import agreement
-from abstain.evals.rescore_metrics import heeded_scores
-from abstain.evals.rescore_metrics import scores as line
-from abstain.evals.rescore_plot import penalty_plot
-from abstain.evals.rescore_ranking import Stretch
+from abstain.evals.logs.batch import Options
+from abstain.evals.rescore.collect import Collector, as_probabilities, to_numbers
+from abstain.evals.rescore.grading import agreement
+from abstain.evals.rescore.metrics import heeded_scores
+from abstain.evals.rescore.metrics import scores as line
+from abstain.evals.rescore.plot import penalty_plot
+from abstain.evals.rescore.ranking import Stretch
+from abstain.evals.rescore.rescoring import Rescored, rescore
 
 PAPER = "model,abstained,correct,incorrect\ngpt-5-thinking-mini,52,22,26\no4-mini,1,24,75\n"
 LETTER = {"C": "CORRECT", "I": "INCORRECT", "A": "ABSTAINED", "U": "UNGRADED"}
@@ -299,7 +298,7 @@ def test_agreement_is_a_share_and_counts_oneself(votes: list[str]) -> None:
 
 
 def test_scores_agree_with_the_metrics_of_records(tmp_path: Path) -> None:
-    from abstain.evals.metrics import measure
+    from abstain.evals.metrics.measuring import measure
     from abstain.evals.records import read_records
 
     rng = random.Random(0)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from abstain.evals.rescore import rescore
-from abstain.evals.rescore_collect import Collector
+from abstain.evals.rescore.collect import Collector
+from abstain.evals.rescore.rescoring import rescore
 
 
 def write(path: Path, rows: list[Any]) -> Path:

@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from abstain.evals.selective import augrc, aurc, excess_aurc, risk_coverage
-from abstain.evals.ties import tie, tie_probabilities
+from abstain.evals.metrics.confidence import augrc, aurc, excess_aurc, risk_coverage, tie, tie_probabilities
 
 CASES = json.loads((Path(__file__).parents[1] / "golden" / "metrics_reference.json").read_text())["cases"]
 UNTIED = [case for case in CASES if "torch_uncertainty.AURC" in case["values"]]

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from abstain.evals.question import Question
-from abstain.evals.splits import (
+from abstain.evals.tasks.question import Question
+from abstain.evals.tasks.splits import (
     check_overlap,
     drop_overlap,
     normalise,

@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from abstain.evals.metrics import measure
-from abstain.evals.oracle import Baseline
+from abstain.evals.metrics.measuring import measure
+from abstain.evals.metrics.oracle import Baseline
 from abstain.evals.records import Record
-from abstain.evals.table import render
+from abstain.evals.tables.table import render
 from abstain.rewards.verdict import Verdict
 
 TARGETS = (0.0, 0.5, 0.75, 0.9)

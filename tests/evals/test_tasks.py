@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from abstain.evals.entity_questions import read_split, subject_in
-from abstain.evals.question import Question, Task
-from abstain.evals.splits import check_overlap, sample
-from abstain.evals.tasks import TASKS, describe, load_task
+from abstain.evals.tasks.catalogue import TASKS, describe, load_task
+from abstain.evals.tasks.entity_questions import read_split, subject_in
+from abstain.evals.tasks.question import Question, Task
+from abstain.evals.tasks.splits import check_overlap, sample
 from abstain.rewards.graders import GRADERS
 from abstain.rewards.grading import UNANSWERABLE, grade
 from abstain.rewards.prompts import IDK

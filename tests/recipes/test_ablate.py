@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from abstain.recipes.ablate import Ablation
-from abstain.recipes.rundir import RunDir
-from abstain.recipes.sweep import load_sweep
-from abstain.recipes.sweep_dir import SweepDir, complete_steps
-from abstain.recipes.sweep_job import Job, Outcome
-from abstain.recipes.sweep_points import Space, load_points
-from abstain.recipes.sweep_search import Grid, Search
-from abstain.recipes.sweep_shared import constant_prefixes, count_prefixes
-from abstain.recipes.sweep_table import sweep_table
+from abstain.recipes.run.directory import RunDir
+from abstain.recipes.sweep.ablation import Ablation
+from abstain.recipes.sweep.config import load_sweep
+from abstain.recipes.sweep.directory import SweepDir, complete_steps
+from abstain.recipes.sweep.job import Job, Outcome
+from abstain.recipes.sweep.points import Space, load_points
+from abstain.recipes.sweep.search import Grid, Search
+from abstain.recipes.sweep.shared import constant_prefixes, count_prefixes
+from abstain.recipes.sweep.table import sweep_table
 
 BASE = "name: tiny\ntask: {name: letters, n: 30}\nmodel: {path: m}\nsft: {}\nrl: {args: {max_steps: 1}}\n"
 GRID = "name: s\nbase: base.yaml\naxes:\n  rl.limit: [4, 5, 6]\n  seed: [0, 1]\n"
@@ -67,7 +67,7 @@ class FakeEngine:
 
 def finish(job: Job, regret: float | None = None) -> None:
     """Leave what a run leaves."""
-    from abstain.recipes.recipe import load_recipe
+    from abstain.recipes.run.recipe import load_recipe
 
     recipe, _ = load_recipe(str(job.base), [*job.overrides, f"output_dir={job.directory}"])
     run = RunDir(job.directory)

@@ -10,18 +10,20 @@ import pytest
 import typer
 from rich.console import Console
 
-from abstain.recipes import ablate_progress, report, sweep_job
-from abstain.recipes.ablate import Ablation
-from abstain.recipes.ablate_wandb import create_sweep, wandb_config
-from abstain.recipes.commands_ablate import ablate
-from abstain.recipes.commands_train import train
-from abstain.recipes.console import complain
-from abstain.recipes.recipe import load_recipe
-from abstain.recipes.rundir import RunDir
-from abstain.recipes.sweep import load_sweep, shipped_sweeps
-from abstain.recipes.sweep_job import Job
-from abstain.recipes.sweep_shared import run_shared
-from abstain.recipes.yaml_lines import parse_yaml
+from abstain.recipes.cli.ablate import ablate
+from abstain.recipes.cli.train import train
+from abstain.recipes.report import page
+from abstain.recipes.run.console import complain
+from abstain.recipes.run.directory import RunDir
+from abstain.recipes.run.recipe import load_recipe
+from abstain.recipes.run.yaml_lines import parse_yaml
+from abstain.recipes.sweep import job as sweep_job
+from abstain.recipes.sweep import progress
+from abstain.recipes.sweep.ablation import Ablation
+from abstain.recipes.sweep.config import load_sweep, shipped_sweeps
+from abstain.recipes.sweep.engines import create_sweep, wandb_config
+from abstain.recipes.sweep.job import Job
+from abstain.recipes.sweep.shared import run_shared
 
 BASE = """\
 name: tiny
@@ -57,7 +59,7 @@ def sweep(tmp_path, monkeypatch, tiny_model, question_file) -> str:
     """A sweep file in an empty directory; what would be processes are calls."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sweep_job, "_run", _in_this_process)
-    monkeypatch.setattr(report, "write_report", lambda path: path / "report.html")  # which takes as long as the rest
+    monkeypatch.setattr(page, "write_report", lambda path: path / "report.html")  # which takes as long as the rest
     Path("base.yaml").write_text(BASE.format(data=question_file, model=tiny_model))
     Path("s.yaml").write_text(SWEEP)
     return "s.yaml"
@@ -182,7 +184,7 @@ def test_a_report_that_cannot_be_written_costs_nothing(sweep, monkeypatch, capsy
     def fail(path: Path) -> Path:
         raise RuntimeError("no fonts")
 
-    monkeypatch.setattr(report, "write_report", fail)
+    monkeypatch.setattr(page, "write_report", fail)
     monkeypatch.setattr(sweep_job, "_run", lambda job, *_: 3)
     with pytest.raises(typer.Exit):
         ablate(sweep, jobs=1)
@@ -207,7 +209,7 @@ def test_a_mistake_leaves_nothing_behind(sweep):
 def test_the_live_table(pretend, monkeypatch):
     drawn = []
 
-    class Recorded(ablate_progress.LiveTable):
+    class Recorded(progress.LiveTable):
         def update(self, ablation: Ablation) -> None:
             self._drawn = 0
             super().update(ablation)
@@ -216,7 +218,7 @@ def test_the_live_table(pretend, monkeypatch):
                 paper.print(self.render(ablation))
             drawn.append(captured.get())
 
-    monkeypatch.setattr(ablate_progress, "watcher", lambda terminal: Recorded(Console(force_terminal=True, width=100)))
+    monkeypatch.setattr(progress, "watcher", lambda terminal: Recorded(Console(force_terminal=True, width=100)))
     with pytest.raises(typer.Exit):
         ablate(pretend, jobs=1)
     assert "(shared) sft-" in drawn[0] and "0 of 3 complete, 1 running, 3 to go" in drawn[0]
@@ -231,19 +233,19 @@ def test_what_a_running_job_is_doing(tmp_path):
         **{"source_steps": (), "lock": tmp_path / "lock", "threads": 1, "log": tmp_path / "log"},
         steps=("before", "sft", "rl", "after"),
     )
-    assert ablate_progress.doing(job) == "before"
+    assert progress.doing(job) == "before"
     job.directory.mkdir()
     (job.directory / "recipe.yaml").write_text("name: r\ntask: {name: geo}\nmodel: {path: m}\nrl: {}\n")
     (job.directory / "before").mkdir()
     (job.directory / "before" / "metrics.json").write_text('{"by_target": []}')
     (job.directory / "state.json").write_text('{"complete": ["before", "sft"]}')
     job.log.write_text("training: sft\r 1/1 [00:01\n[3/4] training: rl\n")
-    assert ablate_progress.doing(job) == "rl"
+    assert progress.doing(job) == "rl"
     with job.log.open("a") as log:
         log.write(" 10%|#    | 4/40 [00:01<00:09]\r 12%|#    | 5/40 [00:01<00:09]")
-    assert ablate_progress.doing(job) == "rl 5/40"
+    assert progress.doing(job) == "rl 5/40"
     (job.directory / "state.json").write_text("{")
-    assert ablate_progress.doing(job) == ""
+    assert progress.doing(job) == ""
 
 
 def test_wandb_gets_a_command_line_that_train_takes(sweep, capsys):

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from abstain.recipes.commands_ablate import ablate
+from abstain.recipes.cli.ablate import ablate
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 

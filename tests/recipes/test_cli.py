@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from abstain.evals.records import read_records
-from abstain.evals.tasks import TASKS
+from abstain.evals.tasks.catalogue import TASKS
 from abstain.recipes.cli import app
 from abstain.rewards import REWARDS
 

@@ -7,9 +7,9 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from abstain.evals.paraphrases import WORDINGS
+from abstain.evals.audit.asking import WORDINGS
 from abstain.recipes.cli import app
-from abstain.recipes.commands_eval import AUDIT_RESULTS, RESULTS
+from abstain.recipes.cli.eval import AUDIT_RESULTS, RESULTS
 
 QUICK = ("--targets", "0.5,0.9", "--option", "max_new_tokens=3", "--option", "held_out=0.9", "--audit")
 
@@ -55,11 +55,11 @@ def test_samples_and_csv(tiny_model, question_file):
 
 
 def test_the_starting_model_of_a_run(tmp_path, tiny_model, question_file):
-    from abstain.evals.oracle import ForcedAnswers, Start
+    from abstain.evals.metrics.oracle import BaseGuesses, ForcedAnswers
     from abstain.rewards.verdict import Verdict
 
     names = tuple(f"P{i}" for i in range(24))
-    start = Start(
+    start = BaseGuesses(
         "before", ForcedAnswers.of([], [], []), ForcedAnswers.of(names[:5], [Verdict.CORRECT] * 5, [0.5] * 5)
     )
     start.save(tmp_path / "before" / "start.json")
@@ -69,7 +69,7 @@ def test_the_starting_model_of_a_run(tmp_path, tiny_model, question_file):
     found = json.loads(result.stdout)
     assert found["probe"]["kind"] == "start" and found["probe"]["model"] == "before" and 0 < found["n"] <= 5
     assert "held-out questions are left out: before was not asked them" in result.stderr.replace("\n", " ")
-    other = Start("before", start.train, ForcedAnswers.of(["x"], [Verdict.CORRECT], [0.5]))
+    other = BaseGuesses("before", start.train, ForcedAnswers.of(["x"], [Verdict.CORRECT], [0.5]))
     other.save(tmp_path / "other.json")
     refused = run(*asked, "--start", tmp_path / "other.json")
     assert refused.exit_code == 2 and "was asked none of these questions" in refused.stderr

@@ -7,9 +7,8 @@ import pytest
 from typer.testing import CliRunner
 
 from abstain.recipes.cli import app
-from abstain.recipes.instruct_checks import check_words
-from abstain.recipes.recipe import load_recipe
-from abstain.recipes.recipe_checks import check_recipe
+from abstain.recipes.run.checks import check_recipe, check_words
+from abstain.recipes.run.recipe import load_recipe
 from abstain.rewards.prompts import CONFIDENCE_INSTRUCTION
 
 RECIPE = """\

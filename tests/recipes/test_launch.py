@@ -8,8 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from abstain.evals.records import read_records
-from abstain.recipes import launch
 from abstain.recipes.cli import app
+from abstain.recipes.run import launch
 
 PEOPLE = ["task.people=8000", "task.held_out=500", "sft.limit=3000", "eval.train_limit=500", "rl.args.report_to=none"]
 
@@ -58,7 +58,7 @@ def test_the_command_and_its_failure(monkeypatch):
     start = launch.launcher("cpu", 2, "mine.yaml", ["seed=1"])
     with pytest.raises(ValueError, match=r"training rl in several processes failed \(exit code 3\)"):
         start("rl")
-    assert seen[0][-5:] == ["--module", "abstain.recipes.launched", "rl", "mine.yaml", "seed=1"]
+    assert seen[0][-5:] == ["--module", "abstain.recipes.run.launch", "rl", "mine.yaml", "seed=1"]
     assert seen[0][seen[0].index("--num_processes") + 1] == "2"
 
 

@@ -1,7 +1,7 @@
 import pytest
 
-from abstain.recipes.recipe import load_recipe, shipped_recipes
-from abstain.recipes.recipe_checks import check_recipe
+from abstain.recipes.run.checks import check_recipe
+from abstain.recipes.run.recipe import load_recipe, shipped_recipes
 
 GOOD = """\
 name: tiny

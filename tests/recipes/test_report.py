@@ -7,15 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from abstain.evals.metrics import measure
-from abstain.evals.oracle import ForcedAnswers, Start, baseline
+from abstain.evals.metrics.measuring import measure
+from abstain.evals.metrics.oracle import BaseGuesses, ForcedAnswers, baseline
 from abstain.evals.records import Record, write_records, write_text
-from abstain.recipes.report import write_report
-from abstain.recipes.report_examples import LONGEST, as_json, examples, shown
-from abstain.recipes.report_page import render_page
-from abstain.recipes.report_run import TEMPLATE, run_content
-from abstain.recipes.report_source import read_run
-from abstain.recipes.report_words import further, headline
+from abstain.recipes.report.examples import LONGEST, as_json, examples, shown
+from abstain.recipes.report.page import render_page, write_report
+from abstain.recipes.report.run import TEMPLATE, run_content
+from abstain.recipes.report.source import read_run
+from abstain.recipes.report.words import further, headline
 from abstain.rewards.verdict import Verdict
 
 TARGETS = (0.0, 0.5, 0.9)
@@ -62,7 +61,7 @@ def make_run(path: Path, complete=("before", "sft", "rl", "after"), said: str = 
     ids = [f"q{i}" for i in range(N)]
     verdicts = [Verdict.CORRECT if one else Verdict.INCORRECT for one in right]
     guesses = ForcedAnswers.of(ids, verdicts, [1 - i / N for i in range(N)])
-    start = Start("base", guesses, guesses)
+    start = BaseGuesses("base", guesses, guesses)
     for name, found, folder in (("before", before, path / "before"), ("after", after, path)):
         if name in complete:
             metrics = measure(found, model=name, task="toy", baselines={t: baseline(start, t) for t in TARGETS})
@@ -96,7 +95,7 @@ def embedded(page: str) -> dict:
 @pytest.fixture
 def no_drawing(monkeypatch):
     """Pictures take most of the time."""
-    monkeypatch.setattr("abstain.recipes.report_run.behaviour", lambda run: [])
+    monkeypatch.setattr("abstain.recipes.report.run.behaviour", lambda run: [])
 
 
 @pytest.fixture(scope="module")

@@ -7,15 +7,13 @@ from pathlib import Path
 import pytest
 from typer import Exit
 
-from abstain.evals.metrics import measure
-from abstain.evals.oracle import Baseline
+from abstain.evals.metrics.measuring import measure
+from abstain.evals.metrics.oracle import Baseline
 from abstain.evals.records import Record, write_records, write_text
-from abstain.recipes.commands_report import report
-from abstain.recipes.report import write_report
-from abstain.recipes.report_compare import differences_from
-from abstain.recipes.report_response import responses
-from abstain.recipes.report_sweep import group_rows, sweep_content
-from abstain.recipes.report_sweep_source import read_sweep
+from abstain.recipes.cli.report import report
+from abstain.recipes.report.page import write_report
+from abstain.recipes.report.source import read_sweep
+from abstain.recipes.report.sweep import differences_from, group_rows, responses, sweep_content
 from abstain.rewards.verdict import Verdict
 
 TARGETS = (0.0, 0.5)

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from abstain.evals.records import write_text
 from abstain.recipes.cli import app
-from abstain.recipes.rundir import RunDir
+from abstain.recipes.run.directory import RunDir
 
 STEPS = 12
 RECIPE = """\
@@ -107,7 +107,7 @@ def check_complete(directory: Path, stdout: str) -> None:
 @pytest.fixture
 def fake_stages(monkeypatch):
     """Stages that train nothing; a stage in `failing` raises what it maps to. Gives the calls that were made."""
-    from abstain.recipes import training as module
+    from abstain.recipes.run import training as module
 
     calls, failing = [], {}
 

@@ -5,8 +5,8 @@ import pytest
 import yaml
 
 from abstain.evals.records import write_text
-from abstain.recipes.recipe import Recipe
-from abstain.recipes.rundir import RunDir, claim, made_with, write_directory
+from abstain.recipes.run.directory import RunDir, claim, made_with, write_directory
+from abstain.recipes.run.recipe import Recipe
 
 
 def recipe(**changes) -> Recipe:

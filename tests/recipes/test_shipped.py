@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from abstain.recipes.cli import app
-from abstain.recipes.recipe import load_recipe
+from abstain.recipes.run.recipe import load_recipe
 
 RUN_HERE = ["quickstart", "quickstart-ppo", "quickstart-conflict", "smollm2-geo", "smollm2-entityquestions"]
 SMALL = [

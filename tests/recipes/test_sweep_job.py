@@ -14,11 +14,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from abstain.recipes import sweep_job
-from abstain.recipes.recipe import load_recipe
-from abstain.recipes.rundir import RunDir, try_lock
-from abstain.recipes.sweep_dir import complete_steps
-from abstain.recipes.sweep_job import Job, perform
+from abstain.recipes.run.directory import RunDir, try_lock
+from abstain.recipes.run.recipe import load_recipe
+from abstain.recipes.sweep import job as sweep_job
+from abstain.recipes.sweep.directory import complete_steps
+from abstain.recipes.sweep.job import Job, perform
 
 FINISH = """
 import json, os, pathlib, sys

@@ -7,11 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from abstain.recipes.recipe import parse_override
-from abstain.recipes.sweep import as_override, load_sweep, shipped_sweeps
-from abstain.recipes.sweep_axes import short_names, slug
-from abstain.recipes.sweep_conditions import read_constraint
-from abstain.recipes.sweep_points import Space, load_points
+from abstain.recipes.run.recipe import parse_override
+from abstain.recipes.sweep.axes import short_names, slug
+from abstain.recipes.sweep.config import as_override, load_sweep, shipped_sweeps
+from abstain.recipes.sweep.points import Space, load_points, read_constraint
 
 BASE = """\
 name: tiny

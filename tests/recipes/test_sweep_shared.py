@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from abstain.recipes import sweep_shared
-from abstain.recipes.recipe import Recipe
-from abstain.recipes.sweep_shared import (
+from abstain.recipes.run.recipe import Recipe
+from abstain.recipes.sweep import shared
+from abstain.recipes.sweep.shared import (
     constant_prefixes,
     count_prefixes,
     prefixes,
@@ -99,9 +99,9 @@ def test_the_recipe_of_shared_steps_is_the_same_for_every_point(tmp_path):
     for index, fixed in ((0, None), (1, {"limit": 3})):
         made = []
         for override in ("rl.limit=5", "rl.args.beta=0.1"):
-            point, _ = sweep_shared.load_recipe(base, ["sft.limit=3", override])
+            point, _ = shared.load_recipe(base, ["sft.limit=3", override])
             prefix = prefixes(point)[index]
-            made.append(sweep_shared.load_recipe(base, ["sft.limit=3", override, *shared_overrides(point, prefix)])[0])
+            made.append(shared.load_recipe(base, ["sft.limit=3", override, *shared_overrides(point, prefix)])[0])
         assert made[0] == made[1] and made[0].name == "shared" and made[0].rl.limit is None
         assert (made[0].sft is None) == (fixed is None)
         assert prefixes(made[0])[-1].key == prefix.key
@@ -109,7 +109,9 @@ def test_the_recipe_of_shared_steps_is_the_same_for_every_point(tmp_path):
 
 def test_a_base_model_is_made_once_for_each_world(monkeypatch):
     made = []
-    monkeypatch.setattr("abstain.evals.factworld_model.base_model", lambda **options: made.append(options) or Path())
+    monkeypatch.setattr(
+        "abstain.evals.tasks.factworld_model.base_model", lambda **options: made.append(options) or Path()
+    )
     world = {"name": "factworld", "people": 400}
     prepare_bases(
         [

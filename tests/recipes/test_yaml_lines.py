@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from abstain.recipes.yaml_lines import MAX_BYTES, parse_value, parse_yaml, read_yaml, write_yaml
+from abstain.recipes.run.yaml_lines import MAX_BYTES, parse_value, parse_yaml, read_yaml, write_yaml
 
 
 def test_every_key_and_item_has_its_line():

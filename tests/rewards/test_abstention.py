@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from abstain.rewards import clause_kinds
-from abstain.rewards.abstention import is_abstention, load_phrases, read
-from abstain.rewards.phrasebook import SECTIONS, Phrasebook
+from abstain.rewards.parsing import abstention
+from abstain.rewards.parsing.abstention import is_abstention, load_phrases, read
+from abstain.rewards.parsing.phrasebook import SECTIONS, Phrasebook
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 CASES = {name: json.loads((GOLDEN / f"abstentions_{name}.json").read_text("utf-8")) for name in ("en", "ja", "zh")}
@@ -39,10 +39,10 @@ def bare(text: str) -> str:
 @pytest.fixture
 def own_phrases(monkeypatch: pytest.MonkeyPatch) -> Iterator[Phrasebook]:
     book = Phrasebook()
-    monkeypatch.setattr(clause_kinds, "known_phrases", lambda: book)
-    clause_kinds._kind.cache_clear()
+    monkeypatch.setattr(abstention, "known_phrases", lambda: book)
+    abstention._kind.cache_clear()
     yield book
-    clause_kinds._kind.cache_clear()
+    abstention._kind.cache_clear()
 
 
 def test_the_golden_sets_are_large_and_distinct() -> None:

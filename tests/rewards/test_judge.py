@@ -17,13 +17,12 @@ from hypothesis import strategies as st
 
 from abstain.rewards import graders
 from abstain.rewards.grading import UNANSWERABLE, grade_response, settle
-from abstain.rewards.judge import Case, JudgeGrader
-from abstain.rewards.judge_agreement import agreement, agreement_with, describe_agreement
-from abstain.rewards.judge_cache import OpenCache, ReplyCache, default_cache, reply_key
-from abstain.rewards.judge_endpoint import Endpoint
-from abstain.rewards.judge_prompts import JudgePrompt
-from abstain.rewards.judge_usage import GIVEN_UP, UNREADABLE, Reply
-from abstain.rewards.parsing import parse
+from abstain.rewards.judge.cache import OpenCache, ReplyCache, default_cache, reply_key
+from abstain.rewards.judge.endpoint import Endpoint
+from abstain.rewards.judge.grader import Case, JudgeGrader, agreement, agreement_with, describe_agreement
+from abstain.rewards.judge.prompts import JudgePrompt
+from abstain.rewards.judge.usage import GIVEN_UP, UNREADABLE, Reply
+from abstain.rewards.parsing.completion import parse
 from abstain.rewards.response import Response
 from abstain.rewards.verdict import Verdict
 
@@ -182,7 +181,7 @@ def test_an_interrupted_batch_keeps_what_came(tmp_path: Path) -> None:
 OPENERS = """
 import multiprocessing, sys, time
 from pathlib import Path
-from abstain.rewards.judge_cache import ReplyCache
+from abstain.rewards.judge.cache import ReplyCache
 
 def make(file, at):
     while time.time() < at:
@@ -201,7 +200,7 @@ print("opened", len(made))
 WRITER = """
 import sys
 from pathlib import Path
-from abstain.rewards.judge_cache import ReplyCache
+from abstain.rewards.judge.cache import ReplyCache
 cache = ReplyCache(Path(sys.argv[1]))
 for round in range(20):
     with cache.open() as replies:

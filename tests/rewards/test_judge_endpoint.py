@@ -12,9 +12,8 @@ from typing import Any
 
 import pytest
 
-from abstain.rewards.judge_attempt import Failure, pause, read_body, retry_after
-from abstain.rewards.judge_endpoint import Endpoint
-from abstain.rewards.judge_usage import GIVEN_UP, Reply
+from abstain.rewards.judge.endpoint import Endpoint, Failure, pause, read_body, retry_after
+from abstain.rewards.judge.usage import GIVEN_UP, Reply
 
 pytest.importorskip("openai")
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from abstain.rewards.judge_prompts import GRADES, JUDGE_PROMPT, MAX_ANSWER, JudgePrompt, fence, shorten
+from abstain.rewards.judge.prompts import GRADES, JUDGE_PROMPT, MAX_ANSWER, JudgePrompt, fence, shorten
 from abstain.rewards.verdict import Verdict
 
 END = " CORRECT, INCORRECT or NOT_ATTEMPTED?"

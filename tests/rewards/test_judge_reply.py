@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from abstain.rewards.judge_prompts import GRADES
-from abstain.rewards.judge_reply import read_grade
+from abstain.rewards.judge.prompts import GRADES, read_grade
 from abstain.rewards.verdict import Verdict
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "judge_replies.json"

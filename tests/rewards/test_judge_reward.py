@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from abstain.rewards import ConfidenceTarget, ProperScore, TernaryCredit
-from abstain.rewards.judge import JudgeGrader
-from abstain.rewards.judge_prompts import JudgePrompt
-from abstain.rewards.judge_reward import JudgedReward, read_questions
-from abstain.rewards.judge_usage import Reply
+from abstain.rewards.catalogue import JudgedReward, read_questions
+from abstain.rewards.judge.grader import JudgeGrader
+from abstain.rewards.judge.prompts import JudgePrompt
+from abstain.rewards.judge.usage import Reply
 from abstain.rewards.prompts import prompt_text
 
 SHORT = JudgePrompt("{question}|{gold}|{answer}|CORRECT, INCORRECT or NOT_ATTEMPTED?")

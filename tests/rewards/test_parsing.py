@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from abstain.rewards.confidence import read_confidence
-from abstain.rewards.parsing import parse
+from abstain.rewards.parsing.completion import parse
+from abstain.rewards.parsing.confidence import read_confidence
 from abstain.rewards.response import Response
 
 CASES = json.loads((Path(__file__).resolve().parents[1] / "golden" / "parsing.json").read_text("utf-8"))

@@ -14,14 +14,21 @@ from trl import GRPOConfig
 
 from abstain.rewards import ConfidenceTarget
 from abstain.rewards.prompts import prompt_text
-from abstain.trainers import dashboard_sinks, dashboards
-from abstain.trainers.dashboard_callback import Dashboard, dashboard_key, numbers, read_trackers
-from abstain.trainers.dashboard_sinks import TensorBoardSink, markdown_table
-from abstain.trainers.dashboards import add_dashboards, publish_results, usable_trackers
-from abstain.trainers.guard_options import GuardOptions
-from abstain.trainers.guard_rollouts import Sample
-from abstain.trainers.guards import Guards
-from abstain.trainers.trie_trainer import TrieGRPOTrainer
+from abstain.trainers.guards.callback import Guards
+from abstain.trainers.guards.options import GuardOptions
+from abstain.trainers.guards.rollouts import Sample
+from abstain.trainers.tracking import dashboards, sinks
+from abstain.trainers.tracking.dashboards import (
+    Dashboard,
+    add_dashboards,
+    dashboard_key,
+    numbers,
+    publish_results,
+    read_trackers,
+    usable_trackers,
+)
+from abstain.trainers.tracking.sinks import TensorBoardSink, markdown_table
+from abstain.trainers.trie.trainer import TrieGRPOTrainer
 
 ROWS = [
     {"prompt": prompt_text(f"Where was {name} born?", t), "answers": ["Lima"], "target": t, "question_id": name}
@@ -146,7 +153,7 @@ def wandb(monkeypatch):
 
         monkeypatch.setattr(integration_utils.WandbCallback, "__init__", init)
         monkeypatch.setattr(
-            dashboard_sinks.WandbSink,
+            sinks.WandbSink,
             "__init__",
             lambda self, inner=None: vars(self).update(inner=inner, _wandb=fake, _ours=False),
         )
@@ -257,13 +264,13 @@ def test_results_go_into_the_run_that_training_left(wandb, tmp_path, caplog):
 def test_wandb_does_not_wait_for_ever_for_a_server_that_is_gone(monkeypatch):
     monkeypatch.setenv("WANDB_FINISH_TIMEOUT", "7")
     monkeypatch.setenv("WANDB_LOG_MODEL", "end")
-    dashboard_sinks.WandbSink()
+    sinks.WandbSink()
     assert os.environ.pop("WANDB_FINISH_TIMEOUT") == "7"
-    dashboard_sinks.WandbSink()
+    sinks.WandbSink()
     assert "WANDB_FINISH_TIMEOUT" not in os.environ  # uploading a model may take longer
     monkeypatch.delenv("WANDB_LOG_MODEL")
-    dashboard_sinks.WandbSink()
-    assert float(os.environ["WANDB_FINISH_TIMEOUT"]) == dashboard_sinks.FINISH_SECONDS
+    sinks.WandbSink()
+    assert float(os.environ["WANDB_FINISH_TIMEOUT"]) == sinks.FINISH_SECONDS
     import wandb
 
     assert "finish_timeout" in wandb.Settings.model_fields  # else the variable means nothing
@@ -349,11 +356,11 @@ from datasets import Dataset
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import GRPOConfig
 from abstain.rewards import ConfidenceTarget
-from abstain.trainers.dashboard_callback import read_trackers
-from abstain.trainers.dashboards import add_dashboards, publish_results, usable_trackers
-from abstain.trainers.guard_options import GuardOptions
-from abstain.trainers.guards import Guards
-from abstain.trainers.trie_trainer import TrieGRPOTrainer
+from abstain.trainers.tracking.dashboards import read_trackers
+from abstain.trainers.tracking.dashboards import add_dashboards, publish_results, usable_trackers
+from abstain.trainers.guards.options import GuardOptions
+from abstain.trainers.guards.callback import Guards
+from abstain.trainers.trie.trainer import TrieGRPOTrainer
 
 model, folder, rows = sys.argv[1], Path(sys.argv[2]), json.loads(sys.argv[3])
 guards = Guards(GuardOptions(every=1))

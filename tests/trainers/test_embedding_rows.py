@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from transformers import PreTrainedModel
 
 from abstain.evals.models import LoadedModel, load_model
-from abstain.evals.question import Question, Task
+from abstain.evals.tasks.question import Question, Task
 from abstain.rewards.prompts import IDK
 from abstain.trainers.embedding_rows import only_rows_of
 from abstain.trainers.rl import run_rl

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from abstain.trainers.gae import advantages_and_returns
+from abstain.trainers.ppo import advantages_and_returns
 
 REWARD = torch.tensor([1.0])
 VALUES = torch.tensor([[0.5, 0.2, 0.4]])

@@ -8,18 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from abstain.evals.oracle import ForcedAnswers
-from abstain.evals.question import Question
+from abstain.evals.metrics.oracle import ForcedAnswers
+from abstain.evals.tasks.question import Question
 from abstain.rewards.verdict import Verdict
-from abstain.trainers.guard_alarms import KINDS, Watch
-from abstain.trainers.guard_options import GuardOptions
-from abstain.trainers.guard_rollouts import Group, Rollouts, Window
-from abstain.trainers.guard_signals import measure_window
-from abstain.trainers.guard_threshold import (
+from abstain.trainers.guards.alarms import KINDS, Watch
+from abstain.trainers.guards.options import GuardOptions
+from abstain.trainers.guards.rollouts import Group, Rollouts, Window
+from abstain.trainers.guards.signals import (
     Evidence,
     effective_threshold,
     fitted_probabilities,
     group_threshold,
+    measure_window,
     start_probabilities,
 )
 
@@ -289,8 +289,8 @@ def test_a_watch_goes_on_from_its_state():
     "path", sorted((Path(__file__).parents[1] / "collapses").glob("*.yaml")), ids=lambda p: p.stem
 )
 def test_recipes_that_collapse_are_recipes(path):
-    from abstain.recipes.recipe import load_recipe
-    from abstain.recipes.recipe_checks import check_recipe
+    from abstain.recipes.run.checks import check_recipe
+    from abstain.recipes.run.recipe import load_recipe
 
     recipe, origin = load_recipe(str(path))
     check_recipe(recipe, origin)

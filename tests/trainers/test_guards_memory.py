@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from abstain.trainers.guard_memory import OutOfMemory, explain_memory
+from abstain.trainers.run_trainer import OutOfMemory, explain_memory
 
 ARGS = SimpleNamespace(per_device_train_batch_size=64, gradient_accumulation_steps=1, max_completion_length=32)
 

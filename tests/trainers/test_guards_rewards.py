@@ -9,9 +9,14 @@ import pytest
 import torch
 
 from abstain.rewards import ConfidenceTarget, TernaryCredit
-from abstain.trainers.guard_reward import AbstentionCredit, GuardedAsyncReward, guard_reward
-from abstain.trainers.guard_rollouts import Rollouts
-from abstain.trainers.reward_errors import RewardError, checked_scores
+from abstain.trainers.guards.rewards import (
+    AbstentionCredit,
+    GuardedAsyncReward,
+    RewardError,
+    checked_scores,
+    guard_reward,
+)
+from abstain.trainers.guards.rollouts import Rollouts
 
 
 class State:

@@ -11,16 +11,14 @@ from datasets import Dataset
 from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerControl
 from trl import GRPOConfig, GRPOTrainer
 
-from abstain.evals.oracle import ForcedAnswers
+from abstain.evals.metrics.oracle import ForcedAnswers
 from abstain.rewards import ConfidenceTarget, TernaryCredit
 from abstain.rewards.prompts import IDK, prompt_text
-from abstain.trainers import guard_alarms
-from abstain.trainers import guards as guards_module
-from abstain.trainers.guard_options import GuardOptions
-from abstain.trainers.guard_remedies import start_as_reference
-from abstain.trainers.guard_seeding import completion_logprobs
-from abstain.trainers.guards import Guards
-from abstain.trainers.trie_trainer import TrieGRPOTrainer
+from abstain.trainers.guards import alarms, callback
+from abstain.trainers.guards.callback import Guards
+from abstain.trainers.guards.options import GuardOptions
+from abstain.trainers.guards.remedies import completion_logprobs, start_as_reference
+from abstain.trainers.trie.trainer import TrieGRPOTrainer
 
 PEOPLE = ("Ada", "Bo", "Cy", "Di", "Ed", "Flo", "Gus", "Hal")
 ROWS = [
@@ -82,10 +80,10 @@ def alarmed(monkeypatch):
     def alarm(kind):
         found = {
             name: replace(one, check=lambda *_, seen=name == kind: "so it is" if seen else None, patience=1)
-            for name, one in guard_alarms.KINDS.items()
+            for name, one in alarms.KINDS.items()
         }
-        monkeypatch.setattr(guard_alarms, "KINDS", found)
-        monkeypatch.setattr(guard_alarms, "FEWEST", 1)
+        monkeypatch.setattr(alarms, "KINDS", found)
+        monkeypatch.setattr(alarms, "FEWEST", 1)
 
     return alarm
 
@@ -115,7 +113,7 @@ def test_an_evaluation_is_not_mistaken_for_training(make_trainer):
 
 def test_a_collapse_is_told_once_with_what_to_do(make_trainer, caplog, tmp_path):
     """A tiny model that knows nothing is never right, and hardly ever says that it does not know."""
-    with caplog.at_level(logging.WARNING, guards_module.__name__):
+    with caplog.at_level(logging.WARNING, callback.__name__):
         trainer, guards = make_trainer(
             {"every": 1}, reward=ConfidenceTarget(), per_device_train_batch_size=128, num_generations=8
         )

@@ -13,13 +13,13 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
 
-from abstain.evals.evaluate import evaluate
-from abstain.evals.question import Question, Task
+from abstain.evals.evaluation import evaluate
 from abstain.evals.sampler import Sampler
+from abstain.evals.tasks.question import Question, Task
 from abstain.rewards import ConfidenceTarget
 from abstain.rewards.prompts import prompt_text
 from abstain.trainers.heldout import HeldOut, HeldOutSet, held_out_series
-from abstain.trainers.trie_trainer import TrieGRPOTrainer
+from abstain.trainers.trie.trainer import TrieGRPOTrainer
 
 PEOPLE = ("Ada", "Bo", "Cy", "Di", "Ed", "Flo", "Gus", "Hal")
 QUESTIONS = tuple(Question(name, f"Where was {name} born?", ("Lima", "Oslo", "Rome")) for name in PEOPLE)
@@ -75,7 +75,7 @@ def scripted(monkeypatch):
         def evaluate_script(self):
             step = self._trainer.state.global_step
             found = {"heldout/people/score": scores[step]} if scores[step] is not None else {}
-            from abstain.trainers.guard_log import log_series
+            from abstain.trainers.guards.callback import log_series
 
             log_series(self._trainer, found)
             return found
@@ -229,9 +229,9 @@ def test_an_unknown_metric_is_named(make_trainer):
 
 
 def test_effective_threshold_of_a_policy_that_keeps_to_the_true_probability():
-    from abstain.evals.evaluate import Evaluation
-    from abstain.evals.metrics import measure
-    from abstain.evals.oracle import ForcedAnswers, Start
+    from abstain.evals.evaluation import Evaluation
+    from abstain.evals.metrics.measuring import measure
+    from abstain.evals.metrics.oracle import BaseGuesses, ForcedAnswers
     from abstain.evals.records import Record
     from abstain.rewards.verdict import Verdict
 
@@ -243,7 +243,7 @@ def test_effective_threshold_of_a_policy_that_keeps_to_the_true_probability():
         for verdict in [Verdict.CORRECT if q.metadata["true_p"] > t else Verdict.ABSTAINED]
     ]
     nothing = ForcedAnswers.of([], [], [])
-    evaluation = Evaluation(records, measure(records, model="m", task="t"), Start("m", nothing, nothing))
+    evaluation = Evaluation(records, measure(records, model="m", task="t"), BaseGuesses("m", nothing, nothing))
     found = held_out_series(evaluation, questions)
     assert found["effective_threshold/t=0.5"] == pytest.approx(0.505)
     assert found["effective_threshold/t=0.75"] == pytest.approx(0.755)
@@ -257,10 +257,10 @@ from datasets import Dataset
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import GRPOConfig
 from abstain.rewards import ConfidenceTarget
-from abstain.trainers.guard_options import GuardOptions
-from abstain.trainers.guards import Guards
+from abstain.trainers.guards.options import GuardOptions
+from abstain.trainers.guards.callback import Guards
 from abstain.trainers.heldout import HeldOut, HeldOutSet
-from abstain.trainers.trie_trainer import TrieGRPOTrainer
+from abstain.trainers.trie.trainer import TrieGRPOTrainer
 
 sys.path.insert(0, sys.argv[3])
 from test_heldout import ROWS, TARGETS, TASK

@@ -10,8 +10,7 @@ from peft import LoraConfig
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import GRPOTrainer
 
-from abstain.trainers.ppo import PPOConfig, PPOLoss, PPOTrainer, TriePPOTrainer
-from abstain.trainers.value_head import FILE, add_value_head, save_model
+from abstain.trainers.ppo import FILE, PPOConfig, PPOLoss, PPOTrainer, TriePPOTrainer, add_value_head, save_model
 
 PROMPTS = ["Ada Lima", "Bo", "Where was Cy born?", "Where was Di born?"]
 TARGETS = ["q_proj", "v_proj"]

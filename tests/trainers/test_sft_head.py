@@ -5,7 +5,7 @@ import torch
 import transformers
 from trl.trainer.utils import add_fused_lm_head
 
-from abstain.trainers.sft_head import score_trained_positions
+from abstain.trainers.sft import score_trained_positions
 
 FAMILIES = {
     "Llama": {},

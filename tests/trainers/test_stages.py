@@ -8,16 +8,15 @@ import pytest
 from pydantic import ValidationError
 
 from abstain.evals.models import load_model
-from abstain.evals.question import Question, Task
+from abstain.evals.tasks.question import Question, Task
 from abstain.rewards import ConfidenceTarget, TernaryCredit
-from abstain.rewards.parsing import parse
+from abstain.rewards.parsing.completion import parse
 from abstain.rewards.prompts import CONFIDENCE_INSTRUCTION, IDK, instruction
 from abstain.trainers.dataset import draw, rl_dataset
-from abstain.trainers.drift import ThresholdDriftError, check_threshold_drift
 from abstain.trainers.rl import build_rl_config, run_rl
 from abstain.trainers.sft import LEVELS, Guess, examples, run_sft
 from abstain.trainers.stages import RlStage, SftStage
-from abstain.trainers.trl_args import check_trl_args
+from abstain.trainers.trl_args import ThresholdDriftError, check_threshold_drift, check_trl_args
 
 PEOPLE = ("Ada", "Bo", "Cy", "Di", "Ed", "Flo", "Gus", "Hal")
 QUESTIONS = tuple(Question(name, f"Where was {name} born?", ("Lima",), name) for name in PEOPLE)

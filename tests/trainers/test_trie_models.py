@@ -5,9 +5,9 @@ import torch
 import transformers
 from trl.trainer.utils import add_fused_lm_head
 
-from abstain.trainers import trie_head
-from abstain.trainers.trie_head import add_trie_head
-from abstain.trainers.trie_scoring import plan_scoring, score
+from abstain.trainers.trie import head
+from abstain.trainers.trie.head import add_trie_head
+from abstain.trainers.trie.scoring import plan_scoring, score
 
 SIZES = {
     "vocab_size": 50,
@@ -110,7 +110,7 @@ def test_scores_and_gradients_are_those_of_stock_trl(family, entropy_weight):
 def test_scoring_in_parts_changes_nothing(max_tokens, monkeypatch):
     model = tiny_model("Llama")
     whole = gradients(model, *trie_scores(model, *batch()), 0.5)
-    monkeypatch.setattr(trie_head, "CHUNK", 4 * 50)  # four nodes at a time through the vocabulary
+    monkeypatch.setattr(head, "CHUNK", 4 * 50)  # four nodes at a time through the vocabulary
     parts = gradients(model, *trie_scores(model, *batch(), max_tokens), 0.5)
     for name, gradient in whole.items():
         torch.testing.assert_close(parts[name], gradient, rtol=1e-4, atol=1e-6)

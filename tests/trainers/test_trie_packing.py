@@ -3,9 +3,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from abstain.trainers.trie import pack, tree_mask
-from abstain.trainers.trie_batches import regrouped
-from abstain.trainers.trie_scoring import plan_scoring
+from abstain.trainers.trie.forest import pack, tree_mask
+from abstain.trainers.trie.scoring import plan_scoring
+from abstain.trainers.trie.trainer import regrouped
 
 SEQUENCES = st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=9), min_size=1, max_size=20)
 

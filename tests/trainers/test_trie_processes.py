@@ -12,7 +12,7 @@ import json, sys, torch
 from datasets import Dataset
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import GRPOConfig, GRPOTrainer
-from abstain.trainers.trie_trainer import TrieGRPOTrainer
+from abstain.trainers.trie.trainer import TrieGRPOTrainer
 
 model, output, base = sys.argv[1], sys.argv[2], {"stock": GRPOTrainer, "trie": TrieGRPOTrainer}[sys.argv[3]]
 

@@ -15,10 +15,9 @@ from transformers.generation.logits_process import (
     TopPLogitsWarper,
 )
 
-from abstain.trainers import trie_sampling
-from abstain.trainers.trie_drawing import SamplingRule
-from abstain.trainers.trie_head import add_trie_head
-from abstain.trainers.trie_sampling import SampledScores, sample
+from abstain.trainers.trie import sampling
+from abstain.trainers.trie.head import add_trie_head
+from abstain.trainers.trie.sampling import SampledScores, SamplingRule, sample
 
 END, VOCAB = 1, 6
 RULES = {
@@ -174,8 +173,8 @@ def test_each_step_sees_the_logits_of_the_plain_forward_pass(model, make, monkey
     torch.manual_seed(0)
     model = make() if make else model
     regrouped = []
-    regroup = trie_sampling._regrouped
-    monkeypatch.setattr(trie_sampling, "_regrouped", lambda *a: regrouped.append(1) or regroup(*a))
+    regroup = sampling._regrouped
+    monkeypatch.setattr(sampling, "_regrouped", lambda *a: regrouped.append(1) or regroup(*a))
     seen = []
     rule = SamplingRule({END}, 25, 1.0, lambda logits: seen.append(logits) or logits)
     prompts = [[2, 3, 4, 2, 5], [5, 2], [2, 3, 3]]

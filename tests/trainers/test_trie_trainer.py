@@ -10,9 +10,9 @@ from peft import LoraConfig
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
 
-from abstain.trainers import trie_trainer
-from abstain.trainers.trie_checks import difference
-from abstain.trainers.trie_trainer import TOLERANCE, TrieGRPOTrainer, TrieRLOOTrainer
+from abstain.trainers.trie import trainer as trie_trainer
+from abstain.trainers.trie.checks import difference
+from abstain.trainers.trie.trainer import TOLERANCE, TrieGRPOTrainer, TrieRLOOTrainer
 
 PROMPTS = ["Ada Lima", "Bo", "Where was Cy born?", "Where was Di born?"]
 TRAINERS = {"grpo": (GRPOTrainer, TrieGRPOTrainer, GRPOConfig), "rloo": (RLOOTrainer, TrieRLOOTrainer, RLOOConfig)}

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from abstain.evals.logs import archive
-from abstain.evals.logs.archive import members, unpack
-from abstain.evals.logs.batch import Problems
+from abstain.evals.logs import inspect_log
+from abstain.evals.logs.batch import Options, Problems
 from abstain.evals.logs.detect import open_log
-from abstain.evals.logs.reading import Options
+from abstain.evals.logs.inspect_log import members, unpack
 
 HEADER = {"status": "success", "eval": {"model": "m", "task": "t"}}
 
@@ -46,7 +45,7 @@ def test_an_archive_that_breaks_off_keeps_the_samples_before(tmp_path: Path, com
 
 
 def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
-    bomb = json.dumps({"id": 1, "text": "0" * (archive.RATIO_FREE + 1_000_000)})
+    bomb = json.dumps({"id": 1, "text": "0" * (inspect_log.RATIO_FREE + 1_000_000)})
     path = write(tmp_path / "log.eval", {"0": sample(0), "1": bomb, "2": sample(2)})
     assert path.stat().st_size < 40_000
     ids, problems = read(path)
@@ -56,7 +55,7 @@ def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
 
 
 def test_what_a_member_says_about_its_size_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archive, "RATIO_FREE", 1000)
+    monkeypatch.setattr(inspect_log, "RATIO_FREE", 1000)
     path = write(tmp_path / "log.eval", {"0": sample(0) + " " * 900_000})
     data = path.read_bytes()
     true = len(sample(0)) + 900_000
@@ -82,7 +81,7 @@ def test_zstandard(tmp_path: Path) -> None:
     text = (sample(7) + " " * 100_000).encode()
     packed = pa.Codec("zstd").compress(text, asbytes=True)
     (tmp_path / "packed").write_bytes(packed)
-    member = archive.Member("samples/7.json", 0, len(packed), 93)
+    member = inspect_log.Member("samples/7.json", 0, len(packed), 93)
     assert unpack(tmp_path / "packed", member) == text
     with pytest.raises(ValueError, match="unpacks to more than 0 MiB"):
         unpack(tmp_path / "packed", member, limit=50_000)
@@ -101,7 +100,7 @@ def test_another_zip_archive_is_refused(tmp_path: Path) -> None:
 def test_deflate_stops_at_the_limit() -> None:
     packed = zlib.compressobj(9, zlib.DEFLATED, -15)
     data = packed.compress(b"\0" * 50_000_000) + packed.flush()
-    assert len(archive._inflate(data, 1000)) == 1001
+    assert len(inspect_log._inflate(data, 1000)) == 1001
 
 
 def test_values_of_inspect_scores(tmp_path: Path) -> None:
@@ -118,7 +117,7 @@ def test_values_of_inspect_scores(tmp_path: Path) -> None:
         {"correct": 0, "incorrect": 0, "not_attempted": 1},
     ]
     path = write(tmp_path / "log.eval", {f"{n}": sample(n, value) for n, value in enumerate(values)})
-    from abstain.evals.rescore_collect import Collector
+    from abstain.evals.rescore.collect import Collector
 
     collector = Collector()
     (run,) = collector.read(path)

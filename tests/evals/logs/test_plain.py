@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from abstain.evals.logs import plain
+from abstain.evals.logs.batch import Options
 from abstain.evals.logs.grades import VERDICTS
-from abstain.evals.logs.reading import Options
-from abstain.evals.rescore_collect import Collector
-from abstain.evals.rescore_grading import Grading
-from abstain.evals.rescore_runs import Run
+from abstain.evals.rescore.collect import Collector
+from abstain.evals.rescore.grading import Grading
+from abstain.evals.rescore.runs import Run
 
 SHORT = {"CORRECT": "C", "INCORRECT": "I", "ABSTAINED": "A", "UNGRADED": "U"}
 

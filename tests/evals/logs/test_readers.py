@@ -10,13 +10,12 @@ import numpy as np
 import pytest
 
 from abstain.evals.logs import text_files
-from abstain.evals.logs.batch import Batch
+from abstain.evals.logs.batch import Batch, Options
 from abstain.evals.logs.detect import find_logs, open_log
 from abstain.evals.logs.grades import VERDICTS
-from abstain.evals.logs.reading import Options
-from abstain.evals.rescore_collect import Collector
-from abstain.evals.rescore_grading import Grading
-from abstain.evals.rescore_runs import Run
+from abstain.evals.rescore.collect import Collector
+from abstain.evals.rescore.grading import Grading
+from abstain.evals.rescore.runs import Run
 from abstain.rewards.prompts import instruction
 
 LOGS = Path(__file__).parents[2] / "golden" / "logs"

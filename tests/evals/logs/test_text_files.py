@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from abstain.evals.logs import text_files
-from abstain.evals.logs.batch import Problems
-from abstain.evals.logs.terminal import printable
+from abstain.evals.logs.batch import Problems, printable
 from abstain.evals.logs.text_files import close_document, json_lines, parse_json, read_document
 
 json_values = st.recursive(

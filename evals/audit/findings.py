@@ -1,0 +1,178 @@
+"""The behavioral-calibration audit: does a model answer exactly when it is more than t sure, at every t it is told?
+
+Kalai et al. 2025 call a model behaviorally calibrated whose one behaviour is optimal for every stated target. Here the
+same questions are asked at each target, and held against what the model knows (`abstain.evals.audit.sources`):
+
+- does abstention rise with t, and by as much as P(correct) calls for?
+- is what it answers right at least as often as t?
+- would what it left unanswered have been right less often than t?
+- above which confidence does it answer (`abstain.evals.audit.threshold`)?
+- does it decide the same in other words, and what does it do with none (`abstain.evals.audit.asking`)?
+
+    evaluation = evaluate(sampler, task, [0, 0.5, 0.9])
+    audit_model(sampler, task, evaluation).save("runs/first")    # audit.json, audit.md, audit.png, audit.svg
+
+Shares have Wilson intervals; differences and thresholds are bootstrapped by question, so that a question stays
+itself at every target.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from abstain.evals.audit.asking import NO_INSTRUCTION, WORDINGS, ask_agreement, ask_reworded, unreadable
+from abstain.evals.audit.plots import audit_plot
+from abstain.evals.audit.rows import STATED, Decisions, decisions, probe_row, proportion, rise, target_rows, wordings
+from abstain.evals.audit.sources import PROBES, Probe, known_probe, own_probe, sampled_probe, start_probe
+from abstain.evals.audit.tables import render_audit
+from abstain.evals.audit.threshold import RESAMPLES
+from abstain.evals.audit.verdict import notes, rise_verdict, target_verdict, wording_verdict
+from abstain.evals.evaluation import Evaluation
+from abstain.evals.metrics.intervals import LEVEL
+from abstain.evals.metrics.oracle import BaseGuesses
+from abstain.evals.records import Record, write_text
+from abstain.evals.sampler import Sampler
+from abstain.evals.tasks.question import Task
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What an audit found.
+
+    Args:
+        found: as in `audit.json`; see `audit`.
+        reworded: the records of the other wordings.
+    """
+
+    found: dict[str, Any]
+    reworded: Mapping[str, Sequence[Record]]
+
+    def save(self, folder: str | Path) -> None:
+        """Write `audit.json`, `audit.md`, the plot, and what was said to other wordings (`reworded.jsonl`)."""
+        folder = Path(folder)
+        write_text(folder / "audit.json", json.dumps(self.found, indent=2) + "\n")
+        write_text(folder / "audit.md", render_audit(self.found, "markdown"))
+        rows = [_row(name, record) for name, group in self.reworded.items() for record in group]
+        write_text(folder / "reworded.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+        audit_plot(self.found).save(folder)
+
+
+def _row(wording: str, record: Record) -> dict[str, Any]:
+    return {"wording": wording, **asdict(record), "target": None if wording == NO_INSTRUCTION else record.target}
+
+
+def audit_model(
+    sampler: Sampler,
+    task: Task,
+    evaluation: Evaluation,
+    *,
+    start: BaseGuesses | None = None,
+    samples: int = 0,
+    seed: int = 0,
+    progress: bool = False,
+) -> Audit:
+    """Audit a model whose evaluation is at hand, asking it the rest.
+
+    Args:
+        sampler: the model.
+        task: whose questions were asked.
+        evaluation: of this model, t = 0 among its targets.
+        start: best guesses of the starting model, to probe by where the task does not know P(correct) itself.
+        samples: probe by so many sampled answers per question instead.
+        seed: of samples and bootstrap.
+        progress: show progress bars.
+
+    Raises:
+        ValueError: t = 0 was not among the targets, or both `start` and `samples` are given.
+    """
+    if start is not None and samples:
+        raise ValueError("probe by the starting model's guesses or by samples, not by both")
+    guesses = [record for record in evaluation.records if record.target == 0]
+    if not guesses:
+        raise ValueError("an audit needs best guesses: ask at t = 0 too")
+    probe = _probe(sampler, task, guesses, start, samples, seed, progress)
+    foreign = unreadable(sampler)
+    readable = [name for name in WORDINGS if name not in foreign]
+    reworded = ask_reworded(sampler, task, evaluation.records, readable, progress=progress)
+    found = audit(evaluation.metrics, evaluation.records, probe, reworded, seed=seed)
+    not_asked = [
+        f"It was not asked in wording {name!r}: its tokenizer has no tokens for {share:.0%} of it."
+        for name, share in foreign.items()
+    ]
+    return Audit(found | {"notes": found["notes"] + not_asked}, reworded)
+
+
+def _probe(
+    sampler: Sampler,
+    task: Task,
+    guesses: Sequence[Record],
+    start: BaseGuesses | None,
+    samples: int,
+    seed: int,
+    progress: bool,
+) -> Probe:
+    if start is not None:
+        return start_probe(start)
+    if samples:
+        agreement = ask_agreement(sampler, task, guesses, samples, seed=seed, progress=progress)
+        return sampled_probe(sampler.name, guesses, agreement)
+    return known_probe(sampler.name, guesses, task.held_out) or own_probe(sampler.name, guesses)
+
+
+def audit(
+    metrics: Mapping[str, Any],
+    records: Sequence[Record],
+    probe: Probe,
+    reworded: Mapping[str, Sequence[Record]] | None = None,
+    *,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> dict[str, Any]:
+    """All of `audit.json`, from records alone.
+
+    Args:
+        metrics: of these records (`abstain.evals.metrics.measuring.measure`), for scores and baselines.
+        records: answers at two stated targets or more, t = 0 among them.
+        probe: forced answers to the same questions.
+        reworded: answers to other wordings of the same targets.
+        seed: of the bootstrap.
+        resamples: bootstrap samples.
+
+    Returns:
+        `by_target` holds one row per stated target, with its `verdict` in a sentence; `rise` the differences between
+        targets; `wordings` the same questions in other words; `probe` how P(correct) was probed; `notes` what to bear
+        in mind. What cannot be had is `None`.
+
+    Raises:
+        ValueError: the log shows no stated targets, nothing in it is graded, or a question has no forced answer.
+    """
+    table = decisions(records, reworded)
+    probe = probe.pick(table.ids)
+    rows = target_rows(table, probe, metrics, seed, resamples)
+    steps = rise(table, probe, seed, resamples)
+    words = wordings(table, probe, seed, resamples)
+    found: dict[str, Any] = {
+        "model": metrics["model"],
+        "task": metrics["task"],
+        "n": len(table.ids),
+        "left_out": table.left_out,
+        "probe": {**probe_row(probe), "what": PROBES[probe.kind].format(model=probe.model)},
+        "by_target": [{**row, "verdict": target_verdict(row)} for row in rows],
+        "rise": {**steps, "verdict": rise_verdict(steps, rows)},
+        "wordings": {**words, "verdict": wording_verdict(words, rows)},
+        "guess_accuracy": _guess_accuracy(table),
+        "interval": {"level": LEVEL, "resamples": resamples, "seed": seed},
+    }
+    return found | {"notes": notes(found)}
+
+
+def _guess_accuracy(table: Decisions) -> float | None:
+    """Share of the audited model's own answers at t = 0 that are right."""
+    if (STATED, 0.0) not in table.conditions:
+        return None
+    column = table.column((STATED, 0.0))
+    return proportion(table.right[:, column], np.ones(len(table.ids), dtype=bool))[0]

@@ -1,0 +1,212 @@
+"""The confidence above which a model answers, whatever it was told: its effective threshold.
+
+**Definition.** Let p_i be P(correct) of question i, and a_i whether the model attempts it. By the bounded score a
+policy loses to the best one, at target u, sum_i |p_i - u| over the questions it decides otherwise than "answer iff
+p_i > u" does:
+
+    L(u) = sum_i max(0, p_i - u) - sum_i a_i (p_i - u).
+
+L is convex in u, and its slope is the number attempted minus the number of questions with p_i > u. So the target
+that the model's decisions suit best, tau = argmin_u L(u), is simply the one whose threshold policy attempts as many
+questions: with m attempted, tau lies between the (m+1)-th and the m-th largest p_i (`Threshold.low`, `high`).
+
+**What is identified.** That bracket, and no more: where no question lies between, any target within fits equally
+well, and a model that attempts everything (nothing) has a threshold below all p_i (above all p_i). The other natural
+estimate, the p at which a logistic regression of a_i on p_i crosses one half, picks a point of the bracket by its
+functional form, is not defined where the attempts do not rise with p, and runs to infinity where they are all alike.
+tau needs none of that, but for the same reason says nothing about *which* questions are attempted. That is
+the part of `choices`: only a model that goes by p has a threshold at all.
+
+**Interval.** Questions are resampled, P(correct) is fitted anew each time, and the interval runs from the 2.5 %
+quantile of the lower ends to the 97.5 % quantile of the upper ends.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from abstain.evals.audit.sources import Probe, fit_platt, log_odds, probability
+from abstain.evals.metrics.intervals import LEVEL, Interval, quantile_interval
+
+RESAMPLES = 1_000
+_CHUNK = 4_000_000  # resampled questions held in memory at once
+_GROUPS = 256  # of neighbouring confidence, for the fits
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """An effective threshold.
+
+    Args:
+        low: P(correct) of the surest question left, if as many were attempted by a threshold; 0 if none is left.
+        high: P(correct) of the least sure one attempted; 1 if none is.
+        interval: 95 % bootstrap interval of the whole bracket.
+    """
+
+    low: float
+    high: float
+    interval: tuple[float, float]
+
+    @property
+    def value(self) -> float:
+        """The middle of the bracket."""
+        return (self.low + self.high) / 2
+
+
+def effective_thresholds(
+    probe: Probe, attempted: np.ndarray, *, seed: int = 0, resamples: int = RESAMPLES
+) -> list[Threshold]:
+    """The effective threshold of each policy.
+
+    Args:
+        probe: forced answers to the questions, all of them graded.
+        attempted: (questions, policies), true where the policy offers an answer.
+        seed: of the bootstrap.
+        resamples: bootstrap samples.
+
+    Example:
+        >>> import numpy as np
+        >>> from abstain.evals.metrics.oracle import ForcedAnswers
+        >>> p = np.array([0.3, 0.6, 0.7, 0.9])
+        >>> known = Probe("known", "toy", ForcedAnswers(tuple("abcd"), np.ones(4), p))
+        >>> found = effective_thresholds(known, np.stack([p > 0.65, p > 0], axis=1))
+        >>> [(threshold.low, threshold.high) for threshold in found]
+        [(0.6, 0.7), (0.0, 0.3)]
+    """
+    order = np.argsort(-probe.answers.confidence, kind="stable")
+    attempted = attempted[order].astype(float)
+    ladder = _Ladder(probe, order)
+    point = ladder.brackets(np.ones((1, len(order))), attempted)[0]
+    chunks = resampled_counts(len(order), resamples, seed)
+    drawn = np.concatenate([ladder.brackets(counts, attempted) for counts in chunks])
+    tail = (1 - LEVEL) / 2
+    lows, highs = np.quantile(drawn[..., 0], tail, axis=0), np.quantile(drawn[..., 1], 1 - tail, axis=0)
+    return [
+        Threshold(float(low), float(high), (float(start), float(end)))
+        for (low, high), start, end in zip(point, lows, highs, strict=True)
+    ]
+
+
+class _Ladder:
+    """The questions of a probe in falling order of confidence, whatever the resample."""
+
+    def __init__(self, probe: Probe, order: np.ndarray) -> None:
+        self.confidence = probe.answers.confidence[order]
+        self.right = probe.answers.correct[order]
+        self.calibrated = probe.calibrated
+        self.z = log_odds(self.confidence)
+        self.starts = np.unique(np.linspace(0, len(order), min(len(order), _GROUPS), endpoint=False).astype(int))
+        self.group_z = np.add.reduceat(self.z, self.starts) / np.diff([*self.starts, len(order)])
+
+    def brackets(self, counts: np.ndarray, attempted: np.ndarray) -> np.ndarray:
+        """Both ends of every policy's bracket (resamples, policies, 2), with each question `counts` times."""
+        offset, slope = self._fit(counts)
+        so_far = counts.cumsum(1)
+        wanted = counts @ attempted
+        found = np.empty((*wanted.shape, 2))
+        for row, (steps, target) in enumerate(zip(so_far, wanted, strict=True)):
+            following = np.searchsorted(steps, target, side="right")
+            last = np.searchsorted(steps, target, side="left")
+            found[row, :, 0] = np.where(target < steps[-1], self._p(following, offset[row], slope[row]), 0.0)
+            found[row, :, 1] = np.where(target > 0, self._p(last, offset[row], slope[row]), 1.0)
+        return found
+
+    def _fit(self, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        if self.calibrated:
+            return np.zeros(len(counts)), np.ones(len(counts))
+        right = np.add.reduceat(counts * self.right, self.starts, axis=1)
+        return fit_platt(self.group_z, right, np.add.reduceat(counts, self.starts, axis=1) - right)
+
+    def _p(self, places: np.ndarray, offset: float, slope: float) -> np.ndarray:
+        places = np.minimum(places, len(self.z) - 1)
+        return self.confidence[places] if self.calibrated else probability(offset + slope * self.z[places])
+
+
+def resampled_counts(n: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
+    """How often each of n questions is drawn, (resamples, n) in pieces: the same for the same seed.
+
+    Example:
+        >>> [piece.sum(1).tolist() for piece in resampled_counts(5, 3, seed=0)]
+        [[5.0, 5.0, 5.0]]
+    """
+    rng = np.random.default_rng(seed)
+    rows = max(1, _CHUNK // max(1, n))
+    for start in range(0, resamples, rows):
+        size = min(rows, resamples - start)
+        drawn = rng.integers(0, n, (size, n)) + n * np.arange(size)[:, None]
+        yield np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n).astype(float)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How well a policy chooses what to attempt, by the accuracy A of forced answers.
+
+    Args:
+        gain: A(attempted) - A(all): above 0 if it goes by how sure it is.
+        gain_ci: 95 % bootstrap interval.
+        selectivity: `gain` over what as many attempts would gain by a threshold on the probe: 1 for a policy that goes
+            by the probe's P(correct), 0 for one that keeps silent at random, above 1 for one that knows more than the
+            probe. `None` where such a threshold gains nothing for sure.
+        selectivity_ci: 95 % bootstrap interval.
+    """
+
+    gain: float
+    gain_ci: Interval
+    selectivity: float | None
+    selectivity_ci: Interval | None
+
+
+def choices(probe: Probe, attempted: np.ndarray, *, seed: int = 0, resamples: int = RESAMPLES) -> list[Choice | None]:
+    """How well each policy chooses; `None` for one that attempts all or nothing.
+
+    Args:
+        probe, attempted, seed, resamples: as for `effective_thresholds`.
+
+    Example:
+        >>> import numpy as np
+        >>> from abstain.evals.metrics.oracle import ForcedAnswers
+        >>> q, right = np.arange(40) / 40, (np.arange(40) >= 20).astype(float)
+        >>> probe = Probe("own", "toy", ForcedAnswers(tuple(map(str, range(40))), right, q))
+        >>> policies = np.stack([q >= 0.25, np.arange(40) % 2 == 0, q >= 0], axis=1)
+        >>> [found and (round(found.gain, 2), round(found.selectivity, 2)) for found in choices(probe, policies)]
+        [(0.17, 1.0), (0.0, 0.0), None]
+    """
+    right, n = probe.answers.correct, len(probe.answers.ids)
+    surest = np.stack([_surest(probe.answers.confidence, policy.sum()) for policy in attempted.T], axis=1)
+    weights = np.concatenate([attempted.astype(float), surest], axis=1)
+    columns = np.concatenate([weights * right[:, None], weights, right[:, None], np.ones((n, 1))], axis=1)
+    sums = np.concatenate([columns.sum(0, keepdims=True), bootstrap_sums(columns, seed=seed, resamples=resamples)])
+    k = attempted.shape[1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        gains = sums[:, : 2 * k] / sums[:, 2 * k : 4 * k] - (sums[:, -2] / sums[:, -1])[:, None]
+    partly = np.asarray(attempted.any(axis=0) & ~attempted.all(axis=0))
+    return [_choice(gains[:, i], gains[:, k + i]) if partly[i] else None for i in range(k)]
+
+
+def _choice(gains: np.ndarray, of_threshold: np.ndarray) -> Choice:
+    """From a policy's gain and that of a threshold, in the sample and in its resamples."""
+    certain = quantile_interval(of_threshold[1:])
+    gain, gain_ci = float(gains[0]), quantile_interval(gains[1:]) or (float(gains[0]),) * 2
+    if certain is None or certain[0] <= 0:
+        return Choice(gain, gain_ci, None, None)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shares = gains / of_threshold
+    return Choice(gain, gain_ci, float(shares[0]), quantile_interval(shares[1:]))
+
+
+def _surest(confidence: np.ndarray, count: float) -> np.ndarray:
+    """Which questions the `count` surest are: 1 or 0, and a share where some of a tie are wanted."""
+    _, group, sizes = np.unique(-confidence, return_inverse=True, return_counts=True)
+    before = np.cumsum(sizes) - sizes
+    return np.clip((count - before) / sizes, 0, 1)[group]
+
+
+def bootstrap_sums(columns: np.ndarray, *, seed: int = 0, resamples: int = RESAMPLES) -> np.ndarray:
+    """Sums of the columns over resampled questions, (resamples, columns).
+
+    Example:
+        >>> bootstrap_sums(np.ones((4, 1)), resamples=2).tolist()
+        [[4.0], [4.0]]
+    """
+    return np.concatenate([counts @ columns for counts in resampled_counts(len(columns), resamples, seed)])

@@ -1,0 +1,270 @@
+"""Bootstrap intervals: how far a number would move if other questions had been drawn (Efron 1979).
+
+Resampling N questions with replacement is drawing multinomial counts of the distinct ones, and there are few: a
+question is right, wrong, abstained or ungraded. So the cost does not grow with N, and memory hardly.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from statistics import fmean, stdev
+from typing import Any
+
+import numpy as np
+
+from abstain.evals.records import Record
+from abstain.rewards.prompts import penalty
+from abstain.rewards.verdict import Verdict
+
+Interval = tuple[float, float]
+RESAMPLES = 2_000
+LEVEL = 0.95
+_CHUNK = 4_000_000  # draws held in memory at once
+
+
+def bootstrap_interval(
+    values: Sequence[float] | np.ndarray, *, seed: int = 0, resamples: int = RESAMPLES, level: float = LEVEL
+) -> Interval | None:
+    """Percentile bootstrap interval of the mean over questions; `None` if there are no values.
+
+    Args:
+        values: one per question, such as its points.
+        seed: same values and seed, same interval.
+        resamples: bootstrap samples.
+        level: coverage.
+
+    Example:
+        >>> bootstrap_interval([1, 1, 1])
+        (1.0, 1.0)
+        >>> low, high = bootstrap_interval([0, 1] * 50)
+        >>> 0.38 < low < 0.42 < 0.58 < high < 0.62
+        True
+    """
+    return points_interval(values, np.ones(len(values), dtype=int), seed=seed, resamples=resamples, level=level)
+
+
+def points_interval(
+    points: Sequence[float] | np.ndarray,
+    counts: Sequence[int] | np.ndarray,
+    *,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+    level: float = LEVEL,
+) -> Interval | None:
+    """`bootstrap_interval` of questions of which only is known how many earned what: a million cost what a dozen do.
+
+    Args:
+        points: what an outcome is worth.
+        counts: how many questions had it.
+        seed, resamples, level: as there, and with the same draws.
+
+    Example:
+        >>> points_interval([1, -1, 0], [30, 20, 50]) == bootstrap_interval([1] * 30 + [-1] * 20 + [0] * 50)
+        True
+    """
+    counts = np.asarray(counts)
+    worth, outcome = np.unique(np.asarray(points, dtype=float)[counts > 0], return_inverse=True)
+    if not len(worth):
+        return None
+    merged = np.bincount(outcome, counts[counts > 0]).astype(int)
+    return quantile_interval(_resampled(worth[:, None], merged, seed, resamples)[:, 0] / merged.sum(), level)
+
+
+def statistic_interval(
+    statistic: Callable[[np.ndarray], np.ndarray],
+    counts: Sequence[int] | np.ndarray,
+    *,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+    level: float = LEVEL,
+) -> Interval | None:
+    """Interval of any number that depends on the counts of outcomes alone, such as a ratio.
+
+    Args:
+        statistic: takes resampled counts, an outcome a row and a resample a column; gives one number for each column.
+        counts: how many questions had each outcome.
+        seed, resamples, level: as in `bootstrap_interval`.
+
+    Returns:
+        `None` if there are no questions, or the number cannot be had in any resample. Resamples where it cannot (NaN:
+        a ratio of nothing to nothing) are left out.
+
+    Example:
+        >>> low, high = statistic_interval(lambda count: count[0] / (count[0] + count[1]), [40, 10, 50])
+        >>> 0.66 < low < 0.72 < 0.88 < high < 0.92
+        True
+    """
+    counts = np.asarray(counts)
+    if not counts.sum():
+        return None
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = np.asarray(statistic(_resampled(np.eye(len(counts)), counts, seed, resamples).T))
+    return quantile_interval(found, level)
+
+
+def resampled_means(values: np.ndarray, *, seed: int = 0, resamples: int = RESAMPLES) -> np.ndarray:
+    """Means of each column in each bootstrap sample of the rows.
+
+    A row is a question with all that was measured on it, so that what its columns share stays together: the targets of
+    a run, or the repeats of a question.
+
+    Args:
+        values: (questions, columns); NaN where a question has no value.
+        seed, resamples: as in `bootstrap_interval`.
+
+    Returns:
+        (resamples, columns); NaN where a sample has no value. There are no samples of no questions.
+
+    Example:
+        >>> resampled_means(np.array([[1.0, np.nan], [1.0, 0.5]]), resamples=3)[:, 0]
+        array([1., 1., 1.])
+    """
+    known = ~np.isnan(values)
+    rows, counts = _distinct_rows(np.hstack([np.nan_to_num(values), known]))
+    if not len(rows):
+        return np.empty((0, values.shape[1]))
+    totals, sizes = np.hsplit(_resampled(rows, counts, seed, resamples), 2)
+    with np.errstate(invalid="ignore"):
+        return totals / sizes
+
+
+def quantile_interval(samples: np.ndarray, level: float = LEVEL) -> Interval | None:
+    """The middle `level` of bootstrap samples, those that are NaN left out; `None` if no others are there.
+
+    Example:
+        >>> quantile_interval(np.array([0.0, 1.0, 2.0, np.nan]), level=0.5)
+        (0.5, 1.5)
+    """
+    known = samples[np.isfinite(samples)]
+    if not len(known):
+        return None
+    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def student_interval(means: Sequence[float], level: float = LEVEL) -> Interval:
+    """Student's interval of the mean over seeds, each of which gives one number; at least two of them.
+
+    Example:
+        >>> student_interval([0.0, 0.25, 0.5])
+        (-0.371..., 0.871...)
+    """
+    from scipy.stats import t
+
+    half = float(t.ppf((1 + level) / 2, len(means) - 1)) * stdev(means) / len(means) ** 0.5
+    return fmean(means) - half, fmean(means) + half
+
+
+def _distinct_rows(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct rows and how often each occurs; sorting one column at a time is much faster than whole rows."""
+    code = np.zeros(len(table), dtype=np.int64)
+    for column in table.T:
+        distinct, place = np.unique(column, return_inverse=True)
+        code = np.unique(code * len(distinct) + place, return_inverse=True)[1]
+    _, where, counts = np.unique(code, return_index=True, return_counts=True)
+    return table[where], counts
+
+
+def _resampled(rows: np.ndarray, counts: np.ndarray, seed: int, resamples: int) -> np.ndarray:
+    """(resamples, columns) sums of the rows over as many draws as there are questions."""
+    rng, n = np.random.default_rng(seed), int(counts.sum())
+    size = max(1, min(resamples, _CHUNK // len(rows)))
+    sizes = [size] * (resamples // size) + [resamples % size] * (resamples % size > 0)
+    return np.concatenate([rng.multinomial(n, counts / n, size=part) @ rows for part in sizes])
+
+
+# Whether one run did better than another: differences question by question, and how sure they are.
+
+
+Key = tuple[tuple[str, str], float]
+
+
+def paired_difference(
+    first: Sequence[Record],
+    second: Sequence[Record],
+    *,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+    level: float = LEVEL,
+) -> dict[str, Any]:
+    """How much better the second run did than the first: differences of S_t and of bounded R_t, second - first.
+
+    Only questions that both were asked at a target, and that were graded in both, are compared there; repeats of a
+    question count as their mean. Questions are resampled, each with both runs and all its targets: what these share,
+    such as being hard, cancels, which it does not when two intervals are held side by side.
+
+    Args:
+        first, second: records, matched by task, question id and target.
+        seed, resamples, level: as in `abstain.evals.metrics.intervals.bootstrap_interval`.
+
+    Returns:
+        `n` questions compared, `unpaired` questions that were not, and in `by_target`, for each target that both
+        state, `n`, `score`, `score_ci`, `bounded_score` and `bounded_score_ci`; `mean_score` and so on are the means
+        over these targets, `None` if one of them has no pair.
+
+    Example:
+        >>> ask = lambda id, verdict: Record(id, "toy", "Where?", (), 0.5, "", "", "", verdict, None)
+        >>> before = [ask("a", Verdict.INCORRECT), ask("b", Verdict.CORRECT)]
+        >>> after = [ask("a", Verdict.ABSTAINED), ask("b", Verdict.CORRECT)]
+        >>> found = paired_difference(before, after)
+        >>> found["n"], found["mean_score"], found["by_target"][0]["score_ci"]
+        (2, 0.5, [0.0, 1.0])
+    """
+    old, new = _points(first), _points(second)
+    pairs = {key: new[key] - old[key] for key in old.keys() & new.keys() if not np.isnan(new[key] - old[key])}
+    targets = sorted({target for _, target in old} & {target for _, target in new})
+    rows = {question: row for row, question in enumerate(sorted({question for question, _ in pairs}))}
+    values = np.full((len(rows), len(targets)), np.nan)
+    for (question, target), difference in pairs.items():
+        values[rows[question], targets.index(target)] = difference
+    asked = {question for question, _ in old.keys() | new.keys()}
+    found = differences(values, targets, seed=seed, resamples=resamples, level=level)
+    return {"n": len(rows), "unpaired": len(asked) - len(rows), **found}
+
+
+def differences(
+    values: np.ndarray,
+    targets: Sequence[float],
+    *,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+    level: float = LEVEL,
+) -> dict[str, Any]:
+    """What `paired_difference` finds, from differences that are at hand already, such as a million of them.
+
+    Args:
+        values: (questions, targets) differences of S_t; NaN where there is no pair.
+        targets: confidence targets, one for each column.
+        seed, resamples, level: as in `abstain.evals.metrics.intervals.bootstrap_interval`.
+
+    Example:
+        >>> differences(np.array([[2.0], [2.0]]), [0.5])["mean_bounded_score_ci"]
+        [1.0, 1.0]
+    """
+    samples = resampled_means(values, seed=seed, resamples=resamples)
+    sizes = (~np.isnan(values)).sum(axis=0)
+    totals = np.nansum(values, axis=0)
+    means = np.divide(totals, sizes, out=np.full(len(targets), np.nan), where=sizes > 0)
+    rows: list[dict[str, Any]] = [{"target": t, "n": int(n)} for t, n in zip(targets, sizes, strict=True)]
+    overall: dict[str, Any] = {}
+    for name, scale in (("score", np.ones(len(targets))), ("bounded_score", 1 - np.asarray(targets, dtype=float))):
+        for column, row in enumerate(rows):
+            row |= _named(name, means[column] * scale[column], samples[:, column] * scale[column], level)
+        mean = float(np.mean(means * scale)) if len(targets) else np.nan
+        overall |= _named(f"mean_{name}", mean, (samples * scale).mean(axis=1) if len(targets) else means, level)
+    return {"by_target": rows, **overall}
+
+
+def _named(name: str, value: float, samples: np.ndarray, level: float) -> dict[str, Any]:
+    interval = quantile_interval(samples, level)
+    return {name: None if np.isnan(value) else float(value), f"{name}_ci": list(interval) if interval else None}
+
+
+def _points(records: Sequence[Record]) -> dict[Key, float]:
+    """Mean points by question and target; NaN where nothing was graded."""
+    found: dict[Key, list[float]] = defaultdict(list)
+    for record in records:
+        worth = {Verdict.CORRECT: 1.0, Verdict.INCORRECT: -penalty(record.target), Verdict.ABSTAINED: 0.0}
+        graded = found[(record.task, record.id), record.target]
+        if record.verdict in worth:
+            graded.append(worth[record.verdict])
+    return {key: float(np.mean(points)) if points else np.nan for key, points in found.items()}

@@ -1,0 +1,284 @@
+"""The numbers in `metrics.json`, from records, or from counts of verdicts where there are a million of them.
+
+`n` counts the questions asked at a target, and every rate is a fraction of it:
+correct + incorrect + abstained + ungraded = 1. An ungraded answer is neither correct nor incorrect: it earns and loses
+nothing, and its share is shown beside the score. Where nothing at all was graded there is no score. What cannot be had
+is `None` (`null` in JSON), never 0.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from abstain.evals.metrics.confidence import (
+    augrc,
+    aurc,
+    brier_parts,
+    brier_score,
+    equal_mass_calibration_error,
+    excess_aurc,
+    expected_calibration_error,
+    smooth_calibration_error,
+)
+from abstain.evals.metrics.intervals import LEVEL, RESAMPLES, points_interval
+from abstain.evals.metrics.oracle import Baseline, ForcedAnswers
+from abstain.evals.records import Record
+from abstain.rewards.errors import nearest
+from abstain.rewards.prompts import penalty
+from abstain.rewards.verdict import Verdict
+
+NO_BASELINE = Baseline("", None, None, None, None)
+REGRETS = {  # what was missed, by what it is compared with
+    "regret": "oracle_score",
+    "regret_fixed_threshold": "fixed_threshold_score",
+    "regret_isotonic": "isotonic_score",
+    "regret_temperature": "temperature_score",
+}
+
+
+def measure(
+    records: Sequence[Record],
+    *,
+    model: str,
+    task: str,
+    baselines: Mapping[float, Baseline] | None = None,
+    guesses: ForcedAnswers | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """All of `metrics.json`.
+
+    Args:
+        records: one per question and target.
+        model, task: names, for tables.
+        baselines: per target, what to compare with (`abstain.evals.metrics.oracle.baseline`).
+        guesses: best guesses at t = 0 with the confidence to judge; those attempted at the lowest target by default.
+        seed: of the bootstrap.
+
+    Returns:
+        `by_target` holds one `target_row` per target, and `mean_regret` and its like are means over these. What
+        `confidence_metrics` finds is about the `confidence_n` best guesses given at `confidence_target`.
+    """
+    by_target: dict[float, list[Record]] = defaultdict(list)
+    for record in records:
+        by_target[record.target].append(record)
+    baselines = baselines or {}
+    rows = [target_row(by_target[t], t, baselines.get(t, NO_BASELINE), seed) for t in sorted(by_target)]
+    lowest = min(by_target, default=None)
+    if guesses is None:
+        guesses = _attempts(by_target[lowest]) if lowest is not None else ForcedAnswers.of([], [], [])
+    else:
+        lowest = 0.0
+    return {
+        "model": model,
+        "task": task,
+        "n": len({record.id for record in records}),
+        "by_target": rows,
+        **{f"mean_{name}": _mean([row[name] for row in rows]) for name in REGRETS},
+        "oracle": next((kind for t in sorted(by_target) if (kind := baselines.get(t, NO_BASELINE).kind)), None),
+        **confidence_metrics(guesses.confidence, guesses.correct),
+        "confidence_target": lowest,
+        "interval": {"level": LEVEL, "resamples": RESAMPLES, "seed": seed},
+    }
+
+
+def target_row(
+    records: Sequence[Record], target: float, baseline: Baseline = NO_BASELINE, seed: int = 0
+) -> dict[str, Any]:
+    """The numbers of one target, by their names in `metrics.json`.
+
+    Args:
+        records: those of this target.
+        target: confidence target t in [0, 1).
+        baseline: what to compare with.
+        seed: of the bootstrap interval `score_ci`, which resamples questions.
+    """
+    return counts_row(Counter(record.verdict for record in records), target, baseline, seed)
+
+
+def counts_row(
+    counts: Mapping[Verdict, int], target: float, baseline: Baseline = NO_BASELINE, seed: int = 0
+) -> dict[str, Any]:
+    """`target_row`, from how many questions got which verdict.
+
+    | name                       | value                                                                   |
+    |----------------------------|-------------------------------------------------------------------------|
+    | `score`                    | S_t = correct - incorrect t / (1 - t) (Kalai et al. 2025, section 4.2)  |
+    | `bounded_score`            | R_t = (1 - t) S_t = (1 - t) correct - t incorrect                       |
+    | `coverage`                 | correct + incorrect, the share of n that was attempted                  |
+    | `accuracy_attempted`       | correct / (correct + incorrect): selective accuracy, 1 - selective risk |
+    | `regret`, `regret_...`     | score of the oracle, or of another baseline, less `score`               |
+    | `simpleqa_f` and after     | see `abstain.evals.metrics.measuring`                                           |
+
+    Example:
+        >>> row = counts_row({Verdict.CORRECT: 5, Verdict.INCORRECT: 1, Verdict.ABSTAINED: 4}, 0.75)
+        >>> [round(row[name], 3) for name in ("score", "bounded_score", "coverage", "accuracy_attempted")]
+        [0.2, 0.05, 0.6, 0.833]
+    """
+    right, wrong, silent, lost = (counts.get(verdict, 0) for verdict in Verdict)
+    n, graded = right + wrong + silent + lost, right + wrong + silent
+    score = (right - wrong * penalty(target)) / n if graded else None
+    points = [1.0, -penalty(target), 0.0, 0.0]
+    interval = points_interval(points, [right, wrong, silent, lost], seed=seed) if graded else None
+    regrets = {name: _less(getattr(baseline, scored), score) for name, scored in REGRETS.items()}
+    return {
+        "target": target,
+        "n": n,
+        **{verdict.lower(): counts.get(verdict, 0) / n if n else None for verdict in Verdict},
+        "accuracy_attempted": right / (right + wrong) if right + wrong else None,
+        "score": score,
+        "score_ci": list(interval) if interval else None,
+        "bounded_score": None if score is None else (1 - target) * score,
+        "oracle_score": baseline.oracle_score,
+        "oracle_threshold": baseline.oracle_threshold,
+        "fixed_threshold_score": baseline.fixed_threshold_score,
+        "regret": regrets.pop("regret"),
+        "always_answer_score": baseline.always_answer_score,
+        "coverage": (right + wrong) / n if graded else None,
+        "isotonic_score": baseline.isotonic_score,
+        "temperature_score": baseline.temperature_score,
+        **regrets,
+        **headlines(right, wrong, silent),
+    }
+
+
+def confidence_metrics(confidence: np.ndarray, correct: np.ndarray) -> dict[str, Any]:
+    """How well confidence in [0, 1] goes with being right: as a ranking, and as a probability.
+
+    `confidence_n` counts the answers judged. Graded answers whose confidence is NaN or no probability are left out and
+    counted in `confidence_left_out`. AUROC and average precision (of finding the right answers) need a right and a
+    wrong one. See `abstain.evals.metrics.confidence` and `abstain.evals.metrics.confidence`.
+
+    Args:
+        confidence: one per answer.
+        correct: 1 if it was right, 0 if it was wrong, NaN if there is no graded answer.
+
+    Example:
+        >>> found = confidence_metrics(np.array([0.9, 0.6, np.nan, 1.5]), np.array([1, 0, 1, 1]))
+        >>> found["confidence_n"], found["confidence_left_out"], found["auroc"], round(found["brier"], 3)
+        (2, 2, 1.0, 0.185)
+    """
+    from sklearn.metrics import average_precision_score, roc_auc_score  # takes seconds to import
+
+    graded = ~np.isnan(correct)
+    usable = graded & (confidence >= 0) & (confidence <= 1)
+    q, c = confidence[usable], correct[usable]
+    both = 0 < c.sum() < len(c)
+    parts = brier_parts(q, c) or (None, None, None)
+    return {
+        "aurc": aurc(q, c),
+        "auroc": float(roc_auc_score(c, q)) if both else None,
+        "ece": expected_calibration_error(q, c),
+        "ece_equal_mass": equal_mass_calibration_error(q, c),
+        "brier": brier_score(q, c),
+        "confidence_n": len(q),
+        "confidence_left_out": int(graded.sum()) - len(q),
+        "e_aurc": excess_aurc(q, c),
+        "augrc": augrc(q, c),
+        "average_precision": float(average_precision_score(c, q)) if both else None,
+        "smooth_ece": smooth_calibration_error(q, c),
+        **dict(zip(("brier_miscalibration", "brier_discrimination", "brier_uncertainty"), parts, strict=True)),
+    }
+
+
+def _attempts(records: Sequence[Record]) -> ForcedAnswers:
+    verdicts = [record.verdict for record in records]
+    return ForcedAnswers.of([record.id for record in records], verdicts, [record.confidence for record in records])
+
+
+def _less(more: float | None, less: float | None) -> float | None:
+    return None if more is None or less is None else more - less
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known and len(known) == len(values) else None
+
+
+# The numbers that well-known benchmarks put in their headlines, and the confidence target that each one stands for.
+#
+# All are made of three counts, or of rates: correct, incorrect and abstained ("not attempted"). Ungraded answers have
+# no place in them. What cannot be had is `None`.
+#
+# | number                     | of the graded answers                 | answering pays iff p exceeds |
+# |----------------------------|---------------------------------------|------------------------------|
+# | accuracy                   | c                                     | 0                            |
+# | SimpleQA F                 | 2c / (1 + c + i)                      | F / 2, hence never over 1/2  |
+# | Omniscience Index          | 100 (c - i)                           | 1/2                          |
+# | score S_t                  | c - i t / (1 - t)                     | t                            |
+
+
+_DENOMINATORS: dict[str, Callable[[float, float, float], float]] = {
+    "attempted": lambda correct, incorrect, abstained: correct + incorrect,
+    "not_correct": lambda correct, incorrect, abstained: incorrect + abstained,
+    "all": lambda correct, incorrect, abstained: correct + incorrect + abstained,
+}
+
+
+def headlines(correct: float, incorrect: float, abstained: float) -> dict[str, float | None]:
+    """All of them, by their names in `metrics.json`.
+
+    Example:
+        >>> found = headlines(correct=22, incorrect=26, abstained=52)
+        >>> {name: round(value, 3) for name, value in found.items()}
+        {'simpleqa_f': 0.297, 'simpleqa_f_implied_target': 0.149, 'omniscience_index': -4.0,
+         'hallucination_rate_of_attempted': 0.542, 'hallucination_rate_of_not_correct': 0.333,
+         'hallucination_rate_of_all': 0.26}
+    """
+    f = simpleqa_f(correct, incorrect, abstained)
+    rates = {
+        f"hallucination_rate_of_{of}": hallucination_rate(correct, incorrect, abstained, of) for of in _DENOMINATORS
+    }
+    return {
+        "simpleqa_f": f,
+        "simpleqa_f_implied_target": None if f is None else f / 2,
+        "omniscience_index": omniscience_index(correct, incorrect, abstained),
+        **rates,
+    }
+
+
+def simpleqa_f(correct: float, incorrect: float, abstained: float) -> float | None:
+    """SimpleQA's F: harmonic mean of correct / all and correct / attempted (Wei et al. 2024, arXiv 2411.04368).
+
+    One more answer that is right with probability p raises it iff p > F / 2: the target it implies moves with the
+    score, and never asks for more than even odds.
+
+    Example:
+        >>> simpleqa_f(1, 0, 1), simpleqa_f(0, 0, 0)
+        (0.6666666666666666, None)
+    """
+    everything, attempted = correct + incorrect + abstained, correct + incorrect
+    return 2 * correct / (everything + attempted) if everything else None
+
+
+def omniscience_index(correct: float, incorrect: float, abstained: float) -> float | None:
+    """100 (correct - incorrect) / all (AA-Omniscience, arXiv 2511.13029): a hundred times the score at t = 1/2.
+
+    Example:
+        >>> omniscience_index(24, 75, 1)
+        -51.0
+    """
+    everything = correct + incorrect + abstained
+    return 100 * (correct - incorrect) / everything if everything else None
+
+
+def hallucination_rate(correct: float, incorrect: float, abstained: float, of: str) -> float | None:
+    """Incorrect answers, as a share of what `of` names; published rates differ in that, and seldom say so.
+
+    Args:
+        correct, incorrect, abstained: counts or rates.
+        of: "attempted", or "not_correct" (AA-Omniscience: how often it errs where it should have said nothing), or
+            "all" (NeMo Gym).
+
+    Raises:
+        ValueError: another denominator.
+
+    Example:
+        >>> [hallucination_rate(2, 1, 1, of) for of in ("attempted", "not_correct", "all")]
+        [0.3333333333333333, 0.5, 0.25]
+    """
+    if of not in _DENOMINATORS:
+        raise ValueError(f"unknown denominator {of!r}. {nearest(of, _DENOMINATORS)}")
+    whole = _DENOMINATORS[of](correct, incorrect, abstained)
+    return incorrect / whole if whole else None

@@ -1,0 +1,353 @@
+"""What `metrics.json` holds: one model of its keys, of which tables, reports, sweeps and docs/metrics.md are made.
+
+Rates are fractions of n, points are per question. What cannot be had is `None` (`null` in the file), never 0. Files of
+earlier versions load too: a key that they lack is `None`, and one that nobody knows any more is kept.
+"""
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+Metrics = Mapping[str, Any]
+"""The contents of a `metrics.json`, by the names of `MetricsFile`."""
+Kind = Literal["rate", "share", "points", "probability", "number", "count", "interval", "text", "other"]
+UNITS: dict[Kind, str] = {
+    "rate": "share of n",
+    "share": "share",
+    "points": "points per question",
+    "probability": "0 to 1",
+    "number": "",
+    "count": "questions",
+    "interval": "points per question",
+    "text": "",
+    "other": "",
+}
+
+
+class About(NamedTuple):
+    """What is known of a key.
+
+    Args:
+        label: in tables.
+        kind: how it is formatted, and which unit it has.
+        means: in words.
+        equation: with c, i, a, u for the shares that are correct, incorrect, abstained and ungraded; and its source.
+        short: the label where room is short, in at most two lines.
+        plain: the label for people who have not read the docs, in reports.
+    """
+
+    label: str
+    kind: Kind
+    means: str
+    equation: str = ""
+    short: str = ""
+    plain: str = ""
+
+
+def key(
+    label: str, kind: Kind, means: str, equation: str = "", short: str = "", *, plain: str = "", default: Any = None
+) -> Any:
+    """A field of the models below; see `About`."""
+    about = About(label, kind, means, equation, short or label, plain or label)
+    return Field(default, json_schema_extra={"about": about._asdict()})
+
+
+def number(value: object) -> float | None:
+    """A finite number, or nothing.
+
+    Example:
+        >>> number(0.5), number(float("nan")), number("0.5"), number(True)
+        (0.5, None, None, None)
+    """
+    if not isinstance(value, int | float) or isinstance(value, bool) or math.isnan(value) or abs(value) > 1e300:
+        return None
+    return value
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _interval(value: object) -> list[float] | None:
+    ends = [number(end) for end in value] if isinstance(value, list | tuple) and len(value) == 2 else [None]
+    return None if None in ends else ends  # type: ignore[return-value]
+
+
+def _mapping(value: object) -> dict[str, Any] | None:
+    return dict(value) if isinstance(value, Mapping) else None
+
+
+def _bootstrap(value: object) -> dict[str, Any]:
+    given = _mapping(value) or {}
+    seed = given.get("seed")
+    return given | {"seed": seed if isinstance(seed, int) and not isinstance(seed, bool) else 0}
+
+
+Number = Annotated[int | float | None, BeforeValidator(number)]
+Text = Annotated[str | None, BeforeValidator(_text)]
+Interval = Annotated[list[float] | None, BeforeValidator(_interval)]
+Object = Annotated[dict[str, Any] | None, BeforeValidator(_mapping)]
+Bootstrap = Annotated[dict[str, Any], BeforeValidator(_bootstrap)]
+
+
+def _target(value: object) -> float:
+    target = number(value)
+    if target is None or not 0 <= target < 1:
+        raise ValueError(f"target {value!r} is not a number in [0, 1)")
+    return target
+
+
+class TargetRow(BaseModel):
+    """The numbers of one target."""
+
+    model_config = ConfigDict(extra="allow")
+
+    target: Annotated[float, BeforeValidator(_target)] = key("t", "number", "the target in the prompt", default=...)
+    n: Number = key("n", "count", "questions asked at it")
+    correct: Number = key("accuracy", "rate", "share of all questions answered right", "c", plain="right")
+    incorrect: Number = key("error", "rate", "share of all questions answered wrong", "i", plain="wrong")
+    abstained: Number = key("abstained", "rate", "share of questions that get no answer", "a", plain="“I don't know”")
+    ungraded: Number = key("ungraded", "rate", "share that nobody could grade", "u; c + i + a + u = 1", "un-\ngraded")
+    accuracy_attempted: Number = key(
+        "accuracy when attempted",
+        "share",
+        "selective accuracy, 1 − selective risk",
+        "c / (c + i)",
+        "accuracy,\nattempted",
+        plain="right, if answered",
+    )
+    score: Number = key("score", "points", "points per question; never answering scores 0", "S_t = c − i·t/(1−t)")
+    score_ci: Interval = key(
+        "95% interval",
+        "interval",
+        "of the score: questions are drawn anew 2,000 times",
+        "percentile bootstrap",
+        "95%\ninterval",
+    )
+    bounded_score: Number = key(
+        "bounded score",
+        "points",
+        "the same optimum on a range of 1",
+        "R_t = (1−t)·c − t·i = (1−t)·S_t",
+        "bounded\nscore",
+    )
+    oracle_score: Number = key("oracle", "points", "score of the oracle")
+    oracle_threshold: Number = key(
+        "oracle threshold",
+        "probability",
+        "above which probability the post-hoc oracle answers; a true or a cross-fitted one has none",
+    )
+    fixed_threshold_score: Number = key(
+        "threshold t", "points", "score of the start's guesses whose probability exceeds t itself"
+    )
+    regret: Number = key("regret", "points", "what the oracle scores more", "`oracle_score` − S_t")
+    always_answer_score: Number = key(
+        "always answer", "points", "score if all best guesses of the starting model are given", short="always\nanswer"
+    )
+    coverage: Number = key("coverage", "rate", "share attempted", "c + i")
+    isotonic_score: Number = key(
+        "isotonic", "points", "the same after isotonic regression on training questions", "Zadrozny and Elkan 2002"
+    )
+    temperature_score: Number = key(
+        "temperature", "points", "the same after temperature scaling", "sigmoid(logit(q)/T), Guo et al. 2017"
+    )
+    regret_fixed_threshold: Number = key("regret to threshold t", "points", "", "`fixed_threshold_score` − S_t")
+    regret_isotonic: Number = key("regret to isotonic", "points", "", "`isotonic_score` − S_t")
+    regret_temperature: Number = key("regret to temperature", "points", "", "`temperature_score` − S_t")
+    simpleqa_f: Number = key(
+        "SimpleQA F",
+        "number",
+        "harmonic mean of c/(c+i+a) and c/(c+i), ungraded answers left out",
+        "2c / (1 + c + i), [Wei et al. 2024](https://arxiv.org/abs/2411.04368)",
+    )
+    simpleqa_f_implied_target: Number = key(
+        "F's target", "probability", "one more answer raises F iff its P(correct) exceeds this", "F/2, ≤ 0.5"
+    )
+    omniscience_index: Number = key(
+        "Omniscience Index",
+        "number",
+        "100 times the score at t = 0.5",
+        "100·(c − i), [AA-Omniscience](https://arxiv.org/abs/2511.13029)",
+    )
+    hallucination_rate_of_attempted: Number = key(
+        "wrong of attempted", "share", "wrong, of those attempted", "i / (c + i)"
+    )
+    hallucination_rate_of_not_correct: Number = key(
+        "wrong of not right", "share", "wrong, of those not right: AA-Omniscience's", "i / (i + a)"
+    )
+    hallucination_rate_of_all: Number = key(
+        "wrong of all", "share", "wrong, of all that are graded: NeMo Gym's", "i / (c + i + a)"
+    )
+    thresholded: Object = key(
+        "if q > t", "other", "`abstain rescore`, level 2: rates and scores if only confidence above t answers"
+    )
+
+
+class MetricsFile(BaseModel):
+    """A whole `metrics.json`."""
+
+    model_config = ConfigDict(extra="allow")
+
+    model: Text = key("model", "text", "whose answers")
+    task: Text = key("task", "text", "what was asked")
+    n: Number = key("n", "count", "distinct questions")
+    by_target: list[TargetRow] = key("", "other", "a row for each target, with the keys above", default=...)
+    mean_regret: Number = key("mean regret to oracle", "points", "mean of `regret` over the targets", short="oracle")
+    mean_regret_fixed_threshold: Number = key(
+        "to threshold t", "points", "mean of `regret_fixed_threshold`", short="threshold t"
+    )
+    mean_regret_isotonic: Number = key("to isotonic", "points", "mean of `regret_isotonic`", short="isotonic")
+    mean_regret_temperature: Number = key(
+        "to temperature", "points", "mean of `regret_temperature`", short="temperature"
+    )
+    oracle: Text = key("oracle", "text", '"post-hoc", "cross-fitted" or "true"')
+    aurc: Number = key(
+        "AURC",
+        "number",
+        "mean error rate among the k most confident, over k",
+        "(1/N)·Σ e_k/k, e_k errors among the k, Geifman et al. 2019",
+    )
+    auroc: Number = key("AUROC", "number", "P(a right answer has more confidence than a wrong one), ties half")
+    ece: Number = key(
+        "ECE",
+        "number",
+        "confidence against accuracy in 15 bins of equal width",
+        "Σ (n_b/N)·|acc_b − conf_b|, Guo et al. 2017",
+    )
+    ece_equal_mass: Number = key(
+        "ECE, equal mass", "number", "in 15 bins of equally many answers", "Nguyen and O'Connor 2015"
+    )
+    brier: Number = key(
+        "Brier", "number", "mean squared gap between confidence and outcome, 1 or 0", "mean (q − y)², Brier 1950"
+    )
+    confidence_n: Number = key("confidences", "count", "best guesses whose confidence is judged")
+    confidence_left_out: Number = key("left out", "count", "graded best guesses without a confidence that can be used")
+    e_aurc: Number = key("E-AURC", "number", "`aurc` less that of a perfect order of the same answers")
+    augrc: Number = key(
+        "AUGRC",
+        "number",
+        "mean share of wrong answers that are given",
+        "(1−AUROC)·acc·r + r²/2, r = 1 − acc, Traub et al. 2024",
+    )
+    average_precision: Number = key("average precision", "number", "of finding the right answers")
+    smooth_ece: Number = key(
+        "smooth ECE",
+        "number",
+        "no bins, but a kernel as wide as the error it finds",
+        "Błasiok and Nakkiran 2024",
+        "smECE",
+    )
+    brier_miscalibration: Number = key(
+        "Brier: miscalibration",
+        "number",
+        "what recalibration would save; `brier` = this − discrimination + uncertainty",
+        "CORP, Dimitriadis et al. 2021",
+    )
+    brier_discrimination: Number = key("Brier: discrimination", "number", "what the confidence knows")
+    brier_uncertainty: Number = key("Brier: uncertainty", "number", "", "acc·(1−acc)")
+    confidence_target: Number = key(
+        "confidence at", "number", "the target of the best guesses whose confidence is judged"
+    )
+    interval: Bootstrap = key(
+        "interval", "other", "`level`, `resamples` and `seed` of the bootstrap", default={"seed": 0}
+    )
+    start: Text = key("start", "text", "whose best guesses oracle and baselines are made of")
+    instruct: Text = key(
+        "instruct",
+        "text",
+        "what prompts state: the `target`, `nothing`, or that a `confidence` q is asked for, which answers t if q > t",
+    )
+    truncated: Number = key("cut off", "share", "share of completions that ran out of tokens")
+    confidence_missing: Number = key(
+        "confidence missing",
+        "share",
+        "with `instruct: confidence`: share of answers that state none, and count at every t",
+    )
+    judge: Object = key(
+        "judge",
+        "other",
+        "of a judge: replies, tokens, `failures`, `cost`, and `agreement` (Cohen's `kappa`) with the string `grader`",
+    )
+    label: Text = key("label", "text", "`abstain rescore`: what the run is called in tables")
+    source: Text = key("source", "text", "`abstain rescore`: its file")
+    format: Text = key("format", "text", "`abstain rescore`: what kind of log that is")
+    level: Number = key("level", "number", "`abstain rescore`: 1 grades, 2 grades and confidence, 3 stated targets")
+    level_name: Text = key("level", "text", "`abstain rescore`: the level in words")
+    confidence_kind: Text = key("confidence from", "text", "`abstain rescore`: where confidence comes from")
+    confidence_share: Number = key(
+        "confidence known", "share", "`abstain rescore`: for which share of the answers it is known"
+    )
+
+
+def _abouts(model: type[BaseModel]) -> dict[str, About]:
+    return {
+        name: About(**field.json_schema_extra["about"])  # type: ignore[index, arg-type]
+        for name, field in model.model_fields.items()
+    }
+
+
+BY_TARGET = _abouts(TargetRow)
+"""What is known of each key of a target's row."""
+OVERALL = _abouts(MetricsFile)
+"""What is known of each key of a whole run."""
+_NO_NUMBERS = ("text", "other", "interval")
+
+
+def read_metrics(path: str | Path) -> Metrics:
+    """A `metrics.json` in which every key is there, `None` where the file has nothing that could be meant.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: it is something else.
+    """
+    path = Path(path)
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}: not JSON: {error.msg} at line {error.lineno}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{path}: not text in UTF-8") from None
+    rows = data.get("by_target") if isinstance(data, dict) else None
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise ValueError(f"{path}: not the metrics of an evaluation: it lacks the list by_target")
+    try:
+        return MetricsFile.model_validate(data).model_dump()
+    except ValidationError as error:
+        said = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise ValueError(f"{path}: {said}") from None
+
+
+def numbers(metrics: Metrics) -> dict[str, float | None]:
+    """Every number of a `metrics.json` by name; those of a target by name@target.
+
+    Example:
+        >>> found = numbers({"mean_regret": 0.1, "by_target": [{"target": 0.5, "score": 0.4, "incorrect": 0.2}]})
+        >>> found["mean_regret"], found["score@0.5"], found["aurc"]
+        (0.1, 0.4, None)
+    """
+    by_target = {
+        f"{name}@{row['target']:g}": number(row[name])
+        for row in metrics["by_target"]
+        for name in names_of_numbers(BY_TARGET)
+        if name in row
+    }
+    return {name: number(metrics.get(name)) for name in names_of_numbers(OVERALL)} | by_target
+
+
+def names_of_numbers(known: Mapping[str, About]) -> list[str]:
+    """The keys of `BY_TARGET` or `OVERALL` that are numbers, the target itself left out."""
+    return [name for name, about in known.items() if about.kind not in _NO_NUMBERS and name != "target"]
+
+
+def key_tables() -> Iterator[str]:
+    """The tables of docs/metrics.md in Markdown: the keys of a target's row, and those of a whole run."""
+    for known in (BY_TARGET, OVERALL):
+        lines = ["| key | in tables | means | equation, source | unit |", "|---|---|---|---|---|"]
+        for name, about in known.items():
+            cells = (f"`{name}`", about.label, about.means, about.equation, UNITS[about.kind])
+            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+        yield "\n".join(lines)

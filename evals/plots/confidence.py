@@ -1,0 +1,165 @@
+"""Pictures of confidence: does it tell right answers from wrong ones, and does it mean what it says?"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from abstain.evals.metrics.confidence import risk_coverage
+from abstain.evals.metrics.oracle import ForcedAnswers
+from abstain.evals.metrics.schema import Metrics
+from abstain.evals.plots.style import Plot, color, legend_above, listed, new_axes, percent_axis, styled
+from abstain.evals.records import Record
+from abstain.rewards.verdict import Verdict
+
+BINS = 10
+_MOST_POINTS = 200
+_RISK = (
+    "Lines: if only the most confident best guesses were given. Dots: what the model did when told each t. Lower "
+    "is better; a dot below a line stands for a better choice of questions than by that confidence."
+)
+_RELIABILITY = (
+    "Best guesses, put into bins of equally many by their probability. On the dashed line, what is 70\u00a0% sure "
+    "is right in 70\u00a0% of cases; below it, the model is overconfident. (A model that was trained to abstain "
+    "shows what it knows by whether it answers, and less by the probability of its guesses.) Bars are 95\u00a0% "
+    "intervals."
+)
+Guesses = Mapping[str, ForcedAnswers]
+"""By label, "before" first: best guesses and the confidence in them."""
+
+
+def best_guesses(records: Sequence[Record]) -> ForcedAnswers:
+    """The graded answers to the lowest target, with a confidence: what a model says when little is lost by a mistake.
+
+    Example:
+        >>> row = {"task": "toy", "question": "", "gold": (), "prompt": "", "completion": "", "answer": ""}
+        >>> asked = [Record("a", target=0.0, verdict=Verdict.CORRECT, confidence=0.8, **row),
+        ...          Record("b", target=0.0, verdict=Verdict.ABSTAINED, confidence=0.1, **row)]
+        >>> best_guesses(asked).ids
+        ('a',)
+    """
+    lowest = min((record.target for record in records), default=None)
+    known = [
+        (record.id, record.verdict, record.confidence)
+        for record in records
+        if record.target == lowest
+        and record.confidence is not None
+        and record.verdict in (Verdict.CORRECT, Verdict.INCORRECT)
+    ]
+    return ForcedAnswers.of([id for id, _, _ in known], [v for _, v, _ in known], [q for _, _, q in known])
+
+
+def risk_coverage_plot(guesses: Guesses, metrics: Metrics | None = None) -> Plot | None:
+    """The share of wrong ones among the answers given, against how many are given, the most confident first.
+
+    Args:
+        guesses: of each model.
+        metrics: of the last model; what it really did at each target is marked.
+    """
+    guesses = {label: _graded(answers) for label, answers in guesses.items()}
+    guesses = {label: answers for label, answers in guesses.items() if answers.ids}
+    marks = _operating_points(metrics) if metrics else []
+    if not guesses:
+        return None
+    with styled():
+        figure, axes = new_axes()
+        for (label, answers), role in zip(guesses.items(), _roles(len(guesses)), strict=True):
+            curve = risk_coverage(answers.confidence, answers.correct)
+            keep = _thinned(len(curve.coverage))
+            axes.plot(curve.coverage[keep], curve.risk[keep], color=color(role), label=f"{label}, best guesses")
+        for place, mark in enumerate(marks):
+            _mark(axes, mark, len(marks) - 1 - place)
+        axes.set(xlabel="coverage: share of questions answered", ylabel="risk: share of answers that are wrong",
+                 xlim=(0, 1.02), ylim=(0, None))  # fmt: skip
+        percent_axis(axes.xaxis)
+        percent_axis(axes.yaxis)
+        legend_above(axes, columns=2)
+    areas = [f"{label} {1 - answers.correct.mean():.1%} wrong at full coverage" for label, answers in guesses.items()]
+    did = [f"{coverage:.0%} answered, {risk:.1%} of them wrong at t = {t:g}" for t, coverage, risk in marks]
+    return Plot(
+        "risk-coverage",
+        "Risk against coverage",
+        _RISK,
+        f"Risk against coverage. {listed(areas)}. " + (f"Done: {listed(did)}." if did else ""),
+        figure,
+    )
+
+
+def reliability_plot(guesses: Guesses, metrics: Sequence[Metrics | None] = ()) -> Plot | None:
+    """How often answers of a given confidence are right, in bins of equally many answers.
+
+    Args:
+        guesses: of each model.
+        metrics: of each, for the calibration error.
+    """
+    guesses = {label: _graded(answers) for label, answers in guesses.items()}
+    guesses = {label: answers for label, answers in guesses.items() if answers.ids}
+    if not guesses:
+        return None
+    errors = [one.get("ece") if one else None for one in metrics] or [None] * len(guesses)
+    words = []
+    with styled():
+        figure, axes = new_axes()
+        axes.plot([0, 1], [0, 1], color=color("oracle"), linewidth=0.8, linestyle=(0, (5, 2)), label="as it says")
+        for (label, answers), role, error in zip(guesses.items(), _roles(len(guesses)), errors, strict=False):
+            said, right, low, high = _bins(answers)
+            name = label if error is None else f"{label} (ECE {error:.3f})"
+            axes.vlines(said, low, high, color=color(role), linewidth=0.9, alpha=0.7)
+            axes.plot(said, right, marker="o" if role == "after" else "s", color=color(role), label=name)
+            pairs = [f"{q:.0%} said {c:.0%} right" for q, c in zip(said, right, strict=True)]
+            words.append(f"{name}: {listed(pairs)}.")
+        axes.set(xlabel="confidence", ylabel="share that is right", xlim=(0, 1.02), ylim=(0, 1.02))
+        percent_axis(axes.xaxis)
+        percent_axis(axes.yaxis)
+        legend_above(axes, columns=3)
+    return Plot(
+        "reliability",
+        "Is the confidence right?",
+        _RELIABILITY,
+        "Reliability. " + " ".join(words),
+        figure,
+    )
+
+
+def _graded(answers: ForcedAnswers) -> ForcedAnswers:
+    known = answers.known
+    ids = tuple(id for id, one in zip(answers.ids, known, strict=True) if one)
+    return ForcedAnswers(ids, answers.correct[known], answers.confidence[known])
+
+
+def _bins(answers: ForcedAnswers) -> tuple[np.ndarray, ...]:
+    """Mean confidence, share right and its 95 % Wilson interval, in bins of equally many; ties stay together."""
+    order = np.argsort(answers.confidence, kind="stable")
+    q, right = answers.confidence[order], answers.correct[order]
+    edges = np.unique(np.searchsorted(q, np.quantile(q, np.linspace(0, 1, BINS + 1)[1:-1])))
+    parts = [part for part in np.split(np.arange(len(q)), edges) if len(part)]
+    said, share = np.array([q[part].mean() for part in parts]), np.array([right[part].mean() for part in parts])
+    n, z = np.array([len(part) for part in parts]), 1.96
+    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    return said, share, middle - half, middle + half
+
+
+def _operating_points(metrics: Metrics) -> list[tuple[float, float, float]]:
+    """Target, coverage and risk of what was really answered."""
+    rows: list[Mapping[str, Any]] = [row for row in metrics["by_target"] if row["accuracy_attempted"] is not None]
+    return [(row["target"], row["correct"] + row["incorrect"], 1 - row["accuracy_attempted"]) for row in rows]
+
+
+def _mark(axes: Any, mark: tuple[float, float, float], place: int) -> None:
+    """A dot and its target, the labels above each other so that those of neighbours are apart."""
+    target, coverage, risk = mark
+    axes.plot(coverage, risk, "o", color=color("after"), markersize=6, zorder=4)
+    offset = (-7, 3) if coverage > 0.9 else (-24, 7 + 11 * place)
+    leader = {"arrowstyle": "-", "color": color("after"), "linewidth": 0.6, "shrinkA": 0, "shrinkB": 2}
+    axes.annotate(f"t = {target:g}", (coverage, risk), offset, textcoords="offset points", ha="right", fontsize=7.5,
+                  color=color("after"), arrowprops=None if coverage > 0.9 else leader)  # fmt: skip
+
+
+def _thinned(n: int) -> np.ndarray:
+    """At most `_MOST_POINTS` of n places, the ends included."""
+    return np.unique(np.linspace(0, n - 1, min(n, _MOST_POINTS)).astype(int))
+
+
+def _roles(count: int) -> list[str]:
+    return ["after"] if count == 1 else ["before", "after"]

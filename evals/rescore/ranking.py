@@ -1,0 +1,295 @@
+"""Which model is best at which confidence target, and where they change places.
+
+Under S_t = c - i t / (1 - t) a fixed policy is a straight line in the penalty x = t / (1 - t): right answers c where
+it starts, wrong answers i how steeply it falls. Two lines cross once at most, at x = (c - c') / (i - i'), that is at
+t = x / (1 + x). Never answering scores 0 throughout: from t = c / (c + i) on, a model does worse than that.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations, pairwise
+from typing import Any
+
+import numpy as np
+
+from abstain.evals.metrics.intervals import (
+    RESAMPLES,
+    Interval,
+    bootstrap_interval,
+    quantile_interval,
+    statistic_interval,
+)
+from abstain.evals.records import Record
+from abstain.evals.rescore.metrics import mean_points
+from abstain.evals.rescore.runs import Run
+from abstain.rewards.prompts import check_target, penalty
+from abstain.rewards.verdict import Verdict
+
+# What can be said of a log that has grades only: its score as the penalty for a mistake grows.
+#
+#     {"CORRECT": 22, "INCORRECT": 26, "ABSTAINED": 52}  ->  0.22 at t = 0, below 0 from t = 0.458 on
+#
+# The model was never told t, so its answers are the same at every t and the score is one curve. That is worth seeing,
+# since models change places along it, but it is no audit of behavioral calibration: for that the target must be in the
+# prompt (`abstain eval MODEL --audit`).
+
+
+TARGETS = (0.0, 0.5, 0.75, 0.9)
+
+
+@dataclass(frozen=True)
+class PenaltyCurve:
+    """Shares of n questions, and the score they give at any target.
+
+    Args:
+        n: questions, ungraded ones included.
+        right, wrong, abstained, ungraded: shares of n.
+    """
+
+    n: int
+    right: float
+    wrong: float
+    abstained: float
+    ungraded: float
+
+    def score(self, target: float) -> float:
+        """S_t = right - wrong * t / (1 - t), points per question (Kalai et al. 2025, section 4.2)."""
+        return self.right - self.wrong * penalty(target)
+
+    @property
+    def worth_asking_below(self) -> float | None:
+        """The target at which S_t falls to 0, the score of never answering: accuracy when attempted, or `None`."""
+        return self.right / (self.right + self.wrong) if self.right + self.wrong else None
+
+    def points(self, targets: Iterable[float] = TARGETS) -> list[dict[str, float]]:
+        """`[{"target": t, "score": S_t}, ...]`, for a table or a plot."""
+        return [{"target": check_target(t), "score": self.score(t)} for t in targets]
+
+
+def penalty_curve(counts: Mapping[str, int] | Sequence[Record]) -> PenaltyCurve:
+    """The penalty curve of one model.
+
+    Args:
+        counts: how many answers got each verdict, or the records themselves, one per question.
+
+    Raises:
+        ValueError: an unknown verdict, a negative count, or nothing graded at all.
+
+    Example:
+        >>> curve = penalty_curve({"CORRECT": 22, "INCORRECT": 26, "ABSTAINED": 52})
+        >>> round(curve.score(0.5), 2), round(curve.worth_asking_below, 3)
+        (-0.04, 0.458)
+    """
+    tally = dict.fromkeys(Verdict, 0)
+    pairs = counts.items() if isinstance(counts, Mapping) else ((record.verdict, 1) for record in counts)
+    for name, count in pairs:
+        if name not in tally or count < 0:
+            raise ValueError(f"{name!r}: {count} is no count of a verdict; allowed: {', '.join(Verdict)}")
+        tally[Verdict(name)] += count
+    n = sum(tally.values())
+    if n == tally[Verdict.UNGRADED]:
+        raise ValueError(f"no penalty curve: none of {n} answers is graded")
+    shares = [tally[v] / n for v in (Verdict.CORRECT, Verdict.INCORRECT, Verdict.ABSTAINED, Verdict.UNGRADED)]
+    return PenaltyCurve(n, *shares)
+
+
+def crossing(one: PenaltyCurve, other: PenaltyCurve) -> float | None:
+    """The target in (0, 1) at which two models change places, or `None` if one leads at every target.
+
+    right - wrong x = right' - wrong' x has one solution in the penalty x = t / (1 - t), and t = x / (1 + x).
+
+    Example:
+        >>> mini = penalty_curve({"CORRECT": 22, "INCORRECT": 26, "ABSTAINED": 52})
+        >>> o4 = penalty_curve({"CORRECT": 24, "INCORRECT": 75, "ABSTAINED": 1})
+        >>> round(crossing(mini, o4), 4), crossing(mini, mini)
+        (0.0392, None)
+    """
+    if one.wrong == other.wrong:
+        return None
+    x = (one.right - other.right) / (one.wrong - other.wrong)
+    return x / (1 + x) if x > 0 else None
+
+
+_MANY = 12  # models, above which only neighbours in the ranking are compared
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Targets from `start` to `end` at which one model scores best; `None`: all score below never answering."""
+
+    start: float
+    end: float
+    best: str | None
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """The target at which two models change places.
+
+    Args:
+        target: t.
+        below: who scores more at lower targets.
+        above: who scores more at higher ones.
+        interval: bootstrap interval of t; `None` if the number of questions is not known.
+        paired: the interval pairs questions that both were asked.
+    """
+
+    target: float
+    below: str
+    above: str
+    interval: Interval | None
+    paired: bool
+
+
+@dataclass(frozen=True)
+class Lead:
+    """How far the best model is ahead of the second one at a target."""
+
+    target: float
+    best: str
+    second: str
+    difference: float
+    interval: Interval | None
+    paired: bool
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The models of one task.
+
+    Args:
+        task: its name.
+        orders: target to labels, best first.
+        stretches: who is best where; none if targets were stated, since then only these are known.
+        crossings: where two change places, by target.
+        leads: one for each target.
+    """
+
+    task: str
+    orders: dict[float, list[str]]
+    stretches: list[Stretch]
+    crossings: list[Crossing]
+    leads: list[Lead]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        found = asdict(self)
+        return found | {"orders": [{"target": t, "labels": order} for t, order in self.orders.items()]}
+
+
+def rank(task: str, runs: Sequence[Run], metrics: Sequence[dict[str, Any]], seed: int = 0) -> Ranking:
+    """Rank the runs of one task at every target that all of them have."""
+    scores = [{row["target"]: row["score"] for row in one["by_target"] if row["score"] is not None} for one in metrics]
+    shared = sorted(set.intersection(*map(set, scores))) if scores else []
+    orders, leads = {}, []
+    by_label = {run.label: run for run in runs}
+    for t in shared:
+        best_first = sorted(zip([run.label for run in runs], scores, strict=True), key=lambda pair: -pair[1][t])
+        orders[t] = [label for label, _ in best_first]
+        if len(orders[t]) > 1:
+            ahead = best_first[0][1][t] - best_first[1][1][t]
+            leads.append(_lead(by_label[orders[t][0]], by_label[orders[t][1]], t, ahead, seed))
+    fixed = [run for run in runs if run.level < 3]
+    curves = {run.label: _curve(run) for run in fixed}
+    crossings = _crossings(fixed, curves, orders, seed) if len(fixed) == len(runs) else []
+    return Ranking(task, orders, _stretches(curves) if len(fixed) == len(runs) else [], crossings, leads)
+
+
+def _curve(run: Run) -> PenaltyCurve:
+    if run.summary:
+        right, wrong, abstained, ungraded = run.summary.shares
+        return PenaltyCurve(run.summary.n or 0, right, wrong, abstained, ungraded)
+    n = len(run.verdict)
+    right, wrong, abstained, ungraded = (run.counts() / n).tolist()
+    return PenaltyCurve(n, right, wrong, abstained, ungraded)
+
+
+def _stretches(curves: dict[str, PenaltyCurve]) -> list[Stretch]:
+    """The best line on every stretch between two crossings, never answering among them."""
+    lines: dict[str | None, PenaltyCurve] = dict(curves.items())
+    lines[None] = PenaltyCurve(0, 0.0, 0.0, 1.0, 0.0)
+    cuts = {t for one, other in combinations(lines.values(), 2) if (t := crossing(one, other)) is not None}
+    edges = sorted({0.0, *cuts, 1.0})
+    found: list[Stretch] = []
+    for start, end in pairwise(edges):
+        middle = (start + end) / 2
+        best = max(lines, key=lambda label: (lines[label].score(middle), label is not None))
+        if found and found[-1].best == best:
+            found[-1] = Stretch(found[-1].start, end, best)
+        else:
+            found.append(Stretch(start, end, best))
+    return found
+
+
+def _crossings(
+    runs: Sequence[Run], curves: dict[str, PenaltyCurve], orders: dict[float, list[str]], seed: int
+) -> list[Crossing]:
+    """Of all pairs, or with many models of those that stand next to each other at some target."""
+    neighbours = {frozenset(pair) for order in orders.values() for pair in pairwise(order)}
+    found = []
+    for one, other in combinations(runs, 2):
+        if len(runs) > _MANY and {one.label, other.label} not in neighbours:
+            continue
+        t = crossing(curves[one.label], curves[other.label])
+        if t is None:
+            continue
+        below, above = (one, other) if curves[one.label].right > curves[other.label].right else (other, one)
+        interval, paired = _crossing_interval(below, above, seed)
+        found.append(Crossing(t, below.label, above.label, interval, paired))
+    return sorted(found, key=lambda one: one.target)
+
+
+def _crossing_interval(below: Run, above: Run, seed: int) -> tuple[Interval | None, bool]:
+    pairs = _paired_verdicts(below, above)
+    if pairs is not None:
+        counts = np.bincount(pairs[0].astype(int) * 4 + pairs[1], minlength=16)
+        table = np.indices((4, 4)).reshape(2, 16)
+
+        def of_pairs(drawn: np.ndarray) -> np.ndarray:
+            right, wrong = ((table[0] == code).astype(int) - (table[1] == code) for code in (0, 1))
+            return _crossing_target(right @ drawn, wrong @ drawn)
+
+        return statistic_interval(of_pairs, counts, seed=seed), True
+    drawn = [_drawn_shares(run, seed + place) for place, run in enumerate((below, above))]
+    if drawn[0] is None or drawn[1] is None:
+        return None, False
+    difference = drawn[0] - drawn[1]
+    return quantile_interval(_crossing_target(difference[:, 0], difference[:, 1])), False
+
+
+def _crossing_target(right: np.ndarray, wrong: np.ndarray) -> np.ndarray:
+    """t from the differences in right and wrong answers; 0 or 1 in a sample where one model leads throughout."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        x = right / wrong
+        t = np.where(x > 0, x / (1 + x), np.where(right > 0, 1.0, 0.0))
+    return np.where((right == 0) & (wrong == 0), np.nan, t)
+
+
+def _drawn_shares(run: Run, seed: int) -> np.ndarray | None:
+    """Bootstrap samples of the shares of the four verdicts."""
+    n = run.summary.n if run.summary else len(run.verdict)
+    if not n:
+        return None
+    shares = np.array(run.summary.shares) if run.summary else run.counts() / n
+    return np.random.default_rng(seed).multinomial(n, shares / shares.sum(), size=RESAMPLES) / n
+
+
+def _paired_verdicts(one: Run, other: Run) -> tuple[np.ndarray, np.ndarray] | None:
+    """The verdicts of both on the same questions, if both were asked exactly these, once each."""
+    if one.summary or other.summary or one.repeated or other.repeated or len(one.question) != len(other.question):
+        return None
+    first, second = np.argsort(one.question, kind="stable"), np.argsort(other.question, kind="stable")
+    if not np.array_equal(one.question[first], other.question[second]):
+        return None
+    return one.verdict[first], other.verdict[second]
+
+
+def _lead(best: Run, second: Run, target: float, difference: float, seed: int) -> Lead:
+    if best.summary or second.summary:
+        return Lead(target, best.label, second.label, difference, None, False)
+    (asked, points), (also_asked, other_points) = (mean_points(run.at(target), target) for run in (best, second))
+    _, here, there = np.intersect1d(asked, also_asked, assume_unique=True, return_indices=True)
+    if len(here) < max(len(asked), len(also_asked)):
+        return Lead(target, best.label, second.label, difference, None, False)
+    interval = bootstrap_interval(points[here] - other_points[there], seed=seed)
+    return Lead(target, best.label, second.label, difference, interval, True)

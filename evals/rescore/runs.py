@@ -1,0 +1,265 @@
+"""Runs: what one model did on one task, as columns of a million rows, with duplicates taken out."""
+
+import os
+from array import array
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from itertools import accumulate, islice
+from os import SEEK_END
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import orjson
+
+from abstain.evals.logs.grades import ABSTAINED, INCORRECT, VERDICTS
+from abstain.evals.logs.plain import Summary
+from abstain.rewards.parsing.completion import read_response
+
+MOST_REPEATS = 30_000
+FEW = 0.5  # with confidence in fewer of the attempted answers than this, a run is said to have none
+
+
+@dataclass
+class Spool:
+    """The texts of rows, kept on disk until the verdicts are final; `ends` tells where each begins and ends."""
+
+    file: IO[bytes]
+    ends: "array[int]" = field(default_factory=lambda: array("q", [0]))
+
+    def add(self, lines: Sequence[bytes]) -> None:
+        """Append rows."""
+        self.file.seek(0, SEEK_END)
+        self.file.writelines(lines)
+        self.ends.extend(islice(accumulate(map(len, lines), initial=self.ends[-1]), 1, None))
+
+    def read(self, rows: np.ndarray) -> Iterator[bytes]:
+        """Some of the rows, by number."""
+        for row in rows.tolist():
+            self.file.seek(self.ends[row])
+            yield self.file.read(self.ends[row + 1] - self.ends[row])
+
+
+@dataclass
+class Run:
+    """What a model did on a task, one row for each answer.
+
+    Args:
+        model, task: names; "" if the log does not say.
+        source: the log.
+        format: the log's format.
+        verdict: places in `abstain.evals.logs.grades.VERDICTS`.
+        confidence: in [0, 1], NaN if unknown.
+        target: confidence target that the prompt stated, NaN if none.
+        question: number of the question's id in `ids`, the same in all runs.
+        repeat: which of several answers to a question.
+        rows: numbers of the rows in the spool.
+        kind: where the confidence comes from, a key of `abstain.evals.logs.batch.CONFIDENCE`.
+        summary: the shares, where the log is a table of them and there are no rows.
+        label: what tables call the model.
+        spool: the texts of the rows, if they were kept.
+        parts: the runs that were pooled into this one.
+    """
+
+    model: str
+    task: str
+    source: Path
+    format: str
+    verdict: np.ndarray
+    confidence: np.ndarray
+    target: np.ndarray
+    question: np.ndarray
+    repeat: np.ndarray
+    rows: np.ndarray
+    kind: str = "log"
+    summary: Summary | None = None
+    label: str = ""
+    spool: Spool | None = None
+    parts: list["Run"] = field(default_factory=list)
+
+    @property
+    def level(self) -> int:
+        """What the log permits: 1 grades, 2 grades and confidence, 3 targets that the prompts stated."""
+        if self.summary:
+            return 1
+        if len(self.target) and not np.isnan(self.target).all():
+            return 3
+        return 2 if self.confidence_share >= FEW else 1
+
+    @property
+    def confidence_share(self) -> float:
+        """The share of the attempted answers whose confidence is known."""
+        tried = self.verdict <= INCORRECT
+        return float((~np.isnan(self.confidence[tried])).mean()) if tried.any() else 0.0
+
+    @property
+    def targets(self) -> list[float]:
+        """The targets that the prompts stated."""
+        return np.unique(self.target[~np.isnan(self.target)]).tolist()
+
+    @property
+    def repeated(self) -> bool:
+        """Whether questions were asked several times."""
+        return bool(len(self.repeat)) and int(self.repeat.max()) > 0
+
+    def counts(self, rows: np.ndarray | None = None) -> np.ndarray:
+        """How many rows have each verdict."""
+        return np.bincount(self.verdict if rows is None else self.verdict[rows], minlength=4)
+
+    def pick(self, rows: np.ndarray) -> "Run":
+        """The same run with some of its rows."""
+        names = ("verdict", "confidence", "target", "question", "repeat", "rows")
+        return replace(self, **{name: getattr(self, name)[rows] for name in names})
+
+    def at(self, target: float) -> "Run":
+        """The rows that count at a target: those that state it, or all if no prompt states any."""
+        return self.pick(np.flatnonzero(self.target == target)) if self.level == 3 else self
+
+    def thresholded(self, target: float) -> "Run":
+        """The same answers, given only where the confidence exceeds t; an unknown confidence changes nothing."""
+        silent = (self.verdict <= INCORRECT) & (self.confidence <= target)
+        return replace(self, verdict=np.where(silent, ABSTAINED, self.verdict).astype(np.int8))
+
+
+def duplicates(run: Run) -> np.ndarray:
+    """Which rows repeat an earlier one's question, target and number of repeat."""
+    _, first = np.unique(_asked(run).astype(np.int64) * 2**15 + run.repeat, return_index=True)
+    doubled = np.ones(len(run.repeat), dtype=bool)
+    doubled[first] = False
+    return doubled
+
+
+def as_repeats(run: Run) -> np.ndarray | None:
+    """Numbers of repeats, if every question stands there equally often (and more than once) at each target."""
+    asked = _asked(run)
+    counts = np.bincount(asked)
+    if len(counts) < 2 or not 2 <= counts[0] <= MOST_REPEATS or (counts != counts[0]).any():
+        return None
+    return _numbered(asked, np.arange(len(asked)))
+
+
+def repeat_numbers(run: Run) -> np.ndarray:
+    """The numbers of repeats counted from 0 for each question and target, in their order."""
+    repeated = len(run.repeat) and run.repeat.max() > 0
+    return _numbered(_asked(run), run.repeat) if repeated else run.repeat
+
+
+def self_consistency(run: Run, answers: np.ndarray) -> np.ndarray:
+    """For each row, the share of its question's repeats that give the same answer; NaN for a question asked once.
+
+    Args:
+        run: the rows.
+        answers: a number for each row, the same for the same answer.
+    """
+    asked = _asked(run)
+    _, said = np.unique(answers, return_inverse=True)
+    _, same = np.unique(asked.astype(np.int64) * (int(said.max(initial=0)) + 1) + said, return_inverse=True)
+    of, agree = np.bincount(asked)[asked], np.bincount(same)[same]
+    return np.where(of > 1, agree / of, np.nan)
+
+
+def _asked(run: Run) -> np.ndarray:
+    """A number for each question and target."""
+    targets, target = np.unique(np.nan_to_num(run.target, nan=-1.0), return_inverse=True)
+    return np.unique(run.question.astype(np.int64) * len(targets) + target, return_inverse=True)[1]
+
+
+def _numbered(group: np.ndarray, place: np.ndarray) -> np.ndarray:
+    """Each row's number within its group, ordered by place."""
+    order = np.lexsort((place, group))
+    starts = np.flatnonzero(np.diff(group[order], prepend=-1))
+    numbers = np.empty(len(group), dtype=np.int16)
+    numbers[order] = np.arange(len(group)) - np.repeat(starts, np.diff(starts, append=len(group)))
+    return numbers
+
+
+# Many tasks as one: MMLU's 57 subjects, say, as one run for each model.
+
+
+def pool_runs(runs: Sequence[Run]) -> list[Run]:
+    """One run for each model and level, with the questions of all its tasks; tables of results stay as they are.
+
+    Args:
+        runs: of any models and tasks.
+    """
+    tasks = {task: number for number, task in enumerate(dict.fromkeys(run.task for run in runs))}
+    groups: dict[tuple[str, int], list[Run]] = {}
+    for run in runs:
+        if run.summary is None:
+            groups.setdefault((run.model or run.source.stem, run.level), []).append(run)
+    pooled = [_joined(group, tasks) if len(group) > 1 else group[0] for group in groups.values()]
+    names = {len(run.parts) for run in pooled}
+    together = [replace(run, task=f"{len(tasks)} tasks") for run in pooled] if max(names, default=0) > 1 else pooled
+    return [*together, *(run for run in runs if run.summary)]
+
+
+def _joined(runs: Sequence[Run], tasks: dict[str, int]) -> Run:
+    """Questions of different tasks may have the same id, so the task becomes part of it."""
+    columns = {
+        name: np.concatenate([getattr(run, name) for run in runs]) for name in ("verdict", "confidence", "target")
+    }
+    columns["question"] = np.concatenate([run.question.astype(np.int64) + (tasks[run.task] << 32) for run in runs])
+    columns["repeat"] = np.concatenate([run.repeat for run in runs])
+    columns["rows"] = np.arange(len(columns["verdict"]))
+    return replace(runs[0], **columns, spool=None, parts=list(runs))  # type: ignore[arg-type]
+
+
+# The rows of a run as `records.jsonl`, written as they come: there may be more of them than memory holds.
+#
+# A row is one of `abstain.evals.records`, but its target is null where the prompt stated none.
+
+
+def write_run(path: Path, run: Run) -> None:
+    """Write a run's rows, all or nothing; a pooled run's are those of its parts.
+
+    Raises:
+        ValueError: the texts were not kept.
+    """
+    with _partial(path) as file:
+        for part in run.parts or [run]:
+            for record in records(part):
+                file.write(orjson.dumps(record, default=str) + b"\n")
+
+
+def records(run: Run) -> Iterator[dict[str, Any]]:
+    """A run's rows, with the fields of `abstain.evals.records.Record`; a repeated answer has its number in its id."""
+    if run.spool is None:
+        raise ValueError(f"{run.source}: its texts were not kept")
+    columns = zip(run.verdict.tolist(), run.confidence.tolist(), run.target.tolist(), run.repeat.tolist(), strict=True)
+    for line, (verdict, confidence, target, repeat) in zip(run.spool.read(run.rows), columns, strict=True):
+        row = orjson.loads(line)
+        completion = row["completion"] if isinstance(row["completion"], str) else ""
+        yield {
+            "id": f"{row['id']}#{repeat + 1}" if repeat else row["id"],
+            "task": run.task,
+            "question": row["question"] or "",
+            "gold": _listed(row["gold"]),
+            "target": _known(target),
+            "prompt": row["prompt"] or "",
+            "completion": completion,
+            "answer": read_response(completion).answer if completion else "",
+            "verdict": VERDICTS[verdict],
+            "confidence": _known(confidence),
+        }
+
+
+def _listed(gold: Any) -> list[str]:
+    return [str(one) for one in (gold if isinstance(gold, list) else [gold]) if one is not None]
+
+
+def _known(number: float) -> float | None:
+    return None if number != number else number
+
+
+@contextmanager
+def _partial(path: Path) -> Iterator[Any]:
+    """A file that appears under its name when it is whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("wb") as file:
+            yield file
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

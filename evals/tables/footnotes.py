@@ -1,0 +1,93 @@
+"""What stands below a table: what was asked, how it is scored, and what it is compared with."""
+
+from collections.abc import Sequence
+
+from abstain.evals.metrics.schema import Metrics
+from abstain.rewards.judge.grader import describe_agreement
+
+Notes = list[tuple[str, str]]
+_ORACLES = {
+    "post-hoc": "gives {start}'s best guesses, but only those whose probability exceeds a threshold: the one that "
+    "scores best on training questions",
+    "cross-fitted": "gives {start}'s best guesses, but only those whose probability exceeds a threshold: for each "
+    "half of the questions, the one that scores best on the other half",
+    "true": "answers exactly the questions whose known probability of being right exceeds t",
+}
+
+
+def footer(metrics: Sequence[Metrics], labels: Sequence[str]) -> Notes:
+    """What the numbers mean, as terms and explanations: questions, models, scoring, interval, oracle, and the rest."""
+    interval = metrics[-1]["interval"]
+    return [
+        *_asked(metrics, labels),
+        (
+            "score",
+            "points per question: 1 if right, −t/(1−t) if wrong, 0 for “I don't know”; never answering scores 0",
+        ),
+        ("interval", f"{interval['level']:.0%} bootstrap interval of the score, {interval['resamples']:,} resamples"),
+        *_compared(metrics[-1]),
+        *_judged(metrics, labels),
+        *_cut_off(metrics, labels),
+        *_graded_by(metrics, labels),
+    ]
+
+
+def _asked(metrics: Sequence[Metrics], labels: Sequence[str]) -> Notes:
+    pairs = [(label, one["model"]) for label, one in zip(labels, metrics, strict=True)]
+    models = [("model" if label == model else label, model) for label, model in pairs]
+    asked = [f"{one['n']:,} questions of {one['task']}" for one in metrics]
+    if len(set(asked)) == 1:
+        return [("n", f"{asked[0]}; every rate is a fraction of n"), *models]
+    each = "; ".join(f"{label}: {what}" for label, what in zip(labels, asked, strict=True))
+    return [("n", f"{each}. Every rate is a fraction of n"), *models]
+
+
+def _compared(last: Metrics) -> Notes:
+    start, kind = last.get("start") or "the model", last["oracle"]
+    if not kind:
+        return [("regret", "not known: there are no best guesses to make an oracle of")]
+    oracle = f"oracle score − score; the {kind} oracle {_ORACLES[kind].format(start=start)}"
+    notes = [("regret", oracle), ("always answer", f"score of {start}'s best guesses, all of them given")]
+    if last.get("mean_regret_isotonic") is None:
+        return notes
+    fitted = "the other half of the questions" if kind == "cross-fitted" else "training questions"
+    given = f"over all t, to the oracle, and to {start}'s best guesses given where their probability exceeds t"
+    return [
+        *notes,
+        ("mean regret", f"{given}: as it is (threshold t), or recalibrated on {fitted} (isotonic, temperature)"),
+    ]
+
+
+def _judged(metrics: Sequence[Metrics], labels: Sequence[str]) -> Notes:
+    judged = [_guesses(one) for one in metrics]
+    if not any(one["confidence_n"] for one in metrics):
+        return []
+    if len(set(judged)) > 1:
+        judged = [f"{label}: {what}" for label, what in zip(labels, judged, strict=True)]
+    what = "; ".join(dict.fromkeys(judged))
+    return [("confidence", f"in {what}; AUROC: higher is better; all others: lower is better")]
+
+
+def _guesses(one: Metrics) -> str:
+    left_out = one.get("confidence_left_out")
+    return f"{one['confidence_n']:,} best guesses" + (f" ({left_out:,} more had none to use)" if left_out else "")
+
+
+def _cut_off(metrics: Sequence[Metrics], labels: Sequence[str]) -> Notes:
+    shares = [(label, one["truncated"]) for label, one in zip(labels, metrics, strict=True) if one.get("truncated")]
+    if not shares:
+        return []
+    where = "; ".join(f"{label} {share:.1%}" for label, share in shares) if len(metrics) > 1 else f"{shares[0][1]:.1%}"
+    return [("cut off", f"{where} of the completions ran out of tokens: raise max_new_tokens")]
+
+
+def _graded_by(metrics: Sequence[Metrics], labels: Sequence[str]) -> Notes:
+    """Which model graded, and how far the string grader agrees."""
+    notes = []
+    for label, one in zip(labels, metrics, strict=True):
+        if judge := one.get("judge"):
+            agreed = describe_agreement(judge["agreement"], judge["model"], judge["grader"])
+            failed = sum(judge["failures"].values())
+            note = agreed + (f"; {failed:,} answers could not be judged" if failed else "")
+            notes.append(("judge", f"{label}: {note}" if len(metrics) > 1 else note))
+    return notes

@@ -1,0 +1,143 @@
+"""Every task by name. `load_task("geo", min_population=100_000)` gives the questions, held-out ones apart.
+
+A new task is a function that returns a `Task`, and a line in `TASKS`.
+"""
+
+import importlib
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, field, fields, replace
+from typing import Any
+
+from abstain.evals.tasks.presets import GENERIC, PRESETS
+from abstain.evals.tasks.question import Task
+from abstain.evals.tasks.splits import check_overlap, repeated
+from abstain.rewards.errors import nearest
+from abstain.rewards.grading import UNANSWERABLE
+
+COMMON_OPTIONS: dict[str, Any] = {"max_new_tokens": None, "template": None}
+"""Options of every task: room for an answer, and the prompt with `{question}` and `{instruction}`."""
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """A task's name leads to this: what it is, and where its loader lives. Loaders are imported when first needed.
+
+    Args:
+        summary: one line for `abstain tasks`.
+        module: module of the loader.
+        function: name of the loader in it.
+        options_class: dataclass in that module whose fields are the options, where the loader takes keywords as such.
+        fixed: options that this task sets itself.
+    """
+
+    summary: str
+    module: str
+    function: str
+    options_class: str = ""
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+
+    def loader(self) -> Callable[..., Task]:
+        """The function that loads the task."""
+        return getattr(importlib.import_module(self.module), self.function)
+
+    def options(self) -> dict[str, Any]:
+        """Every option with its default.
+
+        Example:
+            >>> sorted(TASKS["geo"].options())
+            ['held_out', 'kinds', 'limit', 'max_new_tokens', 'max_questions', 'min_population', 'seed', 'template']
+        """
+        if self.options_class:
+            named = fields(getattr(importlib.import_module(self.module), self.options_class))
+            all_options = {one.name: None if one.default is MISSING else one.default for one in named}
+        else:
+            all_options = {name: one.default for name, one in inspect.signature(self.loader()).parameters.items()}
+        return {name: default for name, default in (COMMON_OPTIONS | all_options).items() if name not in self.fixed}
+
+
+def _qa(summary: str, **fixed: Any) -> TaskSpec:
+    return TaskSpec(summary, "abstain.evals.tasks.qa", "load_qa", "QaOptions", fixed)
+
+
+TASKS: dict[str, TaskSpec] = {
+    "factworld": TaskSpec(
+        "invented people, one fact each, mentioned 0 to 8 times to a small model trained on the spot",
+        *("abstain.evals.tasks.factworld", "load_factworld", "WorldOptions"),
+    ),
+    "geo": TaskSpec(
+        "30,000 cities, from famous to obscure: which country, which continent, which capital",
+        *("abstain.evals.tasks.geo", "load_geo"),
+    ),
+    "letters": TaskSpec(
+        "how often a letter stands in a word, in English, Japanese and Chinese",
+        *("abstain.evals.tasks.letters", "load_letters"),
+    ),
+    "entityquestions": TaskSpec(
+        "EntityQuestions: 24 Wikidata relations, 220,000 questions (data=FOLDER)",
+        *("abstain.evals.tasks.entity_questions", "load_entity_questions"),
+    ),
+    "qa": _qa(GENERIC.summary),
+    **{name: _qa(preset.summary, preset=name) for name, preset in PRESETS.items()},
+}
+
+
+def load_task(name: str, **options: Any) -> Task:
+    """The task of that name. The same options give the same questions.
+
+    Args:
+        name: a key of `TASKS`.
+        options: `COMMON_OPTIONS` and the task's own; `TASKS[name].options()` lists them.
+
+    Raises:
+        ValueError: an unknown task or option, or an option's value that makes no sense.
+        FileNotFoundError: the task's data is not there.
+
+    Example:
+        >>> load_task("letters", n=100, held_out=0.2).name
+        'letters'
+        >>> load_task("leters")
+        Traceback (most recent call last):
+        ...
+        ValueError: unknown task 'leters'. Did you mean 'letters'? Allowed: entityquestions, factworld, geo, letters,
+        nq_open, popqa, qa, selfaware, simpleqa, simpleqa_verified, triviaqa, truthfulqa.
+    """
+    if name not in TASKS:
+        raise ValueError(f"unknown task {name!r}. {nearest(name, TASKS)}")
+    spec = TASKS[name]
+    allowed = spec.options()
+    for option in options:
+        if option not in allowed:
+            raise ValueError(f"task {name!r} has no option {option!r}. {nearest(option, allowed)}")
+    given = {key: options.pop(key) for key in COMMON_OPTIONS if key in options}
+    task = spec.loader()(**options, **spec.fixed)
+    return replace(task, **{key: value for key, value in given.items() if value is not None})
+
+
+def describe(task: Task) -> str:
+    """One paragraph about a task: how many questions, what train and held-out share, the grader, an example.
+
+    Example:
+        >>> print(describe(load_task("letters", words=["Anna", "Otto"], held_out=0.5)))
+        letters: 1 training and 1 held-out questions; train and held-out questions share no subject and no question
+        text; grader numeric. For example: How many times does “a” appear in “Anna”? Answer with a number. -> 2
+    """
+    sides = (task.train, task.held_out)
+    everything = [question for side in sides for question in side]
+    parts = [f"{task.name}: {len(task.train):,} training and {len(task.held_out):,} held-out questions"]
+    unanswerable = sum(question.gold == (UNANSWERABLE,) for question in everything)
+    if unanswerable:
+        parts.append(f"{unanswerable:,} of them unanswerable")
+    if all(sides):
+        parts.append(str(check_overlap(*sides)))
+    again = len(repeated(everything))
+    if again:
+        parts.append(f"{again:,} questions are asked more than once")
+    parts.append(f"grader {task.grader}")
+    return "; ".join(parts) + "." + _example(task)
+
+
+def _example(task: Task) -> str:
+    for question in [*task.held_out, *task.train]:
+        return f" For example: {question.question} -> {question.gold[0] if question.gold else 'no gold answer'}"
+    return ""

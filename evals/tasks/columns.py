@@ -1,0 +1,240 @@
+"""From the columns of somebody's file to our questions: which column is which, and what an answer cell says.
+
+    {"problem": "Who wrote Emma?", "answer": "['Jane Austen', 'Austen']"}
+    Question(id="books-1", question="Who wrote Emma?", gold=("Jane Austen", "Austen"))
+
+Only the columns named here are taken, so a column that TRL uses for itself (`prompts`, `trainer_state` ...) is
+harmless.
+"""
+
+import ast
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from abstain.evals.tasks.question import Question
+from abstain.evals.tasks.rows import Row, Table
+from abstain.rewards.errors import nearest
+from abstain.rewards.grading import UNANSWERABLE
+
+QUESTION = ("question", "problem", "query", "prompt", "input", "question_text", "text")
+ANSWERS = (
+    *("answers", "golden_answers", "gold_answers", "gold", "possible_answers", "correct_answers", "answer"),
+    *("best_answer", "reference_answers", "references", "reference", "expected_answer", "expected", "ideal"),
+    *("targets", "target", "outputs", "output", "solution"),
+)
+SUBJECT = ("subject", "subj", "entity", "metadata.subj")
+ID = ("id", "question_id", "qid", "example_id", "uid", "original_index")
+ANSWERABLE = ("answerable",)
+LITERAL_LIMIT = 100_000
+_ANSWER_KEYS = ("value", "text", "answer", "answers", "aliases")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns to read: for each, the first of these names that the file has.
+
+    Args:
+        question: names of the question's column.
+        answers: names of the gold answers' column.
+        subject: names of the subject's column; none if a file has none.
+        id: names of the id's column; rows are numbered if a file has none.
+        answerable: names of a true/false column; false makes the gold `(UNANSWERABLE,)`.
+        metadata: key in the question's metadata to names of the column it comes from. A name may lead into an object:
+            "metadata.s_pop".
+        separator: what separates several answers in one text, or "" if a text is one answer.
+    """
+
+    question: tuple[str, ...] = QUESTION
+    answers: tuple[str, ...] = ANSWERS
+    subject: tuple[str, ...] = SUBJECT
+    id: tuple[str, ...] = ID
+    answerable: tuple[str, ...] = ANSWERABLE
+    metadata: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: {"popularity": ("popularity",)})
+    separator: str = ""
+
+
+@dataclass(frozen=True)
+class Found:
+    """The columns of one table that will be read; `None` where it has none."""
+
+    question: str
+    answers: str
+    subject: str | None
+    id: str | None
+    answerable: str | None
+    metadata: Mapping[str, str]
+
+
+def find_columns(table: Table, wanted: Columns) -> Found:
+    """The columns of a table that are read.
+
+    Raises:
+        ValueError: there is no question or no answers column; the message lists the columns there are.
+
+    Example:
+        >>> table = Table("books", "", (Row("books.csv:2", {"Problem": "Who wrote Emma?", "Best Answer": "Austen"}),))
+        >>> found = find_columns(table, Columns())
+        >>> found.question, found.answers, found.subject
+        ('Problem', 'Best Answer', None)
+    """
+    question, answers = _find(table, wanted.question), _find(table, wanted.answers)
+    answerable = _find(table, wanted.answerable)
+    for what, column, names in (("question", question, wanted.question), ("answers", answers, wanted.answers)):
+        if column is None:
+            where = table.rows[0].where
+            raise ValueError(
+                f"{where}: no {what} column {' or '.join(map(repr, names))}. {_name_it(what, names, table)}"
+            )
+    metadata = {key: column for key, names in wanted.metadata.items() if (column := _find(table, names))}
+    subject, row_id = _find(table, wanted.subject), _find(table, wanted.id)
+    return Found(question or "", answers or "", subject, row_id, answerable, metadata)
+
+
+def _name_it(what: str, names: Sequence[str], table: Table) -> str:
+    option = f"Name it with {what}_column=. "
+    return ("" if len(names) == 1 else option) + nearest(names[0], table.columns())
+
+
+def require_column(tables: Sequence[Table], option: str, name: str) -> None:
+    """`ValueError` unless every table has the column that the user named."""
+    for table in tables:
+        if table.rows and _find(table, (name,)) is None:
+            raise ValueError(f"{table.rows[0].where}: no column {name!r} ({option}). {nearest(name, table.columns())}")
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\s-]+", "_", name.strip().lower())
+
+
+def _find(table: Table, names: Sequence[str]) -> str | None:
+    columns = table.columns()
+    by_plain_name = {_plain(column): column for column in reversed(columns)}
+    for name in names:
+        if name in columns:
+            return name
+        if _plain(name) in by_plain_name:
+            return by_plain_name[_plain(name)]
+        if any(cell(row, name) is not None for row in table.rows[:20]):
+            return name
+    return None
+
+
+def cell(row: Row, column: str) -> Any:
+    """The value of a column; "metadata.subj" looks inside the object (or the text of one) in column "metadata".
+
+    Example:
+        >>> cell(Row("f:1", {"metadata": "{'topic': 'Art', 'urls': []}"}), "metadata.topic")
+        'Art'
+    """
+    if column in row.fields or "." not in column:
+        return row.fields.get(column)
+    outer, inner = column.split(".", 1)
+    value = row.fields.get(outer)
+    value = parse_literal(value) if isinstance(value, str) else value
+    return value.get(inner) if isinstance(value, dict) else None
+
+
+def parse_literal(text: str) -> Any:
+    """The list or object that a text spells in JSON or as a Python literal; the text itself if it spells none.
+
+    Nothing is evaluated: `ast.literal_eval` reads constants only, and long texts are not tried at all.
+
+    Example:
+        >>> parse_literal('["a", "b"]'), parse_literal("['a', None]"), parse_literal("[sic] __import__('os')")
+        (['a', 'b'], ['a', None], "[sic] __import__('os')")
+    """
+    stripped = text.strip()
+    if stripped[:1] + stripped[-1:] not in ("[]", "{}", "()") or len(stripped) > LITERAL_LIMIT:
+        return text
+    for read in (json.loads, ast.literal_eval):
+        try:
+            value = read(stripped)
+        except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
+            continue
+        if isinstance(value, list | tuple | dict):
+            return list(value) if isinstance(value, tuple) else value
+    return text
+
+
+def answers_of(value: Any, separator: str = "") -> tuple[str, ...]:
+    """The gold answers in a cell, without blanks and repeats: a list, the text of one, an object of aliases, a text.
+
+    Raises:
+        ValueError: the cell holds something that is no answer.
+
+    Example:
+        >>> answers_of("['Rome', 'Roma', 'Rome']"), answers_of("Rome; Roma", ";"), answers_of("Rome; Roma")
+        (('Rome', 'Roma'), ('Rome', 'Roma'), ('Rome; Roma',))
+        >>> answers_of({"value": "Rome", "aliases": ["Roma"], "type": "place"}), answers_of(1972.0), answers_of(None)
+        (('Rome', 'Roma'), ('1972',), ())
+    """
+    return tuple(dict.fromkeys(text for text in map(str.strip, _texts(value, separator, 0)) if text))
+
+
+def _texts(value: Any, separator: str, depth: int) -> list[str]:
+    if depth > 4:
+        raise ValueError("answers are nested too deep")
+    if isinstance(value, str):
+        read = parse_literal(value) if depth == 0 else value
+        if not isinstance(read, str):
+            return _texts(read, separator, 1)
+        return value.split(separator) if separator else [value]
+    if isinstance(value, dict):
+        return [text for key in _ANSWER_KEYS if key in value for text in _texts(value[key], separator, depth + 1)]
+    if isinstance(value, list | tuple):
+        return [text for item in value for text in _texts(item, separator, depth + 1)]
+    return _number(value)
+
+
+def _number(value: Any) -> list[str]:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return []
+    if isinstance(value, bytes):
+        raise ValueError("an answer is bytes, not text")
+    whole = isinstance(value, float) and value.is_integer()
+    return [str(int(value)) if whole else str(value)]
+
+
+def to_question(row: Row, found: Found, number: int, table: Table, separator: str = "") -> Question:
+    """The question in a row.
+
+    Args:
+        row: the row.
+        found: the columns to read.
+        number: the row's number, for its id if it has none.
+        table: the table it stands in.
+        separator: what separates several answers in one text.
+
+    Raises:
+        ValueError: the row has no question text or no gold answer; the message has its file and line.
+    """
+    text = cell(row, found.question)
+    if not isinstance(text, str) or not text.strip():
+        raise ValueError(f"{row.where}: column {found.question!r} holds no question text but {str(text)[:60]!r}")
+    try:
+        gold = _gold(row, found, separator)
+    except ValueError as error:
+        raise ValueError(f"{row.where}: column {found.answers!r}: {error}") from None
+    subject = cell(row, found.subject) if found.subject else None
+    row_id = cell(row, found.id) if found.id else None
+    metadata = {key: value for key, column in found.metadata.items() if (value := cell(row, column)) is not None}
+    return Question(
+        id=f"{table.name}-{number}" if row_id in (None, "") else str(row_id),
+        question=text.strip(),
+        gold=gold,
+        subject="" if subject is None else str(subject),
+        metadata=metadata,
+    )
+
+
+def _gold(row: Row, found: Found, separator: str) -> tuple[str, ...]:
+    if found.answerable and str(cell(row, found.answerable)).strip().lower() in ("false", "0", "no"):
+        return (UNANSWERABLE,)
+    gold = answers_of(cell(row, found.answers), separator)
+    if not gold:
+        raise ValueError("no gold answer")
+    return gold

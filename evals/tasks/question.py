@@ -1,0 +1,62 @@
+"""A question with its gold answers, and a task: two sets of questions that share no subject.
+
+A row of a question file, and what it becomes::
+
+    {"id": "P36-17", "question": "What is the capital of Peru?", "answers": ["Lima"]}
+    Question(id="P36-17", question="What is the capital of Peru?", gold=("Lima",), subject="Peru", metadata={})
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from abstain.rewards.prompts import DEFAULT_TEMPLATE
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question.
+
+    Args:
+        id: unique within the task.
+        question: the text shown to the model, without any instruction.
+        gold: accepted answers and aliases; `(UNANSWERABLE,)` if no answer is right; empty if there is no gold.
+        subject: what the question is about. Train and held-out questions never share one.
+        metadata: anything else: `popularity`, `relation`, `true_p` (true probability that the best answer is right).
+    """
+
+    id: str
+    question: str
+    gold: tuple[str, ...]
+    subject: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Task:
+    """Questions to train on, questions held out, and how answers are asked for and graded.
+
+    Args:
+        name: key in `abstain.evals.tasks.catalogue.TASKS`.
+        train: questions for SFT, RL and for fitting the oracle's thresholds. May be empty.
+        held_out: questions that every reported number is measured on.
+        grader: key in `abstain.rewards.graders.GRADERS`.
+        template: prompt text with `{question}` and `{instruction}`; the question comes first, so that all targets
+            of one question share a prefix.
+        max_new_tokens: room for an answer.
+
+    Raises:
+        ValueError: the template lacks one of its fields.
+    """
+
+    name: str
+    train: tuple[Question, ...]
+    held_out: tuple[Question, ...]
+    grader: str = "match"
+    template: str = DEFAULT_TEMPLATE
+    max_new_tokens: int = 32
+
+    def __post_init__(self) -> None:
+        for slot in ("{question}", "{instruction}"):
+            if slot not in self.template:
+                raise ValueError(f"template {self.template!r} lacks {slot}")

@@ -1,0 +1,3 @@
+from abstain.recipes.cli.command import main
+
+main()

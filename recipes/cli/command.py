@@ -1,0 +1,87 @@
+"""The `abstain` command. Each has a file of its own; torch is imported only when one runs."""
+
+import warnings
+from importlib.metadata import version
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from abstain.recipes.cli.ablate import ablate
+from abstain.recipes.cli.ask import ask
+from abstain.recipes.cli.eval import evaluate
+from abstain.recipes.cli.list import rewards, tasks
+from abstain.recipes.cli.report import report
+from abstain.recipes.cli.rescore import rescore
+from abstain.recipes.cli.train import train
+from abstain.recipes.run.console import complain
+
+BAD_INPUT, FAILED, INTERRUPTED = 2, 1, 130
+
+
+class PoliteGroup(TyperGroup):
+    """Commands whose errors are a paragraph on stderr. Exit code 2: bad input; 1: something is missing; 130: Ctrl-C.
+
+    Only the exceptions that carry a message for people are caught. Anything else is a bug, and shows its traceback.
+    """
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            complain(error)
+            raise typer.Exit(INTERRUPTED) from None
+        except (ValueError, OSError, ImportError) as error:
+            if ctx.params["debug"]:
+                raise
+            complain(error)
+            raise typer.Exit(FAILED if isinstance(error, ImportError) else BAD_INPUT) from None
+
+
+app = typer.Typer(
+    name="abstain",
+    cls=PoliteGroup,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("train")(train)
+app.command("ablate")(ablate)
+app.command("report")(report)
+app.command("eval")(evaluate)
+app.command("rescore")(rescore)
+app.command("ask")(ask)
+app.command("tasks")(tasks)
+app.command("rewards")(rewards)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"abstain {version('abstain')}")
+        raise typer.Exit
+
+
+@app.callback()
+def abstain(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the Python traceback of an error.")] = False,
+) -> None:
+    """Train language models to say "I don't know" exactly when they should, and measure whether they do.
+
+    [bold]Examples[/bold]
+    \b
+      abstain train quickstart
+      abstain eval runs/quickstart-0/model --task factworld
+      abstain ask runs/quickstart-0/model "Where was Na Topuse born?"
+    """
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    warnings.simplefilter("ignore", FutureWarning)  # what libraries tell each other about their next version
+    warnings.filterwarnings("ignore", message=".*pin_memory.*")  # on a CPU
+    app(prog_name="abstain")

@@ -1,0 +1,164 @@
+"""`abstain rescore`: logs of other harnesses, scored under a rule that pays for saying "I don't know"."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from abstain.recipes.cli.options import TableFormat, parse_targets
+from abstain.recipes.run.console import on_terminal, say
+from abstain.recipes.run.directory import claim_results
+
+if TYPE_CHECKING:
+    from abstain.evals.logs.batch import Problem
+
+
+RESULTS = ("records.jsonl", "metrics.json", "table.md", "rankings.json")
+READING, GRADING = "Reading the logs", "Grades and names"
+SHOWN_PROBLEMS = 12
+LOGS = typer.Argument(metavar="LOG", help="Files, or folders of them; the format is told from their content.")
+TARGETS = typer.Option(
+    "--targets",
+    metavar="LIST",
+    help="Confidence targets; if none are given 0,0.5,0.75,0.9, or those that the prompts state.",
+)
+OUT = typer.Option("--out", metavar="DIR", help="Write records, metrics.json, table.md, rankings and plots there.")
+METRIC = typer.Option(
+    "--metric",
+    metavar="NAME",
+    help="Which of a log's scores is the grade: metric, scorer or column.",
+    rich_help_panel=READING,
+)
+PASS_MARK = typer.Option(
+    "--pass-mark", metavar="X", help="A score of X or more is right; if none is given, 1.", rich_help_panel=READING
+)
+COLUMN = typer.Option(
+    "--column",
+    metavar="ROLE=NAME",
+    help="A plain file's column: grade, confidence, target, completion, gold, id ... May be given again.",
+    rich_help_panel=READING,
+)
+GRADER = typer.Option(
+    "--grader", metavar="NAME", help="Grades answers that have gold but no grade.", rich_help_panel=GRADING
+)
+REGRADE = typer.Option(
+    "--regrade", help="Grade all answers that have gold, whatever the log says.", rich_help_panel=GRADING
+)
+NAME = typer.Option(
+    "--name", metavar="NAME", help="What to call a log's model; once for each LOG.", rich_help_panel=GRADING
+)
+NAME_BY = typer.Option(
+    "--name-by", metavar="WHAT", help="Name models after: auto, model, file or folder.", rich_help_panel=GRADING
+)
+POOL = typer.Option("--pool", help="Take all tasks of a model as one.", rich_help_panel=GRADING)
+SEED = typer.Option("--seed", metavar="N", min=0, help="Of the bootstrap.")
+
+
+def rescore(
+    logs: Annotated[list[Path], LOGS],
+    targets: Annotated[str | None, TARGETS] = None,
+    format: TableFormat = "text",
+    out: Annotated[Path | None, OUT] = None,
+    seed: Annotated[int, SEED] = 0,
+    metric: Annotated[str | None, METRIC] = None,
+    pass_mark: Annotated[float | None, PASS_MARK] = None,
+    column: Annotated[list[str] | None, COLUMN] = None,
+    grader: Annotated[str, GRADER] = "match",
+    regrade: Annotated[bool, REGRADE] = False,
+    name: Annotated[list[str] | None, NAME] = None,
+    name_by: Annotated[Literal["auto", "model", "file", "folder"], NAME_BY] = "auto",
+    pool: Annotated[bool, POOL] = False,
+) -> None:
+    """Score logs that other harnesses wrote at confidence targets, rank the models, and say where the ranking flips.
+
+    Reads lm-evaluation-harness (samples_*.jsonl), Inspect (.eval, .json), simple-evals
+    (*_allresults.json), lighteval (details_*.parquet), Every Eval Ever (.jsonl), HELM
+    (per_instance_stats.json), and JSONL, JSON, CSV, TSV or Parquet with a row for each answer, or
+    a row of counts for each model.
+
+    [bold]Examples[/bold]
+    \b
+      abstain rescore logs/2026-11-22_simpleqa.eval
+      abstain rescore results/org__model-a results/org__model-b --targets 0,0.5,0.9 --pool
+      abstain rescore answers.csv --column grade=judged --column confidence=p --out rescored
+    """
+    chosen = None if targets is None else parse_targets(targets)
+    columns = parse_columns(column or [])
+    if out:
+        claim_results(out, RESULTS)
+    from abstain.evals.logs.batch import Options
+    from abstain.evals.rescore.collect import Collector
+    from abstain.evals.rescore.grading import Grading
+    from abstain.evals.rescore.rescoring import rescore as score
+    from abstain.rewards.grading import find_grader
+
+    find_grader(grader)
+    with Progress() as progress:
+        found = score(
+            logs,
+            chosen,
+            collector=Collector(
+                Options(metric, pass_mark, columns), Grading(grader, regrade), out is not None, progress
+            ),
+            names=name or [],
+            name_by=name_by,
+            pool=pool,
+            seed=seed,
+        )
+    if out:
+        found.save(out)
+    report_problems(found.problems)
+    console = Console()
+    text = found.render(format, width=console.width, color=console.is_terminal)
+    typer.echo(text, nl=False)
+
+
+def parse_columns(settings: Sequence[str]) -> dict[str, str]:
+    """Roles and names of columns from `--column role=name`.
+
+    Example:
+        >>> parse_columns(["grade=is right"])
+        {'grade': 'is right'}
+        >>> parse_columns(["grade"])
+        Traceback (most recent call last):
+        ...
+        ValueError: --column grade: write ROLE=NAME, such as grade=is_correct
+    """
+    for setting in settings:
+        if "=" not in setting:
+            raise ValueError(f"--column {setting}: write ROLE=NAME, such as grade=is_correct")
+    return dict(setting.split("=", 1) for setting in settings)
+
+
+def report_problems(problems: Sequence["Problem"]) -> None:
+    """Say what was wrong with the logs, and how many rows were lost."""
+    for problem in problems[:SHOWN_PROBLEMS]:
+        say(Text.assemble(("skipped: " if problem.lost else "warning: ", "yellow"), str(problem)))
+    if len(problems) > SHOWN_PROBLEMS:
+        say(f"and {len(problems) - SHOWN_PROBLEMS:,} more kinds of problems in other files")
+    lost = sum(problem.count for problem in problems if problem.lost)
+    if lost:
+        say(f"{lost:,} {'row was' if lost == 1 else 'rows were'} skipped in all; the rest is scored")
+
+
+class Progress:
+    """The file and the rows read so far, on a terminal, until reading is over."""
+
+    def __init__(self) -> None:
+        self.status = Console(stderr=True).status("reading") if on_terminal() else None
+
+    def __enter__(self) -> "Progress":
+        if self.status:
+            self.status.start()
+        return self
+
+    def __call__(self, path: Path, rows: int) -> None:
+        if self.status:
+            self.status.update(Text(f"reading {path.name}: {rows:,} rows"))
+
+    def __exit__(self, *exception: object) -> None:
+        if self.status:
+            self.status.stop()

@@ -1,0 +1,95 @@
+"""`abstain train`: all the stages of a recipe, then the evaluation."""
+
+import os
+import shlex
+import time
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from abstain.recipes.run.console import on_terminal, say
+from abstain.recipes.run.directory import RunDir
+from abstain.recipes.run.launch import launcher
+from abstain.recipes.run.recipe import load_recipe
+
+RECIPE = typer.Argument(metavar="RECIPE", help="A YAML file, or the name of a shipped recipe.")
+OVERRIDES = typer.Argument(metavar="KEY=VALUE", help="Changes to the recipe, as in seed=1.")
+RESUME = typer.Option("--resume", help="Continue an interrupted run from its last checkpoint.")
+LAUNCH = typer.Option(
+    metavar="CONFIG",
+    help="Train in several processes: a configuration file of accelerate, or cpu, multi_gpu, zero2, zero3, fsdp2.",
+    show_default=False,
+)
+PROCESSES = typer.Option(
+    metavar="N", min=1, help="How many, with --launch; as CONFIG says by default.", show_default=False
+)
+
+
+def train(
+    recipe: Annotated[str, RECIPE],
+    overrides: Annotated[list[str] | None, OVERRIDES] = None,
+    resume: Annotated[bool, RESUME] = False,
+    launch: Annotated[str | None, LAUNCH] = None,
+    processes: Annotated[int | None, PROCESSES] = None,
+) -> None:
+    """Train a model by a recipe, and measure it before and after.
+
+    The model, the answers and the table go to runs/NAME-SEED, or where output_dir says.
+
+    [bold]Examples[/bold]
+    \b
+      abstain train quickstart
+      abstain train quickstart seed=1 rl.args.learning_rate=1e-5
+      abstain train my.yaml --resume
+      abstain train my.yaml --launch multi_gpu --processes 4
+    """
+    changes = overrides or []
+    loaded, origin = load_recipe(recipe, changes)
+    _refuse_many_processes()
+    if processes and not launch:
+        raise ValueError("--processes goes with --launch CONFIG, which says how to start them")
+    launched = launcher(launch, processes, recipe, changes) if launch else None
+    directory = RunDir(loaded.run_path)
+    directory.open(loaded, resume=resume)
+    start = time.monotonic()
+    with directory.held():
+        try:
+            from abstain.recipes.report.page import write_report
+            from abstain.recipes.run.checks import check_recipe
+            from abstain.recipes.run.steps import Run
+
+            check_recipe(loaded, origin)
+            say(f"{loaded.name}, seed {loaded.seed}: {directory.path}")
+            run = Run(loaded, directory, say=say, progress=on_terminal(), launch=launched, report=write_report)
+            run.run()
+        except BaseException as error:
+            if directory.started:
+                error.add_note(f"To continue: {resume_command(recipe, changes, launch, processes)}")
+            else:
+                directory.remove_if_empty()
+            raise
+    say(f"Done in {round(time.monotonic() - start)} s: {directory.path}")
+    out = Console()
+    typer.echo(run.table(width=out.width, color=out.is_terminal), nl=False)
+    say(f"Try it: abstain ask {shlex.quote(str(directory.path / 'model'))} 'a question'", whole=True)
+
+
+def resume_command(recipe: str, overrides: list[str], launch: str | None = None, processes: int | None = None) -> str:
+    """The command line that continues this run.
+
+    Example:
+        >>> resume_command("my.yaml", ["eval.targets=[0, 0.9]"])
+        "abstain train my.yaml 'eval.targets=[0, 0.9]' --resume"
+    """
+    options = ["--launch", launch] if launch else []
+    options += ["--processes", str(processes)] if processes else []
+    return shlex.join(["abstain", "train", recipe, *overrides, "--resume", *options])
+
+
+def _refuse_many_processes() -> None:
+    """Several processes would evaluate, and write to the run directory, all at once."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ValueError(
+            "abstain starts its processes itself: abstain train RECIPE --launch CONFIG, without a launcher around it"
+        )

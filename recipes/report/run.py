@@ -1,0 +1,193 @@
+"""What the page of one run says: the table, the plots, the curves, the answers."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from markupsafe import Markup
+
+from abstain.evals.audit.plots import threshold_plot
+from abstain.evals.audit.sources import start_probe
+from abstain.evals.metrics.schema import Metrics
+from abstain.evals.plots.confidence import best_guesses, reliability_plot, risk_coverage_plot
+from abstain.evals.plots.outcomes import outcomes_plot, score_plot
+from abstain.evals.plots.style import Plot
+from abstain.evals.plots.training import training_plots
+from abstain.recipes.report.examples import as_json, examples, shown
+from abstain.recipes.report.source import RunData
+from abstain.recipes.report.words import ORACLES, further, headline, percent, points
+from abstain.recipes.run.yaml_lines import write_yaml
+
+TEMPLATE = "run.html.jinja"
+STAGES = {"format": "Teaching the form of an answer", "sft": "Supervised fine-tuning", "rl": "Reinforcement learning"}
+HEADS = (
+    "“I don't know”",
+    "right",
+    "wrong",
+    "right, if answered",
+    "score",
+    "regret",
+    "always answer",
+    "ungraded",
+)
+
+
+def run_content(run: RunData) -> tuple[dict[str, Any], list[Plot]]:
+    """What `run.html.jinja` names, and the pictures in it."""
+    plots, stages = behaviour(run), training(run)
+    rows = table_rows(run.metrics)
+    shown_sides = [label for label in ("before", "after") if label in run.records]
+    payload = examples({label: run.records[label] for label in shown_sides}) if shown_sides else None
+    content = {
+        "title": f"{_name(run)}: abstain report",
+        "name": _name(run),
+        "facts": _facts(run),
+        "headline": headline(run.metrics),
+        "further": further(run.metrics),
+        "missing": run.missing,
+        "broken": [shown(one) for one in run.broken],
+        "two": len(run.metrics) > 1,
+        "heads": ["t", *(["model"] if len(run.metrics) > 1 else []), *HEADS],
+        "rows": rows,
+        "terms": _terms(run.metrics),
+        "plots": plots,
+        "stages": [(STAGES.get(stage, stage), found) for stage, found in stages.items()],
+        "examples": Markup(as_json(payload)) if payload else "",  # as_json leaves nothing that markup could begin with
+        "examples_lead": _lead(payload) if payload else "",
+        "sides": shown_sides,
+        "two_sides": len(shown_sides) > 1,
+        "versions": _versions(run.recipe),
+        "recipe": shown(write_yaml(_without(run.recipe, "made_with")), 50_000) if run.recipe else "",
+        "repeat": f"abstain train {run.path.name}/recipe.yaml output_dir=NEW" if run.recipe else "",
+    }
+    return content | {"sections": sections(content)}, [*plots, *(plot for found in stages.values() for plot in found)]
+
+
+def behaviour(run: RunData) -> list[Plot]:
+    """The pictures that can be drawn of what there is."""
+    labels, metrics = list(run.metrics), list(run.metrics.values())
+    found: list[Plot | None] = []
+    if metrics:
+        found += [score_plot(metrics, _named(labels), run.start), outcomes_plot(metrics, _named(labels))]
+    guesses = {label: best_guesses(run.records[label]) for label in ("before", "after") if label in run.records}
+    names = dict(zip(guesses, _named(list(guesses)), strict=True))
+    if guesses:
+        named = {names[label]: answers for label, answers in guesses.items()}
+        found.append(risk_coverage_plot(named, run.metrics.get("after")))
+        found.append(reliability_plot(named, [run.metrics.get(label) for label in guesses]))
+    if run.start is not None and "after" in run.records:
+        seed = run.metrics["after"]["interval"]["seed"] if "after" in run.metrics else 0
+        found.append(threshold_plot(start_probe(run.start), run.records["after"], seed))
+    return [plot for plot in found if plot is not None]
+
+
+def training(run: RunData) -> dict[str, list[Plot]]:
+    """Curves of each stage, the last one first."""
+    found = {stage: training_plots(run.stages[stage]["log_history"], stage) for stage in reversed(list(run.stages))}
+    return {stage: plots for stage, plots in found.items() if plots}
+
+
+def table_rows(metrics: Mapping[str, Metrics]) -> list[dict[str, Any]]:
+    """The table, a row for each target and model, as text."""
+    rows = [(row, label) for label, one in metrics.items() for row in one["by_target"]]
+    rows.sort(key=lambda pair: pair[0]["target"])  # stable: before stays above after
+    found = []
+    for place, (row, label) in enumerate(rows):
+        first = place == 0 or rows[place - 1][0]["target"] != row["target"]
+        last = place == len(rows) - 1 or rows[place + 1][0]["target"] != row["target"]
+        classes = " ".join([label if len(metrics) > 1 else "", "first" * first, "last" * last]).split()
+        target = f"{row['target']:g}" if first else ""
+        found.append({"target": target, "label": label, "classes": " ".join(classes), "cells": _cells(row)})
+    return found
+
+
+def sections(content: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The sections that there are, as ids and names."""
+    known = {"results": "rows", "plots": "plots", "training": "stages", "examples": "examples", "recipe": "recipe"}
+    names = {"plots": "Behaviour", "recipe": content.get("recipe_title", "Recipe")}
+    return [(id, names.get(id, id.capitalize())) for id, key in known.items() if content.get(key)]
+
+
+def _cells(row: Mapping[str, Any]) -> list[tuple[str, str]]:
+    low, high = row["score_ci"] or (None, None)
+    interval = "" if low is None else f"{points(low, 2)} to {points(high, 2)}"
+    rates = [percent(row[key], 1) for key in ("abstained", "correct", "incorrect", "accuracy_attempted")]
+    numbers = [(points(row["score"]), interval), (points(row["regret"]), ""), (points(row["always_answer_score"]), "")]
+    return [*((rate, "") for rate in rates), *numbers, (percent(row["ungraded"], 1), "")]
+
+
+def _terms(metrics: Mapping[str, Metrics]) -> list[tuple[str, str]]:
+    """What the columns mean."""
+    if not metrics:
+        return []
+    last = list(metrics.values())[-1]
+    asked = f"{last['n']:,.0f} questions" if last["n"] else "Questions"
+    found = [
+        ("rates", f"Fractions of all questions. {asked} of {last['task'] or 'a task'}, each asked at every target t."),
+        ("score", "Points per question: 1 if right, −t/(1−t) if wrong, 0 for “I don't know”; with its 95 % interval."),
+    ]
+    if last["oracle"] in ORACLES:
+        found.append(
+            ("regret", f"Score of the {last['oracle']} oracle less the score. The oracle: {ORACLES[last['oracle']]}.")
+        )
+        found.append(
+            (
+                "always answer",
+                "Score of the starting model's best guesses, all of them given. Never answering scores 0.",
+            )
+        )
+    for label, one in metrics.items():
+        parts = {"AUROC": one["auroc"], "AURC": one["aurc"], "ECE": one["ece"], "Brier score": one["brier"]}
+        known = [f"{name} {points(value)}" for name, value in parts.items() if value is not None]
+        if known:
+            found.append(
+                (
+                    f"confidence {label}" if len(metrics) > 1 else "confidence",
+                    f"{', '.join(known)}, of its best guesses.",
+                )
+            )
+    return found
+
+
+def _lead(payload: Mapping[str, Any]) -> str:
+    some = (
+        f"{len(payload['questions']):,} of {payload['asked']:,} questions, drawn evenly. " if payload["asked"] else ""
+    )
+    both = len(payload["sides"]) > 1
+    cells = "Choose what became of what, or search. " if both else "Choose a verdict, or search. "
+    return f"{some}{cells}A click on a question shows what the model wrote, word for word."
+
+
+def _facts(run: RunData) -> list[str]:
+    last = run.metrics.get("after") or run.metrics.get("before") or {}
+    before = run.metrics.get("before") or {}
+    facts = []
+    if last.get("task"):
+        facts.append(f"task {last['task']}, {last['n'] or 0:,.0f} questions")
+    if "seed" in run.recipe:
+        facts.append(f"seed {run.recipe['seed']}")
+    if base := before.get("model") or last.get("start"):
+        facts.append(f"from {base}")
+    if isinstance(rl := run.recipe.get("rl"), dict) and rl.get("algorithm"):
+        facts.append(str(rl["algorithm"]).upper())
+    return [shown(fact, 120) for fact in facts]
+
+
+def _name(run: RunData) -> str:
+    after = run.metrics.get("after") or {}
+    return shown(run.recipe.get("name") or after.get("model") or run.path.resolve().name, 80)
+
+
+def _named(labels: Sequence[str]) -> list[str]:
+    """One model alone is not "after" anything."""
+    return (
+        list(labels) if len(labels) > 1 else [{"before": "starting model"}.get(label, "the model") for label in labels]
+    )
+
+
+def _versions(recipe: Mapping[str, Any]) -> dict[str, str]:
+    made = recipe.get("made_with")
+    return {shown(key, 40): shown(value, 60) for key, value in made.items()} if isinstance(made, dict) else {}
+
+
+def _without(recipe: Mapping[str, Any], key: str) -> dict[str, Any]:
+    return {name: value for name, value in recipe.items() if name != key}

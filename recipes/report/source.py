@@ -1,0 +1,323 @@
+"""What a run directory holds, as far as it can be read: a report shows what is there and says what is not.
+
+Nothing here fails because a run is unfinished or a file is damaged; that is noted in `missing` and `broken`.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any, TypeVar
+
+from abstain.evals.audit.sources import read_start
+from abstain.evals.metrics.oracle import BaseGuesses
+from abstain.evals.metrics.schema import Metrics, number, read_metrics
+from abstain.evals.records import Record, read_records
+from abstain.recipes.report.words import in_words
+from abstain.recipes.run.directory import without_secrets
+from abstain.recipes.run.recipe import STAGES
+from abstain.recipes.run.yaml_lines import read_yaml
+from abstain.recipes.sweep.axes import axes_of, canonical, is_seed
+from abstain.rewards.errors import nearest
+
+MARKS = ("state.json", "recipe.yaml", "metrics.json", "records.jsonl")
+SWEEP = "sweep.json"
+Found = TypeVar("Found")
+
+
+@dataclass
+class RunData:
+    """A run, a part of one, or the results of `abstain eval`.
+
+    Args:
+        path: the directory.
+        recipe: as it was run, without secrets; empty if there is none.
+        metrics, records: by "before" and "after".
+        start: the starting model's best guesses.
+        stages: the `trainer_state.json` of each, with the curves of training.
+        missing: what an unfinished run has not got to, in sentences.
+        broken: files that cannot be read, and why.
+    """
+
+    path: Path
+    recipe: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Metrics] = field(default_factory=dict)
+    records: dict[str, list[Record]] = field(default_factory=dict)
+    start: BaseGuesses | None = None
+    stages: dict[str, dict[str, Any]] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
+
+    def read(self, path: Path, reader: Callable[[Path], Found]) -> Found | None:
+        """What the reader makes of a file; `None` if there is none, or if it is damaged, which is then noted."""
+        try:
+            return reader(path)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, RecursionError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error) or "nested too deep"
+            name = str(path.relative_to(self.path))
+            self.broken.append(f"{name}: {str(reason).removeprefix(f'{path}: ').replace(str(path), name)}")
+        return None
+
+
+def find_directory(path: Path) -> bool:
+    """Whether a directory is a sweep (true) or a run (false).
+
+    Raises:
+        FileNotFoundError: no such directory, with the nearest name beside it.
+        ValueError: it is neither.
+    """
+    if not path.is_dir():
+        beside = [one.name for one in path.parent.glob("*") if one.is_dir()] if path.parent.is_dir() else []
+        hint = f" {nearest(path.name, sorted(beside)[:20])}" if beside else ""
+        raise FileNotFoundError(f"no run or sweep directory '{path}'.{hint}")
+    if (path / SWEEP).exists():
+        return True
+    if not any((path / mark).exists() for mark in MARKS):
+        inside = sorted({one.parent for mark in (SWEEP, *MARKS[:3]) for one in path.glob(f"*/{mark}")})
+        hint = f". Did you mean {' or '.join(map(str, inside[:4]))}?" if inside else ""
+        raise ValueError(f"{path} is neither a run nor a sweep: it has none of {', '.join((SWEEP, *MARKS))}{hint}")
+    return False
+
+
+def read_run(path: Path, *, records: bool = True) -> RunData:
+    """All that a report shows of a run directory, or of the directory that `abstain eval --out` wrote.
+
+    Args:
+        path: of the directory.
+        records: whether to read the answers too, which takes most of the time.
+    """
+    run = RunData(path)
+    run.recipe = run.read(path / "recipe.yaml", _recipe) or {}
+    for label, folder in (("before", path / "before"), ("after", path)):
+        if (metrics := run.read(folder / "metrics.json", read_metrics)) is not None:
+            run.metrics[label] = metrics
+        if records and (found := run.read(folder / "records.jsonl", _records)):
+            run.records[label] = found
+    if records:
+        run.start = run.read(path / "before" / "start.json", read_start)
+    for stage in STAGES:
+        if (state := _latest_state(run, stage)) is not None:
+            run.stages[stage] = state
+    run.missing = _missing(run)
+    return run
+
+
+def read_json(path: Path) -> Any:
+    """A JSON file.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: not JSON, with the line.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}: not JSON: {error.msg} at line {error.lineno}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{path}: not text in UTF-8") from None
+
+
+def _records(path: Path) -> list[Record]:
+    records = read_records(path)
+    for place, record in enumerate(records, 1):
+        if not isinstance(record.id, str):
+            raise ValueError(f"{path}: record {place}: id {str(record.id)[:40]!r} is not text")
+    return records
+
+
+def _recipe(path: Path) -> dict[str, Any]:
+    return dict(without_secrets(read_yaml(path)[0]))
+
+
+def _trainer_state(path: Path) -> dict[str, Any]:
+    data = read_json(path)
+    if not isinstance(data, dict) or not isinstance(data.get("log_history"), list):
+        raise ValueError(f"{path}: not a trainer's state: it lacks the list log_history")
+    return data
+
+
+def _latest_state(run: RunData, stage: str) -> dict[str, Any] | None:
+    """The state that a finished stage left, or that of its last checkpoint."""
+    folder = run.path / stage
+    steps = {int(name): one for one in folder.glob("checkpoint-*") if (name := one.name.split("-")[1]).isdecimal()}
+    for place in (folder, *(steps[step] for step in sorted(steps, reverse=True))):
+        if (state := run.read(place / "trainer_state.json", _trainer_state)) is not None:
+            return state
+    return None
+
+
+def _missing(run: RunData) -> list[str]:
+    """What a run that was started has not done yet."""
+    state = run.read(run.path / "state.json", read_json)
+    if not run.recipe and state is None:
+        return []  # results of `abstain eval`
+    done = state.get("complete", []) if isinstance(state, dict) else []
+    steps = [stage for stage in STAGES if run.recipe.get(stage) is not None]
+    found = [] if "before" in done else ["The starting model has not been measured."]
+    found += [_progress(run, stage) for stage in steps if stage not in done]
+    return found + ([] if "after" in done else ["The trained model has not been measured."])
+
+
+def _progress(run: RunData, stage: str) -> str:
+    state = run.stages.get(stage, {})
+    step, last = number(state.get("global_step")), number(state.get("max_steps"))
+    if step is None or last is None:
+        return f"Training stage {stage} has not got to its first checkpoint."
+    return f"Training stage {stage} is not finished: {step:,} of {last:,} steps at the last checkpoint."
+
+
+# What a sweep directory holds, as far as it can be read: its points, and what those that finished have measured.
+
+
+DONE, FAILED = "complete", "failed"
+
+
+@dataclass(frozen=True)
+class PointData:
+    """One run of a sweep.
+
+    Args:
+        name: of the point.
+        path: its run directory.
+        settings: what was varied, seeds left out.
+        seed: of the run.
+        status, error: how it went.
+        metrics: of the trained model; `None` if there are none.
+    """
+
+    name: str
+    path: Path
+    settings: Mapping[str, Any]
+    seed: int | None
+    status: str
+    error: str
+    metrics: Metrics | None
+
+
+@dataclass(frozen=True)
+class Group:
+    """The same settings under several seeds.
+
+    Args:
+        settings: what they share.
+        points: finished ones, one per seed.
+    """
+
+    settings: Mapping[str, Any]
+    points: Sequence[PointData]
+
+    def measured(self, name: str, target: float | None = None) -> list[float]:
+        """A number of each seed that has it, of the whole or of one target."""
+        rows = [_ordered_row(point.metrics or {}, target) for point in self.points]
+        return [row[name] for row in rows if row.get(name) is not None]
+
+
+@dataclass
+class SweepData:
+    """A sweep.
+
+    Args:
+        path: the directory.
+        name, base: of the sweep, and of its recipe.
+        axes: what varies apart from seeds, and its values in their order.
+        points: all of them.
+        broken: files that cannot be read, and why.
+    """
+
+    path: Path
+    name: str = ""
+    base: str = ""
+    axes: dict[str, list[Any]] = field(default_factory=dict)
+    points: list[PointData] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
+
+    def groups(self) -> list[Group]:
+        """Finished points by their settings, the smallest mean regret first, and those without one last."""
+        found: dict[str, list[PointData]] = {}
+        for point in self.points:
+            if point.metrics is not None:
+                found.setdefault(canonical(point.settings), []).append(point)
+        return sorted((Group(points[0].settings, points) for points in found.values()), key=_badness)
+
+
+def read_sweep(path: Path) -> SweepData:
+    """All that a report shows of a sweep directory.
+
+    Raises:
+        ValueError: `sweep.json` is damaged. Without it there is nothing to show.
+    """
+    stored = read_json(path / SWEEP)
+    points = stored.get("points") if isinstance(stored, dict) else None
+    if not isinstance(points, list):
+        raise ValueError(f"{path / SWEEP}: not a sweep: it lacks the list points")
+    sweep = SweepData(path, name=_text(stored.get("name")), base=_text(stored.get("base")))
+    for place, entry in enumerate(points):
+        if isinstance(entry, dict) and isinstance(entry.get("settings"), dict):
+            sweep.points.append(_point(sweep, entry))
+        else:
+            sweep.broken.append(f"{SWEEP}: point {place} has no settings")
+    sweep.axes = _axes(sweep.points)
+    return sweep
+
+
+def spread(values: Sequence[float], digits: int = 3, factor: float = 1.0) -> str:
+    """Mean ± standard deviation over seeds; of one seed only its number.
+
+    Example:
+        >>> spread([0.03, 0.05]), spread([0.5], 1, factor=100), spread([])
+        ('0.040 ± 0.014', '50.0', '–')
+    """
+    scaled = [factor * value for value in values]
+    if not scaled:
+        return "–"
+    mean = f"{fmean(scaled):z.{digits}f}".replace("-", "−")
+    return mean if len(scaled) < 2 else f"{mean} ± {stdev(scaled):.{digits}f}"
+
+
+def _point(sweep: SweepData, entry: Mapping[str, Any]) -> PointData:
+    name = _text(entry.get("name")) or "?"
+    path = _directory(sweep.path, _text(entry.get("directory")), name)
+    run = RunData(path)
+    status = _text(entry.get("status")) or "pending"
+    metrics = run.read(path / "metrics.json", read_metrics)
+    sweep.broken += [f"{name}/{one}" for one in run.broken]
+    settings = {str(key): value for key, value in entry["settings"].items() if not is_seed(str(key))}
+    seed = entry.get("seed", entry["settings"].get("seed"))
+    return PointData(
+        name, path, settings, seed if isinstance(seed, int) else None, status, _text(entry.get("error")), metrics
+    )
+
+
+def _directory(sweep: Path, stored: str, name: str) -> Path:
+    """Where a point is: a sweep may have been moved since."""
+    candidates = [sweep / stored, Path(stored), sweep / "points" / name] if stored else [sweep / "points" / name]
+    return next((path for path in candidates if path.is_dir()), candidates[0])
+
+
+def _axes(points: Sequence[PointData]) -> dict[str, list[Any]]:
+    """The settings that take more than one value; numbers in their order, other values as they come."""
+    axes = axes_of(point.settings for point in points)
+    return {key: _ordered(values) for key, values in axes.items() if len(values) > 1}
+
+
+def _ordered(values: list[Any]) -> list[Any]:
+    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+    return sorted(values) if numbers else values
+
+
+def _ordered_row(metrics: Metrics, target: float | None) -> Mapping[str, Any]:
+    if target is None:
+        return metrics
+    return next((row for row in metrics.get("by_target", []) if row["target"] == target), {})
+
+
+def _badness(group: Group) -> tuple[bool, float]:
+    regrets = group.measured("mean_regret")
+    return not regrets, fmean(regrets) if regrets else 0.0
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else "" if value is None else in_words(value)

@@ -1,0 +1,360 @@
+"""What the page of a sweep says: which settings are best, by how much, and how each axis moves the numbers."""
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+from urllib.parse import quote
+
+from abstain.evals.metrics.intervals import RESAMPLES, paired_difference, student_interval
+from abstain.evals.plots.style import Plot
+from abstain.evals.plots.sweep import MOST_LINES, Response, response_plot
+from abstain.evals.records import Record, read_records
+from abstain.recipes.report.examples import shown
+from abstain.recipes.report.source import DONE, FAILED, Group, PointData, SweepData, spread
+from abstain.recipes.report.words import in_words, percent, points, reference_row, settings_in_words
+from abstain.recipes.sweep.axes import canonical, short_names
+
+# How much better one setting of a sweep is than another, seed by seed and question by question.
+
+
+ENOUGH_SEEDS = 3
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Points per question, averaged over the targets that both have: the second less the first.
+
+    Args:
+        mean: over questions and seeds.
+        interval: 95 %; `None` where there is none.
+        seeds: how many both have.
+        over: what the interval covers: "seeds" or "questions".
+    """
+
+    mean: float
+    interval: tuple[float, float] | None
+    seeds: int
+    over: str
+
+
+def differences_from(first: Group, others: Sequence[Group]) -> list[Difference | None]:
+    """Each group's difference from the first, paired by seed and, within a seed, by question.
+
+    With at least `ENOUGH_SEEDS` seeds in common the interval is Student's for the mean of their differences: other
+    seeds might have come out differently, and the questions' chance is part of that. With fewer there is only the
+    chance of the questions: a bootstrap of them, averaged over the seeds there are.
+
+    Returns:
+        `None` where nothing can be paired: no seed in common, other questions, or answers that cannot be read.
+    """
+    found: list[list[tuple[float, tuple[float, float] | None]]] = [[] for _ in others]
+    seeds = [{point.seed: point for point in group.points} for group in others]
+    for point in first.points:
+        paired = [(place, mine[point.seed]) for place, mine in enumerate(seeds) if point.seed in mine]
+        few = {place for place, mine in enumerate(seeds) if len(_common(first, mine)) < ENOUGH_SEEDS}
+        for place, difference in _of_one_seed(point, paired, few):
+            found[place].append(difference)
+    return [_together(one) for one in found]
+
+
+def _common(first: Group, mine: Iterable[int | None]) -> set[int | None]:
+    return {point.seed for point in first.points} & set(mine)
+
+
+def _of_one_seed(
+    first: PointData, paired: Sequence[tuple[int, PointData]], few: set[int]
+) -> Iterator[tuple[int, tuple[float, tuple[float, float] | None]]]:
+    """The differences of each point from the first, whose answers are read once."""
+    base = _records(first) if paired else []
+    for place, point in paired if base else ():
+        answers = _records(point)
+        result = paired_difference(base, answers, resamples=RESAMPLES if place in few else 1)
+        if result["mean_score"] is not None:
+            low, high = result["mean_score_ci"]
+            yield place, (result["mean_score"], (low, high) if place in few else None)
+
+
+def _records(point: PointData) -> list[Record]:
+    try:
+        return read_records(point.path / "records.jsonl")
+    except (OSError, ValueError, RecursionError):
+        return []  # a point without answers is compared with nothing; its numbers are in the table all the same
+
+
+def _together(found: Sequence[tuple[float, tuple[float, float] | None]]) -> Difference | None:
+    """The mean over seeds, and its interval.
+
+    Example:
+        >>> _together([(0.0, None), (0.25, None), (0.5, None)])
+        Difference(mean=0.25, interval=(-0.371..., 0.871...), seeds=3, over='seeds')
+    """
+    if not found:
+        return None
+    means = [mean for mean, _ in found]
+    mean = fmean(means)
+    if len(found) >= ENOUGH_SEEDS:
+        return Difference(mean, student_interval(means), len(means), "seeds")
+    halves = [((high - low) / 2) ** 2 for _, interval in found if interval for low, high in [interval]]
+    if len(halves) < len(found):
+        return Difference(mean, None, len(means), "questions")
+    half = sum(halves) ** 0.5 / len(found)  # seeds are independent of each other
+    return Difference(mean, (mean - half, mean + half), len(means), "questions")
+
+
+# The plots of a sweep: how each axis moves the numbers, and what the best settings do at every target.
+
+
+RATES = {"incorrect": "Wrong", "correct": "Right"}
+_LONGEST_LABEL = 26
+
+
+def axis_plots(
+    sweep: SweepData, groups: Sequence[Group], axis: str, target: float | None, names: Mapping[str, str]
+) -> list[Plot]:
+    """Mean regret, and what became of the questions at one target, against one axis."""
+    order = [(value, shown(in_words(value), 18)) for value in sweep.axes[axis]]
+    wanted: list[tuple[str, float | None, str]] = [("mean_regret", None, "Mean regret")]
+    if target is not None:
+        wanted += [(rate, target, f"{title} at t = {target:g}") for rate, title in RATES.items()]
+    plots = []
+    place = list(sweep.axes).index(axis)
+    for name, at, title in wanted:
+        lines = responses(groups, axis, sweep.axes, name, at)
+        if any(len(line.values) > 1 for line in lines):
+            file = f"axis-{place + 1}-{name.replace('_', '-')}"
+            plots.append(response_plot(file, title, shown(names[axis], 40), lines, order, rate=at is not None))
+    return plots
+
+
+def responses(
+    groups: Sequence[Group], axis: str, axes: Mapping[str, Sequence[Any]], name: str, target: float | None
+) -> list[Response]:
+    """A line for each combination of the other settings; one over all of them if there are too many to tell apart."""
+    lines: dict[str, list[Group]] = {}
+    for group in groups:
+        if axis in group.settings:
+            lines.setdefault(canonical(_others(group, axis, axes)), []).append(group)
+    if len(lines) > MOST_LINES:
+        lines = {"": [group for members in lines.values() for group in members]}
+    found = []
+    for members in sorted(lines.values(), key=lambda members: _place(members[0], axes)):
+        label = short_label(", ".join(map(in_words, _others(members[0], axis, axes).values())))
+        measured = [(value, _at(members, axis, value, name, target)) for value in axes[axis]]
+        known = [(value, numbers) for value, numbers in measured if numbers]
+        if known:
+            values, numbers_at = [value for value, _ in known], [numbers for _, numbers in known]
+            found.append(Response(label if len(lines) > 1 else "", values, numbers_at))
+    return found
+
+
+def best_plots(groups: Sequence[Group]) -> list[Plot]:
+    """The best settings at every target, by their number in the table."""
+    best = groups[:MOST_LINES]
+    rows = [row for group in best for point in group.points if point.metrics for row in point.metrics["by_target"]]
+    targets = sorted({row["target"] for row in rows})
+    if len(targets) < 2:
+        return []
+    order = [(target, f"{target:g}") for target in targets]
+    plots = []
+    for name, title in {"score": "Score", **RATES}.items():
+        lines = []
+        for rank, group in enumerate(best, 1):
+            known = [(t, numbers) for t in targets if (numbers := group.measured(name, t))]
+            if known:
+                lines.append(Response(str(rank), [t for t, _ in known], [numbers for _, numbers in known]))
+        if lines:
+            axis = "confidence target t"
+            plots.append(response_plot(f"best-{name}", title, axis, lines, order, rate=name != "score"))
+    return plots
+
+
+def axis_lead(sweep: SweepData, groups: Sequence[Group], axis: str, names: Mapping[str, str]) -> str:
+    """What the lines and bands of an axis are."""
+    others = [shown(names[key], 40) for key in sweep.axes if key != axis]
+    if others and len(responses(groups, axis, sweep.axes, "mean_regret", None)) <= 1:
+        return f"Mean over all values of {', '.join(others)}; bands run from the lowest to the highest of them."
+    each = f"One line for each {', '.join(others)}. " if others else ""
+    return f"{each}Bands run from the lowest to the highest seed."
+
+
+def short_label(text: str) -> str:
+    """A text cut to what fits into a legend or a heading."""
+    cut = shown(text, 400)
+    return cut if len(cut) <= _LONGEST_LABEL else f"{cut[: _LONGEST_LABEL - 1]}…"
+
+
+def _others(group: Group, axis: str, axes: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+    return {key: value for key, value in group.settings.items() if key != axis and key in axes}
+
+
+def _place(group: Group, axes: Mapping[str, Sequence[Any]]) -> list[int]:
+    """Where settings stand among the values of each axis, so that lines come in that order."""
+    return [_index(values, group.settings.get(key)) for key, values in axes.items()]
+
+
+def _index(values: Sequence[Any], value: Any) -> int:
+    texts = [canonical(one) for one in values]
+    return texts.index(canonical(value)) if canonical(value) in texts else -1
+
+
+def _at(groups: Sequence[Group], axis: str, value: Any, name: str, target: float | None) -> list[float]:
+    mine = [group for group in groups if canonical(group.settings[axis]) == canonical(value)]
+    return [number for group in mine for number in group.measured(name, target)]
+
+
+TEMPLATE = "sweep.html.jinja"
+MOST_COMPARED = 24
+"""Settings whose answers are read again for a paired difference from the best."""
+MOST_ROWS = 60
+
+
+def sweep_content(sweep: SweepData, out: Path) -> tuple[dict[str, Any], list[Plot]]:
+    """What `sweep.html.jinja` names, and the pictures in it.
+
+    Args:
+        sweep: what was read.
+        out: the folder of the page, from which it links to the points' own reports.
+    """
+    groups, names = sweep.groups(), short_names(list(sweep.axes))
+    target = reference_target(groups)
+    compared = differences_from(groups[0], groups[1:MOST_COMPARED]) if len(groups) > 1 else []
+    axes = [(names[axis], axis_lead(sweep, groups, axis, names), axis_plots(sweep, groups, axis, target, names))
+            for axis in sweep.axes]  # fmt: skip
+    axes = [(axis, lead, plots) for axis, lead, plots in axes if plots]
+    best = best_plots(groups)
+    content = {
+        "title": f"{shown(sweep.name or sweep.path.resolve().name, 80)}: abstain report",
+        "name": shown(sweep.name or sweep.path.resolve().name, 80),
+        "facts": _facts(sweep, groups),
+        "headline": _headline(groups, names),
+        "further": _further(groups, compared, names, target),
+        "missing": _missing(sweep),
+        "broken": [shown(one) for one in sweep.broken],
+        "heads": ["", *map(short_label, names.values()), *_heads(target)],
+        "rows": group_rows(groups[:MOST_ROWS], compared, sweep.axes, target),
+        "left_out": max(0, len(groups) - MOST_ROWS),
+        "best": best,
+        "axes": axes,
+        "failed": [(shown(one.name, 120), shown(one.error or "no message", 1200)) for one in _failed(sweep)],
+        "points": [_point_row(point, out) for point in sweep.points],
+    }
+    known = {"results": "rows", "axes": "axes", "points": "points"}
+    sections = [(id, "Response" if id == "axes" else id.capitalize()) for id, key in known.items() if content[key]]
+    return content | {"sections": sections}, [*best, *(plot for _, _, plots in axes for plot in plots)]
+
+
+def reference_target(groups: Sequence[Group]) -> float | None:
+    """The target that rates are shown at: of those that most points have, the nearest to one half."""
+    found = [reference_row(point.metrics) for group in groups for point in group.points if point.metrics]
+    return Counter(row["target"] for row in found if row).most_common(1)[0][0] if any(found) else None
+
+
+def group_rows(
+    groups: Sequence[Group], compared: Sequence[Difference | None], axes: Mapping[str, Any], target: float | None
+) -> list[dict[str, Any]]:
+    """The table, the best settings first."""
+    rows = []
+    for rank, group in enumerate(groups):
+        difference = compared[rank - 1] if 0 < rank <= len(compared) else None
+        rates = [spread(group.measured(name, target), 1, 100) for name in RATES] if target is not None else []
+        rows.append({
+            "rank": rank + 1,
+            "settings": [shown(in_words(group.settings[key]), 60) if key in group.settings else "–" for key in axes],
+            "cells": [str(len(group.points)), spread(group.measured("mean_regret")),
+                      *(rate if rate == "–" else f"{rate}\u00a0%" for rate in rates)],
+            "difference": "best" if rank == 0 else points(difference.mean if difference else None),
+            "interval": _interval(difference),
+        })  # fmt: skip
+    return rows
+
+
+def _headline(groups: Sequence[Group], names: Mapping[str, str]) -> str:
+    if not groups:
+        return "No point of this sweep has finished yet."
+    regrets = groups[0].measured("mean_regret")
+    if not regrets:
+        return "No point of this sweep has a regret to compare."
+    seeds = len(regrets)
+    over = (
+        f"the mean regret is {spread(regrets)} over {seeds} seeds"
+        if seeds > 1
+        else f"its mean regret is {spread(regrets)}"
+    )
+    what = shown(settings_in_words(groups[0].settings, names), 160) or "the only one"
+    return f"Of {len(groups)} settings, the best is {what}: {over}."
+
+
+def _further(
+    groups: Sequence[Group], compared: Sequence[Difference | None], names: Mapping[str, str], target: float | None
+) -> list[str]:
+    found = []
+    if groups and target is not None and (wrong := groups[0].measured("incorrect", target)):
+        right = groups[0].measured("correct", target)
+        rates = f" and right on {percent(fmean(right), 1)}" if right else ""
+        found.append(f"Scored at t = {target:g}, it is wrong on {percent(fmean(wrong), 1)} of the questions{rates}.")
+    if compared and (second := compared[0]) is not None:
+        chance = second.interval is not None and second.interval[0] <= 0 <= second.interval[1]
+        what = shown(settings_in_words(groups[1].settings, names), 120)
+        verdict = ", which may be chance" if chance else ""
+        less = "less" if second.mean <= 0 else "more"
+        between = f" (difference {_interval(second)})" if second.interval else ""
+        found.append(
+            f"Next is {what}; it scores {points(abs(second.mean))} points per question {less}{between}{verdict}."
+        )
+    return found
+
+
+def _interval(difference: Difference | None) -> str:
+    if difference is None or difference.interval is None:
+        return ""
+    low, high = difference.interval
+    return f"{points(low)} to {points(high)}" + (", questions only" if difference.over == "questions" else "")
+
+
+def _facts(sweep: SweepData, groups: Sequence[Group]) -> list[str]:
+    done = sum(point.status == DONE for point in sweep.points)
+    facts = [f"sweep of {shown(sweep.base, 60)}"] if sweep.base else ["sweep"]
+    task = next((p.metrics["task"] for group in groups for p in group.points if p.metrics and p.metrics["task"]), None)
+    return [*facts, *([f"task {shown(task, 60)}"] if task else []), f"{done} of {len(sweep.points)} points finished"]
+
+
+def _missing(sweep: SweepData) -> list[str]:
+    waiting = [point.name for point in sweep.points if point.status not in (DONE, FAILED)]
+    found = [f"{_count(waiting)} not finished: {_some(waiting)}."] if waiting else []
+    failed = [point.name for point in _failed(sweep)]
+    return found + ([f"{_count(failed)} failed: {_some(failed)}."] if failed else [])
+
+
+def _failed(sweep: SweepData) -> list[PointData]:
+    return [point for point in sweep.points if point.status == FAILED]
+
+
+def _count(names: Sequence[str]) -> str:
+    return "1 point" if len(names) == 1 else f"{len(names)} points"
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(shown(name, 80) for name in names[:6]) + (" …" if len(names) > 6 else "")
+
+
+def _point_row(point: PointData, out: Path) -> dict[str, Any]:
+    page = point.path / "report.html"
+    link = "./" + quote(os.path.relpath(page, out)) if page.is_file() else ""
+    regret = (point.metrics or {}).get("mean_regret")
+    seed = "–" if point.seed is None else str(point.seed)
+    return {
+        "name": shown(point.name, 120),
+        "link": link,
+        "seed": seed,
+        "status": shown(point.status, 20),
+        "regret": points(regret),
+    }
+
+
+def _heads(target: float | None) -> list[str]:
+    rates = [] if target is None else [f"{title.lower()}, t = {target:g}" for title in RATES.values()]
+    return ["seeds", "mean regret", *rates, "score less the best's"]

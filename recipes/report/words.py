@@ -1,0 +1,166 @@
+"""The findings of a run in sentences."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from abstain.evals.metrics.schema import Metrics
+from abstain.evals.tables.grid import MISSING
+
+Row = Mapping[str, Any]
+REFERENCE = 0.5
+"""The target that a headline speaks of; the nearest above 0 if it was not measured."""
+_NOTHING = 0.005  # what answers less often than this answers next to nothing
+ORACLES = {
+    "post-hoc": "the starting model's best guesses, given only where its probability exceeds a threshold, the one "
+    "that scores best on training questions",
+    "cross-fitted": "the starting model's best guesses, given only where its probability exceeds a threshold, which "
+    "for each half of the questions is the one that scores best on the other half",
+    "true": "answering exactly the questions whose known probability of being right exceeds t",
+}
+
+
+def headline(metrics: Mapping[str, Metrics]) -> str:
+    """What training changed, in one sentence.
+
+    Args:
+        metrics: by "before" and "after"; either may be missing.
+
+    Example:
+        >>> before = {"target": 0.5, "correct": 0.554, "incorrect": 0.446, "abstained": 0.0}
+        >>> after = {"target": 0.5, "correct": 0.515, "incorrect": 0.028, "abstained": 0.457}
+        >>> headline({"before": {"by_target": [before]}, "after": {"by_target": [after]}}).replace("\\u00a0", " ")
+        'Told to answer only if more than 0.5 sure, it is now wrong on 2.8 % of the questions instead of 44.6 %, and
+        keeps 93 % of its right answers.'
+    """
+    rows = {label: reference_row(one) for label, one in metrics.items()}
+    before, after = rows.get("before"), rows.get("after")
+    if after is not None and before is not None and before["target"] == after["target"]:
+        return f"{_told(after, metrics['after'])}, it {_changed(before, after)}."
+    if after is not None:
+        return f"{_told(after, metrics['after'])}, it {_does(after)}."
+    if before is not None:
+        return f"Not trained yet. {_told(before, metrics['before'])}, the starting model {_does(before)}."
+    return "Nothing has been measured yet."
+
+
+def further(metrics: Mapping[str, Metrics]) -> list[str]:
+    """What else is worth a sentence: best guesses, regret, and what casts doubt on the numbers."""
+    last = metrics.get("after") or metrics.get("before")
+    if last is None:
+        return []
+    found = [*_guessing(metrics), *_regret(last)]
+    if ungraded := max((row["ungraded"] or 0 for row in last["by_target"]), default=0):
+        found.append(f"Up to {percent(ungraded, 1)} of its answers to a target could not be graded.")
+    if last["truncated"]:
+        found.append(f"{percent(last['truncated'], 1)} of the completions ran out of tokens.")
+    return found
+
+
+def reference_row(one: Metrics, target: float = REFERENCE) -> Row | None:
+    """The row of the target nearest to `target`, preferably above 0, with shares that are known."""
+    rows = [row for row in one["by_target"] if row["correct"] is not None and row["incorrect"] is not None]
+    return min(rows, key=lambda row: (row["target"] == 0, abs(row["target"] - target)), default=None)
+
+
+def percent(share: float | None, digits: int = 0) -> str:
+    """A share in percent, as one writes it.
+
+    Example:
+        >>> percent(0.0279, 1), percent(None)
+        ('2.8\\xa0%', '–')
+    """
+    return MISSING if share is None else f"{100 * share:.{digits}f}\u00a0%"
+
+
+def points(value: float | None, digits: int = 3) -> str:
+    """Points per question, with a minus that is no hyphen.
+
+    Example:
+        >>> points(-3.9231), points(None)
+        ('−3.923', '–')
+    """
+    return MISSING if value is None else f"{value:z.{digits}f}".replace("-", "−")
+
+
+def _told(row: Row, one: Metrics) -> str:
+    instruct, t = one.get("instruct"), row["target"]
+    if instruct == "nothing":
+        return f"Told nothing, and scored at t = {t:g}"
+    if t == 0:
+        return "Asked for its best guess"
+    if instruct == "confidence":
+        return f"Where only answers count that it says it is more than {t:g} sure of"
+    return f"Told to answer only if more than {t:g} sure"
+
+
+def _changed(before: Row, after: Row) -> str:
+    if 1 - (after["abstained"] or 0) < _NOTHING:
+        return f"now says “I don't know” to nearly everything, where it was right on {percent(before['correct'])}"
+    wrong, was = percent(after["incorrect"], 1), percent(before["incorrect"], 1)
+    if after["incorrect"] >= before["incorrect"]:
+        right = f"right on {percent(after['correct'], 1)} (before: {percent(before['correct'], 1)})"
+        return f"is no less often wrong: on {wrong} of the questions (before: {was}), and {right}"
+    return f"is now wrong on {wrong} of the questions instead of {was}, and {_kept(before, after)}"
+
+
+def _kept(before: Row, after: Row) -> str:
+    if after["correct"] > before["correct"] or not before["correct"]:
+        return f"right on {percent(after['correct'], 1)} instead of {percent(before['correct'], 1)}"
+    return f"keeps {percent(after['correct'] / before['correct'])} of its right answers"
+
+
+def _does(row: Row) -> str:
+    parts = [f"is right on {percent(row['correct'], 1)} of the questions", f"wrong on {percent(row['incorrect'], 1)}"]
+    if row["abstained"]:
+        parts.append(f"says “I don't know” to {percent(row['abstained'], 1)}")
+    return f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def _guessing(metrics: Mapping[str, Metrics]) -> list[str]:
+    rows = {label: row for label, one in metrics.items() if (row := _at_zero(one)) is not None}
+    if set(rows) != {"before", "after"}:
+        return []
+    now, was = (percent(rows[label]["correct"], 1) for label in ("after", "before"))
+    return [f"Asked for its best guess, it is right on {now} of the questions ({was} before)."]
+
+
+def _at_zero(one: Metrics) -> Row | None:
+    return next((row for row in one["by_target"] if row["target"] == 0 and row["correct"] is not None), None)
+
+
+def _regret(one: Metrics) -> list[str]:
+    if one["mean_regret"] is None or len(one["by_target"]) < 2:
+        return []
+    oracle = ORACLES.get(one["oracle"] or "", "an oracle")
+    sign = "less" if one["mean_regret"] >= 0 else "more"
+    lead = f"Over all targets it scores {points(abs(one['mean_regret']))} points per question {sign} than the oracle"
+    return [f"{lead}: {oracle}."]
+
+
+def settings_in_words(settings: Mapping[str, Any], names: Mapping[str, str]) -> str:
+    """A sweep's settings as `rate=0.1, form=bounded`.
+
+    Example:
+        >>> settings_in_words({"rl.args.beta": 0.1, "rl.targets": [0, 0.5]}, {"rl.args.beta": "beta"})
+        'beta=0.1, rl.targets=[0, 0.5]'
+    """
+    return ", ".join(f"{names.get(key, key)}={in_words(value)}" for key, value in settings.items())
+
+
+def in_words(value: Any) -> str:
+    """A setting's value as short as it can be said.
+
+    Example:
+        >>> in_words(1e-05), in_words([0, 0.5]), in_words(None), in_words({"name": "ConfidenceTarget", "args": {}})
+        ('1e-05', '[0, 0.5]', 'null', 'ConfidenceTarget')
+    """
+    if isinstance(value, bool) or value is None:
+        return "null" if value is None else str(value).lower()
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, Mapping):
+        named = value.get("name")
+        return str(named) if named else "{" + ", ".join(f"{key}: {in_words(one)}" for key, one in value.items()) + "}"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return "[" + ", ".join(map(in_words, value)) + "]"
+    return str(value)

@@ -1,0 +1,163 @@
+"""Checks a recipe needs beyond its shape: names that other packages know, arguments that their constructors take."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from types import SimpleNamespace
+from typing import Any
+
+from transformers import PreTrainedTokenizerBase
+
+from abstain.evals.tasks.catalogue import TASKS
+from abstain.recipes.run.recipe import FACTWORLD, FORMAT, Origin, Recipe, TaskConfig
+from abstain.recipes.run.yaml_lines import KeyPath
+from abstain.rewards import ConfidenceTarget, ProperScore, build_reward
+from abstain.rewards.errors import nearest
+from abstain.rewards.prompts import CONFIDENCE_INSTRUCTION, with_confidence
+from abstain.trainers.rl import CONFIGS, DEFAULTS
+from abstain.trainers.stages import RlStage
+from abstain.trainers.trl_args import check_threshold_drift, check_trl_args, config_class
+
+# Checks that the prompts of a recipe ask for what its rewards pay for, and its evaluation measures.
+
+
+WORDS = "confidence_words"
+Problems = Iterator[tuple[KeyPath, str]]
+
+
+def instruct_problems(recipe: Recipe) -> Problems:
+    """What does not go together, and where it was written. Rewards are known to be buildable.
+
+    Example:
+        >>> recipe = Recipe(name="r", task={"name": "geo"}, model={"path": "m"}, rl={"instruct": "nothing"})
+        >>> [at for at, problem in instruct_problems(recipe)]
+        [('eval', 'instruct')]
+    """
+    yield from _different(recipe)
+    if recipe.rl:
+        yield from _reward_problems(recipe.rl, own_template="template" in recipe.task.options)
+    if not asks_confidence(recipe):
+        return
+    guards = recipe.rl.guards if recipe.rl else None
+    if guards and guards.seed_idk:
+        yield ("rl", "guards", "seed_idk"), "it seeds where a target is above 0, and instruct: confidence states none"
+    if recipe.model.path == FACTWORLD and not (recipe.task.name == FACTWORLD and recipe.task.options.get(WORDS)):
+        yield ("task",), f"the fact world's model has no words for a confidence: set task.{WORDS}: true"
+
+
+def asks_confidence(recipe: Recipe) -> bool:
+    """Whether any prompt asks for a confidence."""
+    return "confidence" in {one.instruct for one in [*recipe.stages.values(), recipe.eval]}
+
+
+def check_words(tokenizer: PreTrainedTokenizerBase) -> None:
+    """Refuse a tokenizer that cannot write a stated confidence, or read that one is asked for.
+
+    Raises:
+        ValueError: part of the text would be unknown to it.
+    """
+    if tokenizer.unk_token_id is None:
+        return
+    for text in (CONFIDENCE_INSTRUCTION, with_confidence("", 0.8)):
+        if tokenizer.unk_token_id in tokenizer(text, add_special_tokens=False)["input_ids"]:
+            raise ValueError(f"instruct: confidence cannot be used: the tokenizer has no words for {text!r}")
+
+
+def _different(recipe: Recipe) -> Problems:
+    """A model is measured by prompts that it was trained on. Only the format may be taught by others."""
+    stages = {name: one.instruct for name, one in recipe.stages.items() if name != FORMAT}
+    if not stages:
+        return
+    last = list(stages)[-1]
+    for name, instruct in stages.items():
+        if instruct != stages[last]:
+            yield (name, "instruct"), f"{name} trains with instruct: {instruct}, {last} with {stages[last]}; use one"
+    if recipe.eval.instruct != stages[last]:
+        yield (
+            ("eval", "instruct"),
+            f"{last} trains with instruct: {stages[last]}, and eval measures with {recipe.eval.instruct}: prompts "
+            f"that were never trained on. Set eval.instruct: {stages[last]}",
+        )
+
+
+def _reward_problems(stage: RlStage, own_template: bool) -> Problems:
+    for index, config in enumerate(stage.rewards):
+        reward: Any = build_reward(config.name, config.args)
+        reward = getattr(reward, "_pricing", reward)
+        at: KeyPath = ("rl", "rewards", index)
+        if stage.instruct == "confidence" and isinstance(reward, ConfidenceTarget):
+            yield at, "ConfidenceTarget reads a target, and with instruct: confidence there is none; use ProperScore"
+        if stage.instruct != "confidence" and isinstance(reward, ProperScore) and not own_template:
+            yield (
+                at,
+                "ProperScore pays for a stated confidence, and no prompt asks for one: every answer would earn the "
+                "minimum. Set sft.instruct, rl.instruct and eval.instruct: confidence",
+            )
+
+
+def check_recipe(recipe: Recipe, origin: Origin) -> None:
+    """Refuse what would only fail once the model is loaded.
+
+    Raises:
+        ValueError: one line per mistake, each with file and line.
+    """
+    found = list(_problems(recipe)) or list(instruct_problems(recipe))  # which builds the rewards
+    mistakes = [f"{origin.of(at)}: {problem}" for at, problem in found]
+    if mistakes:
+        raise ValueError("\n".join(mistakes))
+
+
+def _problems(recipe: Recipe) -> Iterator[tuple[KeyPath, str]]:
+    yield from _task_problems(("task",), recipe.task)
+    if recipe.eval.task:
+        yield from _task_problems(("eval", "task"), recipe.eval.task)
+    for name, stage in recipe.stages.items():
+        yield from _rl_problems(stage) if isinstance(stage, RlStage) else _trl_problems(name, "SFTConfig", stage.args)
+
+
+def _rl_problems(stage: RlStage) -> Iterator[tuple[KeyPath, str]]:
+    found = list(_trl_problems("rl", CONFIGS[stage.algorithm], stage.args))
+    for index, reward in enumerate(stage.rewards):
+        found += _attempt(("rl", "rewards", index), build_reward, reward.name, reward.args)
+    if found:
+        yield from found
+        return
+    rewards = [build_reward(reward.name, reward.args) for reward in stage.rewards]
+    settings = _settings(stage)
+    if not stage.allow_threshold_drift:
+        yield from _attempt(("rl", "args"), check_threshold_drift, rewards, stage.algorithm, settings)
+    if stage.guards is not None:
+        from abstain.trainers.guards.callback import check_guards  # takes seconds to import
+
+        yield from _attempt(("rl", "guards"), check_guards, stage.guards, rewards, settings)
+
+
+def _settings(stage: RlStage) -> SimpleNamespace:
+    """TRL's configuration as far as checks read it; the real one wants the machine that will train."""
+    theirs = {field.name: field.default for field in fields(config_class(CONFIGS[stage.algorithm]))}
+    return SimpleNamespace(**(theirs | DEFAULTS[stage.algorithm] | stage.args))
+
+
+def _task_problems(at: KeyPath, task: TaskConfig) -> Iterator[tuple[KeyPath, str]]:
+    if task.name not in TASKS:
+        yield (*at, "name"), f"unknown task '{task.name}'. {nearest(task.name, TASKS)}"
+        return
+    allowed = TASKS[task.name].options()
+    for option in task.options:
+        if option not in allowed:
+            yield (*at, option), f"task {task.name} has no option '{option}'. {nearest(option, allowed)}"
+
+
+def _trl_problems(stage: str, config: str, args: dict[str, object]) -> Iterator[tuple[KeyPath, str]]:
+    for name, value in args.items():
+        yield from _attempt((stage, "args", name), check_trl_args, config, {name: value})
+    if trackers := args.get("report_to"):
+        from abstain.trainers.tracking.dashboards import check_trackers  # takes seconds to import
+
+        yield from _attempt((stage, "args", "report_to"), check_trackers, trackers)
+
+
+def _attempt(at: KeyPath, check: Callable[..., object], *args: object) -> Iterator[tuple[KeyPath, str]]:
+    try:
+        check(*args)
+    except (ValueError, TypeError) as error:
+        yield at, str(error)

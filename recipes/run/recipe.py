@@ -1,0 +1,342 @@
+"""A recipe: everything a training run needs to be repeated, in one YAML file.
+
+    abstain train quickstart rl.args.learning_rate=1e-4 seed=1
+
+`load_recipe` reads it, applies `key.sub=value` overrides and checks it before anything is loaded. Fields of TRL's
+configurations go under `sft.args` and `rl.args` unchanged.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from abstain.recipes.run.yaml_lines import KeyPath, parse_value, read_yaml
+from abstain.rewards.errors import nearest
+from abstain.rewards.prompts import Instruct
+from abstain.trainers.stages import RlStage, SftStage, Target
+
+# What is wrong with a recipe, in words: from pydantic's errors to one line per mistake.
+
+
+PHRASES = {
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "string_type": "must be text (put it in quotes)",
+    "list_type": "must be a list, as in [0, 0.5]",
+    "dict_type": "must hold 'key: value' lines",
+    "model_type": "must hold 'key: value' lines",
+    "too_short": "must not be empty",
+    "string_pattern_mismatch": "may hold letters, digits, dots, dashes and underscores only",
+}
+"""Our words for pydantic's error types; its own message serves for the others."""
+
+
+def explain(error: ValidationError, root: type[BaseModel], where: Callable[[KeyPath], str]) -> list[str]:
+    """One line per mistake: place, key, what is wrong and what is allowed.
+
+    Args:
+        error: what pydantic raised for `root`.
+        where: gives the place (`file:line`) of a key path.
+
+    Example:
+        >>> class Small(BaseModel, extra="forbid"):
+        ...     seed: int = 0
+        >>> try: Small(seed="x", sed=1)
+        ... except ValidationError as e: print("\\n".join(explain(e, Small, lambda path: "r.yaml:1")))
+        r.yaml:1: 'seed' must be a whole number, not 'x'
+        r.yaml:1: unknown key 'sed'. Did you mean 'seed'? Allowed: seed.
+    """
+    return [_line(detail, root, where) for detail in error.errors(include_url=False)]
+
+
+def _line(detail: Any, root: type[BaseModel], where: Callable[[KeyPath], str]) -> str:
+    path: KeyPath = detail["loc"]
+    name = ".".join(map(str, path))
+    if detail["type"] == "extra_forbidden":
+        section = _model_at(root, path[:-1])
+        return (
+            f"{where(path)}: unknown key '{name}'. {nearest(str(path[-1]), section.model_fields if section else ())}"
+        )
+    if detail["type"] == "missing":
+        return f"{where(path[:-1])}: '{name}' is missing"
+    if detail["type"] == "value_error":
+        return ": ".join([where(path), *([f"'{name}'"] if name else []), str(detail["ctx"]["error"])])
+    phrase = PHRASES.get(detail["type"]) or detail["msg"].replace("Input should", "must", 1)
+    return f"{where(path)}: '{name}' {phrase}, not {_short(detail['input'])}"
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _model_at(root: type[BaseModel], path: KeyPath) -> type[BaseModel] | None:
+    """The pydantic model that a path of keys leads to."""
+    here: type[BaseModel] | None = root
+    for key in path:
+        if here is None:
+            return None
+        if isinstance(key, str) and key in here.model_fields:
+            here = next(_models_in(here.model_fields[key].annotation), None)
+    return here
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models_in(part)
+
+
+FORMAT, BEFORE, AFTER = "format", "before", "after"
+STAGES = (FORMAT, "sft", "rl")
+"""The sections of a recipe that train, in order."""
+FACTWORLD = "factworld"
+"""The task, and as `model.path` its own base model."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class TaskConfig(BaseModel):
+    """A task of `abstain tasks` by name; every other key is an option of that task."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return dict(self.model_extra or {})
+
+
+class ModelConfig(_Section):
+    """The model to start from."""
+
+    path: str
+    """Hub id, local directory, GGUF file, or `factworld` for the fact world's own base model."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    revision: str | None = None
+    trust_remote_code: bool = False
+    """Run Python code that comes with the model. Only for models whose code you have read."""
+    prompt_format: Literal["auto", "plain", "chat"] = "auto"
+    """`chat` applies the tokenizer's chat template, `plain` does not, `auto` does if there is one."""
+    lora: dict[str, Any] | None = None
+    """Fields of `peft.LoraConfig`; `{}` for its defaults, null to train all weights."""
+
+
+class EvalConfig(_Section):
+    """What is measured: the model that sft and rl start from, and the one they lead to."""
+
+    task: TaskConfig | None = None
+    """Held-out questions of another task than the one trained on."""
+    targets: list[Target] = Field(default=[0.0, 0.5, 0.75, 0.9], min_length=1)
+    instruct: Instruct = "target"
+    """What prompts say: the `target`; `nothing`, and one answer is scored at every target; or that a `confidence` is
+    to be stated, which decides at every target whether the answer counts."""
+    limit: int | None = Field(default=None, ge=1)
+    """Use this many held-out questions (all by default)."""
+    train_limit: int = Field(default=2000, ge=1)
+    """Training questions on which the oracle's thresholds are fitted."""
+    batch_tokens: int | None = Field(default=None, ge=1)
+    """Tokens in one batch of generation; halve it when memory runs out."""
+    autocast: bool = False
+    """Compute in bfloat16 whatever the weights are stored in."""
+    every: int | None = Field(default=None, ge=1)
+    """Ask held-out questions every so many steps of RL too, for curves (never by default)."""
+    while_training: int = Field(default=500, ge=1)
+    """So many of them, each time."""
+    keep_best: bool = False
+    """End with the checkpoint that had the best held-out score over all targets, not with the last one."""
+    patience: int | None = Field(default=None, ge=1)
+    """End RL after so many looks without a better score (never by default)."""
+
+    @model_validator(mode="after")
+    def _looks(self) -> Self:
+        for name in ("keep_best", "patience"):
+            if getattr(self, name) and self.every is None:
+                raise ValueError(f"{name} needs looks at held-out questions while training: set every, in steps of RL")
+        return self
+
+
+class Recipe(_Section):
+    """A whole run: task, model, up to three training stages, evaluation."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    """Letters, digits, dots, dashes: it becomes part of a directory's name."""
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    output_dir: str = ""
+    """The run directory; runs/<name>-<seed> by default."""
+    task: TaskConfig
+    model: ModelConfig
+    format: SftStage | None = None
+    """Teaches a model that rambles how to answer at all. What it leads to counts as the starting model."""
+    sft: SftStage | None = None
+    rl: RlStage | None = None
+    eval: EvalConfig = Field(default_factory=EvalConfig)
+    made_with: dict[str, str] = Field(default_factory=dict)
+    """Versions and commit of the run that wrote this file. Written, never read."""
+
+    @model_validator(mode="after")
+    def _trains_something(self) -> Self:
+        if not self.stages:
+            raise ValueError("there is nothing to train: give an sft or an rl section (`abstain eval` only measures)")
+        return self
+
+    @property
+    def run_path(self) -> Path:
+        return Path(self.output_dir or f"runs/{self.name}-{self.seed}")
+
+    @property
+    def stages(self) -> dict[str, SftStage | RlStage]:
+        """The stages to run, in order.
+
+        Example:
+            >>> Recipe(name="r", task={"name": "geo"}, model={"path": "m"}, rl={"limit": 8}).stages.keys()
+            dict_keys(['rl'])
+        """
+        return {name: stage for name in STAGES if (stage := getattr(self, name)) is not None}
+
+    @property
+    def steps(self) -> list[str]:
+        """The steps of a run, in order: its stages, and the measurements before and after what is to be judged.
+
+        Example:
+            >>> Recipe(name="r", task={"name": "geo"}, model={"path": "m"}, format={}, rl={}).steps
+            ['format', 'before', 'rl', 'after']
+        """
+        judged = [name for name in self.stages if name != FORMAT]
+        return [FORMAT] * (self.format is not None) + [BEFORE, *judged, AFTER]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where each value of a recipe was written."""
+
+    file: Path
+    lines: dict[KeyPath, int]
+    overridden: frozenset[KeyPath]
+
+    def of(self, at: KeyPath) -> str:
+        """`file:line` of a key or of the nearest key above it, or the override that set it.
+
+        Example:
+            >>> Origin(Path("r.yaml"), {("rl",): 7}, frozenset()).of(("rl", "limit"))
+            'r.yaml:7'
+        """
+        above = [at[:end] for end in range(len(at), 0, -1)]
+        override = next((".".join(map(str, keys)) for keys in above if keys in self.overridden), "")
+        line = next((f":{self.lines[keys]}" for keys in above if keys in self.lines), "")
+        return f"command line ({override}=…)" if override else f"{self.file}{line}"
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """The recipes that come with abstain, by name."""
+    return {path.stem: path for path in sorted(Path(__file__).parents[1].glob("*.yaml"))}
+
+
+def find_recipe(name_or_path: str) -> Path:
+    """The file of a recipe given by path, or by the name of one that is shipped.
+
+    Raises:
+        FileNotFoundError: with the nearest shipped name.
+    """
+    return find_file("recipe", name_or_path, shipped_recipes())
+
+
+def find_file(what: str, name_or_path: str, shipped: Mapping[str, Path]) -> Path:
+    """A file given by path, or by the name of one that is shipped; the error says `what` it was to be."""
+    path = Path(name_or_path)
+    if path.exists():
+        return path
+    if name_or_path in shipped:
+        return shipped[name_or_path]
+    raise FileNotFoundError(
+        f"no {what} '{name_or_path}': no such file, and none is shipped under that name. "
+        + nearest(path.stem, shipped)
+    )
+
+
+def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> tuple[Recipe, Origin]:
+    """The checked recipe, and where its values came from.
+
+    Args:
+        name_or_path: a YAML file, or the name of a shipped recipe.
+        overrides: `key.sub=value`, the value in YAML. A list item is addressed by its number, from 0.
+
+    Raises:
+        FileNotFoundError: no such recipe.
+        ValueError: one line per mistake, each with file and line.
+    """
+    path = find_recipe(name_or_path)
+    data, lines = read_yaml(path)
+    settings = [parse_override(text) for text in overrides]
+    for keys, value in settings:
+        _set(data, keys, value)
+    origin = Origin(path, lines, frozenset(keys for keys, _ in settings))
+    try:
+        return Recipe.model_validate(data), origin
+    except ValidationError as error:
+        raise ValueError("\n".join(explain(error, Recipe, origin.of))) from None
+
+
+def parse_override(text: str) -> tuple[KeyPath, Any]:
+    """`key.sub=value` as a path of keys and a YAML value.
+
+    Example:
+        >>> parse_override("rl.rewards.0.args.bounded=false")
+        (('rl', 'rewards', 0, 'args', 'bounded'), False)
+        >>> parse_override("seed")
+        Traceback (most recent call last):
+        ...
+        ValueError: 'seed' is no override: write key=value, as in rl.args.learning_rate=1e-5
+    """
+    key, equals, value = text.partition("=")
+    keys = tuple(int(part) if part.isdecimal() else part for part in key.strip().split("."))
+    if not equals or "" in keys:
+        raise ValueError(f"'{text}' is no override: write key=value, as in rl.args.learning_rate=1e-5")
+    try:
+        return keys, parse_value(value)
+    except ValueError as error:
+        reason = str(error).partition("not YAML: ")[2] or str(error)
+        raise ValueError(f"the value of '{text}' is not YAML: {reason}. Does it need quotes?") from None
+
+
+def parse_overrides(texts: Sequence[str]) -> dict[str, Any]:
+    """Several of them, by dotted key.
+
+    Example:
+        >>> parse_overrides(["rl.limit=8", "seed=1"])
+        {'rl.limit': 8, 'seed': 1}
+    """
+    return {".".join(map(str, keys)): value for keys, value in map(parse_override, texts)}
+
+
+def _set(data: dict[str, Any], keys: KeyPath, value: Any) -> None:
+    """Set a nested value, making missing mappings on the way; a null section becomes a mapping."""
+    here: Any = data
+    for depth, key in enumerate(keys):
+        _check_place(here, key, ".".join(map(str, keys[: depth + 1])))
+        if depth == len(keys) - 1:
+            here[key] = value
+        else:
+            if isinstance(here, dict) and here.get(key) is None:
+                here[key] = {}
+            here = here[key]
+
+
+def _check_place(here: Any, key: str | int, at: str) -> None:
+    if isinstance(here, list):
+        if not isinstance(key, int) or key >= len(here):
+            raise ValueError(f"'{at}=…': the list there has items 0 to {len(here) - 1}")
+    elif not isinstance(here, dict):
+        raise ValueError(f"'{at}=…': the recipe has a plain value there, {here!r}")

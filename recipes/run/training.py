@@ -1,0 +1,217 @@
+"""The training stages of a run, in this process or in one of several."""
+
+import sys
+from collections.abc import Mapping
+from contextlib import redirect_stdout
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from transformers.utils.logging import disable_progress_bar
+
+from abstain.evals.metrics.oracle import BaseGuesses
+from abstain.evals.models import LoadedModel, load_model
+from abstain.evals.tasks.catalogue import load_task
+from abstain.evals.tasks.question import Task
+from abstain.evals.tasks.splits import drop_overlap
+from abstain.recipes.run.checks import asks_confidence, check_words
+from abstain.recipes.run.directory import RunDir, made_with, without_secrets, write_directory
+from abstain.recipes.run.recipe import BEFORE, FACTWORLD, FORMAT, Recipe
+from abstain.trainers.dataset import draw
+from abstain.trainers.heldout import HeldOutSet
+from abstain.trainers.ppo import NAME as VALUE_HEAD
+from abstain.trainers.ppo import add_value_head, save_model
+from abstain.trainers.rl import run_rl
+from abstain.trainers.sft import run_sft
+from abstain.trainers.stages import RlStage, SftStage
+
+# The model to start from, by any name that a recipe or a command line may give it.
+
+
+def load_start(
+    name_or_path: str,
+    *,
+    task: str = "",
+    task_options: Mapping[str, Any] | None = None,
+    dtype: str = "auto",
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+    device: str | None = None,
+) -> LoadedModel:
+    """`load_model`, which also knows `factworld`: the fact world's own base model, trained now unless it is cached.
+
+    Args:
+        name_or_path: as for `load_model`, or `factworld`.
+        task, task_options: what will be asked; if it is a fact world, its options say which model is wanted.
+        dtype, revision, trust_remote_code, device: as for `load_model`.
+
+    Raises:
+        FileNotFoundError, ValueError: as `load_model`.
+    """
+    disable_progress_bar()  # "Loading weights" and "Writing model shards" say nothing that a person needs
+    if name_or_path == FACTWORLD:
+        from abstain.evals.tasks.factworld_model import base_model
+
+        name_or_path = str(base_model(**(task_options or {} if task == FACTWORLD else {})))
+    return load_model(name_or_path, dtype=dtype, revision=revision, trust_remote_code=trust_remote_code, device=device)
+
+
+@dataclass(frozen=True)
+class Tasks:
+    """What the format stage teaches, what is left of it for later stages, and what is held out."""
+
+    taught: Task
+    rest: Task
+    held_out: Task
+
+
+class Training:
+    """What a recipe trains, in which models, and where it leaves them.
+
+    Args:
+        recipe: checked.
+        directory: opened for this recipe.
+    """
+
+    def __init__(self, recipe: Recipe, directory: RunDir) -> None:
+        self.recipe = recipe
+        self.directory = directory
+
+    def train(self, name: str, loaded: LoadedModel, tasks: Tasks) -> LoadedModel:
+        """The model after this stage; a LoRA adapter is merged, so that the next stage starts from a plain model."""
+        trainer = self._run_stage(name, loaded, tasks)
+        return self._keep(name, replace(loaded, model=trainer.model))
+
+    def train_launched(self, name: str) -> None:
+        """A stage's training, in each of several processes; the main one leaves the model.
+
+        Args:
+            name: the stage; those before it are complete.
+        """
+        loaded = self.latest_model()
+        trainer = self._run_stage(name, loaded, self.tasks())
+        if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
+            weights = trainer.accelerator.get_state_dict(trainer.model_wrapped)
+            if trainer.accelerator.is_main_process:
+                whole = self.latest_model(device="cpu")
+                model = self._trainable(name, whole.model)
+                model.load_state_dict(weights)
+                self._keep(name, replace(whole, model=model))
+        elif trainer.accelerator.is_main_process:
+            self._keep(name, replace(loaded, model=trainer.model))
+        trainer.accelerator.wait_for_everyone()
+
+    def tasks(self) -> Tasks:
+        """Load them; no subject is both trained on and held out."""
+        task = load_task(self.recipe.task.name, **self.recipe.task.options)
+        other = self.recipe.eval.task
+        held_out = load_task(other.name, **other.options) if other else task
+        if other:
+            task = replace(task, train=drop_overlap(task.train, held_out.held_out, task.name)[0])
+        return Tasks(task, self._not_taught(task), held_out)
+
+    def _not_taught(self, task: Task) -> Task:
+        """The task without the questions whose answers the format stage teaches: memory would pass for knowledge."""
+        if self.recipe.format is None:
+            return task
+        taught = {question.id for question in draw(task.train, self.recipe.format.limit, self.recipe.seed)}
+        return replace(task, train=tuple(question for question in task.train if question.id not in taught))
+
+    def latest_model(self, device: str | None = None) -> LoadedModel:
+        """The model that the last complete stage left, or the one to start from."""
+        config, task = self.recipe.model, self.recipe.task
+        how: dict[str, Any] = {
+            "dtype": config.dtype,
+            "trust_remote_code": config.trust_remote_code,
+            "device": device,
+        }
+        done = [name for name in self.recipe.stages if name in self.directory.complete]
+        if done:
+            return load_model(self._model_dir(done[-1]), **how)
+        start = load_start(config.path, task=task.name, task_options=task.options, revision=config.revision, **how)
+        if asks_confidence(self.recipe):
+            check_words(start.tokenizer)
+        return start
+
+    def _model_dir(self, stage: str) -> Path:
+        """Where a stage leaves its model: the last one as the run's result, others beside their checkpoints."""
+        last = stage == list(self.recipe.stages)[-1]
+        return self.directory.path / "model" if last else self.directory.path / stage / "model"
+
+    def sampling(self) -> dict[str, Any]:
+        """How questions are asked: arguments of `Sampler`."""
+        settings = self.recipe.eval
+        return {
+            "prompt_format": self.recipe.model.prompt_format,
+            "batch_tokens": settings.batch_tokens,
+            "autocast": settings.autocast,
+        }
+
+    def _about(self) -> dict[str, Any]:
+        """What dashboards are told of the run."""
+        return {"recipe": without_secrets(self.recipe.model_dump(mode="json")), "made_with": made_with(Path.cwd())}
+
+    def _held_out(self, task: Task, start: BaseGuesses) -> dict[str, Any] | None:
+        """Arguments of `HeldOut`, if the recipe wants held-out curves."""
+        settings = self.recipe.eval
+        if settings.every is None:
+            return None
+        asked = set(start.held_out.ids)
+        known = replace(task, held_out=tuple(question for question in task.held_out if question.id in asked))
+        return {
+            "sets": {task.name: HeldOutSet(known, start)},
+            "every": settings.every,
+            "targets": settings.targets,
+            "limit": settings.while_training,
+            "seed": self.recipe.seed,
+            "keep_best": settings.keep_best,
+            "patience": settings.patience,
+            "instruct": settings.instruct,
+            "sampler_options": self.sampling(),
+        }
+
+    def _run_stage(self, name: str, loaded: LoadedModel, tasks: Tasks) -> Any:
+        stage = self.recipe.stages[name]
+        settings: dict[str, Any] = {
+            "output_dir": self.directory.path / name,
+            "seed": self.recipe.seed,
+            "prompt_format": self.recipe.model.prompt_format,
+            "resume": bool(self.directory.checkpoints(name)),
+            "about": self._about(),
+        }
+        task = tasks.taught if name == FORMAT else tasks.rest
+        model = self._trainable(name, loaded.model)
+        with redirect_stdout(sys.stderr):  # where trainers print their logs; our stdout is for the table
+            if isinstance(stage, SftStage):
+                return run_sft(model, loaded.tokenizer, task, stage, **settings)
+            start = BaseGuesses.load(self.directory.path / BEFORE / "start.json")
+            held_out = self._held_out(tasks.held_out, start)
+            return run_rl(model, loaded.tokenizer, task, stage, start=start, held_out=held_out, **settings)
+
+    def _trainable(self, name: str, model: Any) -> Any:
+        stage = self.recipe.stages[name]
+        critic = isinstance(stage, RlStage) and stage.algorithm == "ppo"
+        return _with_lora(model, self.recipe.model.lora, critic)
+
+    def _keep(self, name: str, trained: LoadedModel) -> LoadedModel:
+        """Save what a stage has trained, without its adapter."""
+        if self.recipe.model.lora is not None:
+            trained = replace(trained, model=trained.model.merge_and_unload())
+        write_directory(self._model_dir(name), lambda path: _save(trained, path))
+        return trained
+
+
+def _with_lora(model: Any, fields: dict[str, Any] | None, critic: bool) -> Any:
+    if fields is None:
+        return model
+    from peft import LoraConfig, get_peft_model
+
+    if critic:  # the base model must have it before PEFT wraps it
+        add_value_head(model)
+        fields = fields | {"modules_to_save": sorted({*(fields.get("modules_to_save") or []), VALUE_HEAD})}
+    return get_peft_model(model, LoraConfig(**({"task_type": "CAUSAL_LM"} | fields)))
+
+
+def _save(loaded: LoadedModel, path: Path) -> None:
+    save_model(loaded.model, path)
+    loaded.tokenizer.save_pretrained(path)

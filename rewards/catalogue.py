@@ -1,0 +1,258 @@
+"""Every reward by name, and the one that wraps another: `JudgedReward` pays what it pays, for the verdicts of a judge.
+
+In a recipe: {"name": "JudgedReward", "args": {"judge": {"model": "qwen3-32b", "url": "http://localhost:8000/v1"}}}
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field, fields, replace
+from hashlib import sha256
+from typing import Any
+
+from abstain.rewards.errors import nearest
+from abstain.rewards.grading import grade_response, settle
+from abstain.rewards.judge.grader import Case, JudgeGrader
+from abstain.rewards.judge.prompts import JUDGE_PROMPT
+from abstain.rewards.parsing.completion import turn_text
+from abstain.rewards.prompts import check_target, instruction
+from abstain.rewards.proper import ProperScore
+from abstain.rewards.response import Response
+from abstain.rewards.scoring import ConfidenceTarget, TernaryCredit
+from abstain.rewards.verdict import Verdict
+from abstain.rewards.verdict_reward import VerdictReward, check_length, read_answers
+
+
+@dataclass(eq=False, repr=False)
+class JudgedReward(VerdictReward):
+    """Pays what another reward pays, for the verdicts of a judge. Asynchronous: a batch is judged concurrently.
+
+    Abstentions are read by the parser and cost no request. A completion that the judge fails on gets `None`. Besides
+    the other reward's metrics, `judge/agreement` is logged: the share of judged completions on which the string grader
+    `grader` agrees.
+
+    The judge sees the question: the column `question` if the data set has one, else the prompt (of a conversation, the
+    user's last turn) without the instruction that states its target.
+
+    Args:
+        judge: whom to ask, or what `JudgeGrader.at` takes: {"model": ..., "url": ...}.
+        scoring: the reward that prices the verdicts, as an object, or the name of a class or a ready-made reward.
+        scoring_args: its arguments, if it is given by name.
+        grader: the string grader to compare with.
+        eos_token_ids: see `VerdictReward`.
+
+    Raises:
+        ValueError: no judge, an unknown reward, arguments that it refuses; on a call, a column that is missing.
+
+    Example:
+        >>> JudgedReward(judge={"model": "qwen3", "url": "http://localhost:8000/v1", "cache": False}).__name__
+        'confidence_target_judged_by_qwen3'
+    """
+
+    judge: JudgeGrader | Mapping[str, Any] | None = None
+    scoring: VerdictReward | str = "ConfidenceTarget"
+    _: KW_ONLY
+    scoring_args: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.scoring, str):
+            self.scoring = build_reward(self.scoring, dict(self.scoring_args))
+        elif self.scoring_args:
+            raise ValueError("scoring_args belong to a reward that is given by name; this one has its arguments")
+        if isinstance(self.scoring, JudgedReward):
+            raise ValueError("scoring must price verdicts, not ask a judge itself")
+        self.judge = _judge(self.judge)
+
+    @property
+    def threshold_dependent(self) -> bool:
+        """Whether the reward that prices the verdicts is."""
+        return self._pricing.threshold_dependent
+
+    async def __call__(  # type: ignore[override]  # TRL awaits what is a coroutine
+        self,
+        *,
+        completions: Sequence[Any],
+        prompts: Sequence[Any] | None = None,
+        question: Any = None,
+        answers: Any = None,
+        target: Any = None,
+        completion_ids: Sequence[Sequence[int]] | None = None,
+        log_extra: Callable[[str, list[Any]], None] | None = None,
+        log_metric: Callable[[str, float], None] | None = None,
+        **columns: Any,
+    ) -> list[float | None]:
+        """One score per completion, `None` where there is no grade.
+
+        Args:
+            completions, answers, target, completion_ids, log_extra, log_metric, columns: see `VerdictReward`.
+            prompts: what TRL asked, read where there is no `question`.
+            question: per completion, the question alone.
+        """
+        size = len(completions)
+        golds = read_answers(answers, size, columns)
+        targets = self._targets(target, size, columns)
+        responses = self._read(completions, self._truncated(completion_ids, size))
+        questions = read_questions(question, prompts, target, size)
+        verdicts = await self._verdicts(
+            [Case(q, gold, r) for q, gold, r in zip(questions, golds, responses, strict=True)], log_metric
+        )
+        return self._pay(verdicts, responses, targets, log_extra, log_metric)
+
+    def __repr__(self) -> str:
+        return f"JudgedReward({self.scoring!r}, judge={self._asked.model!r})"
+
+    @property
+    def _asked(self) -> JudgeGrader:
+        assert isinstance(self.judge, JudgeGrader), "__post_init__ makes it one"
+        return self.judge
+
+    @property
+    def _pricing(self) -> VerdictReward:
+        assert isinstance(self.scoring, VerdictReward), "__post_init__ makes it one"
+        return self.scoring
+
+    def _name_parts(self) -> list[str]:
+        judge = self._asked
+        slug = re.sub(r"[^a-z0-9]+", "_", judge.model.lower()).strip("_") or "a_model"
+        settings = {**judge.backend.identity, "model": "", "url": "", "prompt": judge.prompt.text}
+        usual = settings.get("request") in ({"temperature": 0}, None) and judge.prompt.text == JUDGE_PROMPT
+        own = [] if usual else [sha256(repr(sorted(settings.items())).encode()).hexdigest()[:6]]
+        return [self._pricing.__name__, "judged_by", slug, *own]
+
+    def _targets(self, column: Any, size: int, columns: dict[str, Any]) -> list[float | None]:
+        return self._pricing._targets(column, size, columns)
+
+    def _parse(self, completion: Any, truncated: bool) -> Response:
+        return self._pricing._parse(completion, truncated)
+
+    def _score(self, verdict: Verdict, response: Response, target: float | None) -> float | None:
+        return self._pricing._score(verdict, response, target)
+
+    def _metrics(
+        self, verdicts: list[Verdict], responses: list[Response], targets: list[float | None]
+    ) -> dict[str, float]:
+        return self._pricing._metrics(verdicts, responses, targets)
+
+    async def _verdicts(self, cases: Sequence[Case], log_metric: Callable[[str, float], None] | None) -> list[Verdict]:
+        verdicts = await self._asked.grade_async(cases)
+        judged = [
+            (verdict, case)
+            for verdict, case in zip(verdicts, cases, strict=True)
+            if verdict is not Verdict.UNGRADED and settle(case.response, case.gold) is None
+        ]
+        if judged and log_metric is not None:
+            same = [v is grade_response(case.response, case.gold, self.grader) for v, case in judged]
+            log_metric("judge/agreement", sum(same) / len(same))
+        return verdicts
+
+
+def read_questions(column: Any, prompts: Sequence[Any] | None, target: Any, size: int) -> list[str]:
+    """What the judge is told was asked, one question per completion.
+
+    Args:
+        column: the column `question`, or `None`.
+        prompts: texts or conversations, read if there is no such column; the instruction that states the target, as
+            `abstain.rewards.prompts` words it, is taken out.
+        target: the column `target`, or `None`.
+        size: number of completions.
+
+    Raises:
+        ValueError: neither column nor prompts, or not one per completion.
+
+    Example:
+        >>> from abstain.rewards.prompts import prompt_text
+        >>> read_questions(None, [prompt_text("Who?", 0.75), "Who else?"], [0.75, None], 2)
+        ['Who?', 'Who else?']
+    """
+    if column is not None:
+        check_length("question", column, size)
+        return [str(question) for question in column]
+    if prompts is None:
+        raise ValueError("a judge needs the question: neither a column 'question' nor prompts were passed on")
+    check_length("prompts", prompts, size)
+    targets = [None] * size if target is None else target
+    return [_question(prompt, t) for prompt, t in zip(prompts, targets, strict=True)]
+
+
+def _question(prompt: Any, target: Any) -> str:
+    text = turn_text(prompt, "user")
+    return text.strip() if target is None else text.replace(instruction(check_target(target)), "").strip()
+
+
+def _judge(judge: JudgeGrader | Mapping[str, Any] | None) -> JudgeGrader:
+    if isinstance(judge, JudgeGrader):
+        return judge
+    if not isinstance(judge, Mapping) or "model" not in judge:
+        raise ValueError(f'judge is {judge!r}; it must name a model, such as {{"model": "gpt-4.1-mini"}}')
+    return JudgeGrader.at(**judge)
+
+
+confidence_target = ConfidenceTarget()
+confidence_target_original = ConfidenceTarget(form="original")
+truthrl = TernaryCredit.preset("truthrl")
+knowrl = TernaryCredit.preset("knowrl")
+nemo_abstention = TernaryCredit.preset("nemo")
+rlcr = ProperScore("rlcr")
+brier = ProperScore("brier")
+log_score = ProperScore("log")
+spherical = ProperScore("spherical")
+
+REWARDS: dict[str, type[VerdictReward]] = {
+    "ConfidenceTarget": ConfidenceTarget,
+    "TernaryCredit": TernaryCredit,
+    "ProperScore": ProperScore,
+    "JudgedReward": JudgedReward,
+}
+
+READY_MADE: dict[str, VerdictReward] = {
+    "confidence_target": confidence_target,
+    "confidence_target_original": confidence_target_original,
+    "truthrl": truthrl,
+    "knowrl": knowrl,
+    "nemo_abstention": nemo_abstention,
+    "rlcr": rlcr,
+    "brier": brier,
+    "log_score": log_score,
+    "spherical": spherical,
+}
+
+
+def build_reward(name: str, args: dict[str, Any] | None = None) -> VerdictReward:
+    """A new reward from its class or its ready-made name, and the arguments that a recipe gives.
+
+    Raises:
+        ValueError: unknown name, unknown argument, or a value that the reward refuses.
+
+    Example:
+        >>> build_reward("TernaryCredit", {"abstain": 0.5}).implied_target
+        0.75
+        >>> build_reward("knowrl", {"grader": "exact"})
+        TernaryCredit(correct=2, abstain=1, wrong=-1, grader='exact', implied_target=0.667)
+        >>> build_reward("ConfidenceTarget", {"targt": 0.5})
+        Traceback (most recent call last):
+        ...
+        ValueError: ConfidenceTarget has no argument 'targt'. Did you mean 'target'? Allowed: eos_token_ids, form,
+        grader, target.
+    """
+    if name not in REWARDS | READY_MADE:
+        raise ValueError(f"unknown reward {name!r}. {nearest(str(name), REWARDS | READY_MADE)}")
+    kind = REWARDS.get(name) or type(READY_MADE[name])
+    allowed = [field.name for field in fields(kind)]
+    for key in args or {}:
+        if key not in allowed:
+            raise ValueError(f"{name} has no argument {key!r}. {nearest(str(key), allowed)}")
+    try:
+        return kind(**args or {}) if name in REWARDS else replace(READY_MADE[name], **args or {})
+    except ValueError as error:
+        raise ValueError(f"reward {name}: {error}") from None
+
+
+def describe_rewards() -> dict[str, str]:
+    """Every reward in one line: a class by the first line of its docstring, a ready-made one by its parameters.
+
+    Example:
+        >>> describe_rewards()["truthrl"]
+        'TernaryCredit(correct=1, abstain=0, wrong=-1, implied_target=0.5)'
+    """
+    classes = {name: (kind.__doc__ or "").splitlines()[0] for name, kind in REWARDS.items()}
+    return classes | {name: repr(reward) for name, reward in READY_MADE.items()}

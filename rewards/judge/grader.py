@@ -1,0 +1,307 @@
+"""Verdicts from a language model, where strings cannot tell: `JudgeGrader`.
+
+judge = JudgeGrader(Endpoint("qwen3-32b", "http://localhost:8000/v1"), cache=ReplyCache(default_cache()))
+judge.check()                      # is it there, and does it reply as told?
+judge.grade([Case("Capital of Peru?", ("Lima",), parse("It's Lima, the City of Kings."))])
+print(judge.usage)
+
+The parser comes first, as everywhere: what abstains, is empty or has no gold is settled without asking anybody, by the
+same rules as under the string graders. What the judge calls NOT_ATTEMPTED has abstained too, in words that the parser
+did not know. A judge that fails, or whose reply is no grade, leaves UNGRADED.
+"""
+
+import warnings
+from collections import Counter
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from abstain.rewards.errors import nearest
+from abstain.rewards.grading import gold_answers, grade_response, settle
+from abstain.rewards.judge.cache import OpenCache, ReplyCache, default_cache, reply_key
+from abstain.rewards.judge.endpoint import Endpoint
+from abstain.rewards.judge.prompts import JudgePrompt, read_grade
+from abstain.rewards.judge.usage import GIVEN_UP, UNREADABLE, Reply, Usage, check_prices
+from abstain.rewards.response import Response
+from abstain.rewards.verdict import Verdict
+
+T = TypeVar("T")
+
+
+class Backend(Protocol):
+    """What can be asked: `abstain.rewards.judge.endpoint.Endpoint` or `abstain.evals.local_judge.LocalModel`."""
+
+    @property
+    def model(self) -> str:
+        """A name for tables."""
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """All that decides a reply, besides the prompt."""
+
+    async def ask(self, prompts: Sequence[str], done: Callable[[int, Reply], None]) -> None:
+        """Ask all prompts, and call `done(index, reply)` for each as its reply comes."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """An answer to grade.
+
+    Args:
+        question: the question alone, without any instruction.
+        gold: the right answers; nothing if there are none; `(UNANSWERABLE,)` if no answer is right.
+        response: what `abstain.rewards.parsing.completion.parse` made of the completion.
+    """
+
+    question: str
+    gold: Sequence[str]
+    response: Response
+
+
+@dataclass
+class JudgeGrader:
+    """Grades answers by asking a language model. Picklable as long as its backend is.
+
+    Args:
+        backend: whom to ask.
+        prompt: what to ask.
+        cache: where replies are kept; `None` keeps none. Only replies that are grades are kept, so that a failure is
+            tried again the next time.
+        usage: counts, added to by every call.
+    """
+
+    backend: Backend
+    prompt: JudgePrompt = field(default_factory=JudgePrompt)
+    cache: ReplyCache | None = None
+    usage: Usage = field(default_factory=Usage)
+
+    @classmethod
+    def at(
+        cls,
+        model: str,
+        url: str | None = None,
+        *,
+        prompt: str | Path | None = None,
+        cache: str | Path | bool = True,
+        prices: Sequence[float] | None = None,
+        **options: Any,
+    ) -> "JudgeGrader":
+        """A judge behind an endpoint, from plain values such as a recipe's.
+
+        Args:
+            model, url: see `Endpoint`, which also takes the `options`.
+            prompt: a file with a `JudgePrompt`; abstain's own by default.
+            cache: a file for replies, `True` for the usual one, `False` for none.
+            prices: dollars per million prompt tokens, and per million completion tokens.
+
+        Raises:
+            OSError, ValueError: the prompt, the cache, a price or an option is not usable.
+
+        Example:
+            >>> JudgeGrader.at("qwen", "http://localhost:8000/v1", cache=False).backend.model
+            'qwen'
+        """
+        allowed = list(Endpoint.__dataclass_fields__)
+        if unknown := [name for name in options if name not in allowed]:
+            raise ValueError(
+                f"a judge has no option {unknown[0]!r}. {nearest(unknown[0], [*allowed, 'prompt', 'cache', 'prices'])}"
+            )
+        usage = Usage(prices=None if prices is None else check_prices(prices))
+        return cls.of(Endpoint(model, url, **options), prompt=prompt, cache=cache, usage=usage)
+
+    @classmethod
+    def of(
+        cls,
+        backend: Backend,
+        *,
+        prompt: str | Path | None = None,
+        cache: str | Path | bool = True,
+        usage: Usage | None = None,
+    ) -> "JudgeGrader":
+        """A judge from its backend; `prompt` and `cache` as in `at`."""
+        text = JudgePrompt() if prompt is None else JudgePrompt.read(prompt)
+        place = default_cache() if cache is True else Path(cache).expanduser() if cache else None
+        return cls(backend, text, ReplyCache(place) if place else None, usage or Usage())
+
+    @property
+    def model(self) -> str:
+        """The judge's name."""
+        return self.backend.model
+
+    def grade(self, cases: Sequence[Case]) -> list[Verdict]:
+        """`grade_async` for code that is not asynchronous, inside a running event loop too."""
+        return _run(self.grade_async(cases))
+
+    async def grade_async(self, cases: Sequence[Case]) -> list[Verdict]:
+        """One verdict per case. Equal cases, and those in the cache, are not asked again.
+
+        Raises:
+            ImportError, ValueError: the backend cannot be used at all (no package, no key); whatever happens while
+                asking is UNGRADED instead, and counted in `usage`.
+        """
+        verdicts = [settle(case.response, case.gold) for case in cases]
+        self.usage.settled += sum(verdict is not None for verdict in verdicts)
+        prompts = [None if v is not None else self._render(case) for v, case in zip(verdicts, cases, strict=True)]
+        wanted = list(dict.fromkeys(prompt for prompt in prompts if prompt is not None))
+        judged = await self._judge(wanted)
+        self.usage.reused += sum(prompt is not None for prompt in prompts) - len(wanted)
+        rows = zip(verdicts, prompts, cases, strict=True)
+        return [
+            settled or _final(judged.get(prompt or "", Verdict.UNGRADED), case.response)
+            for settled, prompt, case in rows
+        ]
+
+    def check(self) -> None:
+        """Ask the judge one easy question, past the cache, before anything depends on it.
+
+        Raises:
+            ConnectionError: it cannot be asked; the message says why.
+            ValueError: it replies, but not with a grade.
+        """
+        replies: list[Reply] = []
+        prompt = self.prompt.render("What is the capital of France?", ["Paris"], "Paris")
+        _run(self.backend.ask([prompt], lambda _, reply: replies.append(reply)))
+        reply = replies[0]
+        self.usage.add(reply)
+        if reply.failure:
+            raise ConnectionError(f"the judge {self.model} cannot be asked: {reply.failure}: {reply.detail}")
+        if self._read(reply.text) is Verdict.UNGRADED:
+            raise ValueError(f"the judge {self.model} does not reply with a grade, but with {reply.text[:200]!r}")
+
+    def report(self) -> dict[str, Any]:
+        """For `metrics.json`: who judged, and what it took. Holds no key and no address."""
+        return {"model": self.model, **self.usage.as_dict()}
+
+    def _render(self, case: Case) -> str:
+        return self.prompt.render(case.question, gold_answers(case.gold), case.response.answer)
+
+    def _read(self, reply: str) -> Verdict:
+        return read_grade(reply, self.prompt.letters)
+
+    async def _judge(self, prompts: Sequence[str]) -> dict[str, Verdict]:
+        """A verdict for each distinct prompt: from the cache, or else from the judge."""
+        identity = self.backend.identity
+        keys = {prompt: reply_key(identity, prompt) for prompt in prompts}
+        with self.cache.open() if self.cache else nullcontext(OpenCache(None)) as shelf:
+            kept = shelf.get(list(keys.values()))
+            known = {prompt: self._read(kept[key]) for prompt, key in keys.items() if key in kept}
+            asked = [prompt for prompt in prompts if known.get(prompt, Verdict.UNGRADED) is Verdict.UNGRADED]
+            self.usage.reused += len(prompts) - len(asked)
+
+            def note(index: int, reply: Reply) -> None:
+                verdict = self._note(reply)
+                known[asked[index]] = verdict
+                if verdict is not Verdict.UNGRADED:
+                    shelf.put(keys[asked[index]], self.model, reply.text)
+
+            if asked:
+                await self.backend.ask(asked, note)
+        return known
+
+    def _note(self, reply: Reply) -> Verdict:
+        self.usage.add(reply)
+        if reply.failure == GIVEN_UP:
+            warnings.warn(f"the judge {self.model} is given up for this batch: {reply.detail}", stacklevel=2)
+        verdict = self._read(reply.text)
+        if verdict is Verdict.UNGRADED and not reply.failure:
+            self.usage.fail(UNREADABLE, repr(reply.text[:200]))
+        return verdict
+
+
+def _final(verdict: Verdict, response: Response) -> Verdict:
+    """A reply that was cut off has not abstained, whoever says so."""
+    return Verdict.INCORRECT if verdict is Verdict.ABSTAINED and response.truncated else verdict
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    import asyncio
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    from concurrent.futures import ThreadPoolExecutor  # a notebook's loop is running here, so another thread has to
+
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()
+
+
+# How far two graders agree: a judge and the string grader, or two judges.
+
+
+def agreement(ours: Sequence[Verdict], theirs: Sequence[Verdict]) -> dict[str, Any]:
+    """Counts of what two graders made of the same answers, and their agreement beyond chance.
+
+    Cohen's kappa is (p - e) / (1 - e), where p is the share on which they agree and e the share on which they would if
+    each drew its own grades at random (Cohen 1960); scikit-learn computes it.
+
+    Args:
+        ours, theirs: one verdict per answer from each grader. Pairs where one of them is UNGRADED are left out and
+            counted in `left_out`.
+
+    Returns:
+        `n` pairs, `agreed` (a share of n), `kappa`, `left_out`, and `pairs`: how often "OURS/THEIRS" occurred.
+        `agreed` is `None` without pairs, and `kappa` where both graders only ever gave one and the same grade.
+
+    Raises:
+        ValueError: not as many verdicts from one as from the other.
+
+    Example:
+        >>> yes, no, idk = Verdict.CORRECT, Verdict.INCORRECT, Verdict.ABSTAINED
+        >>> found = agreement([yes, yes, no, idk, Verdict.UNGRADED], [yes, no, no, idk, yes])
+        >>> found["n"], found["agreed"], round(found["kappa"], 3), found["left_out"]
+        (4, 0.75, 0.636, 1)
+        >>> found["pairs"]
+        {'ABSTAINED/ABSTAINED': 1, 'CORRECT/CORRECT': 1, 'CORRECT/INCORRECT': 1, 'INCORRECT/INCORRECT': 1}
+    """
+    if len(ours) != len(theirs):
+        raise ValueError(f"{len(ours)} verdicts of one grader and {len(theirs)} of the other: not the same answers")
+    pairs = [(a.value, b.value) for a, b in zip(ours, theirs, strict=True) if Verdict.UNGRADED not in (a, b)]
+    return {
+        "n": len(pairs),
+        "agreed": sum(a == b for a, b in pairs) / len(pairs) if pairs else None,
+        "kappa": _kappa(pairs),
+        "left_out": len(ours) - len(pairs),
+        "pairs": {f"{a}/{b}": count for (a, b), count in sorted(Counter(pairs).items())},
+    }
+
+
+def agreement_with(grader: str, cases: Sequence[Case], verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    """How far the string grader `grader` agrees with a judge's verdicts; see `agreement`, whose "ours" is the judge.
+
+    Only cases that a judge had to look at are compared: on what the parser settles both agree by construction.
+
+    Example:
+        >>> from abstain.rewards.response import Response
+        >>> cases = [Case("Capital of Peru?", ["Lima"], Response(answer)) for answer in ("Lima", "City of Kings", "")]
+        >>> found = agreement_with("match", cases, [Verdict.CORRECT, Verdict.CORRECT, Verdict.INCORRECT])
+        >>> found["n"], found["agreed"], found["pairs"]
+        (2, 0.5, {'CORRECT/CORRECT': 1, 'CORRECT/INCORRECT': 1})
+    """
+    judged = [(v, c) for v, c in zip(verdicts, cases, strict=True) if settle(c.response, c.gold) is None]
+    theirs = [grade_response(case.response, case.gold, grader) for _, case in judged]
+    return agreement([verdict for verdict, _ in judged], theirs)
+
+
+def describe_agreement(found: dict[str, Any], ours: str, theirs: str) -> str:
+    """One line for people.
+
+    Example:
+        >>> both = [Verdict.CORRECT, Verdict.INCORRECT]
+        >>> print(describe_agreement(agreement(both, both), "the judge", "match"))
+        the judge agrees with match on 100.0% of 2 answers (kappa 1.00)
+    """
+    if not found["n"]:
+        return f"{ours} and {theirs} graded no answer in common"
+    kappa = "not defined: one grade only" if found["kappa"] is None else f"{found['kappa']:.2f}"
+    return f"{ours} agrees with {theirs} on {found['agreed']:.1%} of {found['n']:,} answers (kappa {kappa})"
+
+
+def _kappa(pairs: Sequence[tuple[str, str]]) -> float | None:
+    if len({grade for pair in pairs for grade in pair}) < 2:  # 0 / 0
+        return None
+    from sklearn.metrics import cohen_kappa_score  # takes a second to import
+
+    return float(cohen_kappa_score([a for a, _ in pairs], [b for _, b in pairs]))

@@ -1,0 +1,253 @@
+"""Guards against collapse: signals every few steps, warnings when one begins, remedies that a recipe switches on.
+
+    guards = Guards(GuardOptions(seed_idk={}), start=start.train)
+    trainer = GRPOTrainer(reward_funcs=guards.wrap(rewards), ...)
+    guards.attach(trainer)
+
+Everything goes through TRL's reward functions and transformers' callbacks; no trainer is subclassed. `guards.jsonl`
+in the output directory tells what was seen and done.
+"""
+
+import json
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from accelerate.utils import gather_object
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from abstain.evals.metrics.oracle import ForcedAnswers
+from abstain.evals.records import write_text
+from abstain.evals.tasks.question import Question
+from abstain.rewards.verdict_reward import VerdictReward
+from abstain.trainers.guards.alarms import Watch
+from abstain.trainers.guards.options import GuardOptions
+from abstain.trainers.guards.remedies import (
+    AnnealAbstentionRemedy,
+    RaiseKlRemedy,
+    Remedy,
+    ReplayKnownRemedy,
+    SeedIdkRemedy,
+    StopRemedy,
+    check_kl,
+    check_loader,
+)
+from abstain.trainers.guards.rewards import GuardedReward, guard_reward
+from abstain.trainers.guards.rollouts import Group, Rollouts, Sample, Window
+from abstain.trainers.guards.signals import Evidence, measure_window, start_probabilities
+
+# Logging a series of our own, from within a callback, beside what TRL logs.
+
+
+def log_series(trainer: Any, series: Mapping[str, float]) -> None:
+    """Log these numbers for the current step, as an entry of their own; every tracker of `report_to` gets them once.
+
+    TRL's `log` would take along what it has gathered since its last entry, and any `log` marks the entry that is due
+    at this step as done; both are left for TRL.
+
+    Args:
+        trainer: a trainer of TRL.
+        series: no NaN, no `None`.
+    """
+    due = trainer.control.should_log
+    Trainer.log(trainer, dict(series))
+    trainer.control.should_log = due
+
+
+RECENT = 10
+"""Checks whose completions the effective thresholds are estimated from."""
+EVENTS = "guards.jsonl"
+STATE = "guards.json"
+logger = logging.getLogger(__name__)
+
+
+class Guards(TrainerCallback):
+    """The guards of one training run.
+
+    Args:
+        options: how often to look, and which remedies to apply.
+        start: the starting model's graded guesses on training questions: what it knew. Without them there is no
+            over-refusal to see and nothing to replay, and P(correct) is estimated from the completions.
+        questions: training questions; where they carry a true P(correct), it is used.
+
+    Raises:
+        ValueError: on `wrap` and `attach`, if a remedy cannot work in this run.
+    """
+
+    def __init__(
+        self, options: GuardOptions, *, start: ForcedAnswers | None = None, questions: Iterable[Question] = ()
+    ) -> None:
+        self.options = options
+        self.rollouts = Rollouts()
+        self.watch = Watch()
+        self.remedies: list[Remedy] = []
+        self.events: list[dict[str, Any]] = []
+        nothing = ForcedAnswers.of([], [], [])
+        guesses = nothing if start is None else start
+        self.known = frozenset(id for id, right in zip(guesses.ids, guesses.correct, strict=True) if right == 1)
+        self._p_correct = start_probabilities(guesses, questions)
+        self._evidence: Evidence | None = None
+        self._recent: deque[list[Group]] = deque(maxlen=RECENT)
+        self._trainer: Any = None
+
+    @property
+    def samples(self) -> Sequence[Sample]:
+        """Some completions of the last batch."""
+        return self.rollouts.samples
+
+    def wrap(self, rewards: Sequence[Callable[..., Any]]) -> list[GuardedReward]:
+        """The rewards to give to TRL. The first one that grades is listened to.
+
+        Raises:
+            ValueError: none of them is a reward of `abstain.rewards`; or there is no credit to anneal.
+        """
+        listened = _listened(rewards)
+        credit = None
+        if self.options.anneal_abstention:
+            fading = AnnealAbstentionRemedy(self.options.anneal_abstention, abstention_credit(listened))
+            self.remedies.append(fading)
+            credit = fading.credit
+        return [
+            guard_reward(reward, self.rollouts, credit) if reward is listened else guard_reward(reward)
+            for reward in rewards
+        ]
+
+    def attach(self, trainer: Any) -> None:
+        """Begin to guard this trainer, whose rewards `wrap` returned.
+
+        Raises:
+            ValueError: a remedy cannot work with it.
+        """
+        self._trainer = trainer
+        dataset, options = trainer.train_dataset, self.options
+        asked = dataset.with_format(None)["question_id"] if "question_id" in dataset.column_names else []
+        if self._p_correct.keys().isdisjoint(asked):
+            self._evidence = Evidence()
+        if options.seed_idk:
+            self.remedies.append(SeedIdkRemedy(options.seed_idk, trainer, self.rollouts))
+        if options.replay_known:
+            self.remedies.append(ReplayKnownRemedy(options.replay_known, trainer, self.known))
+        if options.raise_kl:
+            self.remedies.append(RaiseKlRemedy(options.raise_kl, trainer))
+        if options.stop:
+            self.remedies.append(StopRemedy(options.stop))
+        trainer.add_callback(self)
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """A resumed run goes on with the alarms and remedies that its checkpoint had."""
+        saved = Path(args.output_dir) / f"checkpoint-{state.global_step}" / STATE
+        if not state.global_step or not saved.exists():
+            return
+        content = json.loads(saved.read_text(encoding="utf-8"))
+        self.watch, self.events = Watch(**content["watch"]), content["events"]
+        for remedy in self.remedies:
+            if type(remedy).__name__ in content["remedies"]:
+                remedy.load(content["remedies"][type(remedy).__name__])
+
+    def on_step_begin(self, *args: Any, **kwargs: Any) -> None:
+        """What is sampled from here on belongs to training."""
+        self.rollouts.open = True
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Look, every few steps."""
+        self.rollouts.open = False
+        if state.global_step % self.options.every == 0:
+            self._check(Window.joined(gather_object([self.rollouts.take()])), state, control)
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Put into the checkpoint what a resumed run has to know."""
+        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        if not state.is_world_process_zero or not folder.exists():
+            return
+        remedies = {type(remedy).__name__: remedy.state() for remedy in self.remedies}
+        content = {"watch": self.watch.state(), "remedies": remedies, "events": self.events}
+        write_text(folder / STATE, json.dumps(content))
+
+    def _check(self, window: Window, state: TrainerState, control: TrainerControl) -> None:
+        if not window.groups:
+            return
+        self._recent.append(window.groups)
+        recent = [group for groups in self._recent for group in groups]
+        signals = measure_window(window, self.known, self._probabilities(window), recent)
+        for alarm in self.watch.update(signals, state.global_step):
+            self._tell(state, alarm.message, alarm=alarm.kind, over=alarm.ended, seen=alarm.seen)
+        for remedy in self.remedies:
+            self._treat(remedy, state, control)
+        series = signals.logs() | {"guards/alarms": float(len(self.watch.active))}
+        for remedy in self.remedies:
+            series |= remedy.logs(state.global_step)
+        log_series(self._trainer, series)
+
+    def _probabilities(self, window: Window) -> dict[str, float]:
+        if self._evidence is None:
+            return self._p_correct
+        self._evidence.add(window.groups)
+        return self._evidence.probabilities()
+
+    def _treat(self, remedy: Remedy, state: TrainerState, control: TrainerControl) -> None:
+        answered = set(remedy.kinds) & set(self.watch.active)
+        done = remedy.apply(state.global_step, control) if answered else remedy.relax(state.global_step)
+        if done:
+            name = type(remedy).__name__.removesuffix("Remedy")
+            self._tell(state, f"Step {state.global_step}: {name}: {done}.", remedy=name, done=done)
+
+    def _tell(self, state: TrainerState, message: str, **event: Any) -> None:
+        self.events.append({"step": state.global_step, **event})
+        if state.is_world_process_zero:
+            logger.warning("%s", message)
+            lines = "".join(json.dumps(entry) + "\n" for entry in self.events)
+            write_text(Path(self._trainer.args.output_dir) / EVENTS, lines)
+
+
+def check_guards(options: GuardOptions, rewards: Sequence[Callable[..., Any]], config: Any) -> None:
+    """Refuse, before anything is loaded, what could not work.
+
+    Args:
+        options: of the recipe.
+        rewards: as for `Guards.wrap`.
+        config: TRL's configuration, or whatever has its fields `beta` and `dataloader_num_workers`.
+
+    Raises:
+        ValueError: a remedy cannot work with these rewards and this configuration.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> from abstain.rewards import ConfidenceTarget
+        >>> check_guards(GuardOptions(raise_kl={}), [ConfidenceTarget()], SimpleNamespace(beta=0.0))
+        Traceback (most recent call last):
+        ...
+        ValueError: guards.raise_kl: rl.args.beta is 0, and then TRL keeps no reference model; set a small ...
+    """
+    listened = _listened(rewards)
+    if options.anneal_abstention:
+        AnnealAbstentionRemedy(options.anneal_abstention, abstention_credit(listened))
+    if options.raise_kl:
+        check_kl(config)
+    if options.replay_known:
+        check_loader(config)
+
+
+def _listened(rewards: Sequence[Callable[..., Any]]) -> VerdictReward:
+    """The first reward that grades."""
+    found = next((reward for reward in rewards if isinstance(reward, VerdictReward)), None)
+    if found is None:
+        raise ValueError("guards listen to how completions are graded: use a reward of abstain.rewards")
+    return found
+
+
+def abstention_credit(reward: Any) -> float:
+    """What a reward pays for "I don't know".
+
+    Example:
+        >>> from abstain.rewards import ConfidenceTarget, TernaryCredit
+        >>> abstention_credit(TernaryCredit(abstain=0.5)), abstention_credit(ConfidenceTarget())
+        (0.5, 0.0)
+    """
+    pricing = getattr(reward, "scoring", reward)
+    return float(getattr(pricing, "abstain", 0.0))
