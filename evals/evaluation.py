@@ -16,6 +16,7 @@ import numpy as np
 
 from abstain.evals.metrics.measuring import measure
 from abstain.evals.metrics.oracle import BaseGuesses, ForcedAnswers, baselines
+from abstain.evals.metrics.schema import Metrics
 from abstain.evals.records import Record, write_records, write_text
 from abstain.evals.sampler import Completion, Sampler
 from abstain.evals.tables.table import render
@@ -23,13 +24,12 @@ from abstain.evals.tasks.question import Question, Task
 from abstain.rewards.grading import grade_response, settle
 from abstain.rewards.judge.grader import Case, JudgeGrader, agreement_with
 from abstain.rewards.parsing.completion import read_response
-from abstain.rewards.prompts import Instruct, check_target, prompt_text
+from abstain.rewards.prompts import TARGETS, Instruct, check_target, prompt_text
 from abstain.rewards.response import Response
 from abstain.rewards.verdict import Verdict
 
-TARGETS = (0.0, 0.5, 0.75, 0.9)
 TRAIN_LIMIT = 2_000
-SILENCE = Response("", abstained=True)
+ABSTENTION = Response("", abstained=True)
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Evaluation:
     metrics: dict[str, Any]
     start: BaseGuesses
 
-    def save(self, folder: str | Path, *, before: dict[str, Any] | None = None) -> None:
+    def save(self, folder: str | Path, *, before: Metrics | None = None) -> None:
         """Write `records.jsonl`, `metrics.json` and `table.md`, each all or nothing.
 
         Args:
@@ -83,7 +83,7 @@ class _Answer:
         stated = self.response.confidence
         if stated is None or stated > target or not target or not self.response.answer:
             return self
-        verdict = settle(SILENCE, question.gold) or Verdict.ABSTAINED
+        verdict = settle(ABSTENTION, question.gold) or Verdict.ABSTAINED
         return replace(self, response=replace(self.response, answer="", abstained=True), verdict=verdict)
 
 

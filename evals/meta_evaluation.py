@@ -8,19 +8,16 @@ p > t = (a - w) / (r - w): the confidence target that a benchmark implies. At t 
 """
 
 import argparse
-import csv
-import io
-import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, get_args
 
 import yaml
 
-from abstain.evals.tables.grid import Column, Grid, latex_lines, latex_text, markdown_lines, text_lines
-from abstain.evals.tables.table import Format
+from abstain.evals.tables.document import Block, Format, Heading, render_tables
+from abstain.evals.tables.grid import Column, Grid
 from abstain.rewards.errors import nearest
 
 FILE = Path(__file__).with_name("meta_evaluation.yaml")
@@ -152,69 +149,23 @@ def render_benchmarks(groups: Groups, format: Format = "text", *, width: int = 1
 
     Args:
         groups: from `read_benchmarks`.
-        format: "text", "markdown", "latex" (booktabs), "csv" or "json".
+        format: "text", "markdown", "latex" (booktabs), or "csv" and "json" with every number in full.
         width: of the text, in characters.
 
     Raises:
         ValueError: an unknown format.
     """
-    if format not in _RENDERERS:
-        raise ValueError(f"unknown table format {format!r}. {nearest(format, _RENDERERS)}")
-    return _RENDERERS[format](groups, width)
-
-
-def _grid(group: Sequence[Benchmark]) -> Grid:
-    return Grid.of(_COLUMNS, group, keys=1, grouped=False, dim=[False] * len(group))
-
-
-def _text(groups: Groups, width: int) -> str:
-    parts = []
+    blocks: list[Block] = []
     for heading, group in groups.items():
-        parts.append(
-            "\n".join([f" {heading}", "", *(line.plain.rstrip() for line in text_lines(_grid(group), width))])
-        )
-    return "\n\n".join(parts) + "\n"
+        blocks += [Heading(heading), Grid.of(_COLUMNS, group)]
+    data = [{"group": name, **asdict(one), "target": one.target} for name, group in groups.items() for one in group]
+    return render_tables(blocks, format, rows=[_flat(row) for row in data], data=data, width=width)
 
 
-def _markdown(groups: Groups, width: int) -> str:
-    parts = ["\n".join([f"**{heading}**", "", *markdown_lines(_grid(group))]) for heading, group in groups.items()]
-    return "\n\n".join(parts) + "\n"
-
-
-def _latex(groups: Groups, width: int) -> str:
-    parts = []
-    for heading, group in groups.items():
-        parts.append("\n".join([f"% {latex_text(heading)}", *latex_lines(_grid(group))]))
-    return "% needs \\usepackage{booktabs}\n" + "\n\n\\medskip\n".join(parts) + "\n"
-
-
-def _rows(groups: Groups) -> list[dict[str, Any]]:
-    """One dict for each benchmark, every number in full."""
-    return [{"group": name, **asdict(one), "target": one.target} for name, group in groups.items() for one in group]
-
-
-def _csv(groups: Groups, width: int) -> str:
-    stream = io.StringIO()
-    rows = _rows(groups)
-    for row in rows:
-        row["right"], row["idk"], row["wrong"] = row.pop("credits") or (None, None, None)
-    writer = csv.DictWriter(stream, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return stream.getvalue()
-
-
-def _json(groups: Groups, width: int) -> str:
-    return json.dumps(_rows(groups), indent=2, ensure_ascii=False) + "\n"
-
-
-_RENDERERS: dict[str, Callable[[Groups, int], str]] = {
-    "text": _text,
-    "markdown": _markdown,
-    "latex": _latex,
-    "csv": _csv,
-    "json": _json,
-}
+def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row with what right, "I don't know" and wrong earn in columns of their own, for CSV."""
+    earned = dict(zip(("right", "idk", "wrong"), row["credits"] or (None,) * 3, strict=True))
+    return {key: value for key, value in row.items() if key != "credits"} | earned
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -7,10 +7,13 @@
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import IO, Annotated
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from abstain.rewards.verdict import Verdict
 
@@ -33,15 +36,24 @@ class Record:
     task: str
     question: str
     gold: tuple[str, ...]
-    target: float
+    target: Annotated[float, Field(strict=True, ge=0, lt=1)]
     prompt: str
     completion: str
     answer: str
     verdict: Verdict
-    confidence: float | None
+    confidence: Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)] | None
+
+    __pydantic_config__ = ConfigDict(extra="forbid", coerce_numbers_to_str=True)
 
 
 FIELDS = tuple(field.name for field in fields(Record))
+_RECORD = TypeAdapter(Record)
+_MEANT = {
+    "gold": "gold is a list of answers, not {!r}",
+    "target": "target {!r} is not a number in [0, 1)",
+    "verdict": f"unknown verdict {{!r}}; allowed: {', '.join(Verdict)}",
+    "confidence": "confidence {!r} is neither null nor a number in [0, 1]",
+}
 
 
 def write_records(path: str | Path, records: Iterable[Record]) -> None:
@@ -62,44 +74,44 @@ def read_records(path: str | Path) -> list[Record]:
 
 def write_text(path: str | Path, text: str) -> None:
     """Write a file all or nothing, making its folder if need be."""
+    with whole_file(path) as file:
+        file.write(text.encode("utf-8"))
+
+
+@contextmanager
+def whole_file(path: str | Path) -> Iterator[IO[bytes]]:
+    """A file to write to, which appears under its name once it is whole; its folder is made if need be."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
+        with partial.open("wb") as file:
+            yield file
+        partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
 
 
-def _parse_line(line: str, place: str) -> Record:
+def _parse_line(line: str, where: str) -> Record:
     try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{place}: not JSON: {error.msg} at column {error.colno}") from None
-    if not isinstance(row, dict):
-        raise ValueError(f"{place}: a record is a JSON object, not {type(row).__name__}")
-    if set(row) != set(FIELDS):
-        missing, unknown = sorted(set(FIELDS) - set(row)), sorted(set(row) - set(FIELDS))
-        raise ValueError(f"{place}: not a record: lacks {missing or 'nothing'}, has unknown {unknown or 'nothing'}")
-    return _checked(row, place)
+        return _RECORD.validate_json(line)
+    except ValidationError as error:
+        raise ValueError(f"{where}: {_wrong(error)}") from None
 
 
-def _checked(row: dict[str, Any], place: str) -> Record:
-    if row["verdict"] not in list(Verdict):
-        raise ValueError(f"{place}: unknown verdict {row['verdict']!r}; allowed: {', '.join(Verdict)}")
-    if not isinstance(row["gold"], list):
-        raise ValueError(f"{place}: gold is a list of answers, not {row['gold']!r}")
-    if row["target"] is None:
-        why = "since its prompt states none; `abstain rescore` scores such answers"
-        raise ValueError(f"{place}: target is null, {why}")
-    if not _is_number(row["target"]) or not 0 <= row["target"] < 1:
-        raise ValueError(f"{place}: target {row['target']!r} is not a number in [0, 1)")
-    confidence = row["confidence"]
-    if confidence is not None and not (_is_number(confidence) and 0 <= confidence <= 1):
-        raise ValueError(f"{place}: confidence {confidence!r} is neither null nor a number in [0, 1]")
-    return Record(**{**row, "gold": tuple(row["gold"]), "verdict": Verdict(row["verdict"])})
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _wrong(error: ValidationError) -> str:
+    """The first thing that is wrong with a line, in our words."""
+    problems = error.errors(include_url=False)
+    first = problems[0]
+    if first["type"] == "json_invalid":
+        return f"not JSON: {first['ctx']['error']}"
+    if not first["loc"]:
+        return f"a record is a JSON object, not {type(first['input']).__name__}"
+    kinds = ("missing", "unexpected_keyword_argument")
+    missing, unknown = (sorted(str(one["loc"][0]) for one in problems if one["type"] == kind) for kind in kinds)
+    if missing or unknown:
+        return f"not a record: lacks {missing or 'nothing'}, has unknown {unknown or 'nothing'}"
+    field, value = str(first["loc"][0]), first["input"]
+    if field == "target" and value is None:
+        return "target is null, since its prompt states none; `abstain rescore` scores such answers"
+    return _MEANT.get(field, f"{field} is a text, not {{!r}}").format(value)

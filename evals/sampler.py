@@ -1,7 +1,7 @@
 """Batched generation: many prompts in, completions with their log-probabilities out.
 
-transformers generates; what is added is batching by length, one prefill for the n completions of a prompt, and the
-log-probability of what was chosen, kept in memory that does not grow with the number of new tokens.
+transformers generates; what is added is the chat template, batching by length, one prefill for the n completions of a
+prompt, and the log-probability of what was chosen, kept in memory that does not grow with the number of new tokens.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -17,10 +17,8 @@ from transformers import Cache, GenerationConfig, LogitsProcessor, PreTrainedMod
 
 from abstain.rewards.errors import nearest
 
-# From prompt text to what a model reads: as it is, or as a user's turn in the model's chat template.
-
-
 PromptFormat = Literal["auto", "plain", "chat"]
+"""What a model reads: the prompt as it is, or as a user's turn in the model's chat template."""
 
 
 def as_prompt(text: str, tokenizer: PreTrainedTokenizerBase, prompt_format: PromptFormat = "auto") -> str:
@@ -60,9 +58,6 @@ def uses_chat(tokenizer: PreTrainedTokenizerBase, prompt_format: PromptFormat) -
     return prompt_format != "plain" and bool(tokenizer.chat_template)
 
 
-# How prompts of many lengths become padded batches.
-
-
 def batches(lengths: list[int], n: int, room: int, batch_tokens: int) -> Iterator[list[int]]:
     """Indices of prompts of similar length, the longest first, so that memory runs out at once or not at all.
 
@@ -95,9 +90,9 @@ def left_pad(rows: list[list[int]], pad: int, device: torch.device) -> tuple[tor
     width = max(map(len, rows))
     ids = np.full((len(rows), width), pad, dtype=np.int64)
     mask = np.zeros_like(ids)
-    for place, row in enumerate(rows):
-        ids[place, width - len(row) :] = row
-        mask[place, width - len(row) :] = 1
+    for number, row in enumerate(rows):
+        ids[number, width - len(row) :] = row
+        mask[number, width - len(row) :] = 1
     return torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device)
 
 

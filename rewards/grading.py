@@ -21,8 +21,7 @@ def find_grader(name: str) -> Grader:
         >>> find_grader("exatc")
         Traceback (most recent call last):
         ...
-        ValueError: no grader is called 'exatc'. Did you mean 'exact'? Allowed: choice, date, exact, f1, match, math,
-        numeric.
+        ValueError: no grader is called 'exatc'. Did you mean 'exact'? Allowed: choice, date, ...
     """
     if name not in GRADERS:
         raise ValueError(f"no grader is called {name!r}. {nearest(str(name), GRADERS)}")
@@ -89,7 +88,7 @@ def grade(completion: str | list[dict], gold: Sequence[str] | str | None, grader
     Args:
         completion: the text a model wrote, or the messages of a chat.
         gold: the right answer and its aliases, or `[UNANSWERABLE]`.
-        grader: a key of `GRADERS`: match, exact, f1, numeric, date, choice, math.
+        grader: a key of `GRADERS`, such as match, exact, numeric, date, choice or math.
 
     Raises:
         ValueError: no grader has this name.

@@ -15,6 +15,8 @@ from typing import Literal
 Instruct = Literal["target", "nothing", "confidence"]
 """What a prompt says besides its question: the confidence target, nothing, or that a confidence is to be stated."""
 
+TARGETS = (0.0, 0.5, 0.75, 0.9)
+"""The confidence targets that are stated where nobody asks for others: guess, and penalties of 1, 3 and 9 points."""
 IDK = "I don't know"
 DEFAULT_TEMPLATE = "{question}\n{instruction}"
 GUESS_INSTRUCTION = "Make your best guess even if you are unsure, as if you were taking an exam."

@@ -1,10 +1,12 @@
 """Fixtures for all tests: a causal language model so small that making, saving and asking it takes milliseconds."""
 
+import math
 import os
 import signal
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -73,3 +75,30 @@ def make_tiny_model() -> Callable[..., Path]:
 def tiny_model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the tiny model. Read only: it is shared by the whole session."""
     return save_tiny_model(tmp_path_factory.mktemp("tiny") / "model")
+
+
+@pytest.fixture(scope="session")
+def save_evaluation() -> Callable[..., Path]:
+    """`save_evaluation(folder, **options)`: the files of a model that says the same to everything, and how sure it is.
+
+    It is asked at t = 0 and t = 0.5, with the options of `abstain.evals.evaluation.evaluate`.
+    """
+    from abstain.evals.evaluation import evaluate
+    from abstain.evals.sampler import Completion
+    from abstain.evals.tasks.question import Question, Task
+
+    class Sure:
+        name = "sure"
+
+        def sample(self, prompts: Sequence[str], **_: object) -> list[list[Completion]]:
+            return [[Completion("Lima. Confidence: 0.8", math.log(0.8), 2, truncated=False)] for _ in prompts]
+
+    gold = ("Lima", "Oslo", "Lima", "Lima", "Oslo", "Lima")
+    questions = tuple(Question(str(i), f"Where was N{i} born?", (city,)) for i, city in enumerate(gold))
+
+    def _save(folder: Path, **options: Any) -> Path:
+        task = Task("toy", questions[:2], questions[2:])
+        evaluate(Sure(), task, [0, 0.5], **options).save(folder)  # type: ignore[arg-type]
+        return folder
+
+    return _save

@@ -28,6 +28,7 @@ FLOORS = [
     "rewards.catalogue",
     "rewards",
     "evals.records",
+    "evals.files",
     "evals.models",
     "evals.sampler",
     "evals.local_judge",
@@ -142,7 +143,7 @@ def test_the_wheel_holds_every_package_and_every_file() -> None:
 
 
 def test_rewards_load_without_torch() -> None:
-    heavy = "{'torch', 'transformers', 'trl', 'datasets', 'math_verify', 'sympy', 'scipy', 'pandas'}"
+    heavy = "{'torch', 'transformers', 'trl', 'datasets', 'math_verify', 'sympy', 'numpy', 'scipy', 'pandas'}"
     code = f"import sys, abstain.rewards; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -18,17 +18,21 @@ import numpy as np
 from accelerate.utils import gather_object
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from abstain.evals.evaluation import TARGETS, Evaluation, evaluate
+from abstain.evals.evaluation import Evaluation, evaluate
 from abstain.evals.metrics.oracle import BaseGuesses
 from abstain.evals.sampler import Completion, Sampler
 from abstain.evals.tasks.question import Question, Task
-from abstain.rewards.prompts import Instruct
+from abstain.rewards.prompts import TARGETS, Instruct
 from abstain.rewards.verdict import Verdict
 from abstain.rewards.verdict_reward import target_label
-from abstain.trainers.guards.callback import log_series
 from abstain.trainers.guards.signals import effective_threshold, fitted_probabilities
+from abstain.trainers.run_trainer import log_series
 
-# A sampler whose prompts are divided among the processes of a training run.
+CURVES = ("mean_regret", "aurc")
+"""Keys of `metrics.json` that are logged, besides the mean of `score` over the targets …"""
+CURVES_BY_TARGET = ("score", "regret", "correct", "incorrect", "abstained")
+"""… and of its `by_target`."""
+SMALL_IS_BETTER = frozenset({"mean_regret", "aurc", "regret", "incorrect"})
 
 
 class SharedSampler(Sampler):
@@ -58,12 +62,8 @@ class SharedSampler(Sampler):
             own = super().sample(prompts[rank::processes], **options)
         if processes == 1:
             return own
-        gathered = gather_object([(rank + processes * place, row) for place, row in enumerate(own)])
+        gathered = gather_object([(rank + processes * index, row) for index, row in enumerate(own)])
         return [row for _, row in sorted(gathered, key=lambda pair: pair[0])]
-
-
-BY_TARGET = ("score", "regret", "correct", "incorrect", "abstained")
-OVERALL = ("mean_regret", "aurc")
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ class HeldOut(TrainerCallback):
             raise ValueError("held-out evaluation cannot ask a model whose weights FSDP has sharded; use DDP or ZeRO")
         self._trainer = trainer
         self._sets = dict(sets)
-        self._starts = {name: one.start for name, one in sets.items()}
+        self._starts = {name: held_out.start for name, held_out in sets.items()}
         self.every, self.targets, self.limit, self.seed = every, targets, limit, seed
         self.keep_best, self.patience = keep_best, patience
         self.metric = metric or f"heldout/{next(iter(sets))}/score"
@@ -141,13 +141,13 @@ class HeldOut(TrainerCallback):
     def evaluate(self) -> dict[str, float]:
         """Ask all sets now, log what was found, and return it."""
         began = time.perf_counter()
-        found: dict[str, float] = {}
-        for name, one in self._sets.items():
-            series = held_out_series(self._ask(name, one.task), one.task.held_out)
-            found |= {f"heldout/{name}/{key}": value for key, value in series.items()}
-        found["heldout/seconds"] = time.perf_counter() - began
-        log_series(self._trainer, found)
-        return found
+        series: dict[str, float] = {}
+        for name, held_out in self._sets.items():
+            numbers = held_out_series(self._ask(name, held_out.task), held_out.task.held_out)
+            series |= {f"heldout/{name}/{key}": value for key, value in numbers.items()}
+        series["heldout/seconds"] = time.perf_counter() - began
+        log_series(self._trainer, series)
+        return series
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -197,10 +197,10 @@ class HeldOut(TrainerCallback):
         args.load_best_model_at_end = True  # which transformers refuses to take before, without evaluations of its own
 
     def _ask(self, name: str, task: Task) -> Evaluation:
-        place = Path(self._trainer.args.output_dir) / f"heldout-{name}-start.json"
+        file = Path(self._trainer.args.output_dir) / f"heldout-{name}-start.json"
         start = self._starts[name]
-        if start is None and self._trainer.state.global_step and place.exists():
-            start = BaseGuesses.load(place)  # of a run that is resumed
+        if start is None and self._trainer.state.global_step and file.exists():
+            start = BaseGuesses.load(file)  # of a run that is resumed
         sampler = SharedSampler(self._trainer, **self._sampler_options)
         evaluation = evaluate(
             sampler,
@@ -214,20 +214,20 @@ class HeldOut(TrainerCallback):
         if self._starts[name] is None:
             self._starts[name] = evaluation.start
             if start is None and self._trainer.accelerator.is_main_process:
-                evaluation.start.save(place)
+                evaluation.start.save(file)
         return evaluation
 
     def _decisive(self, found: dict[str, float]) -> float | None:
         if self.metric in found:
             return found[self.metric]
-        overall = {f"heldout/{name}/{key}" for name in self._sets for key in ("score", *OVERALL)}
+        overall = {f"heldout/{name}/{key}" for name in self._sets for key in ("score", *CURVES)}
         if self.metric in overall:
             return None  # nothing was graded
         raise ValueError(f"held-out evaluation has no '{self.metric}'; there are: {', '.join(sorted(found))}")
 
     def _is_better(self, score: float, best: float | None) -> bool:
-        small = any(part in self.metric.split("/") for part in ("regret", "mean_regret", "aurc", "incorrect"))
-        return best is None or (score < best if small else score > best)
+        large_is_better = SMALL_IS_BETTER.isdisjoint(self.metric.split("/"))
+        return best is None or (score > best if large_is_better else score < best)
 
     def _evaluations_since(self, state: TrainerState) -> int:
         """Since the best one, this one included; counted in the log, which a resumed run has too."""
@@ -245,11 +245,11 @@ def held_out_series(evaluation: Evaluation, questions: Sequence[Question] = ()) 
     metrics = evaluation.metrics
     rows = {target_label(row["target"]): row for row in metrics["by_target"]}
     scores = [row["score"] for row in rows.values()]
-    found = {key: metrics[key] for key in OVERALL}
-    found["score"] = float(np.mean(scores)) if None not in scores else None
-    found |= {f"{key}/{label}": row[key] for label, row in rows.items() for key in BY_TARGET}
-    found |= {f"effective_threshold/{label}": tau for label, tau in _thresholds(evaluation, questions).items()}
-    return {key: float(value) for key, value in found.items() if value is not None}
+    series = {key: metrics[key] for key in CURVES}
+    series["score"] = float(np.mean(scores)) if None not in scores else None
+    series |= {f"{key}/{label}": row[key] for label, row in rows.items() for key in CURVES_BY_TARGET}
+    series |= {f"effective_threshold/{label}": tau for label, tau in _thresholds(evaluation, questions).items()}
+    return {key: float(value) for key, value in series.items() if value is not None}
 
 
 def _thresholds(evaluation: Evaluation, questions: Sequence[Question]) -> dict[str, float | None]:

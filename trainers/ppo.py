@@ -20,10 +20,54 @@ from transformers import PreTrainedModel
 from trl import GRPOConfig, GRPOTrainer
 from trl.trainer.utils import create_model_from_path
 
-from abstain.trainers.run_trainer import inner_model
+from abstain.trainers.run_trainer import AnyTrainer, Batch, inner_model
 from abstain.trainers.trie.trainer import TrieRollouts
 
-# Generalised advantage estimation over the tokens of a completion.
+NAME = "value_head"
+FILE = "value_head.safetensors"
+"""Lies beside the model that it was trained with, which stays a plain causal language model to everybody else."""
+
+
+@dataclass
+class PPOConfig(GRPOConfig):
+    """TRL's `GRPOConfig`, and what a critic needs.
+
+    Args:
+        num_generations: completions per prompt; one will do.
+        value_coefficient: c_v, weight of the value loss, whose gradient reaches the whole model.
+        value_clip: ε_v, how far a value may move from where it was when sampled; `None` for no limit.
+        value_learning_rate: of the value head alone, which starts from nothing.
+        gamma: discount per token.
+        gae_lambda: λ of `advantages_and_returns`. 1 keeps a reward's threshold exact however wrong the values are.
+        whiten_advantages: divide by the root mean square of the advantages of *earlier* batches. It does not depend on
+            the batch that it scales, so it moves no threshold, as the batch's own standard deviation would.
+
+    Raises:
+        ValueError: as `GRPOConfig`; λ or γ outside [0, 1].
+
+    Example:
+        >>> PPOConfig(output_dir="out", bf16=False, use_cpu=True).num_generations
+        1
+    """
+
+    num_generations: int = field(default=1, metadata={"help": "Completions per prompt."})
+    value_coefficient: float = field(default=0.1, metadata={"help": "Weight of the value loss."})
+    value_clip: float | None = field(default=0.2, metadata={"help": "Clip range of values; none for no clipping."})
+    value_learning_rate: float = field(default=1e-3, metadata={"help": "Learning rate of the value head."})
+    gamma: float = field(default=1.0, metadata={"help": "Discount per token."})
+    gae_lambda: float = field(default=1.0, metadata={"help": "Lambda of generalised advantage estimation."})
+    whiten_advantages: bool = field(default=False, metadata={"help": "Scale advantages by those of earlier batches."})
+
+    def __post_init__(self) -> None:
+        for name in ("gamma", "gae_lambda"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be in [0, 1]")
+        given = self.num_generations
+        if given == 1:  # GRPO wants a group; a micro-batch always divides the batch that is generated
+            self.num_generations = max(2, self.per_device_train_batch_size)
+            self.num_generations_eval = getattr(self, "num_generations_eval", None) or 1
+        super().__post_init__()
+        self.num_generations = given
 
 
 def advantages_and_returns(
@@ -71,16 +115,10 @@ def advantages_and_returns(
     return found, (found + values) * mask.bool()
 
 
-# A value head on a causal language model: V(s_t), the reward still to come, from the state before token t.
-
-
-NAME = "value_head"
-FILE = "value_head.safetensors"
-"""Lies beside the model that it was trained with, which stays a plain causal language model to everybody else."""
-
-
 class ValueHead(nn.Module):
-    """V = v · gelu(W h) / √d, in fp32, with v = 0 at the start: a value of 0 everywhere.
+    """V(s_t), the reward still to come, from the state h before token t: V = v · gelu(W h) / √d, in fp32.
+
+    v = 0 at the start: a value of 0 everywhere.
 
     Args:
         hidden_size: d of the model it reads.
@@ -151,53 +189,6 @@ def save_model(model: PreTrainedModel, folder: Path) -> None:
         save_file({name: value.detach().cpu() for name, value in head.state_dict().items()}, folder / FILE)
 
 
-Batch = dict[str, Any]
-
-_Trainer: Any = object  # for a type checker the trainer that it is mixed into, whatever that has
-
-
-@dataclass
-class PPOConfig(GRPOConfig):
-    """TRL's `GRPOConfig`, and what a critic needs.
-
-    Args:
-        num_generations: completions per prompt; one will do.
-        value_coefficient: c_v, weight of the value loss, whose gradient reaches the whole model.
-        value_clip: ε_v, how far a value may move from where it was when sampled; `None` for no limit.
-        value_learning_rate: of the value head alone, which starts from nothing.
-        gamma: discount per token.
-        gae_lambda: λ of `advantages_and_returns`. 1 keeps a reward's threshold exact however wrong the values are.
-        whiten_advantages: divide by the root mean square of the advantages of *earlier* batches. It does not depend on
-            the batch that it scales, so it moves no threshold, as the batch's own standard deviation would.
-
-    Raises:
-        ValueError: as `GRPOConfig`; λ or γ outside [0, 1].
-
-    Example:
-        >>> PPOConfig(output_dir="out", bf16=False, use_cpu=True).num_generations
-        1
-    """
-
-    num_generations: int = field(default=1, metadata={"help": "Completions per prompt."})
-    value_coefficient: float = field(default=0.1, metadata={"help": "Weight of the value loss."})
-    value_clip: float | None = field(default=0.2, metadata={"help": "Clip range of values; none for no clipping."})
-    value_learning_rate: float = field(default=1e-3, metadata={"help": "Learning rate of the value head."})
-    gamma: float = field(default=1.0, metadata={"help": "Discount per token."})
-    gae_lambda: float = field(default=1.0, metadata={"help": "Lambda of generalised advantage estimation."})
-    whiten_advantages: bool = field(default=False, metadata={"help": "Scale advantages by those of earlier batches."})
-
-    def __post_init__(self) -> None:
-        for name in ("gamma", "gae_lambda"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be in [0, 1]")
-        given = self.num_generations
-        if given == 1:  # GRPO wants a group; a micro-batch always divides the batch that is generated
-            self.num_generations = max(2, self.per_device_train_batch_size)
-            self.num_generations_eval = getattr(self, "num_generations_eval", None) or 1
-        super().__post_init__()
-        self.num_generations = given
-
-
 class StateValues(GRPOTrainer):
     """GRPO whose passes over completions also leave the values of the states before each token.
 
@@ -260,7 +251,7 @@ def _check_trained(model: Any) -> None:
         )
 
 
-class PPOLoss(_Trainer):
+class PPOLoss(AnyTrainer):
     """Mixin for a trainer with `state_values`: token advantages instead of group-relative ones, and the value loss."""
 
     skip_zero_advantages = False  # every token has a value to learn

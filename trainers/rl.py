@@ -19,24 +19,14 @@ from abstain.trainers.dataset import rl_dataset
 from abstain.trainers.embedding_rows import answers, instructions, only_rows_of
 from abstain.trainers.run_trainer import train
 from abstain.trainers.stages import RlStage
-from abstain.trainers.trl_args import build_config, check_threshold_drift
+from abstain.trainers.trl_args import SHARED_DEFAULTS, build_config, check_threshold_drift
 
-SHARED: dict[str, Any] = {
-    "learning_rate": 1e-5,
-    "num_generations": 8,
-    "logging_steps": 10,
-    "report_to": "none",
-    "project": "abstain",
-    "remove_unused_columns": False,
-    "save_total_limit": 1,
-    "temperature": 1.0,
-    "beta": 0.0,
-}
+_SHARED = SHARED_DEFAULTS | {"num_generations": 8, "remove_unused_columns": False, "temperature": 1.0, "beta": 0.0}
 DEFAULTS: dict[str, dict[str, Any]] = {
     # A group's standard deviation would move the target, and "grpo" would weigh a short "I don't know" more per token
-    "grpo": SHARED | {"scale_rewards": "none", "loss_type": "dr_grpo"},
-    "rloo": SHARED | {"normalize_advantages": False},
-    "ppo": SHARED | {"loss_type": "dr_grpo", "num_generations": 1},
+    "grpo": _SHARED | {"scale_rewards": "none", "loss_type": "dr_grpo"},
+    "rloo": _SHARED | {"normalize_advantages": False},
+    "ppo": _SHARED | {"loss_type": "dr_grpo", "num_generations": 1},
 }
 CONFIGS = {"grpo": "GRPOConfig", "rloo": "RLOOConfig", "ppo": "PPOConfig"}
 

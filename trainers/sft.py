@@ -30,58 +30,11 @@ from abstain.trainers.embedding_rows import instructions, only_rows_of
 from abstain.trainers.run_trainer import inner_model, train
 from abstain.trainers.stages import SftStage
 from abstain.trainers.tracking.dashboards import add_dashboards, usable_trackers
-from abstain.trainers.trl_args import build_config
-
-# The language-model head of TRL's SFT, at the trained positions only.
-
+from abstain.trainers.trl_args import SHARED_DEFAULTS, build_config
 
 IGNORED = -100
-
-
-def score_trained_positions(model: PreTrainedModel) -> None:
-    """Let `model(..., fused_lm_head=True)` score only the positions that have a label.
-
-    With Triton TRL does this itself; elsewhere it scores every position and drops those without a label afterwards: of
-    a prompt of 60 tokens and an answer of 4 that is sixteen times the work, in the largest matrix product of a small
-    model. The sums over the output's fields, which are all that `SFTTrainer` reads, stay the same; the fields have the
-    shape (1, number of labels) instead of (B, T - 1).
-
-    Call it after TRL has added that keyword.
-    """
-    scoring = model.forward
-
-    def forward(
-        self: PreTrainedModel, *args: Any, fused_lm_head: bool = False, labels: Any = None, **kwargs: Any
-    ) -> Any:
-        if labels is not None:
-            kwargs["labels"] = labels
-        trained = labels[:, 1:] != IGNORED if fused_lm_head and labels is not None else None
-        if trained is None or labels.device.type != "cpu" or not trained.any():
-            return scoring(*args, **{"fused_lm_head": True} if fused_lm_head else {}, **kwargs)
-
-        def keep_trained(_: Any, __: Any, output: Any) -> Any:
-            output.last_hidden_state = output.last_hidden_state[:, -labels.shape[1] : -1][trained][None]
-            return output
-
-        kwargs |= {"labels": None, "shift_labels": labels[:, 1:][trained][None]}
-        hook = self.base_model.register_forward_hook(keep_trained)
-        try:
-            return scoring(*args, fused_lm_head=True, **kwargs)
-        finally:
-            hook.remove()
-
-    model.forward = types.MethodType(forward, model)
-
-
-DEFAULTS: dict[str, Any] = {
-    "num_train_epochs": 1,
-    "learning_rate": 1e-5,
-    "lr_scheduler_type": "linear",
-    "logging_steps": 10,
-    "report_to": "none",
-    "project": "abstain",
-    "save_total_limit": 1,
-}
+"""The label of a position that is not trained."""
+DEFAULTS = SHARED_DEFAULTS | {"num_train_epochs": 1, "lr_scheduler_type": "linear"}
 LEVELS = (0.05, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.85, 0.95)
 """Confidences that are taught: the middles of the tenths, so that one digit is to be decided on, and that one says on
 which side of most targets an answer is. Where 0.9 and 0.95 were taught, RL settled on 0.9: too little lies between."""
@@ -135,9 +88,9 @@ def run_sft(
     from trl import SFTTrainer  # takes seconds to import
 
     config = build_config("SFTConfig", stage.args, DEFAULTS | {"output_dir": str(output_dir), "seed": seed})
-    place, processes = output_dir / "examples.jsonl", PartialState()
+    file, processes = output_dir / "examples.jsonl", PartialState()
     with processes.main_process_first():  # the others read what the first one wrote
-        rows = _stored_examples(place) if resume or not processes.is_main_process else None
+        rows = _stored_examples(file) if resume or not processes.is_main_process else None
         if rows is None:
             questions = draw(task.train, stage.limit, seed)
             guesses = _guesses(Sampler(model, tokenizer, prompt_format=prompt_format), task, questions, stage)
@@ -147,7 +100,7 @@ def run_sft(
                     f"sft: nothing to teach with answers: {stage.answers} on the {len(questions)} training questions "
                     f"of {task.name}. Try another `answers`, or another task"
                 )
-            write_text(place, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+            write_text(file, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     dataset = Dataset.from_list([_as_trl(row, tokenizer, prompt_format) for row in rows])
     config.report_to = usable_trackers(config.report_to)
     trainer = SFTTrainer(model=model, args=config, train_dataset=dataset, processing_class=tokenizer)
@@ -240,3 +193,38 @@ def _as_trl(row: dict[str, Any], tokenizer: PreTrainedTokenizerBase, prompt_form
     if isinstance(prompt, str):
         return {"prompt": prompt, "completion": " " + row["completion"]}
     return {"prompt": prompt, "completion": [{"role": "assistant", "content": row["completion"]}]}
+
+
+def score_trained_positions(model: PreTrainedModel) -> None:
+    """Let `model(..., fused_lm_head=True)` score only the positions that have a label.
+
+    With Triton TRL does this itself; elsewhere it scores every position and drops those without a label afterwards: of
+    a prompt of 60 tokens and an answer of 4 that is sixteen times the work, in the largest matrix product of a small
+    model. The sums over the output's fields, which are all that `SFTTrainer` reads, stay the same; the fields have the
+    shape (1, number of labels) instead of (B, T - 1).
+
+    Call it after TRL has added that keyword.
+    """
+    scoring = model.forward
+
+    def forward(
+        self: PreTrainedModel, *args: Any, fused_lm_head: bool = False, labels: Any = None, **kwargs: Any
+    ) -> Any:
+        if labels is not None:
+            kwargs["labels"] = labels
+        trained = labels[:, 1:] != IGNORED if fused_lm_head and labels is not None else None
+        if trained is None or labels.device.type != "cpu" or not trained.any():
+            return scoring(*args, **{"fused_lm_head": True} if fused_lm_head else {}, **kwargs)
+
+        def keep_trained(_: Any, __: Any, output: Any) -> Any:
+            output.last_hidden_state = output.last_hidden_state[:, -labels.shape[1] : -1][trained][None]
+            return output
+
+        kwargs |= {"labels": None, "shift_labels": labels[:, 1:][trained][None]}
+        hook = self.base_model.register_forward_hook(keep_trained)
+        try:
+            return scoring(*args, fused_lm_head=True, **kwargs)
+        finally:
+            hook.remove()
+
+    model.forward = types.MethodType(forward, model)

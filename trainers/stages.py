@@ -4,11 +4,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from abstain.rewards.prompts import Instruct, check_target
+from abstain.rewards.prompts import TARGETS, Instruct, check_target
 from abstain.trainers.guards.options import GuardOptions
 
 Target = Annotated[float, AfterValidator(check_target)]
-TARGETS = [0.0, 0.5, 0.75, 0.9]
 TrainEmbeddings = Literal["all", "answers"]
 
 
@@ -52,7 +51,7 @@ class SftStage(BaseModel):
     t by the model's own account."""
     idk_share: float = Field(0.15, ge=0, lt=1)
     """The random share. Not used by `unsure`. 0 by default where a confidence is stated instead."""
-    targets: list[Target] = Field(TARGETS, min_length=1)
+    targets: list[Target] = Field(list(TARGETS), min_length=1)
     """Drawn from, one for each question. Not used where prompts ask for a confidence."""
     instruct: Instruct = "target"
     """What prompts say: the `target`, `nothing`, or that a `confidence` is to be stated."""
@@ -91,7 +90,7 @@ class RlStage(BaseModel):
     algorithm: Literal["grpo", "rloo", "ppo"] = "grpo"
     limit: int | None = Field(None, ge=1)
     """Use this many training questions, drawn with the seed (all by default)."""
-    targets: list[Target] = Field(TARGETS, min_length=1)
+    targets: list[Target] = Field(list(TARGETS), min_length=1)
     """Confidence targets. Every question is asked at each of them, in random order."""
     instruct: Instruct = "target"
     """What prompts say: the `target`; `nothing`, while rewards still see the target (a model for one target, or an

@@ -5,7 +5,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "findings": ["Audit", "audit", "audit_model"],
+        "findings": ["Audit", "audit", "audit_model", "read_audit"],
         "plots": ["audit_plot", "threshold_plot"],
         "tables": ["render_audit"],
     },

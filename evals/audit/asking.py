@@ -1,4 +1,11 @@
-"""Asks what an audit needs beyond an evaluation: other wordings, no instruction, many answers to one question."""
+"""Asks what an audit needs beyond an evaluation: other wordings, no instruction, many answers to one question.
+
+    If the chance that your answer is right is 0.75 or less, write "I don't know" instead.
+
+A model trained on the instruction of `abstain.rewards.prompts` may have learnt when to abstain, or only that this one
+sentence asks for it: does it follow the rule, or the sentence? Some of the wordings here state the target and the
+points, some only one of the two: each implies the other, t = penalty / (1 + penalty) (Kalai et al. 2025, section 4.2).
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,16 +19,9 @@ from abstain.rewards.parsing.completion import read_response
 from abstain.rewards.prompts import DEFAULT_TEMPLATE, check_target, penalty, prompt_text
 from abstain.rewards.verdict import Verdict
 
-# Other words for the same confidence target, and none at all: does a model follow the rule, or one sentence?
-#
-#     If the chance that your answer is right is 0.75 or less, write "I don't know" instead.
-#
-# A model trained on the instruction of `abstain.rewards.prompts` may have learnt when to keep silent, or only that
-# this one sentence asks for it. Some of these wordings state the target and the points, some only one of the two: each
-# implies the other, t = penalty / (1 + penalty) (Kalai et al. 2025, section 4.2).
-
-
 NO_INSTRUCTION = "none"
+UNKNOWN = 0.1
+"""Share of unknown tokens up to which a wording can be understood."""
 
 
 @dataclass(frozen=True)
@@ -92,8 +92,18 @@ def reworded_prompt(question: str, target: float | None, wording: str, template:
     return prompt_text(question, target, template.replace("{instruction}", WORDINGS[wording].instruction(target)))
 
 
-UNKNOWN = 0.1
-"""Share of unknown tokens up to which a wording can be understood."""
+def unreadable(sampler: Sampler) -> dict[str, float]:
+    """Wordings that a model cannot read, and the share of their tokens that its tokenizer does not know.
+
+    A toy model with a vocabulary of its own has no tokens for words it never saw. What it does when asked in them says
+    nothing about what it has learnt, so it is not asked.
+    """
+    unknown = sampler.tokenizer.unk_token_id
+    if unknown is None:
+        return {}
+    ids = {name: sampler.tokenizer(wording.instruction(0.75))["input_ids"] for name, wording in WORDINGS.items()}
+    shares = {name: row.count(unknown) / len(row) for name, row in ids.items()}
+    return {name: share for name, share in shares.items() if share > UNKNOWN}
 
 
 def ask_reworded(
@@ -117,9 +127,9 @@ def ask_reworded(
         Records by wording. Under `NO_INSTRUCTION` there is one per question, and its target 0 means nothing.
     """
     lowest = min(record.target for record in records)
-    found = {name: [record for record in records if record.target > 0] for name in wordings}
-    found[NO_INSTRUCTION] = [replace(record, target=0.0) for record in records if record.target == lowest]
-    return {name: _ask(sampler, task, group, name, progress) for name, group in found.items()}
+    groups = {name: [record for record in records if record.target > 0] for name in wordings}
+    groups[NO_INSTRUCTION] = [replace(record, target=0.0) for record in records if record.target == lowest]
+    return {name: _ask(sampler, task, group, name, progress) for name, group in groups.items()}
 
 
 def _ask(sampler: Sampler, task: Task, group: Sequence[Record], wording: str, progress: bool) -> list[Record]:
@@ -179,17 +189,3 @@ def ask_agreement(
 def _says(completion: Completion, answer: str, grader: str) -> bool:
     response = read_response(completion.text, completion.truncated)
     return bool(answer) and grade_response(response, [answer], grader) == Verdict.CORRECT
-
-
-def unreadable(sampler: Sampler) -> dict[str, float]:
-    """Wordings that a model cannot read, and the share of their tokens that its tokenizer does not know.
-
-    A toy model with a vocabulary of its own has no tokens for words it never saw. What it does when asked in them says
-    nothing about what it has learnt, so it is not asked.
-    """
-    unknown = sampler.tokenizer.unk_token_id
-    if unknown is None:
-        return {}
-    ids = {name: sampler.tokenizer(wording.instruction(0.75))["input_ids"] for name, wording in WORDINGS.items()}
-    shares = {name: row.count(unknown) / len(row) for name, row in ids.items()}
-    return {name: share for name, share in shares.items() if share > UNKNOWN}

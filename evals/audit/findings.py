@@ -26,8 +26,24 @@ import numpy as np
 
 from abstain.evals.audit.asking import NO_INSTRUCTION, WORDINGS, ask_agreement, ask_reworded, unreadable
 from abstain.evals.audit.plots import audit_plot
-from abstain.evals.audit.rows import STATED, Decisions, decisions, probe_row, proportion, rise, target_rows, wordings
-from abstain.evals.audit.sources import PROBES, Probe, known_probe, own_probe, sampled_probe, start_probe
+from abstain.evals.audit.rows import (
+    STATED,
+    Decisions,
+    decisions,
+    proportion,
+    rise,
+    source_fields,
+    target_rows,
+    wordings,
+)
+from abstain.evals.audit.sources import (
+    SOURCES,
+    ConfidenceSource,
+    known_source,
+    own_source,
+    sampled_source,
+    start_source,
+)
 from abstain.evals.audit.tables import render_audit
 from abstain.evals.audit.threshold import RESAMPLES
 from abstain.evals.audit.verdict import notes, rise_verdict, target_verdict, wording_verdict
@@ -37,6 +53,16 @@ from abstain.evals.metrics.oracle import BaseGuesses
 from abstain.evals.records import Record, write_text
 from abstain.evals.sampler import Sampler
 from abstain.evals.tasks.question import Task
+
+OLD_KEYS = {
+    "probe": "source",
+    "probed": "with_guess",
+    "silent_would_be_right": "abstained_would_be_right",
+    "silent_would_be_right_ci": "abstained_would_be_right_ci",
+    "fell_silent": "newly_abstained",
+    "spoke_up": "newly_answered",
+}
+"""Keys of `audit.json` in earlier versions, and what they are called now."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +91,30 @@ def _row(wording: str, record: Record) -> dict[str, Any]:
     return {"wording": wording, **asdict(record), "target": None if wording == NO_INSTRUCTION else record.target}
 
 
+def read_audit(path: str | Path) -> dict[str, Any]:
+    """The contents of an `audit.json`; one of an earlier version comes with the keys of today.
+
+    Args:
+        path: of the file, or of the directory that holds it.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: the file is something else.
+    """
+    file = Path(path) / "audit.json" if Path(path).is_dir() else Path(path)
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"), object_hook=_renamed)
+    except ValueError as error:  # no JSON, or no UTF-8
+        raise ValueError(f"{file} is no audit.json: {error}") from None
+    if not isinstance(found, dict) or not {"source", "by_target", "rise", "wordings"} <= found.keys():
+        raise ValueError(f"{file} is not the audit.json of an audit")
+    return found
+
+
+def _renamed(part: dict[str, Any]) -> dict[str, Any]:
+    return {OLD_KEYS.get(key, key): value for key, value in part.items()}
+
+
 def audit_model(
     sampler: Sampler,
     task: Task,
@@ -81,8 +131,8 @@ def audit_model(
         sampler: the model.
         task: whose questions were asked.
         evaluation: of this model, t = 0 among its targets.
-        start: best guesses of the starting model, to probe by where the task does not know P(correct) itself.
-        samples: probe by so many sampled answers per question instead.
+        start: best guesses of the starting model, to go by.
+        samples: go by so many sampled answers per question instead.
         seed: of samples and bootstrap.
         progress: show progress bars.
 
@@ -90,15 +140,15 @@ def audit_model(
         ValueError: t = 0 was not among the targets, or both `start` and `samples` are given.
     """
     if start is not None and samples:
-        raise ValueError("probe by the starting model's guesses or by samples, not by both")
+        raise ValueError("an audit goes by the starting model's guesses or by samples, not by both")
     guesses = [record for record in evaluation.records if record.target == 0]
     if not guesses:
         raise ValueError("an audit needs best guesses: ask at t = 0 too")
-    probe = _probe(sampler, task, guesses, start, samples, seed, progress)
+    source = _source(sampler, task, guesses, start, samples, seed, progress)
     foreign = unreadable(sampler)
     readable = [name for name in WORDINGS if name not in foreign]
     reworded = ask_reworded(sampler, task, evaluation.records, readable, progress=progress)
-    found = audit(evaluation.metrics, evaluation.records, probe, reworded, seed=seed)
+    found = audit(evaluation.metrics, evaluation.records, source, reworded, seed=seed)
     not_asked = [
         f"It was not asked in wording {name!r}: its tokenizer has no tokens for {share:.0%} of it."
         for name, share in foreign.items()
@@ -106,7 +156,7 @@ def audit_model(
     return Audit(found | {"notes": found["notes"] + not_asked}, reworded)
 
 
-def _probe(
+def _source(
     sampler: Sampler,
     task: Task,
     guesses: Sequence[Record],
@@ -114,19 +164,19 @@ def _probe(
     samples: int,
     seed: int,
     progress: bool,
-) -> Probe:
+) -> ConfidenceSource:
     if start is not None:
-        return start_probe(start)
+        return start_source(start)
     if samples:
         agreement = ask_agreement(sampler, task, guesses, samples, seed=seed, progress=progress)
-        return sampled_probe(sampler.name, guesses, agreement)
-    return known_probe(sampler.name, guesses, task.held_out) or own_probe(sampler.name, guesses)
+        return sampled_source(sampler.name, guesses, agreement)
+    return known_source(sampler.name, guesses, task.held_out) or own_source(sampler.name, guesses)
 
 
 def audit(
     metrics: Mapping[str, Any],
     records: Sequence[Record],
-    probe: Probe,
+    source: ConfidenceSource,
     reworded: Mapping[str, Sequence[Record]] | None = None,
     *,
     seed: int = 0,
@@ -137,30 +187,30 @@ def audit(
     Args:
         metrics: of these records (`abstain.evals.metrics.measuring.measure`), for scores and baselines.
         records: answers at two stated targets or more, t = 0 among them.
-        probe: forced answers to the same questions.
+        source: forced answers to the same questions.
         reworded: answers to other wordings of the same targets.
         seed: of the bootstrap.
         resamples: bootstrap samples.
 
     Returns:
         `by_target` holds one row per stated target, with its `verdict` in a sentence; `rise` the differences between
-        targets; `wordings` the same questions in other words; `probe` how P(correct) was probed; `notes` what to bear
-        in mind. What cannot be had is `None`.
+        targets; `wordings` the same questions in other words; `source` where P(correct) comes from; `notes`
+        what to bear in mind. What cannot be had is `None`.
 
     Raises:
         ValueError: the log shows no stated targets, nothing in it is graded, or a question has no forced answer.
     """
     table = decisions(records, reworded)
-    probe = probe.pick(table.ids)
-    rows = target_rows(table, probe, metrics, seed, resamples)
-    steps = rise(table, probe, seed, resamples)
-    words = wordings(table, probe, seed, resamples)
+    source = source.pick(table.ids)
+    rows = target_rows(table, source, metrics, seed, resamples)
+    steps = rise(table, source, seed, resamples)
+    words = wordings(table, source, seed, resamples)
     found: dict[str, Any] = {
         "model": metrics["model"],
         "task": metrics["task"],
         "n": len(table.ids),
         "left_out": table.left_out,
-        "probe": {**probe_row(probe), "what": PROBES[probe.kind].format(model=probe.model)},
+        "source": {**source_fields(source), "what": SOURCES[source.kind].format(model=source.model)},
         "by_target": [{**row, "verdict": target_verdict(row)} for row in rows],
         "rise": {**steps, "verdict": rise_verdict(steps, rows)},
         "wordings": {**words, "verdict": wording_verdict(words, rows)},

@@ -4,7 +4,7 @@ Scores are drawn in bounded form, (1 - t) right - t wrong: then always answering
 0, and no target dwarfs the others.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,14 +12,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from abstain.evals.audit.asking import NO_INSTRUCTION
-from abstain.evals.audit.sources import Probe
+from abstain.evals.audit.sources import ConfidenceSource
 from abstain.evals.audit.threshold import Threshold, effective_thresholds
-from abstain.evals.audit.verdict import probe_is_off
+from abstain.evals.audit.verdict import Part, confidence_is_off
 from abstain.evals.plots.style import MARKERS, Plot, color, legend_above, listed, new_axes, percent_axis, ramp, styled
 from abstain.evals.records import Record
 from abstain.rewards.verdict import Verdict
 
-Row = Mapping[str, Any]
 SIZE = (9.2, 7.4)
 RESAMPLES = 300
 FEWEST = 5
@@ -33,13 +32,15 @@ _THRESHOLD = (
 )
 
 
-def audit_plot(found: Row) -> Plot:
-    """The picture of an audit, from the contents of its `audit.json`: effective thresholds, choice, silence, score."""
+def audit_plot(found: Part) -> Plot:
+    """The picture of an audit, from its `audit.json`: effective thresholds, selection, abstention, score."""
     with styled():
         figure = Figure(figsize=SIZE, layout="constrained")
         figure.suptitle(f"{found['model']} on {found['n']:,} questions of {found['task']}", fontsize=10)
         panels = figure.subplots(2, 2).flat
-        for axes, draw in zip(panels, (_draw_thresholds, _draw_choice, _draw_silence, _draw_scores), strict=True):
+        for axes, draw in zip(
+            panels, (_draw_thresholds, _draw_selection, _draw_abstention, _draw_scores), strict=True
+        ):
             draw(axes, found)
             axes.legend(fontsize=7.5)
     return Plot(
@@ -51,22 +52,24 @@ def audit_plot(found: Row) -> Plot:
     )
 
 
-def _draw_thresholds(axes: Axes, found: Row) -> None:
+def _draw_thresholds(axes: Axes, found: Part) -> None:
     axes.plot([0, 1], [0, 1], color=color("muted"), linewidth=1, linestyle="--", label="as asked")
     rows = [row for row in found["by_target"] if row["target"] > 0 and row["effective_threshold"] is not None]
     for row in rows:
         axes.plot([row["target"]] * 2, row["effective_threshold_ci"], color=color("after"))
     _dots(axes, rows, "effective_threshold", "o", _STATED)
-    if off := [row for row in rows if probe_is_off(row["near_threshold"])]:
-        places, heights = ([row[name] for row in off] for name in ("target", "effective_threshold"))
-        axes.plot(places, heights, "o", color=color("after"), markerfacecolor="white", label="the probe is off there")
+    if off := [row for row in rows if confidence_is_off(row["near_threshold"])]:
+        targets, heights = ([row[name] for row in off] for name in ("target", "effective_threshold"))
+        axes.plot(
+            targets, heights, "o", color=color("after"), markerfacecolor="white", label="confidence is off there"
+        )
     for name, group, marker in _by_wording(found):
         known = [row for row in group if row["effective_threshold"] is not None]
         _dots(axes, known, "effective_threshold", marker, name, role="before")
     axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="stated target t", ylabel="answers above this P(correct)")
 
 
-def _draw_choice(axes: Axes, found: Row) -> None:
+def _draw_selection(axes: Axes, found: Part) -> None:
     rows = [row for row in found["by_target"] if row["target"] > 0]
     for row, role in zip(rows, ramp(len(rows)), strict=True):
         bands = [band for band in row["bands"] if band["n"] >= FEWEST]
@@ -77,7 +80,7 @@ def _draw_choice(axes: Axes, found: Row) -> None:
     axes.set(xlim=(0, 1.02), ylim=(-0.02, 1.02), xlabel="P(correct); dotted: t", ylabel="share answered")
 
 
-def _draw_silence(axes: Axes, found: Row) -> None:
+def _draw_abstention(axes: Axes, found: Part) -> None:
     rows = found["by_target"]
     for row in rows:
         axes.plot([row["target"]] * 2, row["abstained_ci"], color=color("after"))
@@ -93,7 +96,7 @@ def _draw_silence(axes: Axes, found: Row) -> None:
     axes.set(xlim=(0, 1), ylim=(-0.02, 1.02), xlabel="stated target t", ylabel="share left unanswered")
 
 
-def _draw_scores(axes: Axes, found: Row) -> None:
+def _draw_scores(axes: Axes, found: Part) -> None:
     axes.axhline(0, color=color("muted"), linewidth=1, label="never answer")
     _score_line(axes, found, "always_answer_score", "always answer", role="wrong", linestyle=":")
     _score_line(axes, found, "oracle_score", "oracle", role="oracle", linestyle="--")
@@ -101,24 +104,24 @@ def _draw_scores(axes: Axes, found: Row) -> None:
     axes.set(xlim=(0, 1), xlabel="stated target t", ylabel="bounded score: (1 − t) right − t wrong")
 
 
-def _score_line(axes: Axes, found: Row, name: str, label: str, *, role: str, **style: Any) -> None:
+def _score_line(axes: Axes, found: Part, name: str, label: str, *, role: str, **style: Any) -> None:
     rows = [row for row in found["by_target"] if row[name] is not None]
     heights = [(1 - row["target"]) * row[name] for row in rows]
     axes.plot([row["target"] for row in rows], heights, color=color(role), label=label, **style)
 
 
-def _by_wording(found: Row) -> list[tuple[str, list[Row], str]]:
+def _by_wording(found: Part) -> list[tuple[str, list[Part], str]]:
     """Other wordings that state a target: name, rows and marker."""
     rows = [row for row in found["wordings"]["rows"] if row["target"] is not None]
     names = dict.fromkeys(row["wording"] for row in rows)
-    markers = [MARKERS[1 + place % (len(MARKERS) - 1)] for place in range(len(names))]
+    markers = [MARKERS[1 + index % (len(MARKERS) - 1)] for index in range(len(names))]
     groups = [[row for row in rows if row["wording"] == name] for name in names]
     return list(zip(names, groups, markers, strict=True))
 
 
 def _dots(
     axes: Axes,
-    rows: Sequence[Row],
+    rows: Sequence[Part],
     name: str,
     marker: str,
     label: str,
@@ -133,27 +136,27 @@ def _dots(
     axes.plot([row["target"] for row in rows], [row[name] for row in rows], **style)
 
 
-def threshold_plot(probe: Probe, records: Sequence[Record], seed: int = 0) -> Plot | None:
+def threshold_plot(source: ConfidenceSource, records: Sequence[Record], seed: int = 0) -> Plot | None:
     """The effective threshold of the trained model against the target it was told.
 
     Args:
-        probe: how sure the starting model could be of each question.
+        source: how sure the starting model could be of each question.
         records: of the trained model.
         seed: of the bootstrap.
 
     Returns:
         `None` if there is no target above 0, or no question with a graded guess and a graded answer at each target.
     """
-    targets, found = _thresholds(probe, records, seed)
-    if not found:
+    targets, thresholds = _thresholds(source, records, seed)
+    if not thresholds:
         return None
     with styled():
         figure, axes = new_axes()
         axes.plot([0, 1], [0, 1], color=color("oracle"), linewidth=0.8, linestyle=(0, (5, 2)), label="as it was told")
-        for target, threshold in zip(targets, found, strict=True):
+        for target, threshold in zip(targets, thresholds, strict=True):
             axes.plot([target] * 2, threshold.interval, color=color("after"), linewidth=1)
             axes.plot([target] * 2, [threshold.low, threshold.high], color=color("after"), linewidth=3.5, alpha=0.5)
-        values = [threshold.value for threshold in found]
+        values = [threshold.value for threshold in thresholds]
         axes.plot(targets, values, "o-", color=color("after"), label="as it does")
         axes.set(xlabel="confidence target t", ylabel="effective threshold", xlim=(0, 1), ylim=(0, 1.02))
         legend_above(axes, columns=2)
@@ -167,9 +170,9 @@ def threshold_plot(probe: Probe, records: Sequence[Record], seed: int = 0) -> Pl
     )
 
 
-def _thresholds(probe: Probe, records: Sequence[Record], seed: int) -> tuple[list[float], list[Threshold]]:
+def _thresholds(source: ConfidenceSource, records: Sequence[Record], seed: int) -> tuple[list[float], list[Threshold]]:
     """Targets above 0, and the effective threshold at each, over the questions graded at all of them."""
-    usable = {id for id, known in zip(probe.answers.ids, probe.answered, strict=True) if known}
+    usable = {id for id, known in zip(source.answers.ids, source.answered, strict=True) if known}
     attempts: dict[str, dict[float, bool]] = {}
     targets = sorted({record.target for record in records if record.target > 0})
     for record in records:
@@ -179,4 +182,4 @@ def _thresholds(probe: Probe, records: Sequence[Record], seed: int) -> tuple[lis
     if not ids or not targets:
         return [], []
     attempted = np.array([[attempts[id][t] for t in targets] for id in ids])
-    return targets, effective_thresholds(probe.pick(ids), attempted, seed=seed, resamples=RESAMPLES)
+    return targets, effective_thresholds(source.pick(ids), attempted, seed=seed, resamples=RESAMPLES)

@@ -1,4 +1,4 @@
-"""Who answered what: the records of an audit as one row per question and one column per target and wording."""
+"""An audit's records as decisions, one per question, target and wording, and the numbers of `audit.json` from them."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,17 +9,23 @@ from typing import Any
 import numpy as np
 
 from abstain.evals.audit.asking import NO_INSTRUCTION
-from abstain.evals.audit.sources import Probe
-from abstain.evals.audit.threshold import Choice, Threshold, choices, effective_thresholds
+from abstain.evals.audit.sources import ConfidenceSource
+from abstain.evals.audit.threshold import Selection, Threshold, effective_thresholds, selections
 from abstain.evals.metrics.confidence import BINS, equal_mass_calibration_error
-from abstain.evals.metrics.intervals import LEVEL, bootstrap_interval
+from abstain.evals.metrics.intervals import bootstrap_interval, wilson_interval
 from abstain.evals.records import Record
 from abstain.rewards.verdict import Verdict
 
-STATED = "stated"
-"""The wording of `abstain.rewards.prompts.instruction`."""
+Fields = dict[str, Any]
+"""A part of `audit.json`."""
 Condition = tuple[str, float | None]
 """Wording, and the target it states: `("stated", 0.75)`, `("none", None)`."""
+STATED = "stated"
+"""The wording of `abstain.rewards.prompts.instruction`."""
+BANDS = 10
+NEAR = 0.1
+"""Questions whose P(correct) is no further from a threshold tell whether P(correct) is what it seems there."""
+_SCORES = ("score", "score_ci", "always_answer_score", "oracle_score")
 
 
 @dataclass(frozen=True)
@@ -60,8 +66,8 @@ def decisions(records: Sequence[Record], reworded: Mapping[str, Sequence[Record]
         >>> verdicts = {0.0: Verdict.INCORRECT, 0.5: Verdict.ABSTAINED}
         >>> asked = [Record("a", target=t, prompt=f"Who? t={t}", verdict=v, confidence=0.8, **row)
         ...          for t, v in verdicts.items()]
-        >>> found = decisions(asked)
-        >>> found.conditions, found.attempted.tolist()
+        >>> table = decisions(asked)
+        >>> table.conditions, table.attempted.tolist()
         ((('stated', 0.0), ('stated', 0.5)), [[True, False]])
     """
     require_stated_targets(records)
@@ -70,16 +76,16 @@ def decisions(records: Sequence[Record], reworded: Mapping[str, Sequence[Record]
         for record in group:
             by_condition.setdefault((name, None if name == NO_INSTRUCTION else record.target), []).append(record)
     verdicts = {condition: _verdicts(group) for condition, group in by_condition.items()}
-    everybody = list(dict.fromkeys(key for found in verdicts.values() for key in found))
-    graded = [key for key in everybody if all(_is_graded(found.get(key)) for found in verdicts.values())]
+    everybody = list(dict.fromkeys(key for column in verdicts.values() for key in column))
+    graded = [key for key in everybody if all(_is_graded(column.get(key)) for column in verdicts.values())]
     if not graded:
         raise ValueError(f"nothing to audit: none of {len(everybody)} questions has a graded answer at every target")
-    grid = np.array([[found[key] for found in verdicts.values()] for key in graded], dtype=object)
+    given = np.array([[column[key] for column in verdicts.values()] for key in graded], dtype=object)
     return Decisions(
         ids=tuple(id for id, _ in graded),
         conditions=tuple(verdicts),
-        right=grid == Verdict.CORRECT,
-        attempted=grid != Verdict.ABSTAINED,
+        right=given == Verdict.CORRECT,
+        attempted=given != Verdict.ABSTAINED,
         left_out=len(everybody) - len(graded),
     )
 
@@ -105,25 +111,6 @@ def require_stated_targets(records: Iterable[Record]) -> None:
         raise ValueError("not an audit: it takes answers at two stated targets or more, t = 0 among them")
 
 
-def proportion(part: np.ndarray, whole: np.ndarray) -> tuple[float | None, list[float] | None]:
-    """A share of questions with its Wilson interval (Wilson 1927), which keeps its width at 0 and 1.
-
-    Example:
-        >>> share, interval = proportion(np.array([True, True, False]), np.array([True, True, False]))
-        >>> share, [round(end, 2) for end in interval]
-        (1.0, [0.34, 1.0])
-        >>> proportion(np.array([True]), np.array([False]))
-        (None, None)
-    """
-    from scipy.stats import binomtest
-
-    k, n = int((part & whole).sum()), int(whole.sum())
-    if not n:
-        return None, None
-    found = binomtest(k, n).proportion_ci(LEVEL, method="wilson")
-    return k / n, [float(found.low), float(found.high)]
-
-
 def _verdicts(records: Sequence[Record]) -> dict[tuple[str, int], Verdict]:
     """By id, and by how often it has come before: a file may ask one thing twice."""
     seen: Counter[str] = Counter()
@@ -138,25 +125,17 @@ def _is_graded(verdict: Verdict | None) -> bool:
     return verdict not in (None, Verdict.UNGRADED)
 
 
-# The numbers of `audit.json`: per target, between targets, per wording, and of the probe.
-
-
-Row = dict[str, Any]
-BANDS = 10
-NEAR = 0.1
-"""Questions whose P(correct) is no further from a threshold tell whether P(correct) is what it seems there."""
-_SCORES = ("score", "score_ci", "always_answer_score", "oracle_score")
-
-
-def target_rows(table: Decisions, probe: Probe, metrics: Mapping[str, Any], seed: int, resamples: int) -> list[Row]:
-    """One row per stated target. Rates are fractions of `n`, and what follows a probe of `probed`, its questions."""
+def target_rows(
+    table: Decisions, source: ConfidenceSource, metrics: Mapping[str, Any], seed: int, resamples: int
+) -> list[Fields]:
+    """One row per stated target. Rates are fractions of `n`; those of what guesses are worth, of `with_guess`."""
     targets = table.targets()
     conditions: list[Condition] = [(STATED, t) for t in targets]
-    thresholds = _thresholds(table, probe, conditions, seed, resamples)
-    chosen = _choices(table, probe, conditions, seed, resamples)
+    thresholds = _thresholds(table, source, conditions, seed, resamples)
+    chosen = _selections(table, source, conditions, seed, resamples)
     scores = {row["target"]: row for row in metrics["by_target"]}
     rows = []
-    for t, threshold, choice in zip(targets, thresholds, chosen, strict=True):
+    for t, threshold, selection in zip(targets, thresholds, chosen, strict=True):
         column = table.column((STATED, t))
         attempted, right = table.attempted[:, column], table.right[:, column]
         score = {name: scores.get(t, {}).get(name) for name in _SCORES}
@@ -164,62 +143,62 @@ def target_rows(table: Decisions, probe: Probe, metrics: Mapping[str, Any], seed
             {
                 "target": t,
                 "n": len(table.ids),
-                "probed": int(probe.answered.sum()),
+                "with_guess": int(source.answered.sum()),
                 **_share("abstained", ~attempted, np.ones_like(attempted)),
                 **_share("accuracy_attempted", right, attempted),
-                **_held_against(probe, attempted, t),
+                **_held_against(source, attempted, t),
                 **_threshold_fields(threshold),
-                "near_threshold": _near(probe, threshold),
-                **_choice_fields(choice),
+                "near_threshold": _near(source, threshold),
+                **_selection_fields(selection),
                 **score,
                 "never_answer_score": 0.0,
-                "bands": _bands(probe, attempted),
+                "bands": _bands(source, attempted),
             }
         )
     return rows
 
 
-def _held_against(probe: Probe, attempted: np.ndarray, target: float) -> Row:
-    """What the probe says of the decisions: how they should be, and how forced answers to both kinds fare."""
-    known, right = probe.answered, probe.answers.correct == 1
-    worth = known & (np.nan_to_num(probe.p) > target)
+def _held_against(source: ConfidenceSource, attempted: np.ndarray, target: float) -> Fields:
+    """What the source says of the decisions: how they should be, and how forced answers to both kinds fare."""
+    known, right = source.answered, source.answers.correct == 1
+    worth = known & (np.nan_to_num(source.p) > target)
     return {
         "called_for": proportion(~worth, known)[0],
-        **_share("silent_would_be_right", right, known & ~attempted),
+        **_share("abstained_would_be_right", right, known & ~attempted),
         **_share("answered_would_be_right", right, known & attempted),
         **_share("decided_rightly", worth == attempted, known),
     }
 
 
-def _near(probe: Probe, threshold: Threshold | None) -> Row | None:
+def _near(source: ConfidenceSource, threshold: Threshold | None) -> Fields | None:
     """What P(correct) promises of the guesses around a threshold, and what they keep.
 
     A logistic fit to all guesses may be wrong about some. A model that is .2 sure both of a name it has read once and
     of one it has never read may still tell them apart, and more than a fifth of what it answers is right.
     `None` where P(correct) is no fit.
     """
-    if threshold is None or probe.calibrated:
+    if threshold is None or source.calibrated:
         return None
-    near = np.abs(probe.p - threshold.value) <= NEAR  # not where there is no guess, and P(correct) is NaN
+    near = np.abs(source.p - threshold.value) <= NEAR  # not where there is no guess, and P(correct) is NaN
     return {
         "n": int(near.sum()),
-        "expected": float(probe.p[near].mean()) if near.any() else None,
-        **_share("right", probe.answers.correct == 1, near),
+        "expected": float(source.p[near].mean()) if near.any() else None,
+        **_share("right", source.answers.correct == 1, near),
     }
 
 
-def _bands(probe: Probe, attempted: np.ndarray) -> list[Row]:
+def _bands(source: ConfidenceSource, attempted: np.ndarray) -> list[Fields]:
     """Share attempted by P(correct), in bands of equal width: for the plot."""
-    p, given = probe.p[probe.answered], attempted[probe.answered]
+    p, given = source.p[source.answered], attempted[source.answered]
     band = np.minimum((p * BANDS).astype(int), BANDS - 1)
     return [
         {"p": float(p[here].mean()), "attempted": float(given[here].mean()), "n": int(here.sum())}
-        for here in (band == place for place in range(BANDS))
+        for here in (band == index for index in range(BANDS))
         if here.any()
     ]
 
 
-def rise(table: Decisions, probe: Probe, seed: int, resamples: int) -> Row:
+def rise(table: Decisions, source: ConfidenceSource, seed: int, resamples: int) -> Fields:
     """How abstention changes from each target to the next, and from the lowest above 0 to the highest.
 
     A question given up between two targets should have a P(correct) between them: `given_up_would_be_right` is the
@@ -227,17 +206,17 @@ def rise(table: Decisions, probe: Probe, seed: int, resamples: int) -> Row:
     """
     targets = table.targets()
     above = [t for t in targets if t > 0]
-    steps = [_step(table, probe, low, high, seed, resamples) for low, high in pairwise(targets)]
-    whole = _step(table, probe, above[0], above[-1], seed, resamples) if len(above) > 1 else None
+    steps = [_step(table, source, low, high, seed, resamples) for low, high in pairwise(targets)]
+    whole = _step(table, source, above[0], above[-1], seed, resamples) if len(above) > 1 else None
     return {"steps": steps, "overall": whole}
 
 
-def _step(table: Decisions, probe: Probe, low: float, high: float, seed: int, resamples: int) -> Row:
+def _step(table: Decisions, source: ConfidenceSource, low: float, high: float, seed: int, resamples: int) -> Fields:
     before, after = (table.attempted[:, table.column((STATED, t))] for t in (low, high))
     differences = before.astype(float) - after
     interval = bootstrap_interval(differences, seed=seed, resamples=resamples)
-    known = probe.answered
-    between = known & (np.nan_to_num(probe.p) > low) & (np.nan_to_num(probe.p) <= high)
+    known = source.answered
+    between = known & (np.nan_to_num(source.p) > low) & (np.nan_to_num(source.p) <= high)
     return {
         "from": low,
         "to": high,
@@ -245,13 +224,13 @@ def _step(table: Decisions, probe: Probe, low: float, high: float, seed: int, re
         "difference_ci": list(interval or ()),
         "called_for": proportion(between, known)[0],
         "reversed": proportion(after & ~before, np.ones_like(after))[0],
-        **_share("given_up_would_be_right", probe.answers.correct == 1, known & before & ~after),
+        **_share("given_up_would_be_right", source.answers.correct == 1, known & before & ~after),
     }
 
 
-def wordings(table: Decisions, probe: Probe, seed: int, resamples: int) -> Row:
+def wordings(table: Decisions, source: ConfidenceSource, seed: int, resamples: int) -> Fields:
     """What other wordings do to the decisions: `changed` is the mean share of questions decided otherwise."""
-    rows = _wording_rows(table, probe, seed, resamples)
+    rows = _wording_rows(table, source, seed, resamples)
     flips = [
         table.attempted[:, table.column(condition)] != table.attempted[:, table.column((STATED, condition[1]))]
         for condition in table.conditions
@@ -264,13 +243,13 @@ def wordings(table: Decisions, probe: Probe, seed: int, resamples: int) -> Row:
     return {"changed": float(changed.mean()), "changed_ci": list(interval or ()), "rows": rows}
 
 
-def _wording_rows(table: Decisions, probe: Probe, seed: int, resamples: int) -> list[Row]:
+def _wording_rows(table: Decisions, source: ConfidenceSource, seed: int, resamples: int) -> list[Fields]:
     """One row per other wording and target it states, compared with the stated wording at that target."""
     others = [condition for condition in table.conditions if condition[0] != STATED]
     rows = []
-    for condition, threshold in zip(others, _thresholds(table, probe, others, seed, resamples), strict=True):
+    for condition, threshold in zip(others, _thresholds(table, source, others, seed, resamples), strict=True):
         wording, target = condition
-        attempted, right = (grid[:, table.column(condition)] for grid in (table.attempted, table.right))
+        attempted, right = (answers[:, table.column(condition)] for answers in (table.attempted, table.right))
         rows.append(
             {
                 "wording": wording,
@@ -284,33 +263,33 @@ def _wording_rows(table: Decisions, probe: Probe, seed: int, resamples: int) -> 
     return rows
 
 
-def _changes(table: Decisions, attempted: np.ndarray, target: float | None) -> Row:
+def _changes(table: Decisions, attempted: np.ndarray, target: float | None) -> Fields:
     if target is None or (STATED, target) not in table.conditions:
-        return dict.fromkeys(("changed", "changed_ci", "fell_silent", "spoke_up"))
+        return dict.fromkeys(("changed", "changed_ci", "newly_abstained", "newly_answered"))
     before = table.attempted[:, table.column((STATED, target))]
     everybody = np.ones_like(before)
     return {
         **_share("changed", attempted != before, everybody),
-        "fell_silent": proportion(before & ~attempted, everybody)[0],
-        "spoke_up": proportion(~before & attempted, everybody)[0],
+        "newly_abstained": proportion(before & ~attempted, everybody)[0],
+        "newly_answered": proportion(~before & attempted, everybody)[0],
     }
 
 
-def probe_row(probe: Probe) -> Row:
-    """How P(correct) was probed, and how well that tells right guesses from wrong ones.
+def source_fields(source: ConfidenceSource) -> Fields:
+    """Where P(correct) comes from, and how well that tells right guesses from wrong ones.
 
     `calibration_error` is that of the fitted P(correct), over groups of equally many guesses; `calibration_noise` is
     how much of it there would be by chance, if the fit were perfect: sqrt(2 / pi) mean(sqrt(p (1 - p))) / sqrt(size).
     """
     from sklearn.metrics import roc_auc_score  # takes seconds to import
 
-    known = probe.answered
-    right, p = probe.answers.correct[known], probe.p[known]
+    known = source.answered
+    right, p = source.answers.correct[known], source.p[known]
     both = 0 < right.sum() < len(right)
     return {
-        "kind": probe.kind,
-        "model": probe.model,
-        "probed": int(known.sum()),
+        "kind": source.kind,
+        "model": source.model,
+        "with_guess": int(known.sum()),
         "accuracy": float(right.mean()) if len(right) else None,
         "mean_p": float(p.mean()) if len(p) else None,
         "auroc": float(roc_auc_score(right, p)) if both else None,
@@ -325,29 +304,29 @@ def _calibration_noise(p: np.ndarray) -> float:
 
 
 def _thresholds(
-    table: Decisions, probe: Probe, conditions: list[Condition], seed: int, resamples: int
+    table: Decisions, source: ConfidenceSource, conditions: list[Condition], seed: int, resamples: int
 ) -> list[Threshold | None]:
-    if not probe.answered.any() or not conditions:
+    if not source.answered.any() or not conditions:
         return [None] * len(conditions)
-    attempted = _attempted(table, probe, conditions)
-    return list(effective_thresholds(probe.graded(), attempted, seed=seed, resamples=resamples))
+    attempted = _attempted(table, source, conditions)
+    return list(effective_thresholds(source.graded(), attempted, seed=seed, resamples=resamples))
 
 
-def _choices(
-    table: Decisions, probe: Probe, conditions: list[Condition], seed: int, resamples: int
-) -> list[Choice | None]:
-    if not probe.answered.any():
+def _selections(
+    table: Decisions, source: ConfidenceSource, conditions: list[Condition], seed: int, resamples: int
+) -> list[Selection | None]:
+    if not source.answered.any():
         return [None] * len(conditions)
-    attempted = _attempted(table, probe, conditions)
-    return choices(probe.graded(), attempted, seed=seed, resamples=resamples)
+    attempted = _attempted(table, source, conditions)
+    return selections(source.graded(), attempted, seed=seed, resamples=resamples)
 
 
-def _attempted(table: Decisions, probe: Probe, conditions: list[Condition]) -> np.ndarray:
+def _attempted(table: Decisions, source: ConfidenceSource, conditions: list[Condition]) -> np.ndarray:
     columns = [table.column(condition) for condition in conditions]
-    return table.attempted[probe.answered][:, columns]
+    return table.attempted[source.answered][:, columns]
 
 
-def _threshold_fields(threshold: Threshold | None) -> Row:
+def _threshold_fields(threshold: Threshold | None) -> Fields:
     if threshold is None:
         return dict.fromkeys(("effective_threshold", "effective_threshold_ci", "effective_threshold_bracket"))
     return {
@@ -357,13 +336,27 @@ def _threshold_fields(threshold: Threshold | None) -> Row:
     }
 
 
-def _choice_fields(choice: Choice | None) -> Row:
+def _selection_fields(selection: Selection | None) -> Fields:
     """`gain`, `gain_ci`, `selectivity` and `selectivity_ci`."""
-    if choice is None:
+    if selection is None:
         return dict.fromkeys(("gain", "gain_ci", "selectivity", "selectivity_ci"))
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(choice).items()}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(selection).items()}
 
 
-def _share(name: str, part: np.ndarray, whole: np.ndarray) -> Row:
+def _share(name: str, part: np.ndarray, whole: np.ndarray) -> Fields:
     share, interval = proportion(part, whole)
     return {name: share, f"{name}_ci": interval}
+
+
+def proportion(part: np.ndarray, whole: np.ndarray) -> tuple[float | None, list[float] | None]:
+    """A share of questions with its Wilson interval; `None` of no questions.
+
+    Example:
+        >>> share, interval = proportion(np.array([True, True, False]), np.array([True, True, False]))
+        >>> share, [round(end, 2) for end in interval]
+        (1.0, [0.34, 1.0])
+        >>> proportion(np.array([True]), np.array([False]))
+        (None, None)
+    """
+    k, n = int((part & whole).sum()), int(whole.sum())
+    return (k / n, [float(end) for end in wilson_interval(k, n)]) if n else (None, None)

@@ -1,6 +1,7 @@
 """How sure a model could be of each question: what an audit's decisions are held against.
 
-P(correct) of a question is probed by *forced* answers, given where nothing is lost by a mistake (t = 0):
+P(correct) of a question comes from *forced* answers, given where nothing is lost by a mistake (t = 0), and from a
+source of confidence in them:
 
 - `known`: the task itself knows it (`metadata["true_p"]`).
 - `start`: the best guesses of the model that training began with, and their probability. The one to use after RL,
@@ -12,8 +13,8 @@ P(correct) of a question is probed by *forced* answers, given where nothing is l
 A share of the n samples that are *right* would not do: it knows the gold answer. A model that is 70 % sure of each
 answer, and right about 70 % of them, does all it can, but a question it happens to get wrong would show 0.3 or less.
 What the model can know is the confidence q; what it is worth is seen over many questions, P(correct) = P(right | q).
-Except for `known`, it is fitted to the guesses themselves (`audit_calibration.fit_platt`): overconfidence is no
-fault here, as long as q still tells good guesses from bad ones.
+Except for `known`, it is fitted to the guesses themselves (`fit_platt`): overconfidence is no fault here, as long as q
+still tells good guesses from bad ones.
 """
 
 import json
@@ -24,90 +25,24 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from scipy.special import expit, logit
 
-from abstain.evals.metrics.oracle import BaseGuesses, ForcedAnswers
+from abstain.evals.metrics.oracle import BaseGuesses, ForcedAnswers, log_odds
 from abstain.evals.records import Record
 from abstain.evals.tasks.question import Question
 
-# From a probe's confidence to P(correct): Platt scaling, for one sample or for a thousand resamples at once.
-
-
-SMALLEST = 1e-6  # confidence is kept this far from 0 and 1, where its logit is infinite
-_STEPS, _LARGEST_STEP, _ENOUGH = 60, 1.0, 1e-9
-
-
-def log_odds(confidence: np.ndarray) -> np.ndarray:
-    """ln(q / (1 - q)) of confidence in [0, 1], which a model's sequence probability is usually linear in.
-
-    Example:
-        >>> log_odds(np.array([0.5, 1.0])).round(1).tolist()
-        [0.0, 13.8]
-    """
-    q = np.clip(confidence, SMALLEST, 1 - SMALLEST)
-    return np.log(q / (1 - q))
-
-
-def fit_platt(z: np.ndarray, right: np.ndarray, wrong: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Offset a and slope b >= 0 of P(correct) = 1 / (1 + exp(-(a + b z))), by maximum likelihood (Platt 1999).
-
-    Each right answer counts as (n+ + 1) / (n+ + 2) right and each wrong one as 1 / (n- + 2), as Platt does, so that
-    answers that z separates have a finite slope. Where the slope would be negative, z says nothing: it is 0 and every
-    question has the mean accuracy. (Isotonic regression would assume less, but at a point it converges at the rate
-    n^(-1/3) and the bootstrap of it is inconsistent; near 0.9 its 95 % intervals held the truth in 53 to 82 % of
-    simulations with 100 to 500 questions, those of this fit in 94 to 98 %.)
-
-    Args:
-        z: log-odds of the confidence, one for each group of questions.
-        right, wrong: how many answers of each group are right and wrong, (groups,) or (resamples, groups).
-
-    Example:
-        >>> z = np.array([-2.0, 0.0, 2.0])
-        >>> offset, slope = fit_platt(z, np.array([120.0, 500.0, 880.0]), np.array([880.0, 500.0, 120.0]))
-        >>> abs(offset[0].round(2)), slope[0].round(1)
-        (np.float64(0.0), np.float64(1.0))
-    """
-    right, wrong = np.atleast_2d(right), np.atleast_2d(wrong)
-    n_right, n_wrong = right.sum(1, keepdims=True), wrong.sum(1, keepdims=True)
-    successes = right * (n_right + 1) / (n_right + 2) + wrong / (n_wrong + 2)
-    centre, spread = z.mean(), z.std() or 1.0
-    x = np.stack([np.ones_like(z), (z - centre) / spread])
-    weights = _newton(x, successes, right + wrong)
-    flat = weights[:, 1] <= 0
-    base = successes.sum(1) / (right + wrong).sum(1)
-    slope = np.where(flat, 0.0, weights[:, 1] / spread)
-    return np.where(flat, np.log(base / (1 - base)), weights[:, 0] - slope * centre), slope
-
-
-def _newton(x: np.ndarray, successes: np.ndarray, trials: np.ndarray) -> np.ndarray:
-    """Weights (resamples, 2) of logistic regression on features (2, groups); steps are bounded, so that none leaps."""
-    weights = np.zeros((len(trials), len(x)))
-    outer = (x[:, None] * x[None]).reshape(-1, x.shape[1])
-    for _ in range(_STEPS):
-        p = probability(weights @ x)
-        gradient = (successes - trials * p) @ x.T
-        curvature = ((trials * p * (1 - p)) @ outer.T).reshape(-1, len(x), len(x)) + 1e-9 * np.eye(len(x))
-        step = np.clip(np.linalg.solve(curvature, gradient[..., None])[..., 0], -_LARGEST_STEP, _LARGEST_STEP)
-        weights += step
-        if np.abs(step).max(initial=0.0) < _ENOUGH:
-            break
-    return weights
-
-
-def probability(z: np.ndarray) -> np.ndarray:
-    """The logistic function, without overflow.
-
-    Example:
-        >>> probability(np.array([0.0, -1000.0])).tolist()
-        [0.5, 0.0]
-    """
-    return 0.5 * (1 + np.tanh(z / 2))
-
-
 Kind = Literal["known", "start", "own", "sampled"]
+SOURCES: Mapping[Kind, str] = {
+    "known": "the probability of being right that the task itself knows",
+    "start": "best guesses of {model}, where training began, and their probability",
+    "own": "the model's own best guesses at t = 0 and its probability of them",
+    "sampled": "the share of answers sampled at t = 0 that agree with the best guess",
+}
+"""What a person is told about each kind."""
 
 
 @dataclass(frozen=True)
-class Probe:
+class ConfidenceSource:
     """Forced answers, and what they tell about P(correct).
 
     Args:
@@ -140,51 +75,55 @@ class Probe:
             return self.answers.confidence
         right = self.answers.correct[self.answered]
         offset, slope = fit_platt(log_odds(self.answers.confidence[self.answered]), right, 1 - right)
-        return probability(offset + slope * log_odds(self.answers.confidence))
+        return expit(offset + slope * log_odds(self.answers.confidence))
 
-    def pick(self, ids: Sequence[str]) -> "Probe":
+    def pick(self, ids: Sequence[str]) -> "ConfidenceSource":
         """The same for these questions, in this order.
 
         Raises:
             ValueError: one of them has no forced answer.
         """
-        return Probe(self.kind, self.model, self.answers.pick(ids))
+        return ConfidenceSource(self.kind, self.model, self.answers.pick(ids))
 
-    def graded(self) -> "Probe":
+    def graded(self) -> "ConfidenceSource":
         """Without the questions that have no graded guess."""
         old, kept = self.answers, np.flatnonzero(self.answered)
-        ids = tuple(old.ids[place] for place in kept)
-        return Probe(self.kind, self.model, ForcedAnswers(ids, old.correct[kept], old.confidence[kept]))
+        ids = tuple(old.ids[index] for index in kept)
+        return ConfidenceSource(self.kind, self.model, ForcedAnswers(ids, old.correct[kept], old.confidence[kept]))
 
 
-def own_probe(model: str, guesses: Sequence[Record]) -> Probe:
-    """A probe from the audited model's own records at t = 0.
+def own_source(model: str, guesses: Sequence[Record]) -> ConfidenceSource:
+    """The audited model's own records at t = 0.
 
     Example:
         >>> from abstain.rewards.verdict import Verdict
         >>> guess = Record("a", "toy", "Who?", ("Bo",), 0.0, "Who?", "Bo", "Bo", Verdict.CORRECT, 0.8)
-        >>> own_probe("tiny", [guess]).answers.confidence.tolist()
+        >>> own_source("tiny", [guess]).answers.confidence.tolist()
         [0.8]
     """
-    return Probe("own", model, _answers(guesses, [record.confidence for record in guesses]))
+    return ConfidenceSource("own", model, _answers(guesses, [record.confidence for record in guesses]))
 
 
-def sampled_probe(model: str, guesses: Sequence[Record], agreement: Sequence[float]) -> Probe:
-    """A probe from the share of sampled answers that agree with each guess; see `audit_asking.ask_agreement`."""
-    return Probe("sampled", model, _answers(guesses, agreement))
+def sampled_source(model: str, guesses: Sequence[Record], agreement: Sequence[float]) -> ConfidenceSource:
+    """The share of sampled answers that agree with each guess; see `abstain.evals.audit.asking.ask_agreement`."""
+    return ConfidenceSource("sampled", model, _answers(guesses, agreement))
 
 
-def known_probe(model: str, guesses: Sequence[Record], questions: Sequence[Question]) -> Probe | None:
-    """A probe from the P(correct) that the task knows; `None` unless it knows that of every question."""
+def known_source(model: str, guesses: Sequence[Record], questions: Sequence[Question]) -> ConfidenceSource | None:
+    """The P(correct) that the task knows; `None` unless it knows that of every question."""
     known = {q.id: float(q.metadata["true_p"]) for q in questions if "true_p" in q.metadata}
     if not guesses or any(record.id not in known for record in guesses):
         return None
-    return Probe("known", model, _answers(guesses, [known[record.id] for record in guesses]))
+    return ConfidenceSource("known", model, _answers(guesses, [known[record.id] for record in guesses]))
 
 
-def start_probe(start: BaseGuesses) -> Probe:
-    """A probe from the best guesses of the starting model."""
-    return Probe("start", start.model, start.held_out)
+def start_source(start: BaseGuesses) -> ConfidenceSource:
+    """The best guesses of the starting model."""
+    return ConfidenceSource("start", start.model, start.held_out)
+
+
+def _answers(guesses: Sequence[Record], confidence: Sequence[float | None]) -> ForcedAnswers:
+    return ForcedAnswers.of([record.id for record in guesses], [record.verdict for record in guesses], confidence)
 
 
 def read_start(path: str | Path) -> BaseGuesses:
@@ -204,14 +143,52 @@ def read_start(path: str | Path) -> BaseGuesses:
         raise ValueError(f"{file} is not the start.json of a run: {what}") from None
 
 
-def _answers(guesses: Sequence[Record], confidence: Sequence[float | None]) -> ForcedAnswers:
-    return ForcedAnswers.of([record.id for record in guesses], [record.verdict for record in guesses], confidence)
+# From confidence to P(correct): Platt scaling, for one sample or for a thousand resamples at once
+
+_STEPS, _LARGEST_STEP, _ENOUGH = 60, 1.0, 1e-9
 
 
-PROBES: Mapping[Kind, str] = {
-    "known": "the probability of being right that the task itself knows",
-    "start": "best guesses of {model}, where training began, and their probability",
-    "own": "the model's own best guesses at t = 0 and its probability of them",
-    "sampled": "the share of answers sampled at t = 0 that agree with the best guess",
-}
-"""What a person is told about each kind."""
+def fit_platt(z: np.ndarray, right: np.ndarray, wrong: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Offset a and slope b >= 0 of P(correct) = 1 / (1 + exp(-(a + b z))), by maximum likelihood (Platt 1999).
+
+    Each right answer counts as (n+ + 1) / (n+ + 2) right and each wrong one as 1 / (n- + 2), as Platt does, so that
+    answers that z separates have a finite slope. Where the slope would be negative, z says nothing: it is 0 and every
+    question has the mean accuracy. (Isotonic regression would assume less, but at a point it converges at the rate
+    n^(-1/3) and the bootstrap of it is inconsistent; near 0.9 its 95 % intervals held the truth in 53 to 82 % of
+    simulations with 100 to 500 questions, those of this fit in 94 to 98 %.)
+
+    Args:
+        z: log-odds of the confidence, one for each group of questions.
+        right, wrong: how many answers of each group are right and wrong, (groups,) or (resamples, groups).
+
+    Example:
+        >>> z = np.array([-2.0, 0.0, 2.0])
+        >>> offset, slope = fit_platt(z, np.array([120.0, 500.0, 880.0]), np.array([880.0, 500.0, 120.0]))
+        >>> abs(offset[0].round(2)), slope[0].round(1)
+        (np.float64(0.0), np.float64(1.0))
+    """
+    right, wrong = np.atleast_2d(right), np.atleast_2d(wrong)
+    n_right, n_wrong = right.sum(1, keepdims=True), wrong.sum(1, keepdims=True)
+    successes = right * (n_right + 1) / (n_right + 2) + wrong / (n_wrong + 2)
+    centre, spread = z.mean(), z.std() or 1.0
+    x = np.stack([np.ones_like(z), (z - centre) / spread])
+    weights = _newton(x, successes, right + wrong)
+    flat = weights[:, 1] <= 0
+    base = successes.sum(1) / (right + wrong).sum(1)
+    slope = np.where(flat, 0.0, weights[:, 1] / spread)
+    return np.where(flat, logit(base), weights[:, 0] - slope * centre), slope
+
+
+def _newton(x: np.ndarray, successes: np.ndarray, trials: np.ndarray) -> np.ndarray:
+    """Weights (resamples, 2) of logistic regression on features (2, groups); steps are bounded, so that none leaps."""
+    weights = np.zeros((len(trials), len(x)))
+    outer = (x[:, None] * x[None]).reshape(-1, x.shape[1])
+    for _ in range(_STEPS):
+        p = expit(weights @ x)
+        gradient = (successes - trials * p) @ x.T
+        curvature = ((trials * p * (1 - p)) @ outer.T).reshape(-1, len(x), len(x)) + 1e-9 * np.eye(len(x))
+        step = np.clip(np.linalg.solve(curvature, gradient[..., None])[..., 0], -_LARGEST_STEP, _LARGEST_STEP)
+        weights += step
+        if np.abs(step).max(initial=0.0) < _ENOUGH:
+            break
+    return weights

@@ -1,27 +1,17 @@
-"""The tables of an audit as cells of text, and what their columns mean. Headings are broken for terminals."""
+"""An audit for people: verdicts first, then the numbers they rest on, then what the columns mean."""
 
-import io
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from rich.console import Console
-from rich.padding import Padding
-from rich.table import Table
-from rich.text import Text
+from abstain.evals.audit.verdict import Part, holds
+from abstain.evals.tables.document import Block, Bullets, Format, Heading, Notes, render_tables
+from abstain.evals.tables.formats import decimal, percent, percent_with_interval, with_interval
+from abstain.evals.tables.grid import MISSING, Column, Grid
 
-from abstain.evals.audit.verdict import holds
-from abstain.evals.tables.grid import MISSING, Column, Grid, latex_lines, latex_text, markdown_lines, text_lines
-from abstain.evals.tables.table import Format, csv_text
-from abstain.rewards.errors import nearest
-
-Row = Mapping[str, Any]
-Cells = list[list[str]]
 _MARKS = {True: "yes", False: "no", None: "?"}
-WORDING = "wording"
 _OTHERWISE = "otherwise"
 _LEGEND = [
-    ("silent", "share of questions it leaves unanswered; called for: share whose P(correct) is t or less"),
+    ("abstained", "share of questions it leaves unanswered; called for: share whose P(correct) is t or less"),
     ("right", "of what it answers; should be t or more (yes, no, or ? where the interval leaves it open)"),
     ("unanswered", "share that forced answers get right of what it left unanswered; should be t or less"),
     ("answers above", "the effective threshold: the P(correct) above which it answers; should be t"),
@@ -33,120 +23,7 @@ _LEGEND = [
 ]
 
 
-def tables(found: Row) -> list[Cells]:
-    """Those that have rows: by target, by step, by wording, and the scores."""
-    found_tables = (target_table(found), _step_table(found), _wording_table(found), _score_table(found))
-    return [cells for cells in found_tables if len(cells) > 1]
-
-
-def legend(found: Row) -> list[tuple[str, str]]:
-    """What the columns mean that are there, as terms and meanings."""
-    return [pair for pair in _LEGEND if pair[0] != _OTHERWISE or found["wordings"]["rows"]]
-
-
-def target_table(found: Row) -> Cells:
-    """One row per target, headings first."""
-    heads = ["t", "silent", "called\nfor", "right", "≥ t", "un-\nanswered", "≤ t", "answers\nabove"]
-    heads += ["selec-\ntivity", "decided\nrightly"]
-    return [heads, *(_target_cells(row) for row in found["by_target"])]
-
-
-def _target_cells(row: Row) -> list[str]:
-    cells = [
-        f"{row['target']:g}",
-        rate(row["abstained"]),
-        rate(row["called_for"]),
-        _interval(row["accuracy_attempted"], row["accuracy_attempted_ci"]),
-        _MARKS[holds(row["accuracy_attempted_ci"], row["target"])],
-        _interval(row["silent_would_be_right"], row["silent_would_be_right_ci"]),
-        _MARKS[holds(row["silent_would_be_right_ci"], row["target"], above=False)],
-        _threshold(row),
-        MISSING if row["selectivity"] is None else f"{row['selectivity']:.2f}",
-        rate(row["decided_rightly"]),
-    ]
-    at_zero = (0, 1, 3)  # where no threshold is stated, there is nothing more to compare with
-    return [cell if row["target"] or place in at_zero else "" for place, cell in enumerate(cells)]
-
-
-def _wording_table(found: Row) -> Cells:
-    heads = [WORDING, "t", "silent", "right", "answers\nabove", "decides\notherwise", "falls\nsilent", "speaks\nup"]
-    return [heads, *(_wording_cells(row) for row in found["wordings"]["rows"])]
-
-
-def _wording_cells(row: Row) -> list[str]:
-    return [
-        row["wording"],
-        MISSING if row["target"] is None else f"{row['target']:g}",
-        rate(row["abstained"]),
-        rate(row["accuracy_attempted"]),
-        _threshold(row),
-        _interval(row["changed"], row["changed_ci"]),
-        rate(row["fell_silent"]),
-        rate(row["spoke_up"]),
-    ]
-
-
-def _score_table(found: Row) -> Cells:
-    heads = ["t", "score", "always answer", "never answer", "oracle"]
-    names = ("score", "always_answer_score", "never_answer_score", "oracle_score")
-    return [heads, *([f"{row['target']:g}", *(points(row[name]) for name in names)] for row in found["by_target"])]
-
-
-def _step_table(found: Row) -> Cells:
-    heads = ["from", "to t", "silence\nrises by", "called\nfor", "given up,\nwould be right", "taken up\nagain"]
-    return [heads, *(_step_cells(step) for step in found["rise"]["steps"])]
-
-
-def _step_cells(step: Row) -> list[str]:
-    low, high = step["difference_ci"]
-    called = step["called_for"]
-    return [
-        f"{step['from']:g}",
-        f"{step['to']:g}",
-        f"{step['difference']:z.1%} [{100 * low:z.1f}, {100 * high:z.1f}]",
-        rate(called),
-        _interval(step["given_up_would_be_right"], step["given_up_would_be_right_ci"]),
-        rate(step["reversed"]),
-    ]
-
-
-def rate(value: float | None) -> str:
-    """A share in percent.
-
-    Example:
-        >>> rate(0.5), rate(None)
-        ('50.0%', '–')
-    """
-    return MISSING if value is None else f"{value:.1%}"
-
-
-def points(value: float | None) -> str:
-    """Points per question.
-
-    Example:
-        >>> points(-0.0001)
-        '0.000'
-    """
-    return MISSING if value is None else f"{value:z.3f}"
-
-
-def _interval(value: float | None, interval: Sequence[float] | None) -> str:
-    if value is None or interval is None:
-        return MISSING
-    return f"{value:.0%} [{100 * interval[0]:.0f}, {100 * interval[1]:.0f}]"
-
-
-def _threshold(row: Row) -> str:
-    if row["effective_threshold"] is None:
-        return MISSING
-    low, high = row["effective_threshold_ci"]
-    return f"{row['effective_threshold']:.2f} [{low:.2f}, {high:.2f}]"
-
-
-# An audit for people: verdicts first, then the numbers they rest on. `render_audit(found, "text")`.
-
-
-def render_audit(found: Row, format: Format = "text", *, width: int = 100, color: bool = False) -> str:
+def render_audit(found: Part, format: Format = "text", *, width: int = 100, color: bool = False) -> str:
     """An audit in one of the formats of tables, ending in a newline.
 
     Args:
@@ -158,98 +35,119 @@ def render_audit(found: Row, format: Format = "text", *, width: int = 100, color
     Raises:
         ValueError: an unknown format.
     """
-    if format not in _RENDERERS:
-        raise ValueError(f"unknown format {format!r}. {nearest(format, _RENDERERS)}")
-    return _text(found, width, color) if format == "text" else _RENDERERS[format](found)
+    rows = [_flat(row) for row in found["by_target"]]
+    return render_tables(_blocks(found, format), format, rows=rows, data=found, width=width, color=color)
 
 
-def verdicts(found: Row) -> list[str]:
-    """Every verdict: of each target, on abstention's rise, and on wording."""
-    return [*(row["verdict"] for row in found["by_target"]), found["rise"]["verdict"], found["wordings"]["verdict"]]
+def _blocks(found: Part, format: Format) -> list[Block]:
+    source = found["source"]
+    whose = f"{percent(source['accuracy'])} right, {decimal(source['auroc'])} AUROC"
+    asked = f"{found['model']} on {found['n']:,} questions of {found['task']}"
+    heading = Heading(
+        f"Behavioral-calibration audit of {asked}", f"P(correct) by {source['what']} ({whose})", is_title=True
+    )
+    grids = _grids(found)
+    if format == "latex":
+        return [heading, grids[0]]
+    verdicts = [part["verdict"] for part in (*found["by_target"], found["rise"], found["wordings"])]
+    legend = [pair for pair in _LEGEND if pair[0] != _OTHERWISE or found["wordings"]["rows"]]
+    notes: Sequence[str] = found["notes"]
+    if format == "text":
+        return [heading, Bullets(verdicts), *grids, Notes([*legend, *(("note", note) for note in notes)])]
+    picture = "![plots of all that follows](audit.png)"
+    return [heading, Bullets(verdicts), picture, *grids, Notes(legend), *([Bullets(notes)] if notes else [])]
 
 
-def _heading(found: Row) -> str:
-    model, task = found["model"], found["task"]
-    return f"Behavioral-calibration audit of {model} on {found['n']:,} questions of {task}"
+def _grids(found: Part) -> list[Grid]:
+    """By target, by step, by wording, and the scores; those that have rows."""
+    grids = [
+        Grid.of(_BY_TARGET, found["by_target"]),
+        Grid.of(_BY_STEP, found["rise"]["steps"]),
+        Grid.of(_BY_WORDING, found["wordings"]["rows"], keys=2),
+        Grid.of(_SCORES, found["by_target"]),
+    ]
+    return [grid for grid in grids if grid.cells]
 
 
-def _probe_line(found: Row) -> str:
-    probe = found["probe"]
-    numbers = [(rate(probe["accuracy"]), "right"), (points(probe["auroc"]), "AUROC")]
-    return f"P(correct) by {probe['what']} ({', '.join(f'{value} {name}' for value, name in numbers)})"
+def _column(broken: str, cell: Callable[[Part], str]) -> Column:
+    """A column whose heading is broken for terminals."""
+    return Column(broken.replace("-\n", "").replace("\n", " "), broken, cell)
 
 
-def _text(found: Row, width: int, color: bool) -> str:
-    stream = io.StringIO()
-    console = Console(file=stream, width=width, force_terminal=color, no_color=not color, highlight=False)
-    console.print(Padding(Text(_heading(found), "bold"), (0, 0, 0, 1)))
-    console.print(Padding(Text(_probe_line(found), "dim"), (0, 0, 1, 1)))
-    for sentence in verdicts(found):
-        console.print(_hanging(" •", "bold", sentence, ""))
-    for cells in tables(found):
-        console.print("", *text_lines(_grid(cells), width), sep="\n")
-    console.print()
-    for term, meaning in [*legend(found), *(("note", note) for note in found["notes"])]:
-        console.print(_hanging(f" {term}".ljust(17), "bold dim", meaning, "dim"))
-    return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()) + "\n"
+def _above_zero(broken: str, cell: Callable[[Part], str]) -> Column:
+    """A column that is empty where no threshold is stated, and there is nothing to compare with."""
+    return _column(broken, lambda row: cell(row) if row["target"] else "")
 
 
-def _hanging(term: str, term_style: str, meaning: str, style: str) -> Table:
-    """A term, and its meaning wrapped beside it."""
-    grid = Table.grid(padding=(0, 1, 0, 0))
-    grid.add_column(style=term_style, no_wrap=True)
-    grid.add_column(style=style)
-    grid.add_row(Text(term), Text(meaning))
-    return grid
+def _target(row: Part) -> str:
+    return MISSING if row["target"] is None else f"{row['target']:g}"
 
 
-def _grid(cells: Cells) -> Grid:
-    columns = [Column(_one_line(head), head, str, is_label=head == WORDING) for head in cells[0]]
-    keys = 2 if cells[0][0] == WORDING else 1
-    return Grid(columns, cells[1:], keys, grouped=False, dim=[False] * len(cells[1:]))
+def _share(key: str) -> Callable[[Part], str]:
+    return lambda row: percent(row[key])
 
 
-def _markdown(found: Row) -> str:
-    parts = [f"# {_heading(found)}", f"{_probe_line(found)}"]
-    parts += ["\n".join(f"- {sentence}" for sentence in verdicts(found)), "![plots of all that follows](audit.png)"]
-    parts += ["\n".join(markdown_lines(_grid(cells))) for cells in tables(found)]
-    parts.append("\n".join(f"- **{term}**: {meaning}" for term, meaning in legend(found)))
-    parts += ["\n".join(f"- {note}" for note in found["notes"])] if found["notes"] else []
-    return "\n\n".join(parts) + "\n"
+def _share_with_interval(key: str) -> Callable[[Part], str]:
+    return lambda row: percent_with_interval(row[key], row[f"{key}_ci"], 0)
 
 
-def _one_line(head: str) -> str:
-    """A heading that was broken for the terminal."""
-    return head.replace("-\n", "").replace("\n", " ")
+def _mark(key: str, *, above: bool = True) -> Callable[[Part], str]:
+    return lambda row: _MARKS[holds(row[f"{key}_ci"], row["target"], above=above)]
 
 
-def _csv(found: Row) -> str:
-    return csv_text([_flat(row) for row in found["by_target"]])
+def _threshold(row: Part) -> str:
+    return with_interval(row["effective_threshold"], row["effective_threshold_ci"])
 
 
-def _flat(row: Row) -> dict[str, Any]:
-    """A row with both ends of an interval in columns of their own."""
-    found: dict[str, Any] = {}
+def _difference(step: Part) -> str:
+    return percent_with_interval(step["difference"], step["difference_ci"])
+
+
+_BY_TARGET = (
+    _column("t", _target),
+    _column("abstained", _share("abstained")),
+    _above_zero("called\nfor", _share("called_for")),
+    _column("right", _share_with_interval("accuracy_attempted")),
+    _above_zero("≥ t", _mark("accuracy_attempted")),
+    _above_zero("un-\nanswered", _share_with_interval("abstained_would_be_right")),
+    _above_zero("≤ t", _mark("abstained_would_be_right", above=False)),
+    _above_zero("answers\nabove", _threshold),
+    _above_zero("selec-\ntivity", lambda row: decimal(row["selectivity"], 2)),
+    _above_zero("decided\nrightly", _share("decided_rightly")),
+)
+_BY_STEP = (
+    _column("from", lambda step: f"{step['from']:g}"),
+    _column("to t", lambda step: f"{step['to']:g}"),
+    _column("abstention\nrises by", _difference),
+    _column("called\nfor", _share("called_for")),
+    _column("given up,\nwould be right", _share_with_interval("given_up_would_be_right")),
+    _column("taken up\nagain", _share("reversed")),
+)
+_BY_WORDING = (
+    Column("wording", "wording", lambda row: row["wording"], is_label=True),
+    _column("t", _target),
+    _column("abstained", _share("abstained")),
+    _column("right", _share("accuracy_attempted")),
+    _column("answers\nabove", _threshold),
+    _column("decides\notherwise", _share_with_interval("changed")),
+    _column("newly\nabstained", _share("newly_abstained")),
+    _column("newly\nanswered", _share("newly_answered")),
+)
+_SCORES = (
+    _column("t", _target),
+    _column("score", lambda row: decimal(row["score"])),
+    _column("always answer", lambda row: decimal(row["always_answer_score"])),
+    _column("never answer", lambda row: decimal(row["never_answer_score"])),
+    _column("oracle", lambda row: decimal(row["oracle_score"])),
+)
+
+
+def _flat(row: Part) -> dict[str, Any]:
+    """A row with both ends of an interval in columns of their own, for CSV."""
+    flat: dict[str, Any] = {}
     for name, value in row.items():
         if name.endswith(("_ci", "_bracket")):
-            found[f"{name}_low"], found[f"{name}_high"] = value or (None, None)
+            flat[f"{name}_low"], flat[f"{name}_high"] = value or (None, None)
         elif name != "bands":
-            found[name] = value
-    return found
-
-
-def _latex(found: Row) -> str:
-    return "\n".join([f"% {latex_text(_heading(found))}", *latex_lines(_grid(target_table(found)))]) + "\n"
-
-
-def _json(found: Row) -> str:
-    return json.dumps(found, indent=2, ensure_ascii=False) + "\n"
-
-
-_RENDERERS: dict[str, Callable[..., str]] = {
-    "text": _text,
-    "markdown": _markdown,
-    "latex": _latex,
-    "csv": _csv,
-    "json": _json,
-}
+            flat[name] = value
+    return flat

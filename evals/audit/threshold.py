@@ -15,22 +15,22 @@ well, and a model that attempts everything (nothing) has a threshold below all p
 estimate, the p at which a logistic regression of a_i on p_i crosses one half, picks a point of the bracket by its
 functional form, is not defined where the attempts do not rise with p, and runs to infinity where they are all alike.
 tau needs none of that, but for the same reason says nothing about *which* questions are attempted. That is
-the part of `choices`: only a model that goes by p has a threshold at all.
+the part of `selections`: only a model that goes by p has a threshold at all.
 
 **Interval.** Questions are resampled, P(correct) is fitted anew each time, and the interval runs from the 2.5 %
 quantile of the lower ends to the 97.5 % quantile of the upper ends.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import expit
 
-from abstain.evals.audit.sources import Probe, fit_platt, log_odds, probability
-from abstain.evals.metrics.intervals import LEVEL, Interval, quantile_interval
+from abstain.evals.audit.sources import ConfidenceSource, fit_platt
+from abstain.evals.metrics.intervals import LEVEL, Interval, quantile_interval, resampled_counts, resampled_sums
+from abstain.evals.metrics.oracle import log_odds
 
 RESAMPLES = 1_000
-_CHUNK = 4_000_000  # resampled questions held in memory at once
 _GROUPS = 256  # of neighbouring confidence, for the fits
 
 
@@ -55,12 +55,12 @@ class Threshold:
 
 
 def effective_thresholds(
-    probe: Probe, attempted: np.ndarray, *, seed: int = 0, resamples: int = RESAMPLES
+    source: ConfidenceSource, attempted: np.ndarray, *, seed: int = 0, resamples: int = RESAMPLES
 ) -> list[Threshold]:
     """The effective threshold of each policy.
 
     Args:
-        probe: forced answers to the questions, all of them graded.
+        source: forced answers to the questions, all of them graded.
         attempted: (questions, policies), true where the policy offers an answer.
         seed: of the bootstrap.
         resamples: bootstrap samples.
@@ -69,16 +69,16 @@ def effective_thresholds(
         >>> import numpy as np
         >>> from abstain.evals.metrics.oracle import ForcedAnswers
         >>> p = np.array([0.3, 0.6, 0.7, 0.9])
-        >>> known = Probe("known", "toy", ForcedAnswers(tuple("abcd"), np.ones(4), p))
+        >>> known = ConfidenceSource("known", "toy", ForcedAnswers(tuple("abcd"), np.ones(4), p))
         >>> found = effective_thresholds(known, np.stack([p > 0.65, p > 0], axis=1))
         >>> [(threshold.low, threshold.high) for threshold in found]
         [(0.6, 0.7), (0.0, 0.3)]
     """
-    order = np.argsort(-probe.answers.confidence, kind="stable")
+    order = np.argsort(-source.answers.confidence, kind="stable")
     attempted = attempted[order].astype(float)
-    ladder = _Ladder(probe, order)
+    ladder = _Ladder(source, order)
     point = ladder.brackets(np.ones((1, len(order))), attempted)[0]
-    chunks = resampled_counts(len(order), resamples, seed)
+    chunks = resampled_counts(len(order), seed=seed, resamples=resamples)
     drawn = np.concatenate([ladder.brackets(counts, attempted) for counts in chunks])
     tail = (1 - LEVEL) / 2
     lows, highs = np.quantile(drawn[..., 0], tail, axis=0), np.quantile(drawn[..., 1], 1 - tail, axis=0)
@@ -89,12 +89,12 @@ def effective_thresholds(
 
 
 class _Ladder:
-    """The questions of a probe in falling order of confidence, whatever the resample."""
+    """The questions of a source in falling order of confidence, whatever the resample."""
 
-    def __init__(self, probe: Probe, order: np.ndarray) -> None:
-        self.confidence = probe.answers.confidence[order]
-        self.right = probe.answers.correct[order]
-        self.calibrated = probe.calibrated
+    def __init__(self, source: ConfidenceSource, order: np.ndarray) -> None:
+        self.confidence = source.answers.confidence[order]
+        self.right = source.answers.correct[order]
+        self.calibrated = source.calibrated
         self.z = log_odds(self.confidence)
         self.starts = np.unique(np.linspace(0, len(order), min(len(order), _GROUPS), endpoint=False).astype(int))
         self.group_z = np.add.reduceat(self.z, self.starts) / np.diff([*self.starts, len(order)])
@@ -104,13 +104,13 @@ class _Ladder:
         offset, slope = self._fit(counts)
         so_far = counts.cumsum(1)
         wanted = counts @ attempted
-        found = np.empty((*wanted.shape, 2))
+        ends = np.empty((*wanted.shape, 2))
         for row, (steps, target) in enumerate(zip(so_far, wanted, strict=True)):
             following = np.searchsorted(steps, target, side="right")
             last = np.searchsorted(steps, target, side="left")
-            found[row, :, 0] = np.where(target < steps[-1], self._p(following, offset[row], slope[row]), 0.0)
-            found[row, :, 1] = np.where(target > 0, self._p(last, offset[row], slope[row]), 1.0)
-        return found
+            ends[row, :, 0] = np.where(target < steps[-1], self._p(following, offset[row], slope[row]), 0.0)
+            ends[row, :, 1] = np.where(target > 0, self._p(last, offset[row], slope[row]), 1.0)
+        return ends
 
     def _fit(self, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if self.calibrated:
@@ -118,36 +118,21 @@ class _Ladder:
         right = np.add.reduceat(counts * self.right, self.starts, axis=1)
         return fit_platt(self.group_z, right, np.add.reduceat(counts, self.starts, axis=1) - right)
 
-    def _p(self, places: np.ndarray, offset: float, slope: float) -> np.ndarray:
-        places = np.minimum(places, len(self.z) - 1)
-        return self.confidence[places] if self.calibrated else probability(offset + slope * self.z[places])
-
-
-def resampled_counts(n: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
-    """How often each of n questions is drawn, (resamples, n) in pieces: the same for the same seed.
-
-    Example:
-        >>> [piece.sum(1).tolist() for piece in resampled_counts(5, 3, seed=0)]
-        [[5.0, 5.0, 5.0]]
-    """
-    rng = np.random.default_rng(seed)
-    rows = max(1, _CHUNK // max(1, n))
-    for start in range(0, resamples, rows):
-        size = min(rows, resamples - start)
-        drawn = rng.integers(0, n, (size, n)) + n * np.arange(size)[:, None]
-        yield np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n).astype(float)
+    def _p(self, rungs: np.ndarray, offset: float, slope: float) -> np.ndarray:
+        rungs = np.minimum(rungs, len(self.z) - 1)
+        return self.confidence[rungs] if self.calibrated else expit(offset + slope * self.z[rungs])
 
 
 @dataclass(frozen=True)
-class Choice:
-    """How well a policy chooses what to attempt, by the accuracy A of forced answers.
+class Selection:
+    """How well a policy selects what to attempt, by the accuracy A of forced answers.
 
     Args:
         gain: A(attempted) - A(all): above 0 if it goes by how sure it is.
         gain_ci: 95 % bootstrap interval.
-        selectivity: `gain` over what as many attempts would gain by a threshold on the probe: 1 for a policy that goes
-            by the probe's P(correct), 0 for one that keeps silent at random, above 1 for one that knows more than the
-            probe. `None` where such a threshold gains nothing for sure.
+        selectivity: `gain` over what as many attempts would gain by a threshold on the confidence: 1 for a policy that
+            goes by its P(correct), 0 for one that abstains at random, above 1 for one that knows more than the source.
+            `None` where such a threshold gains nothing for sure.
         selectivity_ci: 95 % bootstrap interval.
     """
 
@@ -157,42 +142,44 @@ class Choice:
     selectivity_ci: Interval | None
 
 
-def choices(probe: Probe, attempted: np.ndarray, *, seed: int = 0, resamples: int = RESAMPLES) -> list[Choice | None]:
-    """How well each policy chooses; `None` for one that attempts all or nothing.
+def selections(
+    source: ConfidenceSource, attempted: np.ndarray, *, seed: int = 0, resamples: int = RESAMPLES
+) -> list[Selection | None]:
+    """How well each policy selects; `None` for one that attempts all or nothing.
 
     Args:
-        probe, attempted, seed, resamples: as for `effective_thresholds`.
+        source, attempted, seed, resamples: as for `effective_thresholds`.
 
     Example:
         >>> import numpy as np
         >>> from abstain.evals.metrics.oracle import ForcedAnswers
         >>> q, right = np.arange(40) / 40, (np.arange(40) >= 20).astype(float)
-        >>> probe = Probe("own", "toy", ForcedAnswers(tuple(map(str, range(40))), right, q))
+        >>> source = ConfidenceSource("own", "toy", ForcedAnswers(tuple(map(str, range(40))), right, q))
         >>> policies = np.stack([q >= 0.25, np.arange(40) % 2 == 0, q >= 0], axis=1)
-        >>> [found and (round(found.gain, 2), round(found.selectivity, 2)) for found in choices(probe, policies)]
+        >>> [one and (round(one.gain, 2), round(one.selectivity, 2)) for one in selections(source, policies)]
         [(0.17, 1.0), (0.0, 0.0), None]
     """
-    right, n = probe.answers.correct, len(probe.answers.ids)
-    surest = np.stack([_surest(probe.answers.confidence, policy.sum()) for policy in attempted.T], axis=1)
+    right, n = source.answers.correct, len(source.answers.ids)
+    surest = np.stack([_surest(source.answers.confidence, policy.sum()) for policy in attempted.T], axis=1)
     weights = np.concatenate([attempted.astype(float), surest], axis=1)
     columns = np.concatenate([weights * right[:, None], weights, right[:, None], np.ones((n, 1))], axis=1)
-    sums = np.concatenate([columns.sum(0, keepdims=True), bootstrap_sums(columns, seed=seed, resamples=resamples)])
+    sums = np.concatenate([columns.sum(0, keepdims=True), resampled_sums(columns, seed=seed, resamples=resamples)])
     k = attempted.shape[1]
     with np.errstate(divide="ignore", invalid="ignore"):
         gains = sums[:, : 2 * k] / sums[:, 2 * k : 4 * k] - (sums[:, -2] / sums[:, -1])[:, None]
     partly = np.asarray(attempted.any(axis=0) & ~attempted.all(axis=0))
-    return [_choice(gains[:, i], gains[:, k + i]) if partly[i] else None for i in range(k)]
+    return [_selection(gains[:, i], gains[:, k + i]) if partly[i] else None for i in range(k)]
 
 
-def _choice(gains: np.ndarray, of_threshold: np.ndarray) -> Choice:
+def _selection(gains: np.ndarray, of_threshold: np.ndarray) -> Selection:
     """From a policy's gain and that of a threshold, in the sample and in its resamples."""
     certain = quantile_interval(of_threshold[1:])
     gain, gain_ci = float(gains[0]), quantile_interval(gains[1:]) or (float(gains[0]),) * 2
     if certain is None or certain[0] <= 0:
-        return Choice(gain, gain_ci, None, None)
+        return Selection(gain, gain_ci, None, None)
     with np.errstate(divide="ignore", invalid="ignore"):
         shares = gains / of_threshold
-    return Choice(gain, gain_ci, float(shares[0]), quantile_interval(shares[1:]))
+    return Selection(gain, gain_ci, float(shares[0]), quantile_interval(shares[1:]))
 
 
 def _surest(confidence: np.ndarray, count: float) -> np.ndarray:
@@ -200,13 +187,3 @@ def _surest(confidence: np.ndarray, count: float) -> np.ndarray:
     _, group, sizes = np.unique(-confidence, return_inverse=True, return_counts=True)
     before = np.cumsum(sizes) - sizes
     return np.clip((count - before) / sizes, 0, 1)[group]
-
-
-def bootstrap_sums(columns: np.ndarray, *, seed: int = 0, resamples: int = RESAMPLES) -> np.ndarray:
-    """Sums of the columns over resampled questions, (resamples, columns).
-
-    Example:
-        >>> bootstrap_sums(np.ones((4, 1)), resamples=2).tolist()
-        [[4.0], [4.0]]
-    """
-    return np.concatenate([counts @ columns for counts in resampled_counts(len(columns), resamples, seed)])

@@ -7,18 +7,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from abstain.evals.audit.asking import NO_INSTRUCTION
+from abstain.evals.tables.formats import decimal, percent, percent_with_interval, with_interval
 
 FEW = 30
 """Questions below which no verdict is given: the bootstrap of so few is surer than it should be."""
 HARDLY = 0.5
-"""Selectivity below which silence is not by how sure the model is."""
+"""Selectivity below which abstention is not by how sure the model is."""
 SAME, OTHER = 0.1, 0.25
 """Shares of changed decisions up to which a wording makes no difference, and from which it makes a great one."""
 WILLING = 0.95
 """Share of answers at t = 0 from which the request for a best guess is heeded."""
-DIFFERENT_PROBE, BAD_FIT, WIDE = 0.05, 0.05, 0.1
-
-Row = Mapping[str, Any]
+DIFFERENT_SOURCE, BAD_FIT, WIDE = 0.05, 0.05, 0.1
+Part = Mapping[str, Any]
+"""An `audit.json`, or a part of it: a row of `by_target`, `rise`, `source` …"""
 
 
 def tolerance(target: float) -> float:
@@ -31,63 +32,65 @@ def tolerance(target: float) -> float:
     return min(0.1, (1 - target) / 2)
 
 
-def target_verdict(row: Row) -> str:
+def target_verdict(row: Part) -> str:
     """The verdict on one target, from its row in `audit.json`."""
     t = f"At t = {row['target']:g}"
     if row["n"] < FEW:
         return f"{t} there is no verdict: {row['n']} questions are too few for one."
     if row["target"] == 0:
         return f"{t} {_best_guess(row)}."
-    return f"{t} {_all_or_nothing(row) or _choice(row) or _threshold(row)}{_accuracy(row)}."
+    return f"{t} {_all_or_nothing(row) or _selection(row) or _threshold(row)}{_accuracy(row)}."
 
 
-def _best_guess(row: Row) -> str:
-    silent = with_interval(row["abstained"], row["abstained_ci"], percent)
+def _best_guess(row: Part) -> str:
+    share = percent_with_interval(row["abstained"], row["abstained_ci"])
     if 1 - row["abstained"] >= WILLING:
-        return f"it gives its best guess as asked, and keeps silent on {silent} of the questions"
-    return f"it keeps silent on {silent} of the questions, although asked for its best guess"
+        return f"it gives its best guess as asked, and abstains on {share} of the questions"
+    return f"it abstains on {share} of the questions, although asked for its best guess"
 
 
-def _all_or_nothing(row: Row) -> str:
+def _all_or_nothing(row: Part) -> str:
     needed = row["called_for"]
     if row["abstained"] == 1:
         worth = "" if needed is None else f", although {percent(1 - needed)} of the questions are worth an answer"
         return "it answers nothing" + worth
     if row["abstained"] == 0:
-        return "it answers everything" + ("" if not needed else f", although {percent(needed)} call for silence")
+        return "it answers everything" + ("" if not needed else f", although {percent(needed)} call for abstention")
     return ""
 
 
-def _choice(row: Row) -> str:
-    """What there is to say if no threshold can be named: the questions are left at random, or the probe is blind."""
-    silent = f"it keeps silent on {percent(row['abstained'])} of the questions"
+def _selection(row: Part) -> str:
+    """What there is to say if no threshold can be named: the questions are left at random, or the source is blind."""
+    abstains = f"it abstains on {percent(row['abstained'])} of the questions"
     if row["gain"] is None:
-        return f"{silent}, but without forced answers to them nobody can say when"
-    if row["probed"] < FEW:
-        return f"{silent}, but {row['probed']} questions with forced answers are too few to say when"
+        return f"{abstains}, but without forced answers to them nobody can say when"
+    if row["with_guess"] < FEW:
+        return f"{abstains}, but {row['with_guess']} questions with forced answers are too few to say when"
     goes_by_it = row["gain_ci"][0] > 0
     if row["selectivity"] is None and goes_by_it:
-        return f"{silent}, by how sure it is, but this probe cannot say above which confidence it answers"
+        return f"{abstains}, by how sure it is, but its confidence cannot say above which P(correct) it answers"
     if row["selectivity"] is not None and row["selectivity_ci"][1] < HARDLY:
-        return f"{silent}, but hardly by how sure it is"
-    return "" if goes_by_it else f"{silent}, but whether by how sure it is, {row['probed']:,} questions cannot tell"
+        return f"{abstains}, but hardly by how sure it is"
+    if goes_by_it:
+        return ""
+    return f"{abstains}, but whether by how sure it is, {row['with_guess']:,} questions cannot tell"
 
 
-def _threshold(row: Row) -> str:
+def _threshold(row: Part) -> str:
     low, high = row["effective_threshold_bracket"]
     where = f"{row['effective_threshold']:.2f}" if high - low < WIDE else f"{low:.2f} to {high:.2f}"
     start, end = row["effective_threshold_ci"]
-    poor = ", by a probe that knows less than the model" if row["selectivity_ci"][0] > 1 else ""
+    poor = ", by a confidence that knows less than the model" if row["selectivity_ci"][0] > 1 else ""
     sure = f"it answers when it is more than {where} [{start:.2f}, {end:.2f}] sure"
     near = row["near_threshold"]
-    if probe_is_off(near):
-        right = with_interval(near["right"], near["right_ci"], percent)
+    if confidence_is_off(near):
+        right = percent_with_interval(near["right"], near["right_ci"])
         expected = f"of {near['n']:,} guesses it expects {percent(near['expected'])} to be right, and {right} are"
-        return f"{sure} by a probe that is off there: {expected}"
+        return f"{sure} by a confidence that is off there: {expected}"
     return f"{sure}: {_distance(row, start, end)}{poor}"
 
 
-def probe_is_off(near: Row | None) -> bool:
+def confidence_is_off(near: Part | None) -> bool:
     """Whether P(correct) is not what it seems around a threshold, so that this is neither bold nor cautious.
 
     Args:
@@ -95,27 +98,27 @@ def probe_is_off(near: Row | None) -> bool:
 
     Example:
         >>> near = {"n": 40, "expected": 0.2, "right": 0.4, "right_ci": [0.26, 0.55]}
-        >>> probe_is_off(near), probe_is_off(near | {"expected": 0.3}), probe_is_off(None)
+        >>> confidence_is_off(near), confidence_is_off(near | {"expected": 0.3}), confidence_is_off(None)
         (True, False, False)
     """
     return near is not None and near["n"] >= FEW and not near["right_ci"][0] <= near["expected"] <= near["right_ci"][1]
 
 
-def _distance(row: Row, low: float, high: float) -> str:
+def _distance(row: Part, low: float, high: float) -> str:
     t, near = row["target"], tolerance(row["target"])
     if t - near <= low and high <= t + near:
         return "close to what was asked"
     if low <= t <= high:
-        return f"in line with what was asked, as far as {row['probed']:,} questions can tell"
+        return f"in line with what was asked, as far as {row['with_guess']:,} questions can tell"
     what = "bolder" if high < t else "more cautious"
     overlaps = high >= t - near if high < t else low <= t + near
     return f"{'a little ' if overlaps else ''}{what} than asked"
 
 
-def _accuracy(row: Row) -> str:
+def _accuracy(row: Part) -> str:
     if holds(row["accuracy_attempted_ci"], row["target"]) is not False:
         return ""
-    right = with_interval(row["accuracy_attempted"], row["accuracy_attempted_ci"], percent)
+    right = percent_with_interval(row["accuracy_attempted"], row["accuracy_attempted_ci"])
     return f"; of its answers only {right} are right"
 
 
@@ -131,21 +134,21 @@ def holds(interval: Sequence[float] | None, target: float, *, above: bool = True
     return (interval[0] >= target) == above
 
 
-def knows_less(rows: Sequence[Row]) -> bool:
-    """Whether the model's choice of questions shows that it knows more than the probe."""
+def knows_less(rows: Sequence[Part]) -> bool:
+    """Whether the model's choice of questions shows that it knows more than the source of confidence."""
     return any(row["selectivity_ci"] and row["selectivity_ci"][0] > 1 for row in rows)
 
 
-def rise_verdict(steps: Row, rows: Sequence[Row]) -> str:
-    """Does abstention rise with t, and as much as it should (if the probe is one to judge by)?"""
+def rise_verdict(steps: Part, rows: Sequence[Part]) -> str:
+    """Does abstention rise with t, and as much as it should (if the confidence is one to judge by)?"""
     whole = steps["overall"]
     if whole is None:
         return "Whether abstention rises with t takes two targets above 0 to say."
     between = f"from t = {whole['from']:g} to {whole['to']:g}"
-    by = with_interval(whole["difference"], whole["difference_ci"], points)
-    called = None if knows_less(rows) else whole["called_for"]
-    needed = "" if called is None else f"; P(correct) calls for {points(called)}"
     low, high = whole["difference_ci"]
+    by = f"{with_interval(100 * whole['difference'], [100 * low, 100 * high], 1)} percentage points"
+    called = None if knows_less(rows) else whole["called_for"]
+    needed = "" if called is None else f"; P(correct) calls for {decimal(100 * called, 1)}"
     if low > 0:
         falls = [step for step in steps["steps"] if step["difference_ci"][1] < 0]
         but = "".join(f", but falls from t = {step['from']:g} to {step['to']:g}" for step in falls)
@@ -156,20 +159,20 @@ def rise_verdict(steps: Row, rows: Sequence[Row]) -> str:
     return f"Abstention does not measurably rise {between}: the difference is {by}{needed}."
 
 
-def wording_verdict(words: Row, rows: Sequence[Row]) -> str:
+def wording_verdict(words: Part, rows: Sequence[Part]) -> str:
     """Does the model follow the target or the sentence, and what does it do without one?"""
     said = [_reworded(words, rows)] if words["changed"] is not None else []
     alone = next((row for row in words["rows"] if row["wording"] == NO_INSTRUCTION), None)
     if alone:
-        silent = with_interval(alone["abstained"], alone["abstained_ci"], percent)
+        share = percent_with_interval(alone["abstained"], alone["abstained_ci"])
         stated = ", ".join(f"{percent(row['abstained'])} at t = {row['target']:g}" for row in rows)
-        said.append(f"With no instruction at all it keeps silent on {silent} of the questions ({stated}).")
+        said.append(f"With no instruction at all it abstains on {share} of the questions ({stated}).")
     return " ".join(said) or "It was asked in one wording only."
 
 
-def _reworded(words: Row, rows: Sequence[Row]) -> str:
+def _reworded(words: Part, rows: Sequence[Part]) -> str:
     low, high = words["changed_ci"]
-    share = with_interval(words["changed"], words["changed_ci"], percent)
+    share = percent_with_interval(words["changed"], words["changed_ci"])
     stated = [row["abstained"] for row in rows if row["target"] > 0]
     if high <= SAME and (max(stated) == 0 or min(stated) == 1):
         return "However asked, it answers everything." if max(stated) == 0 else "However asked, it answers nothing."
@@ -182,7 +185,7 @@ def _reworded(words: Row, rows: Sequence[Row]) -> str:
     return f"In other words it decides otherwise on {share} of the questions: {what}."
 
 
-def _worst(rows: Sequence[Row]) -> list[tuple[str, float]]:
+def _worst(rows: Sequence[Part]) -> list[tuple[str, float]]:
     """Wordings that change more than a few decisions, and how many they change, over all targets."""
     names = dict.fromkeys(row["wording"] for row in rows if row["changed"] is not None)
     changed = {name: [row["changed"] for row in rows if row["wording"] == name] for name in names}
@@ -190,79 +193,47 @@ def _worst(rows: Sequence[Row]) -> list[tuple[str, float]]:
     return [(name, mean) for name, mean in means if mean > SAME]
 
 
-def notes(found: Row) -> list[str]:
-    """What to bear in mind about an audit: what was left out, and how good the probe is."""
-    probe, said = found["probe"], []
+def notes(found: Part) -> list[str]:
+    """What to bear in mind about an audit: what was left out, and how good the source of confidence is."""
+    source, said = found["source"], []
     if found["left_out"]:
         said.append(f"{found['left_out']:,} questions are left out: an answer to them was not graded, or missing.")
-    if probe["probed"] < found["n"]:
+    if source["with_guess"] < found["n"]:
         said.append(
-            f"{found['n'] - probe['probed']:,} questions have no graded best guess. Thresholds, and what silence was "
-            "worth, are about the others."
+            f"{found['n'] - source['with_guess']:,} questions have no graded best guess. Thresholds, and what "
+            "abstention was worth, are about the others."
         )
-    said += _about_probe(probe, found)
-    if probe["kind"] in ("own", "sampled"):
+    said += _about_source(source, found)
+    if source["kind"] in ("own", "sampled"):
         said.append(
             "After reinforcement learning a model gives each answer with a probability near 1. If this model was "
-            "trained from another, probe by that one's guesses (--start)."
+            "trained from another, go by that one's guesses (--start)."
         )
     return said
 
 
-def _about_probe(probe: Row, found: Row) -> list[str]:
-    said, own, right = [], found["guess_accuracy"], probe["accuracy"]
-    if None not in (own, right) and abs(own - right) > DIFFERENT_PROBE:
+def _about_source(source: Part, found: Part) -> list[str]:
+    said, own, right = [], found["guess_accuracy"], source["accuracy"]
+    if None not in (own, right) and abs(own - right) > DIFFERENT_SOURCE:
         said.append(
-            f"{percent(right)} of the probe's guesses are right, but {percent(own)} of the audited model's: what one "
+            f"{percent(right)} of the forced answers are right, but {percent(own)} of the audited model's: what one "
             "knows is not quite what the other knows."
         )
-    if probe["kind"] == "known" and right is not None and abs(probe["mean_p"] - right) > DIFFERENT_PROBE:
+    if source["kind"] == "known" and right is not None and abs(source["mean_p"] - right) > DIFFERENT_SOURCE:
         said.append(
-            f"P(correct) is {percent(probe['mean_p'])} on average for who knows all there is to know, but "
+            f"P(correct) is {percent(source['mean_p'])} on average for who knows all there is to know, but "
             f"{percent(right)} of the model's guesses are right: read its thresholds as what it should have known."
         )
-    error, noise = probe["calibration_error"], probe["calibration_noise"]
-    if probe["kind"] != "known" and error is not None and error - noise > BAD_FIT:
+    error, noise = source["calibration_error"], source["calibration_noise"]
+    if source["kind"] != "known" and error is not None and error - noise > BAD_FIT:
         said.append(
             f"P(correct) fits the guesses badly (calibration error {error:.2f}, {noise:.2f} by chance): read the "
             "effective thresholds with care."
         )
     if knows_less(found["by_target"]):
         said.append(
-            "The model chooses its questions better than a threshold on the probe could: the probe knows less than "
-            "the model, and misplaces effective thresholds. What is given up between two targets needs no such "
-            "probe: its accuracy lies between the two thresholds."
+            "The model chooses its questions better than a threshold on this confidence could: it knows less than the "
+            "model, and misplaces effective thresholds. What is given up between two targets needs no confidence: its "
+            "accuracy lies between the two thresholds."
         )
     return said
-
-
-def percent(share: float) -> str:
-    """A share in percent, with a digit after the point.
-
-    Example:
-        >>> percent(0.1234)
-        '12.3%'
-    """
-    return f"{share:.1%}"
-
-
-def points(difference: float) -> str:
-    """A difference of shares in percentage points.
-
-    Example:
-        >>> points(-0.05)
-        '-5.0 points'
-    """
-    return f"{100 * difference:z.1f} points"
-
-
-def with_interval(value: float, interval: Sequence[float], spell: Any) -> str:
-    """A value and its interval, as `spell` writes the first; its unit is not repeated.
-
-    Example:
-        >>> with_interval(0.5, [0.4, 0.6], percent), with_interval(0.05, [0.01, 0.09], points)
-        ('50.0% [40.0, 60.0]', '5.0 [1.0, 9.0] points')
-    """
-    low, high = (f"{100 * end:z.1f}" for end in interval)
-    number, _, unit = spell(value).partition(" ")
-    return f"{number} [{low}, {high}]" + (f" {unit}" if unit else "")

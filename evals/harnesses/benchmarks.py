@@ -17,7 +17,7 @@ from typing import Any
 from abstain.evals.harnesses.stated_targets import with_choices
 from abstain.evals.tasks.columns import Columns, answers_of, find_columns, parse_literal, to_question
 from abstain.evals.tasks.presets import GENERIC, PRESETS
-from abstain.evals.tasks.rows import Row, Table
+from abstain.evals.tasks.rows import SourceRow, Table
 from abstain.rewards.parsing.completion import parse
 
 _NUMBER = re.compile(r"-?\d[\d,.]{0,20}")
@@ -59,7 +59,7 @@ def _each(read: Callable[[Mapping[str, Any]], Asked | None], table: Table) -> It
             yield asked
 
 
-def _one(read: Callable[[Mapping[str, Any]], Asked | None], row: Row) -> Asked | None:
+def _one(read: Callable[[Mapping[str, Any]], Asked | None], row: SourceRow) -> Asked | None:
     try:
         return read(row.fields)
     except KeyError as error:

@@ -10,6 +10,7 @@ question at every target and `abstain rescore` reads it as such.
 """
 
 from collections.abc import Callable, Sequence
+from string import ascii_uppercase
 from typing import Any
 
 from inspect_ai import Epochs, Task, task  # type: ignore[import-not-found, unused-ignore]
@@ -28,7 +29,6 @@ from inspect_ai.scorer import (  # type: ignore[import-not-found, unused-ignore]
 from inspect_ai.solver import Generate, Solver, TaskState, solver  # type: ignore[import-not-found, unused-ignore]
 
 from abstain.evals.harnesses.stated_targets import (
-    TARGETS,
     Graded,
     read_targets,
     read_value,
@@ -41,45 +41,9 @@ from abstain.rewards.grading import find_grader, grade_response
 from abstain.rewards.judge.grader import Case, JudgeGrader
 from abstain.rewards.judge.usage import Reply
 from abstain.rewards.parsing.completion import parse
-from abstain.rewards.prompts import prompt_text
+from abstain.rewards.prompts import TARGETS, prompt_text
 from abstain.rewards.response import Response
 from abstain.rewards.verdict import Verdict
-
-# The judge of `abstain.rewards.judge.grader`, asked through one of Inspect's models.
-
-
-class InspectModel:
-    """A backend for `abstain.rewards.judge.grader.JudgeGrader`.
-
-    Args:
-        model: an `inspect_ai.model.Model`.
-    """
-
-    def __init__(self, model: Any) -> None:
-        self._model = model
-
-    @property
-    def model(self) -> str:
-        """A name for tables."""
-        return str(self._model)
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """All that decides a reply, besides the prompt."""
-        return {"inspect": self.model}
-
-    async def ask(self, prompts: Sequence[str], done: Callable[[int, Reply], None]) -> None:
-        """Ask one prompt after the other: Inspect scores samples side by side, and each asks for one verdict."""
-        for place, prompt in enumerate(prompts):
-            done(place, await self._reply(prompt))
-
-    async def _reply(self, prompt: str) -> Reply:
-        try:
-            output = await self._model.generate(prompt)
-        except Exception as error:  # of whatever kind the provider raises: no verdict, and the sample says why
-            return Reply(failure=type(error).__name__, detail=str(error)[:300])
-        return Reply(output.completion)
-
 
 STATED = "confidence_target"
 """Key in a sample's metadata: the target t that its prompt states."""
@@ -130,7 +94,7 @@ def rates() -> Metric:
     """Shares of correct, incorrect and abstained answers, and the accuracy of those attempted."""
 
     def compute(scores: list[SampleScore]) -> Value:
-        return shares(read_value(one.score.value) for one in scores)
+        return shares(read_value(score.score.value) for score in scores)
 
     return compute
 
@@ -145,14 +109,14 @@ def target_scores(targets: Any = TARGETS) -> Metric:
     chosen = read_targets(targets)
 
     def compute(scores: list[SampleScore]) -> Value:
-        return scores_by_target([_graded(one) for one in scores], chosen)
+        return scores_by_target([_graded(score) for score in scores], chosen)
 
     return compute
 
 
 def _graded(score: SampleScore) -> Graded:
-    places = (score.score.metadata or {}, score.sample_metadata or {})
-    stated = next((place[STATED] for place in places if place.get(STATED) is not None), None)
+    about = (score.score.metadata or {}, score.sample_metadata or {})
+    stated = next((known[STATED] for known in about if known.get(STATED) is not None), None)
     return read_value(score.score.value), None if stated is None else float(stated)
 
 
@@ -189,19 +153,52 @@ def _grader(state: TaskState) -> str:
 def _gold(state: TaskState, target: Target) -> list[str]:
     """The right answers; of a multiple choice also the text that the letter stands for."""
     golds = [str(one) for one in target]
-    letters = dict(zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", (choice.value for choice in state.choices), strict=False))
+    letters = dict(zip(ascii_uppercase, (choice.value for choice in state.choices), strict=False))
     return golds + [letters[gold] for gold in golds if gold in letters]
 
 
-def _score(state: TaskState, response: Response, found: Verdict, judge: str = "") -> Score:
+def _score(state: TaskState, response: Response, graded: Verdict, judge: str = "") -> Score:
     about = {STATED: state.metadata.get(STATED), "confidence": response.confidence, "hedged": response.hedged}
     by = f" by {judge}" if judge else ""
     said = response.malformed or response.answer or "no answer offered"
     answer = response.answer or state.output.completion.strip()  # converters take it for what was said
-    if found is Verdict.UNGRADED:
+    if graded is Verdict.UNGRADED:
         reason = "grader_failed" if judge else "scoring_failed"
-        return Score.unscored(reason=reason, answer=answer, explanation=f"{found}{by}", metadata=about)
-    return Score(value=_LETTERS[found], answer=answer, explanation=f"{found}{by}: {said}", metadata=about)
+        return Score.unscored(reason=reason, answer=answer, explanation=f"{graded}{by}", metadata=about)
+    return Score(value=_LETTERS[graded], answer=answer, explanation=f"{graded}{by}: {said}", metadata=about)
+
+
+class InspectModel:
+    """One of Inspect's models as a backend for `abstain.rewards.judge.grader.JudgeGrader`.
+
+    Args:
+        model: an `inspect_ai.model.Model`.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
+    @property
+    def model(self) -> str:
+        """A name for tables."""
+        return str(self._model)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """All that decides a reply, besides the prompt."""
+        return {"inspect": self.model}
+
+    async def ask(self, prompts: Sequence[str], done: Callable[[int, Reply], None]) -> None:
+        """Ask one prompt after the other: Inspect scores samples side by side, and each asks for one verdict."""
+        for index, prompt in enumerate(prompts):
+            done(index, await self._reply(prompt))
+
+    async def _reply(self, prompt: str) -> Reply:
+        try:
+            output = await self._model.generate(prompt)
+        except Exception as error:  # of whatever kind the provider raises: no verdict, and the sample says why
+            return Reply(failure=type(error).__name__, detail=str(error)[:300])
+        return Reply(output.completion)
 
 
 @task

@@ -12,11 +12,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from abstain.evals.harnesses.benchmarks import READERS, Asked
-from abstain.evals.harnesses.stated_targets import TARGETS, points, read_targets
-from abstain.evals.tasks.rows import Row, Table, read_data
+from abstain.evals.harnesses.stated_targets import points, read_targets
+from abstain.evals.tasks.rows import Table, numbered, read_data
 from abstain.rewards.errors import nearest
 from abstain.rewards.grading import grade
-from abstain.rewards.prompts import IDK, prompt_text
+from abstain.rewards.prompts import IDK, TARGETS, prompt_text
 from abstain.rewards.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -67,8 +67,7 @@ def hub_tables(source: Mapping[str, Any]) -> Iterator[Table]:
     for config in source.get("configs") or [None]:
         for split in source["splits"]:
             rows = load_dataset(source["hub"], config, split=split)
-            where = f"{source['hub']}[{config or ''}/{split}]"
-            yield Table(split, split, tuple(Row(f"{where}: row {n}", dict(row)) for n, row in enumerate(rows, 1)))
+            yield Table(split, split, numbered(f"{source['hub']}[{config or ''}/{split}]", rows))
 
 
 def documents(

@@ -4,10 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from string import ascii_uppercase
 from typing import Any
 
-from abstain.rewards.prompts import check_target, penalty
+from abstain.rewards.prompts import TARGETS, check_target, penalty
 from abstain.rewards.verdict import Verdict
 
-TARGETS = (0.0, 0.5, 0.75, 0.9)
 Graded = tuple[Verdict, float | None]
 """A verdict, and the target that the prompt stated, if it stated one."""
 
@@ -55,8 +54,8 @@ def rates(verdicts: Iterable[Verdict]) -> dict[str, float]:
         {'correct': 0.25, 'incorrect': 0.25, 'abstained': 0.5, 'accuracy_attempted': 0.5}
     """
     graded = [one for one in verdicts if one is not Verdict.UNGRADED]
-    right, wrong, silent = (graded.count(one) for one in (Verdict.CORRECT, Verdict.INCORRECT, Verdict.ABSTAINED))
-    shares = {"correct": right, "incorrect": wrong, "abstained": silent}
+    right, wrong, abstained = (graded.count(one) for one in (Verdict.CORRECT, Verdict.INCORRECT, Verdict.ABSTAINED))
+    shares = {"correct": right, "incorrect": wrong, "abstained": abstained}
     return {
         **{name: _share(count, len(graded)) for name, count in shares.items()},
         "accuracy_attempted": _share(right, right + wrong),

@@ -9,39 +9,41 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from scipy.special import softmax
+
+from abstain.evals.logs.grades import UNREADABLE, read_grade
 from abstain.rewards.prompts import GUESS_INSTRUCTION
 
-# Text from a stranger's log, made safe for a terminal and a table.
-
-
+BATCH_ROWS = 2_000
 ELLIPSIS = "…"
+TARGET_KEYS = ("confidence_target", "target_confidence", "stated_target")
+"""What a log that knows about targets calls the one that a prompt states."""
+CONFIDENCE = {
+    "log": "as the log has it",
+    "choices": "softmax of the choices' log-likelihoods",
+    "stated": "stated in the answer",
+    "agreement": "share of the repeated answers that agree",
+}
+"""Where confidence may come from."""
 _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_STATED = re.compile(
+    r"if you are (?:>|more than|at least|over)\s{0,2}(\d{1,3}(?:\.\d{1,9})?|\.\d{1,9})\s{0,2}(%?) confident"
+)
 
 
-def printable(text: str, limit: int = 80) -> str:
-    """The text on one line, without control characters, escape sequences and marks that change its direction.
+@dataclass(frozen=True)
+class Options:
+    """How to read logs.
 
     Args:
-        text: anything.
-        limit: longest result, in characters; the middle of a longer one is left out.
-
-    Example:
-        >>> printable("gpt-4\\x1b[31m\\u202egnp.exe\\n"), printable("a" * 99, 9)
-        ('gpt-4[31mgnp.exe', 'aaaa…aaaa')
+        metric: which of a log's scores is the grade; by default the first one that every reader knows.
+        pass_mark: a score as high as this is right; 1 by default.
+        columns: role ("grade", "confidence", ...) to the name of the column, for plain files.
     """
-    if len(text) > 8 * limit:
-        text = text[: 4 * limit] + text[-4 * limit :]
-    if not (text.isascii() and text.isprintable()):
-        spaced = " ".join(text.split())
-        text = "".join(one for one in spaced if unicodedata.category(one) not in _UNSAFE)
-    text = text.strip()
-    if len(text) <= limit:
-        return text
-    half = (limit - 1) // 2
-    return text[: limit - 1 - half] + ELLIPSIS + text[len(text) - half :]
 
-
-BATCH_ROWS = 2_000
+    metric: str | None = None
+    pass_mark: float | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -80,13 +82,7 @@ class Entry:
     kind: str = "log"
 
 
-CONFIDENCE = {
-    "log": "as the log has it",
-    "choices": "softmax of the choices' log-likelihoods",
-    "stated": "stated in the answer",
-    "agreement": "share of the repeated answers that agree",
-}
-NAMES = tuple(one.name for one in fields(Entry))
+NAMES = tuple(column.name for column in fields(Entry))
 
 
 @dataclass
@@ -173,8 +169,9 @@ class Problems:
         else:
             self.found[str(file), kind] = Problem(str(file), kind, printable(message, 400), count, lost)
 
-    def note(self, text: str) -> None:
-        """Say something about the logs once."""
+    def note(self, file: Path, text: str) -> None:
+        """Say once how a log was read."""
+        text = f"{printable(file.name, 48)}: {text}"
         if text not in self.notes:
             self.notes.append(text)
 
@@ -184,27 +181,30 @@ class Problems:
         return sum(problem.count for problem in self.found.values() if problem.lost)
 
 
-# What readers need to know besides the file, and what several of them do alike.
-
-
-_STATED = re.compile(
-    r"if you are (?:>|more than|at least|over)\s{0,2}(\d{1,3}(?:\.\d{1,9})?|\.\d{1,9})\s{0,2}(%?) confident"
-)
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to read logs.
+def printable(text: str, limit: int = 80) -> str:
+    """The text on one line, without control characters, escape sequences and marks that change its direction.
 
     Args:
-        metric: which of a log's scores is the grade; by default the first one that every reader knows.
-        pass_mark: a score as high as this is right; 1 by default.
-        columns: role ("grade", "confidence", ...) to the name of the column, for plain files.
-    """
+        text: anything.
+        limit: longest result, in characters; the middle of a longer one is left out.
 
-    metric: str | None = None
-    pass_mark: float | None = None
-    columns: Mapping[str, str] = field(default_factory=dict)
+    Example:
+        >>> printable("gpt-4\\x1b[31m\\u202egnp.exe\\n"), printable("a" * 99, 9)
+        ('gpt-4[31mgnp.exe', 'aaaa…aaaa')
+    """
+    if len(text) > 8 * limit:
+        text = text[: 4 * limit] + text[-4 * limit :]
+    if not (text.isascii() and text.isprintable()):
+        spaced = " ".join(text.split())
+        text = "".join(char for char in spaced if unicodedata.category(char) not in _UNSAFE)
+    text = text.strip()
+    if len(text) <= limit:
+        return text
+    half = (limit - 1) // 2
+    return text[: limit - 1 - half] + ELLIPSIS + text[len(text) - half :]
+
+
+# What several readers do alike.
 
 
 def stated_target(prompt: str | None) -> float | None:
@@ -226,17 +226,24 @@ def stated_target(prompt: str | None) -> float | None:
     return target if 0 <= target < 1 else None
 
 
-def softmax(scores: Sequence[float]) -> list[float]:
+def choice_shares(scores: Sequence[float]) -> list[float]:
     """Probabilities from log-likelihoods of all the choices; none if one of them is not a number.
 
     Example:
-        >>> [round(p, 2) for p in softmax([-1.0, -2.0])], softmax([float("nan"), 0.0])
+        >>> [round(p, 2) for p in choice_shares([-1.0, -2.0])], choice_shares([float("nan"), 0.0])
         ([0.73, 0.27], [])
     """
-    if not scores or any(math.isnan(score) for score in scores) or max(scores) in (math.inf, -math.inf):
+    if not scores or any(map(math.isnan, scores)) or math.isinf(max(scores)):
         return []
-    weights = [math.exp(score - max(scores)) for score in scores]
-    return [weight / sum(weights) for weight in weights]
+    return softmax(scores).tolist()
+
+
+def grade_of(value: Any, file: Path, where: str, options: Options, problems: Problems) -> int:
+    """`read_grade`; what is none is told about."""
+    grade = read_grade(value, options.pass_mark)
+    if grade == UNREADABLE:
+        problems.add(file, "unreadable grade", f"{where}: {str(value)[:40]!r} is no grade", lost=False)
+    return grade
 
 
 def text_of(content: Any) -> str | None:

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from abstain.evals.files import LINE_LIMIT, parse_json, read_document
 from abstain.evals.logs import every_eval_ever, helm, inspect_log, lighteval, lm_eval, plain, simple_evals
 from abstain.evals.logs.batch import Batch, Options, Problems
 from abstain.evals.logs.plain import Summary
-from abstain.evals.logs.text_files import LINE_LIMIT, parse_json, read_document
 
 Rows = Iterator[Batch | Summary]
 LineReader = Callable[[Path, Options, Problems], Iterable[Batch | Summary]]
@@ -95,7 +95,7 @@ def _text(path: Path, head: bytes, options: Options, problems: Problems) -> tupl
             name, read = next((name, read) for name, is_row, read in _LINES if is_row(row))
             return name, iter(read(path, options, problems))
     if head[:1] in (b"{", b"["):
-        return _document(path, read_document(path, problems), options, problems)
+        return _document(path, read_document(path, problems.add), options, problems)
     if head.startswith(b"<"):
         if not simple_evals.is_page(head):
             raise ValueError(f"{path}: a web page, and not one that simple-evals writes")

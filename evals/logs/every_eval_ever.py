@@ -11,24 +11,25 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from abstain.evals.files import json_lines
 from abstain.evals.logs.batch import (
+    TARGET_KEYS,
     Batch,
     Entry,
     Options,
     Problems,
     as_dict,
     batches,
+    grade_of,
     last_text,
     printable,
     stated_target,
 )
-from abstain.evals.logs.grades import ABSTAINED, NONE, UNGRADED, UNREADABLE, read_grade
-from abstain.evals.logs.text_files import json_lines
+from abstain.evals.logs.grades import ABSTAINED, NONE, UNGRADED, UNREADABLE
 
 NAME = "Every Eval Ever instances"
 _KEYS = {"evaluation_id", "sample_id", "evaluation"}
 _VERDICTS = ("verdict", "grade")
-_TARGETS = ("confidence_target", "target_confidence", "stated_target")
 
 
 def is_row(row: Any) -> bool:
@@ -44,7 +45,7 @@ def read(path: Path, options: Options, problems: Problems) -> Iterator[Batch]:
 def _entries(path: Path, options: Options, problems: Problems) -> Iterator[Entry]:
     chosen: dict[tuple[str, str, str], str] = {}  # a row for each metric of a sample, the first of which counts
     others: dict[str, dict[str, None]] = {}
-    for numbers, rows in json_lines(path, problems):
+    for numbers, rows in json_lines(path, problems.add):
         for number, row in zip(numbers, rows, strict=True):
             if not is_row(row):
                 lacks = ", ".join(sorted(_KEYS - set(row)))
@@ -58,9 +59,7 @@ def _entries(path: Path, options: Options, problems: Problems) -> Iterator[Entry
             else:
                 others.setdefault(wanted, {})[metric] = None
     for wanted, rest in others.items():
-        problems.note(
-            f"{printable(path.name, 48)}: graded by {printable(wanted)}, not by {printable(', '.join(rest))}"
-        )
+        problems.note(path, f"graded by {printable(wanted)}, not by {printable(', '.join(rest))}")
 
 
 def _entry(path: Path, number: int, row: dict[str, Any], options: Options, problems: Problems) -> Entry:
@@ -75,7 +74,7 @@ def _entry(path: Path, number: int, row: dict[str, Any], options: Options, probl
     entry.question = asked.get("raw") if isinstance(asked.get("raw"), str) else last_text(row.get("messages"), "user")
     prompt = asked.get("formatted")
     entry.prompt = prompt if isinstance(prompt, str) else entry.question
-    entry.target = next((about[key] for key in _TARGETS if key in about), stated_target(entry.prompt))
+    entry.target = next((about[key] for key in TARGET_KEYS if key in about), stated_target(entry.prompt))
     entry.gold = _gold(asked)
     entry.confidence = about.get("confidence")
     said = as_dict(row.get("output")).get("raw")
@@ -106,8 +105,5 @@ def _grade(
     result = as_dict(row["evaluation"])
     by_score = options.pass_mark is not None or "is_correct" not in result
     value = verdict if verdict is not None else result.get("score" if by_score else "is_correct")
-    grade = read_grade(value, options.pass_mark)
-    if grade == UNREADABLE:
-        problems.add(path, "unreadable grade", f"{path}:{number}: {str(value)[:40]!r} is no grade", lost=False)
-        return NONE
-    return grade
+    grade = grade_of(value, path, f"{path}:{number}", options, problems)
+    return NONE if grade == UNREADABLE else grade

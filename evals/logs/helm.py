@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from abstain.evals.files import read_document
 from abstain.evals.logs.batch import Batch, Entry, Options, Problems, as_dict, batches, stated_target
 from abstain.evals.logs.grades import NONE, read_grade
-from abstain.evals.logs.text_files import read_document
 from abstain.rewards.errors import nearest
 
 NAME = "HELM run"
@@ -56,7 +56,7 @@ def _beside(path: Path, name: str, problems: Problems) -> Any:
     if not other.is_file():
         return None
     try:
-        return read_document(other, problems)
+        return read_document(other, problems.add)
     except ValueError as error:
         problems.add(other, "not JSON", str(error), lost=False)
         return None

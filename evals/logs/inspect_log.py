@@ -12,10 +12,13 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from string import ascii_uppercase
 from typing import Any, BinaryIO
 from zipfile import BadZipFile, ZipFile
 
+from abstain.evals.files import parse_json
 from abstain.evals.logs.batch import (
+    TARGET_KEYS,
     Batch,
     Entry,
     Options,
@@ -23,29 +26,206 @@ from abstain.evals.logs.batch import (
     as_dict,
     batches,
     last_text,
-    printable,
     stated_target,
     text_of,
 )
 from abstain.evals.logs.grades import ABSTAINED, CORRECT, INCORRECT, LETTERS, NONE, PARTIAL, UNGRADED, ZERO, read_grade
-from abstain.evals.logs.text_files import parse_json
 from abstain.rewards.errors import nearest
 
-# Members of a zip file that somebody else made, one at a time, never more of one than fits.
-#
-# Inspect's `.eval` files are zip archives, packed with deflate or (since 0.3.206) Zstandard, which Python's `zipfile`
-# reads from 3.14 on only. What a member claims about its size is not believed: unpacking stops at a limit. An archive
-# that was cut off has lost its directory, which stands at its end; its members are then found one after another.
-
-
+NAME = "Inspect log"
 MEMBER_LIMIT = 256 << 20
 RATIO_LIMIT = 400
 RATIO_FREE = 16 << 20
+_LETTERS = {LETTERS["C"]: CORRECT, LETTERS["I"]: ZERO, LETTERS["P"]: PARTIAL, LETTERS["N"]: ABSTAINED}
+_OUTCOMES = (
+    (("not_attempted", "abstained", "abstain", "idk"), ABSTAINED),
+    (("correct", "is_correct", "right"), CORRECT),
+    (("incorrect", "is_incorrect", "wrong"), INCORRECT),
+)
 _LOCAL = struct.Struct("<4s5H3I2H")
 _DEFLATE, _ZSTD, _STORED = 8, 93, 0
 _STREAMED, _ENCRYPTED = 0x08, 0x01
 _CHUNK = 1 << 20
 _UNKNOWN = 1 << 62  # only unpacking would tell
+
+
+def is_document(value: Any) -> bool:
+    """Whether a JSON document is of this format."""
+    return isinstance(value, dict) and isinstance(value.get("eval"), dict) and "status" in value
+
+
+def read_archive(path: Path, options: Options, problems: Problems) -> Iterator[Batch]:
+    """The samples of a `.eval` file.
+
+    Raises:
+        ValueError: it is a zip archive of something else.
+    """
+    found, whole = members(path)
+    names = {member.name: member for member in found}
+    if not any(name.startswith("samples/") or name in ("header.json", "_journal/start.json") for name in names):
+        raise ValueError(f"{path}: a zip archive, but no Inspect log: it has no header.json and no samples/")
+    if not whole:
+        last = found[-1].name if found else "nothing"
+        problems.add(path, "cut off", f"{path}: the archive breaks off after {last}; the samples before it are kept")
+    header: dict[str, Any] = {}
+    for name in ("header.json", "_journal/start.json"):
+        if name in names and not header:
+            header = as_dict(_unpacked(path, names[name], problems))
+    samples = (
+        sample
+        for member in found
+        if member.name.startswith("samples/") and (sample := _unpacked(path, member, problems)) is not None
+    )
+    summaries = _unpacked(path, names["summaries.json"], problems) if "summaries.json" in names else []
+    scorer = _scorer(path, summaries if isinstance(summaries, list) else [], options, problems)
+    entries = _entries(path, header, samples, scorer, options, problems)
+    return batches(path, "sample", entries, repeated=_repeated(header))
+
+
+def _unpacked(path: Path, member: "Member", problems: Problems) -> Any:
+    try:
+        data = unpack(path, member)
+    except ValueError as error:
+        problems.add(path, "bad member", f"{path}: {member.name}: {error}")
+        return None
+    value, why = parse_json(data)
+    if why:
+        problems.add(path, "bad member", f"{path}: {member.name}: {why}")
+    return value
+
+
+def read(path: Path, document: dict[str, Any], options: Options, problems: Problems) -> Iterator[Batch]:
+    """The samples of a `.json` log.
+
+    Raises:
+        ValueError: it holds no samples.
+    """
+    samples = document.get("samples")
+    if not isinstance(samples, list) or not samples:
+        raise ValueError(f"{path}: an Inspect log without samples; run `inspect eval` with --log-samples")
+    scorer = _scorer(path, samples, options, problems)
+    entries = _entries(path, document, iter(samples), scorer, options, problems)
+    return batches(path, "sample", entries, repeated=_repeated(document))
+
+
+def _repeated(header: dict[str, Any]) -> bool:
+    epochs = as_dict(as_dict(header.get("eval")).get("config")).get("epochs")
+    return isinstance(epochs, int) and epochs > 1
+
+
+def _scorer(path: Path, samples: list[Any], options: Options, problems: Problems) -> str:
+    """The score to take for the grade: the user's choice, or one that knows abstentions, or the first one.
+
+    Raises:
+        ValueError: no sample has the score that the user chose.
+    """
+    kinds: dict[str, bool] = {}
+    for sample in samples:
+        for name, score in as_dict(as_dict(sample).get("scores")).items():
+            kinds[name] = kinds.get(name, False) or _knows_abstention(as_dict(score).get("value"))
+    wanted = (options.metric or "").partition(".")[0]
+    if wanted and kinds and wanted not in kinds:
+        raise ValueError(f"{path}: no scorer is called {wanted!r}. {nearest(wanted, kinds)}")
+    chosen = wanted or next((name for name, knows in kinds.items() if knows), next(iter(kinds), ""))
+    if len(kinds) > 1:
+        problems.note(path, f"graded by {chosen} of {', '.join(kinds)}")
+    return chosen
+
+
+def _knows_abstention(value: Any) -> bool:
+    return value == "N" or (isinstance(value, dict) and bool(set(value) & set(_OUTCOMES[0][0])))
+
+
+def _entries(
+    path: Path, header: dict[str, Any], samples: Iterator[Any], scorer: str, options: Options, problems: Problems
+) -> Iterator[Entry]:
+    about = as_dict(header.get("eval"))
+    model, task = str(about.get("model") or ""), str(about.get("task") or "").rpartition("/")[2]
+    for place, sample in enumerate(samples, 1):
+        if not isinstance(sample, dict) or "id" not in sample:
+            problems.add(path, "not a sample", f"{path}: sample {place}: not an Inspect sample: no id")
+            continue
+        entry = Entry(place, str(sample["id"]), model, task, _grade(path, place, sample, scorer, options, problems))
+        _fill(entry, sample, scorer)
+        yield entry
+
+
+def _fill(entry: Entry, sample: dict[str, Any], scorer: str) -> None:
+    about, scores = as_dict(sample.get("metadata")), as_dict(sample.get("scores"))
+    attached = as_dict(sample.get("attachments"))
+    epoch = sample.get("epoch")
+    entry.repeat = epoch - 1 if isinstance(epoch, int) and 0 < epoch < 30_000 else 0
+    entry.prompt = _resolved(last_text(sample.get("messages"), "user"), attached)
+    asked = sample.get("input")
+    entry.question = _resolved(asked if isinstance(asked, str) else last_text(asked, "user"), attached)
+    entry.target = next((about[key] for key in TARGET_KEYS if key in about), None)
+    if entry.target is None:
+        entry.target = stated_target(entry.prompt) if entry.prompt else stated_target(entry.question)
+    if entry.target is not None and isinstance(about.get("question_id"), str | int):
+        entry.id = str(about["question_id"])  # one question asked at several targets
+    entry.confidence = about.get("confidence")
+    if entry.confidence is None:
+        entry.confidence = as_dict(as_dict(scores.get(scorer)).get("metadata")).get("confidence")
+    entry.gold = _gold(sample)
+    entry.completion, entry.truncated = _completion(sample, attached)
+
+
+def _resolved(text: str | None, attached: dict[str, Any]) -> str | None:
+    """The text, which long ones keep in an attachment."""
+    if text and text.startswith("attachment://"):
+        kept = attached.get(text.removeprefix("attachment://"))
+        return kept if isinstance(kept, str) else None
+    return text
+
+
+def _gold(sample: dict[str, Any]) -> list[str] | None:
+    target, choices = sample.get("target"), sample.get("choices")
+    golds = [str(text).strip() for text in (target if isinstance(target, list) else [target]) if text is not None]
+    if isinstance(choices, list):  # a letter, or the choice it stands for
+        letters = dict(zip(ascii_uppercase, map(str, choices), strict=False))
+        golds += [letters[gold] for gold in golds if gold in letters]
+    return golds or None
+
+
+def _completion(sample: dict[str, Any], attached: dict[str, Any]) -> tuple[str | None, bool]:
+    output = as_dict(sample.get("output"))
+    choices = output.get("choices")
+    first = as_dict(choices[0]) if isinstance(choices, list) and choices else {}
+    text = text_of(as_dict(first.get("message")).get("content"))
+    if text is None:
+        text = output.get("completion") if isinstance(output.get("completion"), str) else None
+    return _resolved(text, attached), first.get("stop_reason") in ("max_tokens", "model_length")
+
+
+def _grade(path: Path, place: int, sample: dict[str, Any], scorer: str, options: Options, problems: Problems) -> int:
+    if sample.get("error"):
+        problems.add(path, "error", f"{path}: sample {place}: ended in an error; counted as ungraded", lost=False)
+        return UNGRADED
+    scores = as_dict(sample.get("scores")) or ({"score": sample["score"]} if sample.get("score") else {})
+    name = scorer if scorer in scores or not scores else next(iter(scores))
+    key = (options.metric or "").partition(".")[2]
+    return _value(as_dict(scores[name]).get("value"), key, options) if name in scores else NONE
+
+
+def _value(value: Any, key: str, options: Options) -> int:
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, dict):
+        if key:
+            return _value(value.get(key), "", options)
+        for names, outcome in _OUTCOMES:
+            if any(value.get(name) in (1, True, "C") for name in names):
+                return outcome
+        return ZERO if set(value) & set(_OUTCOMES[1][0]) else UNGRADED
+    grade = read_grade(value, options.pass_mark)
+    return _LETTERS.get(grade, grade)
+
+
+# Members of a zip file that somebody else made, one at a time, never more of one than fits.
+#
+# `.eval` files are packed with deflate or (since 0.3.206) Zstandard, which Python's `zipfile` reads from 3.14 on only.
+# What a member claims about its size is not believed: unpacking stops at a limit. An archive that was cut off has lost
+# its directory, which stands at its end; its members are then found one after another.
 
 
 @dataclass(frozen=True)
@@ -144,185 +324,3 @@ def _unpack_zstd(packed: bytes, allowed: int) -> bytes:
     except OSError as error:
         raise ValueError(f"damaged: {str(error)[:80]}") from None
     return b"".join(parts)
-
-
-NAME = "Inspect log"
-_LETTERS = {LETTERS["C"]: CORRECT, LETTERS["I"]: ZERO, LETTERS["P"]: PARTIAL, LETTERS["N"]: ABSTAINED}
-_TARGETS = ("confidence_target", "target_confidence", "stated_target")
-_OUTCOMES = (
-    (("not_attempted", "abstained", "abstain", "idk"), ABSTAINED),
-    (("correct", "is_correct", "right"), CORRECT),
-    (("incorrect", "is_incorrect", "wrong"), INCORRECT),
-)
-
-
-def is_document(value: Any) -> bool:
-    """Whether a JSON document is of this format."""
-    return isinstance(value, dict) and isinstance(value.get("eval"), dict) and "status" in value
-
-
-def read_archive(path: Path, options: Options, problems: Problems) -> Iterator[Batch]:
-    """The samples of a `.eval` file.
-
-    Raises:
-        ValueError: it is a zip archive of something else.
-    """
-    found, whole = members(path)
-    names = {member.name: member for member in found}
-    if not any(name.startswith("samples/") or name in ("header.json", "_journal/start.json") for name in names):
-        raise ValueError(f"{path}: a zip archive, but no Inspect log: it has no header.json and no samples/")
-    if not whole:
-        last = found[-1].name if found else "nothing"
-        problems.add(path, "cut off", f"{path}: the archive breaks off after {last}; the samples before it are kept")
-    header: dict[str, Any] = {}
-    for name in ("header.json", "_journal/start.json"):
-        if name in names and not header:
-            header = as_dict(_unpacked(path, names[name], problems))
-    samples = (
-        sample
-        for member in found
-        if member.name.startswith("samples/") and (sample := _unpacked(path, member, problems)) is not None
-    )
-    summaries = _unpacked(path, names["summaries.json"], problems) if "summaries.json" in names else []
-    scorer = _scorer(path, summaries if isinstance(summaries, list) else [], options, problems)
-    entries = _entries(path, header, samples, scorer, options, problems)
-    return batches(path, "sample", entries, repeated=_repeated(header))
-
-
-def _unpacked(path: Path, member: Any, problems: Problems) -> Any:
-    try:
-        data = unpack(path, member)
-    except ValueError as error:
-        problems.add(path, "bad member", f"{path}: {member.name}: {error}")
-        return None
-    value, why = parse_json(data)
-    if why:
-        problems.add(path, "bad member", f"{path}: {member.name}: {why}")
-    return value
-
-
-def read(path: Path, document: dict[str, Any], options: Options, problems: Problems) -> Iterator[Batch]:
-    """The samples of a `.json` log.
-
-    Raises:
-        ValueError: it holds no samples.
-    """
-    samples = document.get("samples")
-    if not isinstance(samples, list) or not samples:
-        raise ValueError(f"{path}: an Inspect log without samples; run `inspect eval` with --log-samples")
-    scorer = _scorer(path, samples, options, problems)
-    entries = _entries(path, document, iter(samples), scorer, options, problems)
-    return batches(path, "sample", entries, repeated=_repeated(document))
-
-
-def _repeated(header: dict[str, Any]) -> bool:
-    epochs = as_dict(as_dict(header.get("eval")).get("config")).get("epochs")
-    return isinstance(epochs, int) and epochs > 1
-
-
-def _scorer(path: Path, samples: list[Any], options: Options, problems: Problems) -> str:
-    """The score to take for the grade: the user's choice, or one that knows abstentions, or the first one.
-
-    Raises:
-        ValueError: no sample has the score that the user chose.
-    """
-    kinds: dict[str, bool] = {}
-    for sample in samples:
-        for name, score in as_dict(as_dict(sample).get("scores")).items():
-            kinds[name] = kinds.get(name, False) or _knows_abstention(as_dict(score).get("value"))
-    wanted = (options.metric or "").partition(".")[0]
-    if wanted and kinds and wanted not in kinds:
-        raise ValueError(f"{path}: no scorer is called {wanted!r}. {nearest(wanted, kinds)}")
-    chosen = wanted or next((name for name, knows in kinds.items() if knows), next(iter(kinds), ""))
-    if len(kinds) > 1:
-        problems.note(f"{printable(path.name, 48)}: graded by {chosen} of {', '.join(kinds)}")
-    return chosen
-
-
-def _knows_abstention(value: Any) -> bool:
-    return value == "N" or (isinstance(value, dict) and bool(set(value) & set(_OUTCOMES[0][0])))
-
-
-def _entries(
-    path: Path, header: dict[str, Any], samples: Iterator[Any], scorer: str, options: Options, problems: Problems
-) -> Iterator[Entry]:
-    about = as_dict(header.get("eval"))
-    model, task = str(about.get("model") or ""), str(about.get("task") or "").rpartition("/")[2]
-    for place, sample in enumerate(samples, 1):
-        if not isinstance(sample, dict) or "id" not in sample:
-            problems.add(path, "not a sample", f"{path}: sample {place}: not an Inspect sample: no id")
-            continue
-        entry = Entry(place, str(sample["id"]), model, task, _grade(path, place, sample, scorer, options, problems))
-        _fill(entry, sample, scorer)
-        yield entry
-
-
-def _fill(entry: Entry, sample: dict[str, Any], scorer: str) -> None:
-    about, scores = as_dict(sample.get("metadata")), as_dict(sample.get("scores"))
-    attached = as_dict(sample.get("attachments"))
-    epoch = sample.get("epoch")
-    entry.repeat = epoch - 1 if isinstance(epoch, int) and 0 < epoch < 30_000 else 0
-    entry.prompt = _resolved(last_text(sample.get("messages"), "user"), attached)
-    asked = sample.get("input")
-    entry.question = _resolved(asked if isinstance(asked, str) else last_text(asked, "user"), attached)
-    entry.target = next((about[key] for key in _TARGETS if key in about), None)
-    if entry.target is None:
-        entry.target = stated_target(entry.prompt) if entry.prompt else stated_target(entry.question)
-    if entry.target is not None and isinstance(about.get("question_id"), str | int):
-        entry.id = str(about["question_id"])  # one question asked at several targets
-    entry.confidence = about.get("confidence")
-    if entry.confidence is None:
-        entry.confidence = as_dict(as_dict(scores.get(scorer)).get("metadata")).get("confidence")
-    entry.gold = _gold(sample)
-    entry.completion, entry.truncated = _completion(sample, attached)
-
-
-def _resolved(text: str | None, attached: dict[str, Any]) -> str | None:
-    """The text, which long ones keep in an attachment."""
-    if text and text.startswith("attachment://"):
-        kept = attached.get(text.removeprefix("attachment://"))
-        return kept if isinstance(kept, str) else None
-    return text
-
-
-def _gold(sample: dict[str, Any]) -> list[str] | None:
-    target, choices = sample.get("target"), sample.get("choices")
-    golds = [str(one).strip() for one in (target if isinstance(target, list) else [target]) if one is not None]
-    if isinstance(choices, list):  # a letter, or the choice it stands for
-        letters = {chr(ord("A") + place): str(choice) for place, choice in enumerate(choices[:26])}
-        golds += [letters[gold] for gold in golds if gold in letters]
-    return golds or None
-
-
-def _completion(sample: dict[str, Any], attached: dict[str, Any]) -> tuple[str | None, bool]:
-    output = as_dict(sample.get("output"))
-    choices = output.get("choices")
-    first = as_dict(choices[0]) if isinstance(choices, list) and choices else {}
-    text = text_of(as_dict(first.get("message")).get("content"))
-    if text is None:
-        text = output.get("completion") if isinstance(output.get("completion"), str) else None
-    return _resolved(text, attached), first.get("stop_reason") in ("max_tokens", "model_length")
-
-
-def _grade(path: Path, place: int, sample: dict[str, Any], scorer: str, options: Options, problems: Problems) -> int:
-    if sample.get("error"):
-        problems.add(path, "error", f"{path}: sample {place}: ended in an error; counted as ungraded", lost=False)
-        return UNGRADED
-    scores = as_dict(sample.get("scores")) or ({"score": sample["score"]} if sample.get("score") else {})
-    name = scorer if scorer in scores or not scores else next(iter(scores))
-    key = (options.metric or "").partition(".")[2]
-    return _value(as_dict(scores[name]).get("value"), key, options) if name in scores else NONE
-
-
-def _value(value: Any, key: str, options: Options) -> int:
-    if isinstance(value, list) and len(value) == 1:
-        value = value[0]
-    if isinstance(value, dict):
-        if key:
-            return _value(value.get(key), "", options)
-        for names, outcome in _OUTCOMES:
-            if any(value.get(name) in (1, 1.0, True, "C") for name in names):
-                return outcome
-        return ZERO if set(value) & set(_OUTCOMES[1][0]) else UNGRADED
-    grade = read_grade(value, options.pass_mark)
-    return _LETTERS.get(grade, grade)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from abstain.evals.files import parquet_blocks
 from abstain.evals.logs.batch import (
     Batch,
     Entry,
@@ -18,12 +19,12 @@ from abstain.evals.logs.batch import (
     Problems,
     as_dict,
     batches,
-    printable,
-    softmax,
+    choice_shares,
+    grade_of,
     stated_target,
     text_of,
 )
-from abstain.evals.logs.grades import INCORRECT, NONE, UNREADABLE, ZERO, read_grade
+from abstain.evals.logs.grades import INCORRECT, NONE, UNREADABLE, ZERO
 
 NAME = "lighteval details"
 COLUMNS = {"doc", "metric", "model_response"}
@@ -38,20 +39,15 @@ def read(path: Path, options: Options, problems: Problems) -> Iterator[Batch]:
 
 
 def _entries(path: Path, options: Options, problems: Problems) -> Iterator[Entry]:
-    import pyarrow.parquet as pq  # type: ignore[import-untyped]
-
     named = _FILE.fullmatch(path.stem)
     task = (named["task"] if named else path.stem).partition("|")[0]
     model, chosen = _model(path), ""
-    place = 0
-    with pq.ParquetFile(path) as file:
-        for part in file.iter_batches(batch_size=_ROWS, columns=sorted(COLUMNS)):
-            for row in part.to_pylist():
-                place += 1
-                metric = as_dict(row["metric"])
-                if not chosen:
-                    chosen = _metric(path, metric, options, problems)
-                yield _entry(place, row, model, task, _grade(path, place, metric.get(chosen), options, problems))
+    for numbers, block in parquet_blocks(path, sorted(COLUMNS), _ROWS):
+        for number, row in zip(numbers, block.to_pylist(), strict=True):
+            metric = as_dict(row["metric"])
+            chosen = chosen or _metric(path, metric, options, problems)
+            grade = grade_of(metric.get(chosen), path, f"{path}: row {number}", options, problems)
+            yield _entry(number, row, model, task, grade)
 
 
 def _model(path: Path) -> str:
@@ -68,15 +64,8 @@ def _metric(path: Path, metric: dict[str, Any], options: Options, problems: Prob
         raise ValueError(f"{path}: no metric {options.metric!r}; it has: {', '.join(metric)}")
     chosen = options.metric or next((name for name in _METRICS if name in metric), next(iter(metric), ""))
     if len(metric) > 1:
-        problems.note(f"{printable(path.name, 48)}: graded by {chosen} of {', '.join(metric)}")
+        problems.note(path, f"graded by {chosen} of {', '.join(metric)}")
     return chosen
-
-
-def _grade(path: Path, place: int, value: Any, options: Options, problems: Problems) -> int:
-    grade = read_grade(value, options.pass_mark)
-    if grade == UNREADABLE:
-        problems.add(path, "unreadable grade", f"{path}: row {place}: {str(value)[:40]!r} is no grade", lost=False)
-    return grade
 
 
 def _entry(place: int, row: dict[str, Any], model: str, task: str, grade: int) -> Entry:
@@ -92,7 +81,7 @@ def _entry(place: int, row: dict[str, Any], model: str, task: str, grade: int) -
     ]
     entry.gold = golds or None
     texts = [text for text in said.get("text_post_processed") or said.get("text") or [] if isinstance(text, str)]
-    shares = softmax(said.get("logprobs") or [])
+    shares = choice_shares(said.get("logprobs") or [])
     if texts:
         entry.completion, entry.votes = texts[0], texts if len(texts) > 1 else None
     elif len(shares) == len(choices) > 1:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from abstain.evals.files import json_lines, parse_json
 from abstain.evals.logs.batch import (
     Batch,
     Entry,
@@ -19,12 +20,12 @@ from abstain.evals.logs.batch import (
     Problems,
     as_dict,
     batches,
+    choice_shares,
+    grade_of,
     printable,
-    softmax,
     stated_target,
 )
-from abstain.evals.logs.grades import INCORRECT, NONE, UNREADABLE, ZERO, read_grade
-from abstain.evals.logs.text_files import json_lines, parse_json
+from abstain.evals.logs.grades import INCORRECT, NONE, ZERO
 from abstain.evals.tasks.columns import answers_of
 
 NAME = "lm-evaluation-harness samples"
@@ -46,7 +47,7 @@ def read(path: Path, options: Options, problems: Problems) -> Iterator[Batch]:
 def _entries(path: Path, options: Options, problems: Problems) -> Iterator[Entry]:
     model, task = _model(path), _task(path)
     told: set[str] = set()
-    for numbers, rows in json_lines(path, problems):
+    for numbers, rows in json_lines(path, problems.add):
         for number, row in zip(numbers, rows, strict=True):
             if not is_row(row):
                 lacks = ", ".join(sorted({"doc_id", "doc", "resps"} - set(row)))
@@ -56,8 +57,8 @@ def _entries(path: Path, options: Options, problems: Problems) -> Iterator[Entry
             if metric and metric not in told and len(row.get("metrics") or []) > 1:
                 told.add(metric)
                 others = printable(", ".join(map(str, row["metrics"])))
-                problems.note(f"{printable(path.name, 48)}: graded by {metric} of {others}")
-            grade = _grade(path, number, row, metric, options, problems)
+                problems.note(path, f"graded by {metric} of {others}")
+            grade = grade_of(row[metric], path, f"{path}:{number}: {metric}", options, problems) if metric else NONE
             yield _entry(number, row, model, task, grade)
 
 
@@ -110,16 +111,6 @@ def _metric(path: Path, number: int, row: dict[str, Any], options: Options, prob
     return options.metric or next((name for name in known_first if name in row and name != "bypass"), "")
 
 
-def _grade(path: Path, number: int, row: dict[str, Any], metric: str, options: Options, problems: Problems) -> int:
-    if not metric:
-        return NONE
-    grade = read_grade(row[metric], options.pass_mark)
-    if grade == UNREADABLE:
-        why = f"{path}:{number}: {metric} is {str(row[metric])[:40]!r}, no grade"
-        problems.add(path, "unreadable grade", why, lost=False)
-    return grade
-
-
 def _argument(arguments: Any, request: int, place: int) -> Any:
     """An argument of a request: `{"gen_args_0": {"arg_0": ...}}`, or lists in older logs."""
     if isinstance(arguments, dict):
@@ -149,7 +140,7 @@ def _log_likelihoods(row: dict[str, Any]) -> list[float]:
 
 def _choose(entry: Entry, row: dict[str, Any], scores: list[float]) -> None:
     """The likeliest choice, and its share of the probability of all."""
-    shares = softmax(scores)
+    shares = choice_shares(scores)
     choices = [str(_argument(row.get("arguments"), place, 1) or "").strip() for place in range(len(scores))]
     if shares:
         best = max(range(len(shares)), key=shares.__getitem__)

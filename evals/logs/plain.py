@@ -5,26 +5,19 @@ model,abstained,correct,incorrect                                counts, or rate
 o4-mini,1 %,24 %,75 %
 """
 
-import csv
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import accumulate, islice
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from abstain.evals.logs.batch import BATCH_ROWS, Batch, Options, Problems, place_name, printable, stated_target
+from abstain.evals.files import csv_blocks, json_lines, parquet_blocks
+from abstain.evals.logs.batch import Batch, Options, Problems, place_name, stated_target
 from abstain.evals.logs.grades import ABSTAINED, CORRECT, INCORRECT, LETTERS, MINUS, NONE, UNREADABLE, ZERO, read_grade
-from abstain.evals.logs.text_files import json_lines
 from abstain.evals.records import FIELDS
-from abstain.evals.tasks.columns import ID, QUESTION
+from abstain.evals.tasks.columns import ID, QUESTION, plain_name
 from abstain.rewards.errors import nearest
 
-# Which column of a plain file is what: the grade, the confidence, the gold answer, ... by usual names or the user's.
-#
-# {"id": 7, "query": "Capital of Peru?", "gold_answer": "Lima", "llm_answer": "Quito", "grade_letter": "B"}
-
-
+NAME = "plain rows"
 ROLES = {
     "grade": (
         *("verdict", "grade", "grade_letter", "is_correct", "correct", "correctness", "score", "acc", "accuracy"),
@@ -51,6 +44,7 @@ ROLES = {
     "repeat": ("repeat", "epoch", "trial", "sample_index"),
     "prompt": ("prompt", "full_prompt"),
 }
+"""What a column can be, and the names that such columns usually have."""
 OUTCOMES = {
     "correct": ("correct", "right", "is_correct", "accuracy"),
     "incorrect": ("incorrect", "wrong", "is_incorrect", "error", "error_rate", "errors", "hallucination_rate"),
@@ -59,6 +53,15 @@ OUTCOMES = {
     "n": ("n", "questions", "total", "n_questions"),
 }
 Layout = dict[str, str]
+"""Role to the name of its column."""
+_LETTER_MEANINGS = {
+    "simpleqa": {"A": CORRECT, "B": INCORRECT, "C": ABSTAINED},
+    "inspect": {"C": CORRECT, "I": ZERO, "P": ZERO, "N": ABSTAINED},
+}
+_HOT = (1, "1", "1.0", "True", "true")
+_ROUNDING = 0.021  # published rates are rounded, and need not sum to 100 %
+Blocks = Iterable[tuple[list[int], dict[str, list[Any]]]]
+"""Lines or row numbers, and columns, some rows at a time."""
 
 
 def find_layout(columns: Mapping[str, Sequence[Any]], named: Mapping[str, str], where: str) -> Layout:
@@ -83,7 +86,7 @@ def find_layout(columns: Mapping[str, Sequence[Any]], named: Mapping[str, str], 
             raise ValueError(f"no column has the role {role!r}. {nearest(role, ROLES)}")
         if column not in columns:
             raise ValueError(f"{where}: no column {column!r} for the {role}. {nearest(column, columns)}")
-    plain = {re.sub(r"[\s-]+", "_", name.strip().lower()): name for name in reversed(list(columns))}
+    plain = {plain_name(name): name for name in reversed(list(columns))}
     layout = dict(named)
     for role in ("target", "gold", *ROLES):  # what `target` and `answer` mean depends on what else there is
         taken = set(layout.values()) if role != "prompt" else set()
@@ -130,7 +133,7 @@ def outcome_columns(columns: Mapping[str, Sequence[Any]]) -> Layout:
         >>> outcome_columns({"model": ["m"], "correct": [1]})
         {}
     """
-    plain = {re.sub(r"[\s-]+", "_", name.strip().lower()): name for name in reversed(list(columns))}
+    plain = {plain_name(name): name for name in reversed(list(columns))}
     found = {}
     for outcome, guesses in OUTCOMES.items():
         name = next((plain[guess] for guess in guesses if guess in plain and _are_counts(columns[plain[guess]])), None)
@@ -161,20 +164,12 @@ def read_count(value: Any) -> float | None:
     return number if 0 <= number < 1e15 else None
 
 
-# Tables of results: a row for each model with how often it was right, wrong and silent, as counts or as rates.
-#
-# model,abstained,correct,incorrect
-# gpt-5-thinking-mini,52,22,26
-# o4-mini,1,24,75
-
-
-_OUTCOMES = ("correct", "incorrect", "abstained", "ungraded")
-_ROUNDING = 0.021  # published rates are rounded, and need not sum to 100 %
+# Tables of results: how often each model was right, wrong and abstained, as counts or as rates.
 
 
 @dataclass(frozen=True)
 class Summary:
-    """How often a model was right, wrong, silent and ungraded.
+    """How often a model was right, wrong, abstained and ungraded.
 
     Args:
         model, task: "" where the table does not say.
@@ -214,7 +209,7 @@ def summaries(
             continue
         yield Summary(model, task, shares, n)
     if any(outcome != name.lower() for outcome, name in layout.items()):
-        problems.note(f"{printable(path.name, 48)}: a table of results, read as {_described(layout)}")
+        problems.note(path, f"a table of results, read as {_described(layout)}")
 
 
 def _described(layout: Layout) -> str:
@@ -232,7 +227,7 @@ def _shares(counts: dict[str, float | None]) -> tuple[tuple[float, float, float,
     """
     if counts.get("correct") is None or counts.get("incorrect") is None:
         raise ValueError("no number of correct or of incorrect answers")
-    values = [counts.get(outcome) or 0.0 for outcome in _OUTCOMES]
+    values = [counts.get(outcome) or 0.0 for outcome in OUTCOMES if outcome != "n"]
     total, n = sum(values), counts.get("n")
     full = next((full for full in (1.0, 100.0) if abs(total / full - 1) <= _ROUNDING), None)
     if full is None and counts.get("abstained") is None and (full := _whole(values, n)):
@@ -254,20 +249,13 @@ def _whole(values: list[float], n: float | None) -> float | None:
     return next((full for full in (1.0, 100.0) if sum(values) < full), None)
 
 
-NAME = "plain rows"
-FIELD_LIMIT = 64 << 20
-_MEANINGS = {
-    "simpleqa": {"A": CORRECT, "B": INCORRECT, "C": ABSTAINED},
-    "inspect": {"C": CORRECT, "I": ZERO, "P": ZERO, "N": ABSTAINED},
-}
-Rows = Iterable[tuple[list[int], dict[str, list[Any]]]]
-"""Places and columns, some rows at a time."""
+# Rows of answers.
 
 
 def read_jsonl(path: Path, options: Options, problems: Problems) -> Iterator[Batch | Summary]:
     """The rows of a JSONL file."""
-    parts = ((numbers, _columns(rows)) for numbers, rows in json_lines(path, problems))
-    return _batches(path, "line", parts, options, problems)
+    blocks = ((lines, _columns(rows)) for lines, rows in json_lines(path, problems.add))
+    return _batches(path, "line", blocks, options, problems)
 
 
 def read_list(path: Path, rows: list[Any], options: Options, problems: Problems) -> Iterator[Batch | Summary]:
@@ -276,19 +264,19 @@ def read_list(path: Path, rows: list[Any], options: Options, problems: Problems)
     if len(good) < len(rows):
         place = next(place for place, row in enumerate(rows, 1) if not isinstance(row, dict))
         problems.add(path, "not a row", f"{path}: row {place}: not an object", count=len(rows) - len(good))
-    return _batches(
-        path, "row", [([place for place, _ in good], _columns([row for _, row in good]))], options, problems
-    )
+    block = [place for place, _ in good], _columns([row for _, row in good])
+    return _batches(path, "row", [block], options, problems)
 
 
 def read_csv(path: Path, options: Options, problems: Problems) -> Iterator[Batch | Summary]:
     """The rows of a CSV or TSV file."""
-    return _batches(path, "line", _csv_rows(path, problems), options, problems)
+    return _batches(path, "line", _csv_columns(path, problems), options, problems)
 
 
 def read_parquet(path: Path, options: Options, problems: Problems) -> Iterator[Batch | Summary]:
     """The rows of a Parquet file."""
-    return _batches(path, "row", _parquet_rows(path), options, problems)
+    blocks = ((numbers, block.to_pydict()) for numbers, block in parquet_blocks(path))
+    return _batches(path, "row", blocks, options, problems)
 
 
 def _columns(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
@@ -296,59 +284,20 @@ def _columns(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
     return {name: [row.get(name) for row in rows] for name in names}
 
 
-def _csv_rows(path: Path, problems: Problems) -> Rows:
-    usual = csv.field_size_limit(FIELD_LIMIT)
-    try:
-        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-            head = file.readline()
-            file.seek(0)
-            reader = csv.reader(file, delimiter=max(",\t;", key=head.count))
-            header = [name.strip() for name in next(reader, [])]
-            while (part := _csv_part(path, reader, len(header), problems)) is not None:
-                places, rows = part
-                yield (
-                    places,
-                    {name: _cells(column) for name, column in zip(header, zip(*rows, strict=True), strict=False)},
-                )
-    finally:
-        csv.field_size_limit(usual)  # it is the whole process's
+def _csv_columns(path: Path, problems: Problems) -> Blocks:
+    for header, lines, rows in csv_blocks(path, problems.add):
+        names, width = [name.strip() for name in header], len(header)
+        if any(len(row) != width for row in rows):
+            for line, row in zip(lines, rows, strict=True):
+                if row and len(row) != width:
+                    problems.add(path, "cells", f"{path}:{line}: {len(row)} cells where the header has {width}")
+            lines = [line for line, row in zip(lines, rows, strict=True) if len(row) == width]
+            rows = [row for row in rows if len(row) == width]
+        yield lines, {name: _cells(column) for name, column in zip(names, zip(*rows, strict=True), strict=False)}
 
 
 def _cells(column: tuple[str, ...]) -> list[str | None]:
     return [value or None for value in column] if "" in column else list(column)
-
-
-def _csv_part(path: Path, reader: Any, width: int, problems: Problems) -> tuple[list[int], list[list[str]]] | None:
-    """Some rows with their lines' numbers; `None` if there are no more."""
-    before, rows, whole = reader.line_num, list[list[str]](), True
-    try:
-        rows.extend(islice(reader, 20 * BATCH_ROWS))
-    except csv.Error as error:  # what came before it is in `rows`
-        whole = False
-        problems.add(path, "not CSV", f"{path}:{reader.line_num}: {error}")
-    if whole and not rows:
-        return None
-    places = list(range(before + 1, before + 1 + len(rows)))
-    if reader.line_num - before != len(rows):  # cells of several lines
-        heights = (1 + sum(cell.count("\n") for cell in row) for row in rows)
-        places = [before + height for height in accumulate(heights)]
-    if any(len(row) != width for row in rows):
-        for place, row in zip(places, rows, strict=True):
-            if row and len(row) != width:
-                problems.add(path, "cells", f"{path}:{place}: {len(row)} cells where the header has {width}")
-        kept = [number for number, row in enumerate(rows) if len(row) == width]
-        places, rows = [places[number] for number in kept], [rows[number] for number in kept]
-    return places, rows
-
-
-def _parquet_rows(path: Path) -> Rows:
-    import pyarrow.parquet as pq  # type: ignore[import-untyped]
-
-    place = 0
-    with pq.ParquetFile(path) as file:
-        for part in file.iter_batches(batch_size=20 * BATCH_ROWS):
-            yield list(range(place + 1, place + 1 + len(part))), part.to_pydict()
-            place += len(part)
 
 
 @dataclass
@@ -359,12 +308,11 @@ class _Reader:
     layout: Layout
     one_hot: Layout
     grades: "_Grades"
-    trusted: bool = field(default=False)
 
 
-def _batches(path: Path, unit: str, parts: Rows, options: Options, problems: Problems) -> Iterator[Batch | Summary]:
+def _batches(path: Path, unit: str, blocks: Blocks, options: Options, problems: Problems) -> Iterator[Batch | Summary]:
     reader: _Reader | None = None
-    for places, columns in parts:
+    for places, columns in blocks:
         if not places:
             continue
         if reader is None:
@@ -392,7 +340,7 @@ def _first_look(path: Path, columns: Mapping[str, list[Any]], options: Options, 
         problems.add(path, "letters", f"{path}: {grades.trouble}; not read", lost=False)
     used = ", ".join(f"{role} = {name}" for role, name in layout.items() if role != name)
     if used:
-        problems.note(f"{printable(path.name, 48)}: read as {used}")
+        problems.note(path, f"read as {used}")
     return _Reader(path, layout, one_hot, grades)
 
 
@@ -409,11 +357,11 @@ class _Grades(dict[Any, int]):
         """Decide from the first rows what letters, "incorrect", 0 and -1 mean in this file."""
         codes = set(self.codes(values))
         seen = {letter for letter, code in LETTERS.items() if code in codes}
-        kind = next((kind for kind, meaning in _MEANINGS.items() if seen and seen <= set(meaning)), "")
+        kind = next((kind for kind, meaning in _LETTER_MEANINGS.items() if seen and seen <= set(meaning)), "")
         if seen == {"C"}:
             kind = "simpleqa" if "letter" in column.lower() else ""
         for letter, code in LETTERS.items():
-            self.meaning[code] = _MEANINGS.get(kind, {}).get(letter, UNREADABLE)
+            self.meaning[code] = _LETTER_MEANINGS.get(kind, {}).get(letter, UNREADABLE)
         if seen and not kind:
             self.trouble = f"column {column!r} holds {', '.join(sorted(seen))}, which are no grades that are known"
             if seen == {"C"}:
@@ -472,9 +420,6 @@ def _graded(columns: Mapping[str, list[Any]], reader: _Reader, size: int) -> lis
         ]
     values = columns.get(reader.layout.get("grade", ""))
     return reader.grades.codes(values) if values else [NONE] * size
-
-
-_HOT = (1, "1", "1.0", "True", "true")
 
 
 def _small(value: Any) -> int:

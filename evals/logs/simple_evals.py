@@ -14,6 +14,7 @@ from html import unescape
 from pathlib import Path
 from typing import Any
 
+from abstain.evals.files import read_whole
 from abstain.evals.logs.batch import (
     Batch,
     Entry,
@@ -22,11 +23,9 @@ from abstain.evals.logs.batch import (
     as_dict,
     batches,
     last_text,
-    printable,
     stated_target,
 )
 from abstain.evals.logs.grades import NONE, read_grade
-from abstain.evals.logs.text_files import read_whole
 
 NAME = "simple-evals results"
 _FILE = re.compile(r"(?P<task>[A-Za-z0-9-]+)_(?P<model>.+?)(?:_\d{8}_\d{6})?(?:_DEBUG)?(?:_allresults)?")
@@ -64,10 +63,8 @@ def read(path: Path, document: dict[str, Any], options: Options, problems: Probl
     """The samples of an `_allresults.json`."""
     share = as_dict(document.get("metrics")).get("is_not_attempted")
     if isinstance(share, int | float):
-        problems.note(
-            f"{printable(path.name, 48)}: its judge called {share:.1%} NOT_ATTEMPTED, but the log does not say which; "
-            "here they are found by reading the answers"
-        )
+        told = f"its judge called {share:.1%} NOT_ATTEMPTED, but the log does not say which"
+        problems.note(path, f"{told}; here they are found by reading the answers")
     return batches(path, "sample", _entries(path, document, options, problems))
 
 

@@ -1,10 +1,58 @@
-"""Answers of equal confidence, put together: stated confidence has few values, and the order of ties means nothing."""
+"""Numbers from confidence: does it match how often answers are right, and does it tell right from wrong ones?
+
+Calibration errors take confidence for a probability; areas under the risk-coverage curve go by its order alone.
+Answers of equal confidence are put together first (`Ties`): stated confidence has few values, and the order of ties
+means nothing. Where there are no answers there is no number: `None`.
+"""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.fft import dct, idct
 from scipy.optimize import brentq
+
+BINS = 15
+_GRID = 4096
+
+
+def confidence_metrics(confidence: np.ndarray, correct: np.ndarray) -> dict[str, Any]:
+    """How well confidence in [0, 1] goes with being right: as a ranking, and as a probability.
+
+    `confidence_n` counts the answers judged. Graded answers whose confidence is NaN or no probability are left out and
+    counted in `confidence_left_out`. AUROC and average precision (of finding the right answers) need a right and a
+    wrong one.
+
+    Args:
+        confidence: one per answer.
+        correct: 1 if it was right, 0 if it was wrong, NaN if there is no graded answer.
+
+    Example:
+        >>> found = confidence_metrics(np.array([0.9, 0.6, np.nan, 1.5]), np.array([1, 0, 1, 1]))
+        >>> found["confidence_n"], found["confidence_left_out"], found["auroc"], round(found["brier"], 3)
+        (2, 2, 1.0, 0.185)
+    """
+    from sklearn.metrics import average_precision_score, roc_auc_score  # takes seconds to import
+
+    graded = ~np.isnan(correct)
+    usable = graded & (confidence >= 0) & (confidence <= 1)
+    q, c = confidence[usable], correct[usable]
+    both = 0 < c.sum() < len(c)
+    parts = brier_parts(q, c) or (None, None, None)
+    return {
+        "aurc": aurc(q, c),
+        "auroc": float(roc_auc_score(c, q)) if both else None,
+        "ece": expected_calibration_error(q, c),
+        "ece_equal_mass": equal_mass_calibration_error(q, c),
+        "brier": brier_score(q, c),
+        "confidence_n": len(q),
+        "confidence_left_out": int(graded.sum()) - len(q),
+        "e_aurc": excess_aurc(q, c),
+        "augrc": augrc(q, c),
+        "average_precision": float(average_precision_score(c, q)) if both else None,
+        "smooth_ece": smooth_calibration_error(q, c),
+        **dict(zip(("brier_miscalibration", "brier_discrimination", "brier_uncertainty"), parts, strict=True)),
+    }
 
 
 @dataclass(frozen=True)
@@ -45,8 +93,8 @@ def tie(confidence: np.ndarray, correct: np.ndarray) -> Ties:
     if q.shape != c.shape:
         raise ValueError(f"each answer has one confidence: {c.size} answers, {q.size} confidences")
     if (lost := np.flatnonzero(np.isnan(q) | np.isnan(c))).size:
-        place = int(lost[0])
-        raise ValueError(f"answer {place} has confidence {q[place]} and outcome {c[place]}: leave it out, and say so")
+        first = int(lost[0])
+        raise ValueError(f"answer {first} has confidence {q[first]} and outcome {c[first]}: leave it out, and say so")
     distinct, group, n = np.unique(q, return_inverse=True, return_counts=True)
     return Ties(distinct, n, np.bincount(group, c, minlength=len(distinct)))
 
@@ -71,14 +119,8 @@ def tie_probabilities(confidence: np.ndarray, correct: np.ndarray) -> Ties:
     return ties
 
 
-# How well confidence in [0, 1] matches how often it is right.
-#
-# Binned errors see both edges: 0 and 1 belong to the first and the last bin, and none is dropped. Ties share their
-# accuracy, so that the order of the answers does not matter. Where there are no answers there is no error: `None`.
-
-
-BINS = 15
-_GRID = 4096
+# Calibration. Binned errors see both edges: 0 and 1 belong to the first and the last bin, and none is dropped. Ties
+# share their accuracy.
 
 
 def expected_calibration_error(confidence: np.ndarray, correct: np.ndarray, bins: int = BINS) -> float | None:
@@ -170,10 +212,7 @@ def brier_parts(confidence: np.ndarray, correct: np.ndarray) -> tuple[float, flo
     return float(max(0.0, miscalibration)), float(max(0.0, discrimination)), float(accuracy * (1 - accuracy))
 
 
-# How well confidence tells right answers from wrong ones: the risk of answering, against how many are answered.
-#
-# Only the order of confidences counts here, so they need not be probabilities. Ties are averaged over all their
-# orders. Where there are no answers there is no area: `None`.
+# Selective risk: the risk of answering, against how many are answered. Ties are averaged over all their orders.
 
 
 @dataclass(frozen=True)
@@ -204,6 +243,11 @@ def risk_coverage(confidence: np.ndarray, correct: np.ndarray) -> RiskCoverage:
     return RiskCoverage(ties.confidence[::-1], given / max(1, ties.n.sum()), wrong / given)
 
 
+def _given_and_wrong(ties: Ties) -> tuple[np.ndarray, np.ndarray]:
+    """How many answers are given at each threshold, and how many of them are wrong, the highest threshold first."""
+    return np.cumsum(ties.n[::-1]), np.cumsum((ties.n - ties.right)[::-1])
+
+
 def aurc(confidence: np.ndarray, correct: np.ndarray) -> float | None:
     """Area under the risk-coverage curve: the mean over k of the error rate among the k most confident answers.
 
@@ -214,7 +258,8 @@ def aurc(confidence: np.ndarray, correct: np.ndarray) -> float | None:
         >>> aurc(np.array([0.5, 0.5]), np.array([1, 0]))
         0.5
     """
-    return _aurc(tie(confidence, correct))
+    errors = 1 - tie(confidence, correct).shares()[::-1]
+    return float(np.mean(np.cumsum(errors) / np.arange(1, len(errors) + 1))) if len(errors) else None
 
 
 def excess_aurc(confidence: np.ndarray, correct: np.ndarray) -> float | None:
@@ -250,13 +295,3 @@ def augrc(confidence: np.ndarray, correct: np.ndarray) -> float | None:
         return None
     n = given[-1]
     return float(np.trapezoid(np.append(0.0, wrong), np.append(0.0, given)) / n**2)
-
-
-def _given_and_wrong(ties: Ties) -> tuple[np.ndarray, np.ndarray]:
-    """How many answers are given at each threshold, and how many of them are wrong, the highest threshold first."""
-    return np.cumsum(ties.n[::-1]), np.cumsum((ties.n - ties.right)[::-1])
-
-
-def _aurc(ties: Ties) -> float | None:
-    errors = 1 - ties.shares()[::-1]
-    return float(np.mean(np.cumsum(errors) / np.arange(1, len(errors) + 1))) if len(errors) else None

@@ -1,21 +1,25 @@
-"""Bootstrap intervals: how far a number would move if other questions had been drawn (Efron 1979).
+"""Intervals: how far a number would move if other questions had been drawn, and whether one run beat another.
 
-Resampling N questions with replacement is drawing multinomial counts of the distinct ones, and there are few: a
-question is right, wrong, abstained or ungraded. So the cost does not grow with N, and memory hardly.
+Nearly all are bootstrap intervals (Efron 1979). Resampling N questions with replacement is drawing multinomial counts
+of the distinct ones, and there are few: a question is right, wrong, abstained or ungraded. So the cost does not grow
+with N, and memory hardly. All that is resampled anywhere is drawn by `resampled_counts`.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from statistics import fmean, stdev
 from typing import Any
 
 import numpy as np
+from scipy.special import ndtri, stdtrit
 
 from abstain.evals.records import Record
 from abstain.rewards.prompts import penalty
 from abstain.rewards.verdict import Verdict
 
 Interval = tuple[float, float]
+Key = tuple[tuple[str, str], float]
+"""Of an answer: task and question id, and target."""
 RESAMPLES = 2_000
 LEVEL = 0.95
 _CHUNK = 4_000_000  # draws held in memory at once
@@ -66,7 +70,8 @@ def points_interval(
     if not len(worth):
         return None
     merged = np.bincount(outcome, counts[counts > 0]).astype(int)
-    return quantile_interval(_resampled(worth[:, None], merged, seed, resamples)[:, 0] / merged.sum(), level)
+    sums = resampled_sums(worth[:, None], merged, seed=seed, resamples=resamples)
+    return quantile_interval(sums[:, 0] / merged.sum(), level)
 
 
 def statistic_interval(
@@ -96,9 +101,56 @@ def statistic_interval(
     counts = np.asarray(counts)
     if not counts.sum():
         return None
+    samples = resampled_sums(np.eye(len(counts)), counts, seed=seed, resamples=resamples).T
     with np.errstate(divide="ignore", invalid="ignore"):
-        found = np.asarray(statistic(_resampled(np.eye(len(counts)), counts, seed, resamples).T))
-    return quantile_interval(found, level)
+        return quantile_interval(np.asarray(statistic(samples)), level)
+
+
+def resampled_counts(
+    n: int, shares: np.ndarray | None = None, *, seed: int = 0, resamples: int = RESAMPLES
+) -> Iterator[np.ndarray]:
+    """How often each question, or each outcome, is drawn in bootstrap samples of n questions.
+
+    Args:
+        n: questions.
+        shares: of the questions, those that had each outcome; without them each question is told from the others.
+        seed: same arguments and seed, same draws.
+        resamples: bootstrap samples.
+
+    Returns:
+        (samples, questions or outcomes), in pieces that fit into memory.
+
+    Example:
+        >>> [drawn.sum(axis=1).tolist() for drawn in resampled_counts(5, resamples=3)]
+        [[5.0, 5.0, 5.0]]
+    """
+    rng = np.random.default_rng(seed)
+    size = max(1, _CHUNK // max(1, n if shares is None else len(shares)))
+    for start in range(0, resamples, size):
+        rows = min(size, resamples - start)
+        if shares is not None:
+            yield rng.multinomial(n, shares, size=rows)
+        else:  # the same as with equal shares, but much faster
+            drawn = rng.integers(0, n, (rows, n)) + n * np.arange(rows)[:, None]
+            yield np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n).astype(float)
+
+
+def resampled_sums(
+    rows: np.ndarray, counts: np.ndarray | None = None, *, seed: int = 0, resamples: int = RESAMPLES
+) -> np.ndarray:
+    """Sums of each column in each bootstrap sample of the rows, (resamples, columns).
+
+    Args:
+        rows: (questions or outcomes, columns).
+        counts: how many questions each row stands for; one, by default.
+        seed, resamples: as in `resampled_counts`.
+
+    Example:
+        >>> resampled_sums(np.ones((4, 1)), resamples=2).tolist()
+        [[4.0], [4.0]]
+    """
+    n, shares = (len(rows), None) if counts is None else (int(counts.sum()), counts / counts.sum())
+    return np.concatenate([drawn @ rows for drawn in resampled_counts(n, shares, seed=seed, resamples=resamples)])
 
 
 def resampled_means(values: np.ndarray, *, seed: int = 0, resamples: int = RESAMPLES) -> np.ndarray:
@@ -122,9 +174,19 @@ def resampled_means(values: np.ndarray, *, seed: int = 0, resamples: int = RESAM
     rows, counts = _distinct_rows(np.hstack([np.nan_to_num(values), known]))
     if not len(rows):
         return np.empty((0, values.shape[1]))
-    totals, sizes = np.hsplit(_resampled(rows, counts, seed, resamples), 2)
+    totals, sizes = np.hsplit(resampled_sums(rows, counts, seed=seed, resamples=resamples), 2)
     with np.errstate(invalid="ignore"):
         return totals / sizes
+
+
+def _distinct_rows(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct rows and how often each occurs; sorting one column at a time is much faster than whole rows."""
+    code = np.zeros(len(table), dtype=np.int64)
+    for column in table.T:
+        distinct, number = np.unique(column, return_inverse=True)
+        code = np.unique(code * len(distinct) + number, return_inverse=True)[1]
+    _, where, counts = np.unique(code, return_index=True, return_counts=True)
+    return table[where], counts
 
 
 def quantile_interval(samples: np.ndarray, level: float = LEVEL) -> Interval | None:
@@ -148,34 +210,36 @@ def student_interval(means: Sequence[float], level: float = LEVEL) -> Interval:
         >>> student_interval([0.0, 0.25, 0.5])
         (-0.371..., 0.871...)
     """
-    from scipy.stats import t
-
-    half = float(t.ppf((1 + level) / 2, len(means) - 1)) * stdev(means) / len(means) ** 0.5
+    half = float(stdtrit(len(means) - 1, (1 + level) / 2)) * stdev(means) / len(means) ** 0.5
     return fmean(means) - half, fmean(means) + half
 
 
-def _distinct_rows(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The distinct rows and how often each occurs; sorting one column at a time is much faster than whole rows."""
-    code = np.zeros(len(table), dtype=np.int64)
-    for column in table.T:
-        distinct, place = np.unique(column, return_inverse=True)
-        code = np.unique(code * len(distinct) + place, return_inverse=True)[1]
-    _, where, counts = np.unique(code, return_index=True, return_counts=True)
-    return table[where], counts
+def wilson_interval(part: Any, whole: Any, level: float = LEVEL) -> tuple[np.ndarray, np.ndarray]:
+    """Wilson's interval of a share (1927), which keeps its width where the share is 0 or 1.
 
+    The roots p of |k / n - p| = z sqrt(p (1 - p) / n), as `scipy.stats.binomtest(k, n).proportion_ci` finds them one
+    by one.
 
-def _resampled(rows: np.ndarray, counts: np.ndarray, seed: int, resamples: int) -> np.ndarray:
-    """(resamples, columns) sums of the rows over as many draws as there are questions."""
-    rng, n = np.random.default_rng(seed), int(counts.sum())
-    size = max(1, min(resamples, _CHUNK // len(rows)))
-    sizes = [size] * (resamples // size) + [resamples % size] * (resamples % size > 0)
-    return np.concatenate([rng.multinomial(n, counts / n, size=part) @ rows for part in sizes])
+    Args:
+        part: k, numbers or arrays.
+        whole: n, all above 0.
+        level: coverage.
+
+    Returns:
+        The lower and the upper ends.
+
+    Example:
+        >>> low, high = wilson_interval([2, 5], [2, 10])
+        >>> low.round(2), high.round(2)
+        (array([0.34, 0.24]), array([1.  , 0.76]))
+    """
+    k, n, z = np.asarray(part, dtype=float), np.asarray(whole, dtype=float), ndtri((1 + level) / 2)
+    p, width = k / n, 2 * (n + z**2)
+    middle, half = (2 * n * p + z**2) / width, z / width * np.sqrt(4 * n * p * (1 - p) + z**2)
+    return np.where(k == 0, 0.0, middle - half), np.where(k == n, 1.0, middle + half)
 
 
 # Whether one run did better than another: differences question by question, and how sure they are.
-
-
-Key = tuple[tuple[str, str], float]
 
 
 def paired_difference(
@@ -194,7 +258,7 @@ def paired_difference(
 
     Args:
         first, second: records, matched by task, question id and target.
-        seed, resamples, level: as in `abstain.evals.metrics.intervals.bootstrap_interval`.
+        seed, resamples, level: as in `bootstrap_interval`.
 
     Returns:
         `n` questions compared, `unpaired` questions that were not, and in `by_target`, for each target that both
@@ -217,8 +281,8 @@ def paired_difference(
     for (question, target), difference in pairs.items():
         values[rows[question], targets.index(target)] = difference
     asked = {question for question, _ in old.keys() | new.keys()}
-    found = differences(values, targets, seed=seed, resamples=resamples, level=level)
-    return {"n": len(rows), "unpaired": len(asked) - len(rows), **found}
+    compared = differences(values, targets, seed=seed, resamples=resamples, level=level)
+    return {"n": len(rows), "unpaired": len(asked) - len(rows), **compared}
 
 
 def differences(
@@ -234,7 +298,7 @@ def differences(
     Args:
         values: (questions, targets) differences of S_t; NaN where there is no pair.
         targets: confidence targets, one for each column.
-        seed, resamples, level: as in `abstain.evals.metrics.intervals.bootstrap_interval`.
+        seed, resamples, level: as in `bootstrap_interval`.
 
     Example:
         >>> differences(np.array([[2.0], [2.0]]), [0.5])["mean_bounded_score_ci"]
@@ -261,10 +325,10 @@ def _named(name: str, value: float, samples: np.ndarray, level: float) -> dict[s
 
 def _points(records: Sequence[Record]) -> dict[Key, float]:
     """Mean points by question and target; NaN where nothing was graded."""
-    found: dict[Key, list[float]] = defaultdict(list)
+    earned: dict[Key, list[float]] = defaultdict(list)
     for record in records:
         worth = {Verdict.CORRECT: 1.0, Verdict.INCORRECT: -penalty(record.target), Verdict.ABSTAINED: 0.0}
-        graded = found[(record.task, record.id), record.target]
+        graded = earned[(record.task, record.id), record.target]
         if record.verdict in worth:
             graded.append(worth[record.verdict])
-    return {key: float(np.mean(points)) if points else np.nan for key, points in found.items()}
+    return {key: float(np.mean(points)) if points else np.nan for key, points in earned.items()}

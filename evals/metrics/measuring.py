@@ -12,16 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from abstain.evals.metrics.confidence import (
-    augrc,
-    aurc,
-    brier_parts,
-    brier_score,
-    equal_mass_calibration_error,
-    excess_aurc,
-    expected_calibration_error,
-    smooth_calibration_error,
-)
+from abstain.evals.metrics.confidence import confidence_metrics
 from abstain.evals.metrics.intervals import LEVEL, RESAMPLES, points_interval
 from abstain.evals.metrics.oracle import Baseline, ForcedAnswers
 from abstain.evals.records import Record
@@ -52,7 +43,7 @@ def measure(
     Args:
         records: one per question and target.
         model, task: names, for tables.
-        baselines: per target, what to compare with (`abstain.evals.metrics.oracle.baseline`).
+        baselines: per target, what to compare with (`abstain.evals.metrics.oracle.baselines`).
         guesses: best guesses at t = 0 with the confidence to judge; those attempted at the lowest target by default.
         seed: of the bootstrap.
 
@@ -109,18 +100,18 @@ def counts_row(
     | `coverage`                 | correct + incorrect, the share of n that was attempted                  |
     | `accuracy_attempted`       | correct / (correct + incorrect): selective accuracy, 1 - selective risk |
     | `regret`, `regret_...`     | score of the oracle, or of another baseline, less `score`               |
-    | `simpleqa_f` and after     | see `abstain.evals.metrics.measuring`                                           |
+    | `simpleqa_f` and after     | see `headlines`                                                         |
 
     Example:
         >>> row = counts_row({Verdict.CORRECT: 5, Verdict.INCORRECT: 1, Verdict.ABSTAINED: 4}, 0.75)
         >>> [round(row[name], 3) for name in ("score", "bounded_score", "coverage", "accuracy_attempted")]
         [0.2, 0.05, 0.6, 0.833]
     """
-    right, wrong, silent, lost = (counts.get(verdict, 0) for verdict in Verdict)
-    n, graded = right + wrong + silent + lost, right + wrong + silent
+    right, wrong, abstained, ungraded = (counts.get(verdict, 0) for verdict in Verdict)
+    n, graded = right + wrong + abstained + ungraded, right + wrong + abstained
     score = (right - wrong * penalty(target)) / n if graded else None
     points = [1.0, -penalty(target), 0.0, 0.0]
-    interval = points_interval(points, [right, wrong, silent, lost], seed=seed) if graded else None
+    interval = points_interval(points, [right, wrong, abstained, ungraded], seed=seed) if graded else None
     regrets = {name: _less(getattr(baseline, scored), score) for name, scored in REGRETS.items()}
     return {
         "target": target,
@@ -139,46 +130,7 @@ def counts_row(
         "isotonic_score": baseline.isotonic_score,
         "temperature_score": baseline.temperature_score,
         **regrets,
-        **headlines(right, wrong, silent),
-    }
-
-
-def confidence_metrics(confidence: np.ndarray, correct: np.ndarray) -> dict[str, Any]:
-    """How well confidence in [0, 1] goes with being right: as a ranking, and as a probability.
-
-    `confidence_n` counts the answers judged. Graded answers whose confidence is NaN or no probability are left out and
-    counted in `confidence_left_out`. AUROC and average precision (of finding the right answers) need a right and a
-    wrong one. See `abstain.evals.metrics.confidence` and `abstain.evals.metrics.confidence`.
-
-    Args:
-        confidence: one per answer.
-        correct: 1 if it was right, 0 if it was wrong, NaN if there is no graded answer.
-
-    Example:
-        >>> found = confidence_metrics(np.array([0.9, 0.6, np.nan, 1.5]), np.array([1, 0, 1, 1]))
-        >>> found["confidence_n"], found["confidence_left_out"], found["auroc"], round(found["brier"], 3)
-        (2, 2, 1.0, 0.185)
-    """
-    from sklearn.metrics import average_precision_score, roc_auc_score  # takes seconds to import
-
-    graded = ~np.isnan(correct)
-    usable = graded & (confidence >= 0) & (confidence <= 1)
-    q, c = confidence[usable], correct[usable]
-    both = 0 < c.sum() < len(c)
-    parts = brier_parts(q, c) or (None, None, None)
-    return {
-        "aurc": aurc(q, c),
-        "auroc": float(roc_auc_score(c, q)) if both else None,
-        "ece": expected_calibration_error(q, c),
-        "ece_equal_mass": equal_mass_calibration_error(q, c),
-        "brier": brier_score(q, c),
-        "confidence_n": len(q),
-        "confidence_left_out": int(graded.sum()) - len(q),
-        "e_aurc": excess_aurc(q, c),
-        "augrc": augrc(q, c),
-        "average_precision": float(average_precision_score(c, q)) if both else None,
-        "smooth_ece": smooth_calibration_error(q, c),
-        **dict(zip(("brier_miscalibration", "brier_discrimination", "brier_uncertainty"), parts, strict=True)),
+        **headlines(right, wrong, abstained),
     }
 
 
@@ -196,10 +148,8 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return float(np.mean(known)) if known and len(known) == len(values) else None
 
 
-# The numbers that well-known benchmarks put in their headlines, and the confidence target that each one stands for.
-#
-# All are made of three counts, or of rates: correct, incorrect and abstained ("not attempted"). Ungraded answers have
-# no place in them. What cannot be had is `None`.
+# The numbers in the headlines of well-known benchmarks, and the confidence target that each one stands for. All are
+# made of three counts, or of rates: correct c, incorrect i and abstained ("not attempted"), never of ungraded answers.
 #
 # | number                     | of the graded answers                 | answering pays iff p exceeds |
 # |----------------------------|---------------------------------------|------------------------------|
@@ -207,7 +157,6 @@ def _mean(values: Sequence[float | None]) -> float | None:
 # | SimpleQA F                 | 2c / (1 + c + i)                      | F / 2, hence never over 1/2  |
 # | Omniscience Index          | 100 (c - i)                           | 1/2                          |
 # | score S_t                  | c - i t / (1 - t)                     | t                            |
-
 
 _DENOMINATORS: dict[str, Callable[[float, float, float], float]] = {
     "attempted": lambda correct, incorrect, abstained: correct + incorrect,

@@ -1,9 +1,11 @@
 """What a table is compared with: always answering, a threshold on the model's own probability, and the best there is.
 
-An oracle does not answer better than the model it belongs to, it only knows when to keep silent. The *post-hoc* oracle
+An oracle does not answer better than the model it belongs to, it only knows when to abstain. The *post-hoc* oracle
 gives the starting model's best guesses, but only where their probability exceeds a threshold, chosen for each target t
 on training questions. The *true* oracle knows the probability p that the best answer is right, and scores
-max(0, p - (1 - p) t / (1 - t)) on each question (Kalai et al. 2025, section 4.2).
+max(0, p - (1 - p) t / (1 - t)) on each question (Kalai et al. 2025, section 4.2). Between the two stands what a few
+lines of fitting make of the model's confidence: recalibrated, "answer iff it exceeds t" is one policy for every t. A
+trained abstainer should beat it.
 """
 
 import json
@@ -21,6 +23,9 @@ from abstain.rewards.prompts import penalty
 from abstain.rewards.verdict import Verdict
 
 Calibrator = Callable[[np.ndarray], np.ndarray]
+"""Confidence to recalibrated confidence."""
+_EDGE = 1e-6  # 0 and 1 have no finite logit; and at t = 0, where nothing is lost by answering, 0 would not exceed t
+_WIDEST = 7.0  # |log T|: answers that are all right, or all wrong, have no best temperature
 _OUTCOMES = {Verdict.CORRECT: 1.0, Verdict.INCORRECT: 0.0}
 
 
@@ -67,11 +72,11 @@ class ForcedAnswers:
         Raises:
             ValueError: one of them was not asked.
         """
-        places = {id: place for place, id in enumerate(self.ids)}
-        if unasked := [id for id in ids if id not in places]:
+        rows = {id: row for row, id in enumerate(self.ids)}
+        if unasked := [id for id in ids if id not in rows]:
             example = f"{len(unasked)} questions, such as {unasked[0]!r}"
             raise ValueError(f"no forced answer to {example}: was another task asked, or fewer questions?")
-        order = np.array([places[id] for id in ids], dtype=int)
+        order = np.array([rows[id] for id in ids], dtype=int)
         return ForcedAnswers(tuple(ids), self.correct[order], self.confidence[order])
 
 
@@ -107,7 +112,7 @@ class Baseline:
         fixed_threshold_score: the same answers given where their probability exceeds t itself.
         always_answer_score: all answers given.
         isotonic_score, temperature_score: the answers given whose probability exceeds t after recalibration
-            (`abstain.evals.metrics.oracle`), fitted on what the post-hoc oracle's threshold is fitted on.
+            (`isotonic`, `temperature`), fitted on what the post-hoc oracle's threshold is fitted on.
     """
 
     kind: str
@@ -254,14 +259,7 @@ def _from_rows(rows: list[dict[str, Any]]) -> ForcedAnswers:
     return ForcedAnswers(tuple(row["id"] for row in rows), correct, confidence)
 
 
-# Recalibration after the fact: what a few lines of fitting make of a model's confidence, the model left as it is.
-#
-# A trained abstainer should beat these. They are fitted on some answers and applied to others; "answer iff the
-# recalibrated probability exceeds t" is then one policy for every target t.
-
-
-_EDGE = 1e-6  # 0 and 1 have no finite logit; and at t = 0, where nothing is lost by answering, 0 would not exceed t
-_WIDEST = 7.0  # |log T|: answers that are all right, or all wrong, have no best temperature
+# Recalibration, fitted on some answers and applied to others; the model stays as it is.
 
 
 def isotonic(confidence: np.ndarray, correct: np.ndarray) -> Calibrator:
@@ -311,7 +309,7 @@ def temperature(confidence: np.ndarray, correct: np.ndarray) -> Calibrator:
     q, c = _known(confidence, correct)
     if not len(q):
         return np.array
-    z, group = np.unique(_logit(q), return_inverse=True)
+    z, group = np.unique(log_odds(q), return_inverse=True)
     right, wrong = np.bincount(group, c), np.bincount(group, 1 - c)
 
     def loss(log_t: float) -> float:
@@ -319,7 +317,7 @@ def temperature(confidence: np.ndarray, correct: np.ndarray) -> Calibrator:
         return float(right @ np.logaddexp(0, -scaled) + wrong @ np.logaddexp(0, scaled))
 
     t = np.exp(minimize_scalar(loss, bounds=(-_WIDEST, _WIDEST), method="bounded").x)
-    return lambda confidence: np.clip(expit(_logit(confidence) / t), _EDGE, 1.0)
+    return lambda confidence: np.clip(expit(log_odds(confidence) / t), _EDGE, 1.0)
 
 
 def _known(confidence: np.ndarray, correct: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -327,5 +325,13 @@ def _known(confidence: np.ndarray, correct: np.ndarray) -> tuple[np.ndarray, np.
     return confidence[known], correct[known]
 
 
-def _logit(confidence: np.ndarray) -> np.ndarray:
+def log_odds(confidence: np.ndarray) -> np.ndarray:
+    """ln(q / (1 - q)) of confidence in [0, 1], which a model's sequence probability is usually linear in.
+
+    Confidence is kept 1e-6 from 0 and 1, where it would be infinite.
+
+    Example:
+        >>> log_odds(np.array([0.5, 1.0])).round(1).tolist()
+        [0.0, 13.8]
+    """
     return logit(np.clip(confidence, _EDGE, 1 - _EDGE))

@@ -5,7 +5,6 @@ earlier versions load too: a key that they lack is `None`, and one that nobody k
 """
 
 import json
-import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
@@ -63,9 +62,9 @@ def number(value: object) -> float | None:
         >>> number(0.5), number(float("nan")), number("0.5"), number(True)
         (0.5, None, None, None)
     """
-    if not isinstance(value, int | float) or isinstance(value, bool) or math.isnan(value) or abs(value) > 1e300:
+    if not isinstance(value, int | float) or isinstance(value, bool):
         return None
-    return value
+    return value if abs(value) <= 1e300 else None  # NaN is not, nor is what no float can hold
 
 
 def _text(value: object) -> str | None:
@@ -222,7 +221,11 @@ class MetricsFile(BaseModel):
         "ECE, equal mass", "number", "in 15 bins of equally many answers", "Nguyen and O'Connor 2015"
     )
     brier: Number = key(
-        "Brier", "number", "mean squared gap between confidence and outcome, 1 or 0", "mean (q − y)², Brier 1950"
+        "Brier",
+        "number",
+        "mean squared gap between confidence and outcome, 1 or 0",
+        "mean (q − y)², Brier 1950",
+        plain="Brier score",
     )
     confidence_n: Number = key("confidences", "count", "best guesses whose confidence is judged")
     confidence_left_out: Number = key("left out", "count", "graded best guesses without a confidence that can be used")
@@ -281,6 +284,8 @@ class MetricsFile(BaseModel):
     confidence_share: Number = key(
         "confidence known", "share", "`abstain rescore`: for which share of the answers it is known"
     )
+    remarks: Any = key("notes", "other", "`abstain rescore`: what was done to the logs")
+    skipped: Any = key("left out of the log", "other", "`abstain rescore`: rows that could not be read, and why")
 
 
 def _abouts(model: type[BaseModel]) -> dict[str, About]:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from abstain.evals.metrics.confidence import risk_coverage
+from abstain.evals.metrics.intervals import wilson_interval
 from abstain.evals.metrics.oracle import ForcedAnswers
 from abstain.evals.metrics.schema import Metrics
 from abstain.evals.plots.style import Plot, color, legend_above, listed, new_axes, percent_axis, styled
@@ -13,7 +14,7 @@ from abstain.evals.records import Record
 from abstain.rewards.verdict import Verdict
 
 BINS = 10
-_MOST_POINTS = 200
+_MOST_STEPS = 200
 _RISK = (
     "Lines: if only the most confident best guesses were given. Dots: what the model did when told each t. Lower "
     "is better; a dot below a line stands for a better choice of questions than by that confidence."
@@ -58,7 +59,7 @@ def risk_coverage_plot(guesses: Guesses, metrics: Metrics | None = None) -> Plot
     """
     guesses = {label: _graded(answers) for label, answers in guesses.items()}
     guesses = {label: answers for label, answers in guesses.items() if answers.ids}
-    marks = _operating_points(metrics) if metrics else []
+    marks = _done(metrics) if metrics else []
     if not guesses:
         return None
     with styled():
@@ -134,13 +135,11 @@ def _bins(answers: ForcedAnswers) -> tuple[np.ndarray, ...]:
     edges = np.unique(np.searchsorted(q, np.quantile(q, np.linspace(0, 1, BINS + 1)[1:-1])))
     parts = [part for part in np.split(np.arange(len(q)), edges) if len(part)]
     said, share = np.array([q[part].mean() for part in parts]), np.array([right[part].mean() for part in parts])
-    n, z = np.array([len(part) for part in parts]), 1.96
-    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    return said, share, middle - half, middle + half
+    low, high = wilson_interval([right[part].sum() for part in parts], [len(part) for part in parts])
+    return said, share, low, high
 
 
-def _operating_points(metrics: Metrics) -> list[tuple[float, float, float]]:
+def _done(metrics: Metrics) -> list[tuple[float, float, float]]:
     """Target, coverage and risk of what was really answered."""
     rows: list[Mapping[str, Any]] = [row for row in metrics["by_target"] if row["accuracy_attempted"] is not None]
     return [(row["target"], row["correct"] + row["incorrect"], 1 - row["accuracy_attempted"]) for row in rows]
@@ -157,8 +156,8 @@ def _mark(axes: Any, mark: tuple[float, float, float], place: int) -> None:
 
 
 def _thinned(n: int) -> np.ndarray:
-    """At most `_MOST_POINTS` of n places, the ends included."""
-    return np.unique(np.linspace(0, n - 1, min(n, _MOST_POINTS)).astype(int))
+    """At most `_MOST_STEPS` of n places, the ends included."""
+    return np.unique(np.linspace(0, n - 1, min(n, _MOST_STEPS)).astype(int))
 
 
 def _roles(count: int) -> list[str]:

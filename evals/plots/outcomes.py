@@ -9,11 +9,12 @@ from abstain.evals.metrics.oracle import BaseGuesses, always_answer_score, basel
 from abstain.evals.metrics.schema import Metrics
 from abstain.evals.plots.style import Plot, color, legend_above, listed, new_axes, styled
 
-Row = Mapping[str, Any]
+Rates = Mapping[str, Any]
+"""A row of `by_target`."""
 Curve = tuple[Sequence[float], Sequence[float]]
 OUTCOMES = (
     ("correct", "right", "right"),
-    ("abstained", "“I don't know”", "silent"),
+    ("abstained", "“I don't know”", "abstained"),
     ("ungraded", "ungraded", "ungraded"),
     ("incorrect", "wrong", "wrong"),
 )
@@ -28,13 +29,13 @@ def score_plot(metrics: Sequence[Metrics], labels: Sequence[str], start: BaseGue
     Args:
         metrics: contents of `metrics.json`, the starting model's first if there are two.
         labels: what to call them.
-        start: the starting model's best guesses; with them, oracle and always answering are curves and not points.
+        start: the starting model's best guesses; with them, oracle and always answering are whole curves.
 
     Returns:
         `None` if no score is known.
     """
-    shown = [(label, _points(one, "score")) for label, one in zip(labels, metrics, strict=True)]
-    if not any(len(points[0]) for _, points in shown):
+    shown = [(label, _known(one, "score")) for label, one in zip(labels, metrics, strict=True)]
+    if not any(len(curve[0]) for _, curve in shown):
         return None
     last = metrics[-1]
     oracle, always = _baselines(last, start)
@@ -47,8 +48,8 @@ def score_plot(metrics: Sequence[Metrics], labels: Sequence[str], start: BaseGue
         _line(
             axes, oracle, "oracle", f"{last.get('oracle') or 'post-hoc'} oracle", linestyle=(0, (5, 2)), linewidth=1.2
         )
-        for (label, points), role in zip(shown, _roles(len(shown)), strict=True):
-            _line(axes, points, role, label, marker="o" if role == "after" else "s")
+        for (label, curve), role in zip(shown, _roles(len(shown)), strict=True):
+            _line(axes, curve, role, label, marker="o" if role == "after" else "s")
         _interval(axes, last)
         low, high = _window(shown[-1][1][1], oracle[1], last)
         axes.set(xlabel="confidence target t", ylabel="score, points per question", ylim=(low, high))
@@ -63,15 +64,15 @@ def score_plot(metrics: Sequence[Metrics], labels: Sequence[str], start: BaseGue
         "always answers falls without end; the oracle gives the starting model's guesses, but only where its "
         "probability makes it worth while. The closer to the oracle, the better. Bars are 95\u00a0% intervals.",
         "Score against target. "
-        + " ".join(_in_words(label, points) for label, points in [*shown, ("oracle", _points(last, "oracle_score"))])
-        + _in_words("always answer", _points(last, "always_answer_score")),
+        + " ".join(_in_words(label, curve) for label, curve in [*shown, ("oracle", _known(last, "oracle_score"))])
+        + _in_words("always answer", _known(last, "always_answer_score")),
         figure,
     )
 
 
 def outcomes_plot(metrics: Sequence[Metrics], labels: Sequence[str]) -> Plot | None:
     """Shares of right, abstained, ungraded and wrong at each target, the models below each other."""
-    by_target: dict[float, list[tuple[str, Row]]] = {}
+    by_target: dict[float, list[tuple[str, Rates]]] = {}
     for label, one in zip(labels, metrics, strict=True):
         for row in one["by_target"]:
             if row["n"] and all(row[key] is not None for key, _, _ in OUTCOMES):
@@ -98,7 +99,7 @@ def outcomes_plot(metrics: Sequence[Metrics], labels: Sequence[str]) -> Plot | N
         "outcomes",
         "What became of the questions",
         "Every question at every target. Told to answer only if surer, a model should turn its wrong answers (right "
-        "edge) into silence, and keep the right ones (left edge).",
+        "edge) into abstentions, and keep the right ones (left edge).",
         "Shares of the questions. " + " ".join(f"t = {t:g}, {label}: {_shares(row)}." for t, label, row in bars),
         figure,
     )
@@ -108,16 +109,16 @@ def _roles(count: int) -> list[str]:
     return ["after"] if count == 1 else ["before", "after"]
 
 
-def _points(one: Metrics, key: str) -> tuple[list[float], list[float]]:
+def _known(one: Metrics, key: str) -> tuple[list[float], list[float]]:
     """The targets at which a number is known, and the numbers."""
     known = [(row["target"], row[key]) for row in one["by_target"] if row[key] is not None]
     return [t for t, _ in known], [value for _, value in known]
 
 
 def _baselines(one: Metrics, start: BaseGuesses | None) -> tuple[Curve, Curve]:
-    """Oracle and always answering: as curves if the guesses are there that they are made of, else as points."""
+    """Oracle and always answering: as curves if the guesses are there that they are made of."""
     targets = [row["target"] for row in one["by_target"]]
-    oracle, always = _points(one, "oracle_score"), _points(one, "always_answer_score")
+    oracle, always = _known(one, "oracle_score"), _known(one, "always_answer_score")
     if start is None or not start.held_out.ids:
         return oracle, always
     grid = np.unique([*np.linspace(0, max(targets), _STEPS), *targets]).tolist()
@@ -154,7 +155,7 @@ def _note_what_is_below(axes: Any, always: Curve, low: float) -> None:
                       color=color("wrong"), fontsize=7.5)  # fmt: skip
 
 
-def _places(bars: Sequence[tuple[float, str, Row]]) -> list[float]:
+def _places(bars: Sequence[tuple[float, str, Rates]]) -> list[float]:
     """Where each bar goes, from the top: those of a target together, a gap before the next."""
     places, place = [], 0.0
     for index, (target, _, _) in enumerate(bars):
@@ -165,7 +166,7 @@ def _places(bars: Sequence[tuple[float, str, Row]]) -> list[float]:
 
 
 def _stack(
-    axes: Any, bars: Sequence[tuple[float, str, Row]], places: list[float], key: str, name: str, role: str
+    axes: Any, bars: Sequence[tuple[float, str, Rates]], places: list[float], key: str, name: str, role: str
 ) -> None:
     """One outcome in every bar."""
     before = [outcome for outcome, _, _ in OUTCOMES[: [outcome for outcome, _, _ in OUTCOMES].index(key)]]
@@ -181,14 +182,14 @@ def _stack(
             axes.text(1.012, place, _percent(size), va="center", color=color(role), fontsize=7.5)
 
 
-def _shares(row: Row) -> str:
+def _shares(row: Rates) -> str:
     return listed([f"{_percent(row[key])} {name}" for key, name, _ in OUTCOMES if row[key]])
 
 
-def _in_words(label: str, points: Curve) -> str:
-    if not len(points[0]):
+def _in_words(label: str, curve: Curve) -> str:
+    if not len(curve[0]):
         return ""
-    return f"{label}: " + listed([f"{_number(y)} at t = {t:g}" for t, y in zip(*points, strict=True)]) + ". "
+    return f"{label}: " + listed([f"{_number(y)} at t = {t:g}" for t, y in zip(*curve, strict=True)]) + ". "
 
 
 def _number(value: float) -> str:

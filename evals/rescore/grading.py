@@ -40,7 +40,7 @@ class Tally:
     """What became of a file's rows."""
 
     regraded: int = 0
-    silent: int = 0
+    abstained: int = 0
     blind: int = 0
     partial: int = 0
 
@@ -75,7 +75,7 @@ def _not_right(text: str | None, truncated: bool, tally: Tally) -> int:
         tally.blind += 1
         return INCORRECT
     abstained = read_response(text, truncated).abstained
-    tally.silent += abstained
+    tally.abstained += abstained
     return ABSTAINED if abstained else INCORRECT
 
 

@@ -11,8 +11,9 @@ import numpy as np
 
 from abstain.evals.logs.batch import CONFIDENCE
 from abstain.evals.logs.grades import CORRECT, INCORRECT, UNGRADED, VERDICTS
+from abstain.evals.metrics.confidence import confidence_metrics
 from abstain.evals.metrics.intervals import LEVEL, RESAMPLES, bootstrap_interval
-from abstain.evals.metrics.measuring import confidence_metrics, counts_row
+from abstain.evals.metrics.measuring import counts_row
 from abstain.evals.rescore.runs import Run
 from abstain.rewards.prompts import penalty
 

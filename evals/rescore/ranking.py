@@ -13,33 +13,30 @@ from typing import Any
 import numpy as np
 
 from abstain.evals.metrics.intervals import (
-    RESAMPLES,
     Interval,
     bootstrap_interval,
     quantile_interval,
+    resampled_counts,
     statistic_interval,
 )
 from abstain.evals.records import Record
 from abstain.evals.rescore.metrics import mean_points
 from abstain.evals.rescore.runs import Run
-from abstain.rewards.prompts import check_target, penalty
+from abstain.rewards.prompts import TARGETS, check_target, penalty
 from abstain.rewards.verdict import Verdict
 
-# What can be said of a log that has grades only: its score as the penalty for a mistake grows.
-#
-#     {"CORRECT": 22, "INCORRECT": 26, "ABSTAINED": 52}  ->  0.22 at t = 0, below 0 from t = 0.458 on
-#
-# The model was never told t, so its answers are the same at every t and the score is one curve. That is worth seeing,
-# since models change places along it, but it is no audit of behavioral calibration: for that the target must be in the
-# prompt (`abstain eval MODEL --audit`).
-
-
-TARGETS = (0.0, 0.5, 0.75, 0.9)
+_MANY = 12  # models, above which only neighbours in the ranking are compared
 
 
 @dataclass(frozen=True)
 class PenaltyCurve:
-    """Shares of n questions, and the score they give at any target.
+    """Shares of n questions, and the score they give at any target: what can be said of a log that has grades only.
+
+        {"CORRECT": 22, "INCORRECT": 26, "ABSTAINED": 52}  ->  0.22 at t = 0, below 0 from t = 0.458 on
+
+    The model was never told t, so its answers are the same at every t and the score is one curve. That is worth
+    seeing, since models change places along it, but it is no audit of behavioral calibration: for that the target must
+    be in the prompt (`abstain eval MODEL --audit`).
 
     Args:
         n: questions, ungraded ones included.
@@ -61,7 +58,7 @@ class PenaltyCurve:
         """The target at which S_t falls to 0, the score of never answering: accuracy when attempted, or `None`."""
         return self.right / (self.right + self.wrong) if self.right + self.wrong else None
 
-    def points(self, targets: Iterable[float] = TARGETS) -> list[dict[str, float]]:
+    def scores(self, targets: Iterable[float] = TARGETS) -> list[dict[str, float]]:
         """`[{"target": t, "score": S_t}, ...]`, for a table or a plot."""
         return [{"target": check_target(t), "score": self.score(t)} for t in targets]
 
@@ -108,9 +105,6 @@ def crossing(one: PenaltyCurve, other: PenaltyCurve) -> float | None:
         return None
     x = (one.right - other.right) / (one.wrong - other.wrong)
     return x / (1 + x) if x > 0 else None
-
-
-_MANY = 12  # models, above which only neighbours in the ranking are compared
 
 
 @dataclass(frozen=True)
@@ -173,13 +167,12 @@ class Ranking:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        found = asdict(self)
-        return found | {"orders": [{"target": t, "labels": order} for t, order in self.orders.items()]}
+        return asdict(self) | {"orders": [{"target": t, "labels": order} for t, order in self.orders.items()]}
 
 
 def rank(task: str, runs: Sequence[Run], metrics: Sequence[dict[str, Any]], seed: int = 0) -> Ranking:
     """Rank the runs of one task at every target that all of them have."""
-    scores = [{row["target"]: row["score"] for row in one["by_target"] if row["score"] is not None} for one in metrics]
+    scores = [{row["target"]: row["score"] for row in run["by_target"] if row["score"] is not None} for run in metrics]
     shared = sorted(set.intersection(*map(set, scores))) if scores else []
     orders, leads = {}, []
     by_label = {run.label: run for run in runs}
@@ -236,7 +229,7 @@ def _crossings(
         below, above = (one, other) if curves[one.label].right > curves[other.label].right else (other, one)
         interval, paired = _crossing_interval(below, above, seed)
         found.append(Crossing(t, below.label, above.label, interval, paired))
-    return sorted(found, key=lambda one: one.target)
+    return sorted(found, key=lambda crossing: crossing.target)
 
 
 def _crossing_interval(below: Run, above: Run, seed: int) -> tuple[Interval | None, bool]:
@@ -250,7 +243,7 @@ def _crossing_interval(below: Run, above: Run, seed: int) -> tuple[Interval | No
             return _crossing_target(right @ drawn, wrong @ drawn)
 
         return statistic_interval(of_pairs, counts, seed=seed), True
-    drawn = [_drawn_shares(run, seed + place) for place, run in enumerate((below, above))]
+    drawn = [_drawn_shares(run, seed + index) for index, run in enumerate((below, above))]
     if drawn[0] is None or drawn[1] is None:
         return None, False
     difference = drawn[0] - drawn[1]
@@ -271,7 +264,7 @@ def _drawn_shares(run: Run, seed: int) -> np.ndarray | None:
     if not n:
         return None
     shares = np.array(run.summary.shares) if run.summary else run.counts() / n
-    return np.random.default_rng(seed).multinomial(n, shares / shares.sum(), size=RESAMPLES) / n
+    return np.concatenate([*resampled_counts(n, shares / shares.sum(), seed=seed)]) / n
 
 
 def _paired_verdicts(one: Run, other: Run) -> tuple[np.ndarray, np.ndarray] | None:

@@ -1,6 +1,6 @@
 """Re-scoring: logs that other harnesses wrote, under the rule that pays for saying "I don't know".
 
-    logs -> runs (rescore_collect) -> numbers (rescore_metrics) -> ranks (rescore_ranking) -> table, plots, files
+    logs -> runs (`collect`) -> numbers (`metrics`) -> ranks (`ranking`) -> `table`, `plot`, files
 
 What a log permits depends on what is in it. Grades alone give a penalty curve; grades and confidence also what the
 model could score by heeding its confidence; only prompts that state their targets show whether it does so.
@@ -22,11 +22,10 @@ from abstain.evals.rescore.metrics import measure_run
 from abstain.evals.rescore.ranking import Ranking, rank
 from abstain.evals.rescore.runs import Run, pool_runs, write_run
 from abstain.evals.rescore.table import render_rescored
-from abstain.evals.tables.table import Format
-from abstain.rewards.prompts import check_target
+from abstain.evals.tables.document import Format
+from abstain.rewards.prompts import TARGETS, check_target
 
 NameBy = Literal["auto", "model", "file", "folder"]
-TARGETS = (0.0, 0.5, 0.75, 0.9)
 _MOST_STATED = 12
 
 
@@ -61,14 +60,14 @@ class Rescored:
 
         taken: set[str] = set()
         for run, metrics in zip(self.runs, self.metrics, strict=True):
-            place = folder if len(self.runs) == 1 else folder / _folder_name(run, taken)
+            own = folder if len(self.runs) == 1 else folder / _folder_name(run, taken)
             about = {
                 "remarks": self.remarks,
                 "skipped": [problem.__dict__ for problem in self.problems if problem.lost],
             }
-            write_text(place / "metrics.json", json.dumps(metrics | about, indent=2, ensure_ascii=False) + "\n")
+            write_text(own / "metrics.json", json.dumps(metrics | about, indent=2, ensure_ascii=False) + "\n")
             if run.spool or run.parts:
-                write_run(place / "records.jsonl", run)
+                write_run(own / "records.jsonl", run)
         rankings = [ranking.as_dict() for ranking in self.rankings]
         write_text(folder / "rankings.json", json.dumps(rankings, indent=2, ensure_ascii=False) + "\n")
         write_text(folder / "table.md", self.render("markdown"))
@@ -129,9 +128,9 @@ def rescore(
     metrics = [measure_run(run, _stated(run) if targets is None and run.level == 3 else chosen, seed) for run in runs]
     rankings = []
     for task in dict.fromkeys(run.task for run in runs):
-        mine = [place for place, run in enumerate(runs) if run.task == task]
-        if len(mine) > 1:
-            rankings.append(rank(task, [runs[place] for place in mine], [metrics[place] for place in mine], seed))
+        rivals = [pair for pair in zip(runs, metrics, strict=True) if pair[0].task == task]
+        if len(rivals) > 1:
+            rankings.append(rank(task, [run for run, _ in rivals], [measured for _, measured in rivals], seed))
     problems = collector.problems
     sources = {printable(run.source.name, 48) for run in runs}
     remarks = [note.removeprefix(f"{next(iter(sources))}: ") if len(sources) == 1 else note for note in problems.notes]
@@ -142,14 +141,14 @@ def _stated(run: Run) -> list[float]:
     """The targets a run states; of very many, some that lie evenly among them."""
     stated = run.targets
     step = (len(stated) - 1) / (_MOST_STATED - 1)
-    return stated if len(stated) <= _MOST_STATED else [stated[round(step * place)] for place in range(_MOST_STATED)]
+    return stated if len(stated) <= _MOST_STATED else [stated[round(step * index)] for index in range(_MOST_STATED)]
 
 
 def _read_all(paths: Sequence[str | Path], names: Sequence[str], collector: Collector) -> list[Run]:
     """The runs of all logs; those that cannot be read are told about, unless there is no other."""
     runs: list[Run] = []
     failures: list[ValueError] = []
-    for place, given in enumerate(paths):
+    for index, given in enumerate(paths):
         for path in find_logs([given]):
             try:
                 found = collector.read(path)
@@ -158,7 +157,7 @@ def _read_all(paths: Sequence[str | Path], names: Sequence[str], collector: Coll
                 collector.problems.add(path, "unreadable", str(error))
                 continue
             for run in found:
-                run.label = printable(names[place]) if names else ""
+                run.label = printable(names[index]) if names else ""
             runs += found
     if not runs:
         raise failures[0] if failures else ValueError("no logs")

@@ -1,9 +1,7 @@
-"""Runs: what one model did on one task, as columns of a million rows, with duplicates taken out."""
+"""Runs: what one model did on one task, as columns of a million rows; pooled over tasks, and written as records."""
 
-import os
 from array import array
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import accumulate, islice
 from os import SEEK_END
@@ -15,6 +13,7 @@ import orjson
 
 from abstain.evals.logs.grades import ABSTAINED, INCORRECT, VERDICTS
 from abstain.evals.logs.plain import Summary
+from abstain.evals.records import whole_file
 from abstain.rewards.parsing.completion import read_response
 
 MOST_REPEATS = 30_000
@@ -118,8 +117,8 @@ class Run:
 
     def thresholded(self, target: float) -> "Run":
         """The same answers, given only where the confidence exceeds t; an unknown confidence changes nothing."""
-        silent = (self.verdict <= INCORRECT) & (self.confidence <= target)
-        return replace(self, verdict=np.where(silent, ABSTAINED, self.verdict).astype(np.int8))
+        unsure = (self.verdict <= INCORRECT) & (self.confidence <= target)
+        return replace(self, verdict=np.where(unsure, ABSTAINED, self.verdict).astype(np.int8))
 
 
 def duplicates(run: Run) -> np.ndarray:
@@ -165,20 +164,19 @@ def _asked(run: Run) -> np.ndarray:
     return np.unique(run.question.astype(np.int64) * len(targets) + target, return_inverse=True)[1]
 
 
-def _numbered(group: np.ndarray, place: np.ndarray) -> np.ndarray:
-    """Each row's number within its group, ordered by place."""
-    order = np.lexsort((place, group))
+def _numbered(group: np.ndarray, order_by: np.ndarray) -> np.ndarray:
+    """Each row's number within its group."""
+    order = np.lexsort((order_by, group))
     starts = np.flatnonzero(np.diff(group[order], prepend=-1))
     numbers = np.empty(len(group), dtype=np.int16)
     numbers[order] = np.arange(len(group)) - np.repeat(starts, np.diff(starts, append=len(group)))
     return numbers
 
 
-# Many tasks as one: MMLU's 57 subjects, say, as one run for each model.
-
-
 def pool_runs(runs: Sequence[Run]) -> list[Run]:
-    """One run for each model and level, with the questions of all its tasks; tables of results stay as they are.
+    """One run for each model and level, with the questions of all its tasks, such as MMLU's 57 subjects.
+
+    Tables of results stay as they are.
 
     Args:
         runs: of any models and tasks.
@@ -196,27 +194,23 @@ def pool_runs(runs: Sequence[Run]) -> list[Run]:
 
 def _joined(runs: Sequence[Run], tasks: dict[str, int]) -> Run:
     """Questions of different tasks may have the same id, so the task becomes part of it."""
-    columns = {
-        name: np.concatenate([getattr(run, name) for run in runs]) for name in ("verdict", "confidence", "target")
-    }
+    names = ("verdict", "confidence", "target", "repeat")
+    columns = {name: np.concatenate([getattr(run, name) for run in runs]) for name in names}
     columns["question"] = np.concatenate([run.question.astype(np.int64) + (tasks[run.task] << 32) for run in runs])
-    columns["repeat"] = np.concatenate([run.repeat for run in runs])
     columns["rows"] = np.arange(len(columns["verdict"]))
     return replace(runs[0], **columns, spool=None, parts=list(runs))  # type: ignore[arg-type]
 
 
-# The rows of a run as `records.jsonl`, written as they come: there may be more of them than memory holds.
-#
-# A row is one of `abstain.evals.records`, but its target is null where the prompt stated none.
-
-
 def write_run(path: Path, run: Run) -> None:
-    """Write a run's rows, all or nothing; a pooled run's are those of its parts.
+    """Write a run's rows as `records.jsonl`, all or nothing; a pooled run's are those of its parts.
+
+    They are written as they come, since there may be more of them than memory holds. The target of a row is null where
+    its prompt stated none.
 
     Raises:
         ValueError: the texts were not kept.
     """
-    with _partial(path) as file:
+    with whole_file(path) as file:
         for part in run.parts or [run]:
             for record in records(part):
                 file.write(orjson.dumps(record, default=str) + b"\n")
@@ -233,10 +227,10 @@ def records(run: Run) -> Iterator[dict[str, Any]]:
         yield {
             "id": f"{row['id']}#{repeat + 1}" if repeat else row["id"],
             "task": run.task,
-            "question": row["question"] or "",
+            "question": _text(row["question"]),
             "gold": _listed(row["gold"]),
             "target": _known(target),
-            "prompt": row["prompt"] or "",
+            "prompt": _text(row["prompt"]),
             "completion": completion,
             "answer": read_response(completion).answer if completion else "",
             "verdict": VERDICTS[verdict],
@@ -244,22 +238,13 @@ def records(run: Run) -> Iterator[dict[str, Any]]:
         }
 
 
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
 def _listed(gold: Any) -> list[str]:
-    return [str(one) for one in (gold if isinstance(gold, list) else [gold]) if one is not None]
+    return [str(answer) for answer in (gold if isinstance(gold, list) else [gold]) if answer is not None]
 
 
 def _known(number: float) -> float | None:
     return None if number != number else number
-
-
-@contextmanager
-def _partial(path: Path) -> Iterator[Any]:
-    """A file that appears under its name when it is whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as file:
-            yield file
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

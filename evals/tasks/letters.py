@@ -9,6 +9,8 @@ import random
 import unicodedata
 from collections.abc import Callable, Sequence
 
+import regex
+
 from abstain.evals.tasks.question import Question, Task
 from abstain.evals.tasks.splits import sample, split_by_subject
 from abstain.rewards.errors import nearest
@@ -68,28 +70,13 @@ WORDS: dict[str, Callable[[int, random.Random], str]] = {
 
 
 def letters_of(word: str) -> list[str]:
-    """The letters as a reader sees them: a base character with its accents, joiners and modifiers (NFC).
+    """The letters as a reader sees them: Unicode's extended grapheme clusters, composed (UAX 29, NFC).
 
     Example:
         >>> letters_of("cafe\\u0301"), len(letters_of("न\\u093fम")), len(letters_of("👩‍👧👍🏽"))
         (['c', 'a', 'f', 'é'], 2, 2)
     """
-    clusters: list[str] = []
-    for char in unicodedata.normalize("NFC", word):
-        joined = clusters and (_extends(char) or clusters[-1].endswith("\u200d"))
-        if joined or (clusters and _is_flag_half(char) and _is_flag_half(clusters[-1])):
-            clusters[-1] += char
-        else:
-            clusters.append(char)
-    return clusters
-
-
-def _extends(char: str) -> bool:
-    return char == "\u200d" or "\U0001f3fb" <= char <= "\U0001f3ff" or unicodedata.category(char) in ("Mn", "Mc", "Me")
-
-
-def _is_flag_half(text: str) -> bool:
-    return len(text) == 1 and "\U0001f1e6" <= text <= "\U0001f1ff"
+    return regex.findall(r"\X", unicodedata.normalize("NFC", word))
 
 
 def count(letter: str, word: str) -> int:
@@ -105,7 +92,7 @@ def count(letter: str, word: str) -> int:
     if len(letters_of(letter)) != 1:
         raise ValueError(f"{letter!r} is not one letter")
     wanted = letters_of(letter)[0].casefold()
-    return sum(found.casefold() == wanted for found in letters_of(word))
+    return sum(letter.casefold() == wanted for letter in letters_of(word))
 
 
 def load_letters(
@@ -181,11 +168,11 @@ def _question(language: str, word: str, rng: random.Random) -> Question:
     letter = rng.choice(letters)
     if letter.isascii() and letter.isalpha() and rng.random() < 0.125:
         letter = rng.choice("abcdefghijklmnopqrstuvwxyz")
-    found = count(letter, word)
+    times = count(letter, word)
     return Question(
         id=f"{language}-{word}",
         question=ASK[language].format(letter=letter, word=word),
-        gold=(str(found),),
+        gold=(str(times),),
         subject=word,
-        metadata={"language": language, "length": len(letters), "count": found},
+        metadata={"language": language, "length": len(letters), "count": times},
     )

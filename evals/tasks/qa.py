@@ -26,10 +26,8 @@ from abstain.rewards.graders import GRADERS
 from abstain.rewards.grading import UNANSWERABLE
 from abstain.rewards.parsing.abstention import is_abstention
 
-# What can be asked of `load_qa`, and the checks that need no data.
-
-
 Source = str | Path | Sequence[str | Path]
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -76,49 +74,6 @@ class QaOptions:
     """Leave out rows without a question or a gold answer and report their number, instead of refusing the file."""
 
 
-def checked_preset(asked: QaOptions) -> Preset:
-    """The preset asked for, once every option that can be wrong by itself has been looked at.
-
-    Raises:
-        ValueError: an unknown preset or grader, `held_out` outside [0, 1], or SimpleQA
-            as training data.
-
-    Example:
-        >>> checked_preset(QaOptions(preset="popqa")).hub
-        'akariasai/PopQA'
-        >>> checked_preset(QaOptions(preset="popq"))
-        Traceback (most recent call last):
-        ...
-        ValueError: unknown preset 'popq'. Did you mean 'popqa'? Allowed: nq_open, popqa, selfaware, simpleqa,
-        simpleqa_verified, triviaqa, truthfulqa.
-    """
-    if asked.preset and asked.preset not in PRESETS:
-        raise ValueError(f"unknown preset {asked.preset!r}. {nearest(asked.preset, PRESETS)}")
-    if asked.grader and asked.grader not in GRADERS:
-        raise ValueError(f"unknown grader {asked.grader!r}. {nearest(asked.grader, GRADERS)}")
-    if asked.held_out is not None:
-        check_share(asked.held_out)
-    preset = PRESETS.get(asked.preset, GENERIC)
-    if any(map(_is_simpleqa, _names(asked.data) + _names(asked.train_data))):
-        preset = replace(preset, evaluation_only=SIMPLEQA_REASON)
-    if preset.evaluation_only and (asked.train_data or asked.train_split or asked.held_out not in (None, 1)):
-        raise ValueError(preset.evaluation_only)
-    return preset
-
-
-def _names(source: Source | None) -> list[str]:
-    if source is None:
-        return []
-    return [str(source)] if isinstance(source, str | Path) else [str(one) for one in source]
-
-
-def _is_simpleqa(name: str) -> bool:
-    return "simpleqa" in re.sub(r"[^a-z]", "", Path(name).name.lower())
-
-
-logger = logging.getLogger(__name__)
-
-
 def load_qa(**options: Any) -> Task:
     """The task in a file, a folder, or a hub data set.
 
@@ -153,6 +108,46 @@ def load_qa(**options: Any) -> Task:
         share = preset.held_out if asked.held_out is None else asked.held_out
         return _task(asked, preset, *split_by_subject(pool, share, asked.seed))
     return _task(asked, preset, *_apart(train_side, test_side))
+
+
+def checked_preset(asked: QaOptions) -> Preset:
+    """The preset asked for, once every option that can be wrong by itself has been looked at.
+
+    Raises:
+        ValueError: an unknown preset or grader, `held_out` outside [0, 1], or SimpleQA
+            as training data.
+
+    Example:
+        >>> checked_preset(QaOptions(preset="popqa")).hub
+        'akariasai/PopQA'
+        >>> checked_preset(QaOptions(preset="popq"))
+        Traceback (most recent call last):
+        ...
+        ValueError: unknown preset 'popq'. Did you mean 'popqa'? Allowed: nq_open, popqa, selfaware, simpleqa,
+        simpleqa_verified, triviaqa, truthfulqa.
+    """
+    if asked.preset and asked.preset not in PRESETS:
+        raise ValueError(f"unknown preset {asked.preset!r}. {nearest(asked.preset, PRESETS)}")
+    if asked.grader and asked.grader not in GRADERS:
+        raise ValueError(f"unknown grader {asked.grader!r}. {nearest(asked.grader, GRADERS)}")
+    if asked.held_out is not None:
+        check_share(asked.held_out)
+    preset = PRESETS.get(asked.preset, GENERIC)
+    if any(map(_is_simpleqa, _names(asked.data) + _names(asked.train_data))):
+        preset = replace(preset, evaluation_only=SIMPLEQA_REASON)
+    if preset.evaluation_only and (asked.train_data or asked.train_split or asked.held_out not in (None, 1)):
+        raise ValueError(preset.evaluation_only)
+    return preset
+
+
+def _names(source: Source | None) -> list[str]:
+    if source is None:
+        return []
+    return [str(source)] if isinstance(source, str | Path) else [str(name) for name in source]
+
+
+def _is_simpleqa(name: str) -> bool:
+    return "simpleqa" in re.sub(r"[^a-z]", "", Path(name).name.lower())
 
 
 def _task(asked: QaOptions, preset: Preset, train: Sequence[Question], held_out: Sequence[Question]) -> Task:

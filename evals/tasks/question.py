@@ -6,8 +6,8 @@ A row of a question file, and what it becomes::
     Question(id="P36-17", question="What is the capital of Peru?", gold=("Lima",), subject="Peru", metadata={})
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from abstain.rewards.prompts import DEFAULT_TEMPLATE
@@ -60,3 +60,8 @@ class Task:
         for slot in ("{question}", "{instruction}"):
             if slot not in self.template:
                 raise ValueError(f"template {self.template!r} lacks {slot}")
+
+    def with_held_out(self, ids: Collection[str]) -> "Task":
+        """The same, with these of its held-out questions only."""
+        wanted = set(ids)
+        return replace(self, held_out=tuple(question for question in self.held_out if question.id in wanted))

@@ -5,14 +5,16 @@ several tables: SelfAware's JSON hides its rows under the key "example", a PopQA
 list, a folder a file per split. Nothing read here is executed: no pickles, no data set scripts.
 """
 
-import csv
 import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
+
+from abstain.evals.files import csv_blocks, json_lines, parquet_blocks, read_whole, refuse
 
 SPLITS = {
     "train": "train",
@@ -28,7 +30,7 @@ SPLITS = {
 
 
 @dataclass(frozen=True)
-class Row:
+class SourceRow:
     """One row, and where it stands: `questions.csv:12`, `questions.json: row 3`."""
 
     where: str
@@ -47,7 +49,7 @@ class Table:
 
     name: str
     split: str
-    rows: tuple[Row, ...]
+    rows: tuple[SourceRow, ...]
 
     def columns(self) -> list[str]:
         """Every column that some row has, in order of appearance."""
@@ -67,7 +69,7 @@ def read_data(source: str | Path | Sequence[str | Path], config: str | None, rev
         ValueError: a file cannot be read; the message has its name and line.
     """
     if not isinstance(source, str | Path):
-        return [table for one in source for table in read_data(one, config, revision)]
+        return [table for part in source for table in read_data(part, config, revision)]
     path = Path(source).expanduser()
     if path.is_dir():
         return read_folder(path)
@@ -116,32 +118,15 @@ def _named_by(file: Path, folder: Path) -> list[Table]:
 
 
 def read_jsonl(path: Path) -> list[Table]:
-    rows = []
-    with path.open(encoding="utf-8-sig") as lines:
-        for number, line in enumerate(lines, 1):
-            if line.strip():
-                rows.append(_object(_loads(line, f"{path}:{number}"), f"{path}:{number}"))
-    return [Table(path.stem, "", tuple(rows))]
-
-
-def _loads(text: str, where: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{where}: not JSON: {error.msg} at column {error.colno}") from None
-    except (RecursionError, ValueError) as error:
-        raise ValueError(f"{where}: not JSON that can be read: {error}") from None
-
-
-def _object(value: Any, where: str) -> Row:
-    if not isinstance(value, dict):
-        raise ValueError(f"{where}: a row must be a JSON object, not {str(value)[:60]!r}")
-    return Row(where, value)
+    """An object on each line."""
+    blocks = json_lines(path, refuse, exact=True)
+    numbered = (pair for numbers, rows in blocks for pair in zip(numbers, rows, strict=True))
+    return [Table(path.stem, "", tuple(SourceRow(f"{path}:{number}", row) for number, row in numbered))]
 
 
 def read_json(path: Path) -> list[Table]:
     """A list of objects, an object that holds one or several such lists, or JSONL in disguise."""
-    text = path.read_text(encoding="utf-8-sig")
+    text = read_whole(path, "JSON document", ". Save it as JSON lines").decode("utf-8-sig")
     try:
         value = json.loads(text)
     except json.JSONDecodeError as error:
@@ -167,34 +152,38 @@ def _is_rows(value: Any) -> bool:
 
 def _table(path: Path, split: str, rows: list[Any], key: str = "") -> Table:
     inside = f"[{split or key}]" if split or key else ""
-    name = f"{path.stem}-{split}" if split else path.stem
-    return Table(name, split, tuple(_object(row, f"{path}{inside}: row {i}") for i, row in enumerate(rows, 1)))
+    return Table(f"{path.stem}-{split}" if split else path.stem, split, numbered(f"{path}{inside}", rows))
+
+
+def numbered(where: str, rows: Iterable[Any]) -> tuple[SourceRow, ...]:
+    """Rows that have no line: `questions.json: row 3`.
+
+    Raises:
+        ValueError: one of them is no object.
+    """
+    found = [SourceRow(f"{where}: row {number}", row) for number, row in enumerate(rows, 1)]
+    for row in found:
+        if not isinstance(row.fields, dict):
+            raise ValueError(f"{row.where}: a row must be a JSON object, not {str(row.fields)[:60]!r}")
+    return tuple(found)
 
 
 def read_csv(path: Path) -> list[Table]:
+    """CSV, or TSV by the ending; cells that a row lacks at its end are `None`."""
     delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
     rows = []
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file, delimiter=delimiter, strict=True)
-        try:
-            for fields in reader:
-                if None in fields:
-                    raise ValueError(f"{path}:{reader.line_num}: more fields than the header has; is a quote missing?")
-                rows.append(Row(f"{path}:{reader.line_num}", fields))
-        except csv.Error as error:
-            raise ValueError(f"{path}:{reader.line_num + 1}: {error}, in the row that begins here") from None
+    for header, lines, cells in csv_blocks(path, refuse, delimiter=delimiter, strict=True):
+        for line, row in zip(lines, cells, strict=True):
+            if len(row) > len(header):
+                raise ValueError(f"{path}:{line}: more fields than the header has; is a quote missing?")
+            if row:  # not a blank line
+                rows.append(SourceRow(f"{path}:{line}", dict(zip_longest(header, row))))
     return [Table(path.stem, "", tuple(rows))]
 
 
 def read_parquet(path: Path) -> list[Table]:
-    import pyarrow  # type: ignore[import-untyped]
-    import pyarrow.parquet  # type: ignore[import-untyped]
-
-    try:
-        rows = pyarrow.parquet.read_table(path).to_pylist()
-    except (pyarrow.ArrowInvalid, pyarrow.ArrowNotImplementedError) as error:
-        raise ValueError(f"{path}: not a Parquet file that can be read: {error}") from None
-    return [_table(path, "", rows)]
+    """Parquet; the columns may be nested."""
+    return [_table(path, "", [row for _, block in parquet_blocks(path) for row in block.to_pylist()])]
 
 
 READERS: dict[str, Callable[[Path], list[Table]]] = {
@@ -218,11 +207,5 @@ def read_hub(name: str, config: str | None, revision: str | None) -> list[Table]
             f"no file or folder {name!r}, and no such hub data set could be loaded ({type(error).__name__}: {error}). "
             "Without a connection, give data=FILE with a local copy."
         ) from error
-    splits: Iterable[tuple[str, Any]] = found.items()
     stem = name.split("/")[-1]
-    return [_hub_table(name, stem, split, rows) for split, rows in splits]
-
-
-def _hub_table(name: str, stem: str, split: str, rows: Iterable[dict[str, Any]]) -> Table:
-    numbered = enumerate(rows, 1)
-    return Table(f"{stem}-{split}", split, tuple(Row(f"{name}[{split}]: row {i}", dict(row)) for i, row in numbered))
+    return [Table(f"{stem}-{split}", split, numbered(f"{name}[{split}]", rows)) for split, rows in found.items()]

@@ -1,3 +1,4 @@
 from abstain.recipes.cli.command import main
 
-main()
+if __name__ == "__main__":
+    main()

@@ -9,7 +9,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from abstain.recipes.cli.options import DType, Model, PromptFormat, Revision, TrustRemoteCode, parse_target
+from abstain.recipes.cli.options import (
+    GRADER,
+    DType,
+    Model,
+    PromptFormat,
+    Revision,
+    TrustRemoteCode,
+    option,
+    parse_target,
+    worded,
+)
 from abstain.rewards.errors import nearest
 from abstain.rewards.graders import GRADERS
 from abstain.rewards.grading import grade_response
@@ -21,11 +31,10 @@ if TYPE_CHECKING:
 
 
 QUESTION = typer.Argument(metavar="QUESTION", help="In quotes.")
-TARGET = typer.Option("--target", metavar="T", help="Confidence target that the prompt states, in [0, 1).")
-GOLD = typer.Option("--gold", metavar="ANSWER", help="A right answer. May be given again, for aliases.")
-GRADER = typer.Option("--grader", metavar="NAME", help="Compare with it by match, exact, numeric, date …")
-TEMPLATE = typer.Option("--template", metavar="TEXT", help="The prompt, with {question} and {instruction}.")
-ROOM = typer.Option("--max-new-tokens", metavar="N", min=1, help="Room for the answer.")
+TARGET = option("--target", "T", "Confidence target that the prompt states, in [0, 1).")
+GOLD = option("--gold", "ANSWER", "A right answer. May be given again, for aliases.")
+TEMPLATE = option("--template", "TEXT", "The prompt, with {question} and {instruction}.")
+ROOM = option("--max-new-tokens", "N", "Room for the answer.", min=1)
 
 
 def ask(
@@ -33,7 +42,7 @@ def ask(
     question: Annotated[str, QUESTION],
     target: Annotated[str, TARGET] = "0.75",
     gold: Annotated[list[str] | None, GOLD] = None,
-    grader: Annotated[str, GRADER] = "match",
+    grader: Annotated[str, worded(GRADER, "Compare with it by match, exact, numeric, date …")] = "match",
     template: Annotated[str, TEMPLATE] = DEFAULT_TEMPLATE,
     max_new_tokens: Annotated[int, ROOM] = 64,
     prompt_format: PromptFormat = "auto",

@@ -1,4 +1,4 @@
-"""The `abstain` command. Each has a file of its own; torch is imported only when one runs."""
+"""The `abstain` command. Each command has a file of its own; torch is imported only when one runs."""
 
 import warnings
 from importlib.metadata import version

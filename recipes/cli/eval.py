@@ -1,25 +1,35 @@
 """`abstain eval`: what a model does on a whole task, at every confidence target, and whether it follows them."""
 
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from abstain.recipes.cli.options import (
-    JUDGE,
-    JUDGE_OPTION,
-    JUDGE_PROMPT,
-    JUDGE_URL,
+    MEASURING,
+    OUT,
+    SEED,
+    TARGETS,
+    BatchTokens,
+    Data,
     DType,
+    Judge,
+    JudgeOptions,
+    JudgePromptFile,
+    JudgeUrl,
+    Limit,
     Model,
     PromptFormat,
     Revision,
     TableFormat,
+    Task,
+    TaskOptions,
     TrustRemoteCode,
     judge_from,
+    option,
     parse_targets,
+    worded,
 )
 from abstain.recipes.run.console import on_terminal, say
 from abstain.recipes.run.directory import claim_results
@@ -27,66 +37,36 @@ from abstain.recipes.run.recipe import parse_overrides
 
 if TYPE_CHECKING:
     from abstain.evals.metrics.oracle import BaseGuesses
-    from abstain.evals.tasks.question import Task
-
+    from abstain.evals.tasks.question import Task as Questions
 
 RESULTS = ("records.jsonl", "metrics.json", "table.md")
 AUDIT_RESULTS = ("audit.json", "audit.md", "audit.png", "audit.svg", "reworded.jsonl")
-PANEL = "The measurement"
-AUDIT_PANEL = "The audit"
-TASK = typer.Option("--task", metavar="NAME", help="What to ask, as listed by `abstain tasks`.", show_default=False)
-DATA = typer.Option("--data", metavar="FILE", help="Where the questions are: file, folder or hub data set.")
-OPTION = typer.Option("--option", metavar="KEY=VALUE", help="An option of the task. May be given again.")
-OUT = typer.Option("--out", metavar="DIR", help="Write records, metrics and the table there, and the audit.")
-TARGETS = typer.Option("--targets", metavar="LIST", help="Confidence targets in [0, 1).", rich_help_panel=PANEL)
-LIMIT = typer.Option("--limit", metavar="N", min=1, help="Ask N of the held-out questions.", rich_help_panel=PANEL)
-TRAIN_LIMIT = typer.Option(
-    "--train-limit", metavar="N", min=1, help="Fit the oracle on N training questions.", rich_help_panel=PANEL
-)
-SEED = typer.Option(
-    "--seed", metavar="N", min=0, help="Draws the questions, and the bootstrap.", rich_help_panel=PANEL
-)
-BATCH_TOKENS = typer.Option(
-    "--batch-tokens", metavar="N", min=1, help="Batch size; halve it when memory runs out.", rich_help_panel=PANEL
-)
-AUDIT = typer.Option(
-    "--audit", help="Does it answer exactly when it is more than t sure?", rich_help_panel=AUDIT_PANEL
-)
-START = typer.Option(
-    "--start",
-    metavar="RUN",
-    help="Oracle and audit go by the model that this run began with.",
-    rich_help_panel=AUDIT_PANEL,
-    show_default=False,
-)
-SAMPLES = typer.Option(
-    "--samples",
-    metavar="N",
-    min=2,
-    help="The audit goes by N sampled answers per question.",
-    rich_help_panel=AUDIT_PANEL,
-)
+AUDITING = "The audit"
+TRAIN_LIMIT = option("--train-limit", "N", "Fit the oracle on N training questions.", MEASURING, min=1)
+AUDIT = option("--audit", None, "Does it answer exactly when it is more than t sure?", AUDITING)
+START = option("--start", "RUN", "Oracle and audit go by the model that this run began with.", AUDITING)
+SAMPLES = option("--samples", "N", "The audit goes by N sampled answers per question.", AUDITING, min=2)
 
 
 def evaluate(
     model: Model,
-    task: Annotated[str | None, TASK] = None,
-    data: Annotated[str | None, DATA] = None,
-    option: Annotated[list[str] | None, OPTION] = None,
-    out: Annotated[Path | None, OUT] = None,
+    task: Task = None,
+    data: Data = None,
+    task_option: TaskOptions = None,
+    out: Annotated[Path | None, worded(OUT, "Write records, metrics and the table there, and the audit.")] = None,
     format: TableFormat = "text",
-    targets: Annotated[str, TARGETS] = "0,0.5,0.75,0.9",
-    limit: Annotated[int | None, LIMIT] = None,
+    targets: Annotated[str, worded(TARGETS, "Confidence targets in [0, 1).", MEASURING)] = "0,0.5,0.75,0.9",
+    limit: Limit = None,
     train_limit: Annotated[int, TRAIN_LIMIT] = 2000,
-    batch_tokens: Annotated[int | None, BATCH_TOKENS] = None,
-    seed: Annotated[int, SEED] = 0,
+    batch_tokens: BatchTokens = None,
+    seed: Annotated[int, worded(SEED, "Draws the questions, and the bootstrap.", MEASURING)] = 0,
     audit: Annotated[bool, AUDIT] = False,
     start: Annotated[Path | None, START] = None,
     samples: Annotated[int | None, SAMPLES] = None,
-    judge: Annotated[str | None, JUDGE] = None,
-    judge_url: Annotated[str | None, JUDGE_URL] = None,
-    judge_prompt: Annotated[Path | None, JUDGE_PROMPT] = None,
-    judge_option: Annotated[list[str] | None, JUDGE_OPTION] = None,
+    judge: Judge = None,
+    judge_url: JudgeUrl = None,
+    judge_prompt: JudgePromptFile = None,
+    judge_option: JudgeOptions = None,
     prompt_format: PromptFormat = "auto",
     dtype: DType = "auto",
     revision: Revision = None,
@@ -104,12 +84,13 @@ def evaluate(
     """
     chosen = parse_targets(targets)
     check_audit(audit, chosen, start, samples)
-    options = task_options(option or [], data)
+    options = parse_overrides(task_option or []) | ({"data": data} if data is not None else {})
     name = task or ("qa" if data else "")
     if not name:
         raise ValueError("nothing to ask: give --task NAME (`abstain tasks` lists them) or --data FILE")
     if out:
         claim_results(out, RESULTS + (AUDIT_RESULTS if audit else ()))
+    from abstain.evals.audit.sources import read_start
     from abstain.evals.evaluation import evaluate as measure
     from abstain.evals.sampler import Sampler
     from abstain.evals.tables.table import render
@@ -117,9 +98,9 @@ def evaluate(
     from abstain.recipes.run.training import load_start
 
     grader = judge_from(judge, judge_url, judge_prompt, judge_option or [])
-    questions, began = load_task(name, **options), None
-    if start:
-        questions, began = begun_with(start, questions)
+    questions, began = load_task(name, **options), read_start(start) if start else None
+    if start and began:
+        questions = _asked_of_both(start, began, questions)
     loaded = load_start(
         model, task=name, task_options=options, dtype=dtype, revision=revision, trust_remote_code=trust_remote_code
     )
@@ -127,7 +108,7 @@ def evaluate(
     sampler = Sampler(
         loaded.model, loaded.tokenizer, name=loaded.name, prompt_format=prompt_format, batch_tokens=batch_tokens
     )
-    found = measure(
+    evaluation = measure(
         sampler,
         questions,
         [*chosen, 0.0] if audit else chosen,
@@ -141,16 +122,16 @@ def evaluate(
     if grader:
         say(f"judge {grader.model}: {grader.usage}")
     if out:
-        found.save(out)
+        evaluation.save(out)
     console = Console()
     if not audit or format in ("text", "markdown"):
-        typer.echo(render([found.metrics], format, width=console.width, color=console.is_terminal), nl=False)
+        typer.echo(render([evaluation.metrics], format, width=console.width, color=console.is_terminal), nl=False)
     if audit:
         from abstain.evals.audit.findings import audit_model
         from abstain.evals.audit.tables import render_audit
 
         audited = audit_model(
-            sampler, questions, found, start=began, samples=samples or 0, seed=seed, progress=on_terminal()
+            sampler, questions, evaluation, start=began, samples=samples or 0, seed=seed, progress=on_terminal()
         )
         if out:
             audited.save(out)
@@ -172,30 +153,11 @@ def check_audit(audit: bool, targets: list[float], start: Path | None, samples: 
         raise ValueError("an audit needs a target above 0, such as --targets 0.5,0.75,0.9")
 
 
-def begun_with(path: Path, task: "Task") -> "tuple[Task, BaseGuesses]":
-    """The questions that a run's starting model was asked too, and its best guesses.
-
-    Raises:
-        ValueError: it was asked none of them, or the file there is something else.
-        FileNotFoundError: there are no best guesses.
-    """
-    from abstain.evals.audit.sources import read_start
-
-    start = read_start(path)
-    asked = set(start.held_out.ids)
-    common = tuple(question for question in task.held_out if question.id in asked)
-    if not common:
+def _asked_of_both(path: Path, start: "BaseGuesses", task: "Questions") -> "Questions":
+    """The task with the held-out questions that the starting model was asked, too."""
+    both = task.with_held_out(start.held_out.ids)
+    if not both.held_out:
         raise ValueError(f"{path}: {start.model} was asked none of these questions. Are task and options the same?")
-    if missing := len(task.held_out) - len(common):
+    if missing := len(task.held_out) - len(both.held_out):
         say(f"{missing:,} held-out questions are left out: {start.model} was not asked them")
-    return replace(task, held_out=common), start
-
-
-def task_options(settings: list[str], data: str | None) -> dict[str, Any]:
-    """The task's options from `--option key=value` and `--data`.
-
-    Example:
-        >>> task_options(["held_out=0.5"], "q.csv")
-        {'held_out': 0.5, 'data': 'q.csv'}
-    """
-    return parse_overrides(settings) | ({"data": data} if data is not None else {})
+    return both

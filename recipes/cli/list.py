@@ -1,11 +1,14 @@
 """`abstain tasks` and `abstain rewards`: what there is."""
 
 import inspect
+from collections.abc import Sequence
+from operator import itemgetter
 from typing import Annotated
 
 import typer
 
-from abstain.evals.tables.listing import render_rows
+from abstain.evals.tables.document import Format, render_tables
+from abstain.evals.tables.grid import Column, Grid
 from abstain.recipes.cli.options import TableFormat
 from abstain.rewards.errors import nearest
 
@@ -32,7 +35,7 @@ def tasks(
         rows = [{"option": name, "default": repr(value)} for name, value in TASKS[task].options().items()]
     else:
         raise ValueError(f"unknown task '{task}'. {nearest(task, TASKS)}")
-    typer.echo(render_rows(rows, format), nl=False)
+    typer.echo(_listing(rows, format), nl=False)
 
 
 def rewards(format: TableFormat = "text") -> None:
@@ -49,7 +52,13 @@ def rewards(format: TableFormat = "text") -> None:
         {"reward": name, "what it pays": first_line(reward), "arguments": arguments(reward)}
         for name, reward in REWARDS.items()
     ]
-    typer.echo(render_rows(rows, format), nl=False)
+    typer.echo(_listing(rows, format), nl=False)
+
+
+def _listing(rows: Sequence[dict[str, str]], format: Format) -> str:
+    """Rows of texts with the same keys, which are the headings."""
+    columns = [Column(key, key, itemgetter(key), is_label=True, folds=True) for key in rows[0]]
+    return render_tables([Grid.of(columns, rows)], format, rows=rows)
 
 
 def first_line(documented: object) -> str:

@@ -1,11 +1,16 @@
-"""Command-line arguments that several commands share."""
+"""Every argument that more than one command takes, each spelled once, and what its text stands for.
 
+A type such as `Seed` is an option with its text. An option such as `OUT` means the same in each command, but does
+something else there: `worded` gives it that command's text.
+"""
+
+from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from abstain.evals.tables.table import Format
+from abstain.evals.tables.document import Format
 from abstain.recipes.run.recipe import parse_override
 from abstain.rewards.prompts import check_target
 
@@ -13,45 +18,70 @@ if TYPE_CHECKING:
     from abstain.rewards.judge.grader import JudgeGrader
 
 
-MODEL_PANEL = "The model"
-Model = Annotated[
-    str,
-    typer.Argument(metavar="MODEL", help="Hub id, directory, GGUF file, or python:PACKAGE holding one."),
+def option(name: str, metavar: str | None, help: str, panel: str | None = None, **more: Any) -> Any:
+    """`typer.Option`, on one line."""
+    return typer.Option(name, metavar=metavar, help=help, rich_help_panel=panel, **more)
+
+
+OVERRIDES = typer.Argument(metavar="KEY=VALUE")
+RESUME = typer.Option("--resume")
+TARGETS = typer.Option("--targets", metavar="LIST")
+OUT = typer.Option("--out", metavar="DIR")
+GRADER = typer.Option("--grader", metavar="NAME")
+SEED = typer.Option("--seed", metavar="N", min=0)
+
+
+def worded(option: Any, help: str, panel: str | None = None) -> Any:
+    """An option of several commands in the words of one of them."""
+    option = copy(option)
+    option.help, option.rich_help_panel = help, panel
+    return option
+
+
+TableFormat = Annotated[Format, option("--format", "NAME", "Print as text, markdown, latex, csv or json.")]
+Task = Annotated[str | None, option("--task", "NAME", "What to ask, as listed by `abstain tasks`.")]
+Data = Annotated[str | None, option("--data", "FILE", "Where the questions are: file, folder or hub data set.")]
+TaskOptions = Annotated[
+    list[str] | None, option("--option", "KEY=VALUE", "An option of the task. May be given again.")
 ]
-TableFormat = Annotated[
-    Format, typer.Option("--format", metavar="NAME", help="Print as text, markdown, latex, csv or json.")
+
+MEASURING = "The measurement"
+Limit = Annotated[int | None, option("--limit", "N", "Ask N of the held-out questions.", MEASURING, min=1)]
+BatchTokens = Annotated[
+    int | None, option("--batch-tokens", "N", "Batch size; halve it when memory runs out.", MEASURING, min=1)
+]
+
+MODEL = "The model"
+Model = Annotated[
+    str, typer.Argument(metavar="MODEL", help="Hub id, directory, GGUF file, or python:PACKAGE holding one.")
 ]
 PromptFormat = Annotated[
     Literal["auto", "plain", "chat"],
-    typer.Option(
-        "--prompt-format",
-        metavar="NAME",
-        help="plain, chat (template), or auto: chat if there is one.",
-        rich_help_panel=MODEL_PANEL,
-    ),
+    option("--prompt-format", "NAME", "plain, chat (template), or auto: chat if there is one.", MODEL),
 ]
 DType = Annotated[
     Literal["auto", "float32", "bfloat16", "float16"],
-    typer.Option("--dtype", metavar="NAME", help="auto, float32, bfloat16 or float16.", rich_help_panel=MODEL_PANEL),
+    option("--dtype", "NAME", "auto, float32, bfloat16 or float16.", MODEL),
 ]
-Revision = Annotated[
-    str | None,
-    typer.Option(
-        "--revision",
-        metavar="NAME",
-        help="Branch, tag or commit of a hub model.",
-        show_default=False,
-        rich_help_panel=MODEL_PANEL,
-    ),
-]
+Revision = Annotated[str | None, option("--revision", "NAME", "Branch, tag or commit of a hub model.", MODEL)]
 TrustRemoteCode = Annotated[
-    bool,
-    typer.Option(
-        "--trust-remote-code",
-        help="Run Python code that the model's repository carries.",
-        rich_help_panel=MODEL_PANEL,
-    ),
+    bool, option("--trust-remote-code", None, "Run Python code that the model's repository carries.", MODEL)
 ]
+
+JUDGE = "The judge"
+Judge = Annotated[
+    str | None,
+    option("--judge", "NAME", "Let this model grade: its name at an endpoint, or local:MODEL.", JUDGE),
+]
+JudgeUrl = Annotated[
+    str | None, option("--judge-url", "URL", "OpenAI-compatible endpoint; else OpenAI, by OPENAI_API_KEY.", JUDGE)
+]
+JudgePromptFile = Annotated[
+    Path | None,
+    option("--judge-prompt", "FILE", "Text with {question}, {gold} and {answer}, instead of our own.", JUDGE),
+]
+JUDGE_OPTION = "key_env, concurrency, timeout, cache, prices, request.FIELD ... May be given again."
+JudgeOptions = Annotated[list[str] | None, option("--judge-option", "KEY=VALUE", JUDGE_OPTION, JUDGE)]
 
 
 def parse_target(text: str) -> float:
@@ -78,39 +108,6 @@ def parse_targets(text: str) -> list[float]:
         [0.0, 0.75]
     """
     return [parse_target(part) for part in text.split(",")]
-
-
-# Command-line options that put a language model in the place of a string grader.
-
-
-PANEL = "The judge"
-JUDGE = typer.Option(
-    "--judge",
-    metavar="NAME",
-    help="Let this model grade: its name at an endpoint, or local:MODEL.",
-    show_default=False,
-    rich_help_panel=PANEL,
-)
-JUDGE_URL = typer.Option(
-    "--judge-url",
-    metavar="URL",
-    help="OpenAI-compatible endpoint; else OpenAI, by OPENAI_API_KEY.",
-    show_default=False,
-    rich_help_panel=PANEL,
-)
-JUDGE_PROMPT = typer.Option(
-    "--judge-prompt",
-    metavar="FILE",
-    help="Text with {question}, {gold} and {answer}, instead of our own.",
-    show_default=False,
-    rich_help_panel=PANEL,
-)
-JUDGE_OPTION = typer.Option(
-    "--judge-option",
-    metavar="KEY=VALUE",
-    help="key_env, concurrency, timeout, cache, prices, request.FIELD ... May be given again.",
-    rich_help_panel=PANEL,
-)
 
 
 def judge_from(name: str | None, url: str | None, prompt: Path | None, settings: list[str]) -> "JudgeGrader | None":

@@ -5,15 +5,17 @@ from typing import Annotated
 
 import typer
 
+from abstain.recipes.cli.options import OUT, worded
 from abstain.recipes.run.console import complain
 
 DIRECTORIES = typer.Argument(metavar="RUN_OR_SWEEP_DIR", help="Run directories, sweep directories, eval results.")
-OUT = typer.Option("--out", metavar="DIR", help="Write report.html and plots/ there instead (one directory only).")
 
 
 def report(
     directories: Annotated[list[Path], DIRECTORIES],
-    out: Annotated[Path | None, OUT] = None,
+    out: Annotated[
+        Path | None, worded(OUT, "Write report.html and plots/ there instead (one directory only).")
+    ] = None,
 ) -> None:
     """Write report.html and plots/ into each directory, and print where the report is.
 

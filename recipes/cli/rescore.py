@@ -8,8 +8,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from abstain.recipes.cli.options import TableFormat, parse_targets
-from abstain.recipes.run.console import on_terminal, say
+from abstain.recipes.cli.options import GRADER, OUT, SEED, TARGETS, TableFormat, option, parse_targets, worded
+from abstain.recipes.run.console import say
 from abstain.recipes.run.directory import claim_results
 
 if TYPE_CHECKING:
@@ -20,53 +20,35 @@ RESULTS = ("records.jsonl", "metrics.json", "table.md", "rankings.json")
 READING, GRADING = "Reading the logs", "Grades and names"
 SHOWN_PROBLEMS = 12
 LOGS = typer.Argument(metavar="LOG", help="Files, or folders of them; the format is told from their content.")
-TARGETS = typer.Option(
-    "--targets",
-    metavar="LIST",
-    help="Confidence targets; if none are given 0,0.5,0.75,0.9, or those that the prompts state.",
-)
-OUT = typer.Option("--out", metavar="DIR", help="Write records, metrics.json, table.md, rankings and plots there.")
-METRIC = typer.Option(
-    "--metric",
-    metavar="NAME",
-    help="Which of a log's scores is the grade: metric, scorer or column.",
-    rich_help_panel=READING,
-)
-PASS_MARK = typer.Option(
-    "--pass-mark", metavar="X", help="A score of X or more is right; if none is given, 1.", rich_help_panel=READING
-)
-COLUMN = typer.Option(
+METRIC = option("--metric", "NAME", "Which of a log's scores is the grade: metric, scorer or column.", READING)
+PASS_MARK = option("--pass-mark", "X", "A score of X or more is right; if none is given, 1.", READING)
+COLUMN = option(
     "--column",
-    metavar="ROLE=NAME",
-    help="A plain file's column: grade, confidence, target, completion, gold, id ... May be given again.",
-    rich_help_panel=READING,
+    "ROLE=NAME",
+    "A plain file's column: grade, confidence, target, completion, gold, id ... May be given again.",
+    READING,
 )
-GRADER = typer.Option(
-    "--grader", metavar="NAME", help="Grades answers that have gold but no grade.", rich_help_panel=GRADING
-)
-REGRADE = typer.Option(
-    "--regrade", help="Grade all answers that have gold, whatever the log says.", rich_help_panel=GRADING
-)
-NAME = typer.Option(
-    "--name", metavar="NAME", help="What to call a log's model; once for each LOG.", rich_help_panel=GRADING
-)
-NAME_BY = typer.Option(
-    "--name-by", metavar="WHAT", help="Name models after: auto, model, file or folder.", rich_help_panel=GRADING
-)
-POOL = typer.Option("--pool", help="Take all tasks of a model as one.", rich_help_panel=GRADING)
-SEED = typer.Option("--seed", metavar="N", min=0, help="Of the bootstrap.")
+REGRADE = option("--regrade", None, "Grade all answers that have gold, whatever the log says.", GRADING)
+NAME = option("--name", "NAME", "What to call a log's model; once for each LOG.", GRADING)
+NAME_BY = option("--name-by", "WHAT", "Name models after: auto, model, file or folder.", GRADING)
+POOL = option("--pool", None, "Take all tasks of a model as one.", GRADING)
 
 
 def rescore(
     logs: Annotated[list[Path], LOGS],
-    targets: Annotated[str | None, TARGETS] = None,
+    targets: Annotated[
+        str | None,
+        worded(TARGETS, "Confidence targets; if none are given 0,0.5,0.75,0.9, or those that the prompts state."),
+    ] = None,
     format: TableFormat = "text",
-    out: Annotated[Path | None, OUT] = None,
-    seed: Annotated[int, SEED] = 0,
+    out: Annotated[
+        Path | None, worded(OUT, "Write records, metrics.json, table.md, rankings and plots there.")
+    ] = None,
+    seed: Annotated[int, worded(SEED, "Of the bootstrap.")] = 0,
     metric: Annotated[str | None, METRIC] = None,
     pass_mark: Annotated[float | None, PASS_MARK] = None,
     column: Annotated[list[str] | None, COLUMN] = None,
-    grader: Annotated[str, GRADER] = "match",
+    grader: Annotated[str, worded(GRADER, "Grades answers that have gold but no grade.", GRADING)] = "match",
     regrade: Annotated[bool, REGRADE] = False,
     name: Annotated[list[str] | None, NAME] = None,
     name_by: Annotated[Literal["auto", "model", "file", "folder"], NAME_BY] = "auto",
@@ -96,23 +78,18 @@ def rescore(
     from abstain.rewards.grading import find_grader
 
     find_grader(grader)
-    with Progress() as progress:
-        found = score(
-            logs,
-            chosen,
-            collector=Collector(
-                Options(metric, pass_mark, columns), Grading(grader, regrade), out is not None, progress
-            ),
-            names=name or [],
-            name_by=name_by,
-            pool=pool,
-            seed=seed,
-        )
+    with Console(stderr=True).status("reading") as status:  # which shows nothing but on a terminal
+
+        def show(path: Path, rows: int) -> None:
+            status.update(Text(f"reading {path.name}: {rows:,} rows"))
+
+        collector = Collector(Options(metric, pass_mark, columns), Grading(grader, regrade), out is not None, show)
+        rescored = score(logs, chosen, collector=collector, names=name or [], name_by=name_by, pool=pool, seed=seed)
     if out:
-        found.save(out)
-    report_problems(found.problems)
+        rescored.save(out)
+    report_problems(rescored.problems)
     console = Console()
-    text = found.render(format, width=console.width, color=console.is_terminal)
+    text = rescored.render(format, width=console.width, color=console.is_terminal)
     typer.echo(text, nl=False)
 
 
@@ -142,23 +119,3 @@ def report_problems(problems: Sequence["Problem"]) -> None:
     lost = sum(problem.count for problem in problems if problem.lost)
     if lost:
         say(f"{lost:,} {'row was' if lost == 1 else 'rows were'} skipped in all; the rest is scored")
-
-
-class Progress:
-    """The file and the rows read so far, on a terminal, until reading is over."""
-
-    def __init__(self) -> None:
-        self.status = Console(stderr=True).status("reading") if on_terminal() else None
-
-    def __enter__(self) -> "Progress":
-        if self.status:
-            self.status.start()
-        return self
-
-    def __call__(self, path: Path, rows: int) -> None:
-        if self.status:
-            self.status.update(Text(f"reading {path.name}: {rows:,} rows"))
-
-    def __exit__(self, *exception: object) -> None:
-        if self.status:
-            self.status.stop()

@@ -8,28 +8,24 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from abstain.recipes.cli.options import OVERRIDES, RESUME, worded
 from abstain.recipes.run.console import on_terminal, say
 from abstain.recipes.run.directory import RunDir
 from abstain.recipes.run.launch import launcher
 from abstain.recipes.run.recipe import load_recipe
 
 RECIPE = typer.Argument(metavar="RECIPE", help="A YAML file, or the name of a shipped recipe.")
-OVERRIDES = typer.Argument(metavar="KEY=VALUE", help="Changes to the recipe, as in seed=1.")
-RESUME = typer.Option("--resume", help="Continue an interrupted run from its last checkpoint.")
 LAUNCH = typer.Option(
     metavar="CONFIG",
     help="Train in several processes: a configuration file of accelerate, or cpu, multi_gpu, zero2, zero3, fsdp2.",
-    show_default=False,
 )
-PROCESSES = typer.Option(
-    metavar="N", min=1, help="How many, with --launch; as CONFIG says by default.", show_default=False
-)
+PROCESSES = typer.Option(metavar="N", min=1, help="How many, with --launch; as CONFIG says by default.")
 
 
 def train(
     recipe: Annotated[str, RECIPE],
-    overrides: Annotated[list[str] | None, OVERRIDES] = None,
-    resume: Annotated[bool, RESUME] = False,
+    overrides: Annotated[list[str] | None, worded(OVERRIDES, "Changes to the recipe, as in seed=1.")] = None,
+    resume: Annotated[bool, worded(RESUME, "Continue an interrupted run from its last checkpoint.")] = False,
     launch: Annotated[str | None, LAUNCH] = None,
     processes: Annotated[int | None, PROCESSES] = None,
 ) -> None:

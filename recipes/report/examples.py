@@ -17,6 +17,11 @@ LONGEST = {"question": 400, "answer": 200, "completion": 600}
 BUDGET = 2_500_000
 """Bytes of JSON in a page. Of more questions than that allows, some are left out, evenly."""
 Key = tuple[str, float]
+_MARKUP = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
+_DIRECTIONS = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
+_VISIBLE = {code: chr(0x2400 + code) for code in range(0x20) if chr(code) not in "\n\t"}
+_VISIBLE |= {0x7F: "␡"} | {code: f"‹U+{code:04X}›" for code in (*range(0x80, 0xA0), *_DIRECTIONS)}
+_VISIBLE |= dict.fromkeys(range(0xD800, 0xE000), "\ufffd")  # half a character, which no file can hold
 
 
 def examples(records: Mapping[str, Sequence[Record]], budget: int = BUDGET) -> dict[str, Any]:
@@ -120,10 +125,3 @@ def _side(records: Sequence[Record | None], strings: dict[str, int]) -> dict[str
 
 def _index(strings: dict[str, int], text: str) -> int:
     return strings.setdefault(text, len(strings))
-
-
-_MARKUP = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
-_DIRECTIONS = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
-_VISIBLE = {code: chr(0x2400 + code) for code in range(0x20) if chr(code) not in "\n\t"}
-_VISIBLE |= {0x7F: "␡"} | {code: f"‹U+{code:04X}›" for code in (*range(0x80, 0xA0), *_DIRECTIONS)}
-_VISIBLE |= dict.fromkeys(range(0xD800, 0xE000), "\ufffd")  # half a character, which no file can hold

@@ -22,6 +22,7 @@ from abstain.recipes.report import run, sweep
 from abstain.recipes.report.source import find_directory, read_run, read_sweep
 from abstain.recipes.run.directory import claim
 
+FILE, PLOTS = "report.html", "plots"
 TEMPLATES = Path(__file__).with_name("templates")
 SHELL: dict[str, Any] = {
     "facts": [],
@@ -78,9 +79,6 @@ def policy(script: str) -> str:
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     own = f"script-src 'sha256-{digest}'"
     return f"default-src 'none'; base-uri 'none'; form-action 'none'; style-src 'unsafe-inline'; {own}"
-
-
-FILE, PLOTS = "report.html", "plots"
 
 
 def write_report(directory: Path, out: Path | None = None) -> Path:

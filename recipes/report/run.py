@@ -6,29 +6,26 @@ from typing import Any
 from markupsafe import Markup
 
 from abstain.evals.audit.plots import threshold_plot
-from abstain.evals.audit.sources import start_probe
-from abstain.evals.metrics.schema import Metrics
+from abstain.evals.audit.sources import start_source
+from abstain.evals.metrics.schema import BY_TARGET, OVERALL, Metrics
 from abstain.evals.plots.confidence import best_guesses, reliability_plot, risk_coverage_plot
 from abstain.evals.plots.outcomes import outcomes_plot, score_plot
 from abstain.evals.plots.style import Plot
 from abstain.evals.plots.training import training_plots
+from abstain.evals.tables.footnotes import ORACLES
+from abstain.evals.tables.formats import prose_decimal, prose_percent
 from abstain.recipes.report.examples import as_json, examples, shown
 from abstain.recipes.report.source import RunData
-from abstain.recipes.report.words import ORACLES, further, headline, percent, points
+from abstain.recipes.report.words import START, further, headline
 from abstain.recipes.run.yaml_lines import write_yaml
 
 TEMPLATE = "run.html.jinja"
 STAGES = {"format": "Teaching the form of an answer", "sft": "Supervised fine-tuning", "rl": "Reinforcement learning"}
-HEADS = (
-    "“I don't know”",
-    "right",
-    "wrong",
-    "right, if answered",
-    "score",
-    "regret",
-    "always answer",
-    "ungraded",
+COLUMNS = (
+    *("abstained", "correct", "incorrect", "accuracy_attempted"),
+    *("score", "regret", "always_answer_score", "ungraded"),
 )
+_CONFIDENCE = ("auroc", "aurc", "ece", "brier")
 
 
 def run_content(run: RunData) -> tuple[dict[str, Any], list[Plot]]:
@@ -46,7 +43,7 @@ def run_content(run: RunData) -> tuple[dict[str, Any], list[Plot]]:
         "missing": run.missing,
         "broken": [shown(one) for one in run.broken],
         "two": len(run.metrics) > 1,
-        "heads": ["t", *(["model"] if len(run.metrics) > 1 else []), *HEADS],
+        "heads": ["t", *(["model"] if len(run.metrics) > 1 else []), *(BY_TARGET[key].plain for key in COLUMNS)],
         "rows": rows,
         "terms": _terms(run.metrics),
         "plots": plots,
@@ -76,7 +73,7 @@ def behaviour(run: RunData) -> list[Plot]:
         found.append(reliability_plot(named, [run.metrics.get(label) for label in guesses]))
     if run.start is not None and "after" in run.records:
         seed = run.metrics["after"]["interval"]["seed"] if "after" in run.metrics else 0
-        found.append(threshold_plot(start_probe(run.start), run.records["after"], seed))
+        found.append(threshold_plot(start_source(run.start), run.records["after"], seed))
     return [plot for plot in found if plot is not None]
 
 
@@ -108,11 +105,13 @@ def sections(content: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _cells(row: Mapping[str, Any]) -> list[tuple[str, str]]:
-    low, high = row["score_ci"] or (None, None)
-    interval = "" if low is None else f"{points(low, 2)} to {points(high, 2)}"
-    rates = [percent(row[key], 1) for key in ("abstained", "correct", "incorrect", "accuracy_attempted")]
-    numbers = [(points(row["score"]), interval), (points(row["regret"]), ""), (points(row["always_answer_score"]), "")]
-    return [*((rate, "") for rate in rates), *numbers, (percent(row["ungraded"], 1), "")]
+    """Each number, and what stands small beside it."""
+    interval = " to ".join(prose_decimal(end, 2) for end in row["score_ci"] or ())
+    shares = [key for key in COLUMNS if BY_TARGET[key].kind in ("rate", "share")]
+    return [
+        (prose_percent(row[key], 1) if key in shares else prose_decimal(row[key]), interval if key == "score" else "")
+        for key in COLUMNS
+    ]
 
 
 def _terms(metrics: Mapping[str, Metrics]) -> list[tuple[str, str]]:
@@ -121,31 +120,20 @@ def _terms(metrics: Mapping[str, Metrics]) -> list[tuple[str, str]]:
         return []
     last = list(metrics.values())[-1]
     asked = f"{last['n']:,.0f} questions" if last["n"] else "Questions"
-    found = [
+    terms = [
         ("rates", f"Fractions of all questions. {asked} of {last['task'] or 'a task'}, each asked at every target t."),
         ("score", "Points per question: 1 if right, −t/(1−t) if wrong, 0 for “I don't know”; with its 95 % interval."),
     ]
-    if last["oracle"] in ORACLES:
-        found.append(
-            ("regret", f"Score of the {last['oracle']} oracle less the score. The oracle: {ORACLES[last['oracle']]}.")
-        )
-        found.append(
-            (
-                "always answer",
-                "Score of the starting model's best guesses, all of them given. Never answering scores 0.",
-            )
-        )
+    if (kind := last["oracle"]) in ORACLES:
+        oracle = f"Score of the {kind} oracle less the score. The oracle {ORACLES[kind].format(start=START)}."
+        always = f"Score of {START}'s best guesses, all of them given. Never answering scores 0."
+        terms += [("regret", oracle), ("always answer", always)]
     for label, one in metrics.items():
-        parts = {"AUROC": one["auroc"], "AURC": one["aurc"], "ECE": one["ece"], "Brier score": one["brier"]}
-        known = [f"{name} {points(value)}" for name, value in parts.items() if value is not None]
+        known = [f"{OVERALL[key].plain} {prose_decimal(one[key])}" for key in _CONFIDENCE if one[key] is not None]
         if known:
-            found.append(
-                (
-                    f"confidence {label}" if len(metrics) > 1 else "confidence",
-                    f"{', '.join(known)}, of its best guesses.",
-                )
-            )
-    return found
+            term = f"confidence {label}" if len(metrics) > 1 else "confidence"
+            terms.append((term, f"{', '.join(known)}, of its best guesses."))
+    return terms
 
 
 def _lead(payload: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""What a run directory holds, as far as it can be read: a report shows what is there and says what is not.
+"""What the directory of a run or of a sweep holds, as far as it can be read: a report says what is not there, too.
 
 Nothing here fails because a run is unfinished or a file is damaged; that is noted in `missing` and `broken`.
 """
@@ -14,6 +14,8 @@ from abstain.evals.audit.sources import read_start
 from abstain.evals.metrics.oracle import BaseGuesses
 from abstain.evals.metrics.schema import Metrics, number, read_metrics
 from abstain.evals.records import Record, read_records
+from abstain.evals.tables.formats import prose_decimal
+from abstain.evals.tables.grid import MISSING
 from abstain.recipes.report.words import in_words
 from abstain.recipes.run.directory import without_secrets
 from abstain.recipes.run.recipe import STAGES
@@ -23,6 +25,8 @@ from abstain.rewards.errors import nearest
 
 MARKS = ("state.json", "recipe.yaml", "metrics.json", "records.jsonl")
 SWEEP = "sweep.json"
+DONE, FAILED = "complete", "failed"
+"""Points of a sweep."""
 Found = TypeVar("Found")
 
 
@@ -169,10 +173,7 @@ def _progress(run: RunData, stage: str) -> str:
     return f"Training stage {stage} is not finished: {step:,} of {last:,} steps at the last checkpoint."
 
 
-# What a sweep directory holds, as far as it can be read: its points, and what those that finished have measured.
-
-
-DONE, FAILED = "complete", "failed"
+# Sweeps: their points, and what those that finished have measured.
 
 
 @dataclass(frozen=True)
@@ -272,8 +273,8 @@ def spread(values: Sequence[float], digits: int = 3, factor: float = 1.0) -> str
     """
     scaled = [factor * value for value in values]
     if not scaled:
-        return "–"
-    mean = f"{fmean(scaled):z.{digits}f}".replace("-", "−")
+        return MISSING
+    mean = prose_decimal(fmean(scaled), digits)
     return mean if len(scaled) < 2 else f"{mean} ± {stdev(scaled):.{digits}f}"
 
 

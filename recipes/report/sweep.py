@@ -13,15 +13,23 @@ from abstain.evals.metrics.intervals import RESAMPLES, paired_difference, studen
 from abstain.evals.plots.style import Plot
 from abstain.evals.plots.sweep import MOST_LINES, Response, response_plot
 from abstain.evals.records import Record, read_records
+from abstain.evals.tables.formats import prose_decimal, prose_percent
+from abstain.evals.tables.grid import MISSING
 from abstain.recipes.report.examples import shown
 from abstain.recipes.report.source import DONE, FAILED, Group, PointData, SweepData, spread
-from abstain.recipes.report.words import in_words, percent, points, reference_row, settings_in_words
+from abstain.recipes.report.words import in_words, reference_row, settings_in_words
 from abstain.recipes.sweep.axes import canonical, short_names
 
-# How much better one setting of a sweep is than another, seed by seed and question by question.
-
-
+TEMPLATE = "sweep.html.jinja"
+MOST_ROWS = 60
+MOST_COMPARED = 24
+"""Settings whose answers are read again for a paired difference from the best."""
 ENOUGH_SEEDS = 3
+RATES = {"incorrect": "Wrong", "correct": "Right"}
+_LONGEST_LABEL = 26
+
+
+# How much better one setting is than another, seed by seed and question by question.
 
 
 @dataclass(frozen=True)
@@ -105,11 +113,7 @@ def _together(found: Sequence[tuple[float, tuple[float, float] | None]]) -> Diff
     return Difference(mean, (mean - half, mean + half), len(means), "questions")
 
 
-# The plots of a sweep: how each axis moves the numbers, and what the best settings do at every target.
-
-
-RATES = {"incorrect": "Wrong", "correct": "Right"}
-_LONGEST_LABEL = 26
+# The plots: how each axis moves the numbers, and what the best settings do at every target.
 
 
 def axis_plots(
@@ -206,10 +210,7 @@ def _at(groups: Sequence[Group], axis: str, value: Any, name: str, target: float
     return [number for group in mine for number in group.measured(name, target)]
 
 
-TEMPLATE = "sweep.html.jinja"
-MOST_COMPARED = 24
-"""Settings whose answers are read again for a paired difference from the best."""
-MOST_ROWS = 60
+# The page.
 
 
 def sweep_content(sweep: SweepData, out: Path) -> tuple[dict[str, Any], list[Plot]]:
@@ -261,14 +262,20 @@ def group_rows(
     for rank, group in enumerate(groups):
         difference = compared[rank - 1] if 0 < rank <= len(compared) else None
         rates = [spread(group.measured(name, target), 1, 100) for name in RATES] if target is not None else []
-        rows.append({
-            "rank": rank + 1,
-            "settings": [shown(in_words(group.settings[key]), 60) if key in group.settings else "–" for key in axes],
-            "cells": [str(len(group.points)), spread(group.measured("mean_regret")),
-                      *(rate if rate == "–" else f"{rate}\u00a0%" for rate in rates)],
-            "difference": "best" if rank == 0 else points(difference.mean if difference else None),
-            "interval": _interval(difference),
-        })  # fmt: skip
+        values = [in_words(group.settings[key]) if key in group.settings else MISSING for key in axes]
+        rows.append(
+            {
+                "rank": rank + 1,
+                "settings": [shown(value, 60) for value in values],
+                "cells": [
+                    str(len(group.points)),
+                    spread(group.measured("mean_regret")),
+                    *(rate if rate == MISSING else f"{rate}\u00a0%" for rate in rates),
+                ],
+                "difference": "best" if rank == 0 else prose_decimal(difference.mean if difference else None),
+                "interval": _interval(difference),
+            }
+        )
     return rows
 
 
@@ -294,25 +301,24 @@ def _further(
     found = []
     if groups and target is not None and (wrong := groups[0].measured("incorrect", target)):
         right = groups[0].measured("correct", target)
-        rates = f" and right on {percent(fmean(right), 1)}" if right else ""
-        found.append(f"Scored at t = {target:g}, it is wrong on {percent(fmean(wrong), 1)} of the questions{rates}.")
+        rates = f"{prose_percent(fmean(wrong), 1)} of the questions"
+        rates += f" and right on {prose_percent(fmean(right), 1)}" if right else ""
+        found.append(f"Scored at t = {target:g}, it is wrong on {rates}.")
     if compared and (second := compared[0]) is not None:
         chance = second.interval is not None and second.interval[0] <= 0 <= second.interval[1]
         what = shown(settings_in_words(groups[1].settings, names), 120)
         verdict = ", which may be chance" if chance else ""
-        less = "less" if second.mean <= 0 else "more"
+        less = f"{prose_decimal(abs(second.mean))} points per question {'less' if second.mean <= 0 else 'more'}"
         between = f" (difference {_interval(second)})" if second.interval else ""
-        found.append(
-            f"Next is {what}; it scores {points(abs(second.mean))} points per question {less}{between}{verdict}."
-        )
+        found.append(f"Next is {what}; it scores {less}{between}{verdict}.")
     return found
 
 
 def _interval(difference: Difference | None) -> str:
     if difference is None or difference.interval is None:
         return ""
-    low, high = difference.interval
-    return f"{points(low)} to {points(high)}" + (", questions only" if difference.over == "questions" else "")
+    between = " to ".join(map(prose_decimal, difference.interval))
+    return between + (", questions only" if difference.over == "questions" else "")
 
 
 def _facts(sweep: SweepData, groups: Sequence[Group]) -> list[str]:
@@ -345,13 +351,13 @@ def _point_row(point: PointData, out: Path) -> dict[str, Any]:
     page = point.path / "report.html"
     link = "./" + quote(os.path.relpath(page, out)) if page.is_file() else ""
     regret = (point.metrics or {}).get("mean_regret")
-    seed = "–" if point.seed is None else str(point.seed)
+    seed = MISSING if point.seed is None else str(point.seed)
     return {
         "name": shown(point.name, 120),
         "link": link,
         "seed": seed,
         "status": shown(point.status, 20),
-        "regret": points(regret),
+        "regret": prose_decimal(regret),
     }
 
 

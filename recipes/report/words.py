@@ -4,19 +4,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from abstain.evals.metrics.schema import Metrics
-from abstain.evals.tables.grid import MISSING
+from abstain.evals.tables.footnotes import ORACLES
+from abstain.evals.tables.formats import prose_decimal, prose_percent
 
-Row = Mapping[str, Any]
+Rates = Mapping[str, Any]
+"""A row of `by_target`."""
+START = "the starting model"
 REFERENCE = 0.5
 """The target that a headline speaks of; the nearest above 0 if it was not measured."""
 _NOTHING = 0.005  # what answers less often than this answers next to nothing
-ORACLES = {
-    "post-hoc": "the starting model's best guesses, given only where its probability exceeds a threshold, the one "
-    "that scores best on training questions",
-    "cross-fitted": "the starting model's best guesses, given only where its probability exceeds a threshold, which "
-    "for each half of the questions is the one that scores best on the other half",
-    "true": "answering exactly the questions whose known probability of being right exceeds t",
-}
 
 
 def headline(metrics: Mapping[str, Metrics]) -> str:
@@ -50,39 +46,19 @@ def further(metrics: Mapping[str, Metrics]) -> list[str]:
         return []
     found = [*_guessing(metrics), *_regret(last)]
     if ungraded := max((row["ungraded"] or 0 for row in last["by_target"]), default=0):
-        found.append(f"Up to {percent(ungraded, 1)} of its answers to a target could not be graded.")
+        found.append(f"Up to {prose_percent(ungraded, 1)} of its answers to a target could not be graded.")
     if last["truncated"]:
-        found.append(f"{percent(last['truncated'], 1)} of the completions ran out of tokens.")
+        found.append(f"{prose_percent(last['truncated'], 1)} of the completions ran out of tokens.")
     return found
 
 
-def reference_row(one: Metrics, target: float = REFERENCE) -> Row | None:
+def reference_row(one: Metrics, target: float = REFERENCE) -> Rates | None:
     """The row of the target nearest to `target`, preferably above 0, with shares that are known."""
     rows = [row for row in one["by_target"] if row["correct"] is not None and row["incorrect"] is not None]
     return min(rows, key=lambda row: (row["target"] == 0, abs(row["target"] - target)), default=None)
 
 
-def percent(share: float | None, digits: int = 0) -> str:
-    """A share in percent, as one writes it.
-
-    Example:
-        >>> percent(0.0279, 1), percent(None)
-        ('2.8\\xa0%', '–')
-    """
-    return MISSING if share is None else f"{100 * share:.{digits}f}\u00a0%"
-
-
-def points(value: float | None, digits: int = 3) -> str:
-    """Points per question, with a minus that is no hyphen.
-
-    Example:
-        >>> points(-3.9231), points(None)
-        ('−3.923', '–')
-    """
-    return MISSING if value is None else f"{value:z.{digits}f}".replace("-", "−")
-
-
-def _told(row: Row, one: Metrics) -> str:
+def _told(row: Rates, one: Metrics) -> str:
     instruct, t = one.get("instruct"), row["target"]
     if instruct == "nothing":
         return f"Told nothing, and scored at t = {t:g}"
@@ -93,26 +69,30 @@ def _told(row: Row, one: Metrics) -> str:
     return f"Told to answer only if more than {t:g} sure"
 
 
-def _changed(before: Row, after: Row) -> str:
+def _changed(before: Rates, after: Rates) -> str:
     if 1 - (after["abstained"] or 0) < _NOTHING:
-        return f"now says “I don't know” to nearly everything, where it was right on {percent(before['correct'])}"
-    wrong, was = percent(after["incorrect"], 1), percent(before["incorrect"], 1)
+        right = prose_percent(before["correct"])
+        return f"now says “I don't know” to nearly everything, where it was right on {right}"
+    wrong, was = prose_percent(after["incorrect"], 1), prose_percent(before["incorrect"], 1)
     if after["incorrect"] >= before["incorrect"]:
-        right = f"right on {percent(after['correct'], 1)} (before: {percent(before['correct'], 1)})"
+        right = f"right on {prose_percent(after['correct'], 1)} (before: {prose_percent(before['correct'], 1)})"
         return f"is no less often wrong: on {wrong} of the questions (before: {was}), and {right}"
     return f"is now wrong on {wrong} of the questions instead of {was}, and {_kept(before, after)}"
 
 
-def _kept(before: Row, after: Row) -> str:
+def _kept(before: Rates, after: Rates) -> str:
     if after["correct"] > before["correct"] or not before["correct"]:
-        return f"right on {percent(after['correct'], 1)} instead of {percent(before['correct'], 1)}"
-    return f"keeps {percent(after['correct'] / before['correct'])} of its right answers"
+        return f"right on {prose_percent(after['correct'], 1)} instead of {prose_percent(before['correct'], 1)}"
+    return f"keeps {prose_percent(after['correct'] / before['correct'])} of its right answers"
 
 
-def _does(row: Row) -> str:
-    parts = [f"is right on {percent(row['correct'], 1)} of the questions", f"wrong on {percent(row['incorrect'], 1)}"]
+def _does(row: Rates) -> str:
+    parts = [
+        f"is right on {prose_percent(row['correct'], 1)} of the questions",
+        f"wrong on {prose_percent(row['incorrect'], 1)}",
+    ]
     if row["abstained"]:
-        parts.append(f"says “I don't know” to {percent(row['abstained'], 1)}")
+        parts.append(f"says “I don't know” to {prose_percent(row['abstained'], 1)}")
     return f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
@@ -120,21 +100,23 @@ def _guessing(metrics: Mapping[str, Metrics]) -> list[str]:
     rows = {label: row for label, one in metrics.items() if (row := _at_zero(one)) is not None}
     if set(rows) != {"before", "after"}:
         return []
-    now, was = (percent(rows[label]["correct"], 1) for label in ("after", "before"))
+    now, was = (prose_percent(rows[label]["correct"], 1) for label in ("after", "before"))
     return [f"Asked for its best guess, it is right on {now} of the questions ({was} before)."]
 
 
-def _at_zero(one: Metrics) -> Row | None:
+def _at_zero(one: Metrics) -> Rates | None:
     return next((row for row in one["by_target"] if row["target"] == 0 and row["correct"] is not None), None)
 
 
 def _regret(one: Metrics) -> list[str]:
     if one["mean_regret"] is None or len(one["by_target"]) < 2:
         return []
-    oracle = ORACLES.get(one["oracle"] or "", "an oracle")
-    sign = "less" if one["mean_regret"] >= 0 else "more"
-    lead = f"Over all targets it scores {points(abs(one['mean_regret']))} points per question {sign} than the oracle"
-    return [f"{lead}: {oracle}."]
+    by = (
+        f"{prose_decimal(abs(one['mean_regret']))} points per question {'less' if one['mean_regret'] >= 0 else 'more'}"
+    )
+    does = ORACLES.get(one["oracle"] or "")
+    oracle = f"the oracle, which {does.format(start=START)}" if does else "an oracle"
+    return [f"Over all targets it scores {by} than {oracle}."]
 
 
 def settings_in_words(settings: Mapping[str, Any], names: Mapping[str, str]) -> str:

@@ -2,8 +2,8 @@
 
     abstain train quickstart rl.args.learning_rate=1e-4 seed=1
 
-`load_recipe` reads it, applies `key.sub=value` overrides and checks it before anything is loaded. Fields of TRL's
-configurations go under `sft.args` and `rl.args` unchanged.
+`load_recipe` reads it, applies `key.sub=value` overrides and checks it before anything is loaded; what is wrong is
+said with file and line. Fields of TRL's configurations go under `sft.args` and `rl.args` unchanged.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,86 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from abstain.recipes.run.yaml_lines import KeyPath, parse_value, read_yaml
 from abstain.rewards.errors import nearest
-from abstain.rewards.prompts import Instruct
+from abstain.rewards.prompts import TARGETS, Instruct
 from abstain.trainers.stages import RlStage, SftStage, Target
-
-# What is wrong with a recipe, in words: from pydantic's errors to one line per mistake.
-
-
-PHRASES = {
-    "int_type": "must be a whole number",
-    "int_parsing": "must be a whole number",
-    "int_from_float": "must be a whole number",
-    "float_type": "must be a number",
-    "float_parsing": "must be a number",
-    "bool_type": "must be true or false",
-    "bool_parsing": "must be true or false",
-    "string_type": "must be text (put it in quotes)",
-    "list_type": "must be a list, as in [0, 0.5]",
-    "dict_type": "must hold 'key: value' lines",
-    "model_type": "must hold 'key: value' lines",
-    "too_short": "must not be empty",
-    "string_pattern_mismatch": "may hold letters, digits, dots, dashes and underscores only",
-}
-"""Our words for pydantic's error types; its own message serves for the others."""
-
-
-def explain(error: ValidationError, root: type[BaseModel], where: Callable[[KeyPath], str]) -> list[str]:
-    """One line per mistake: place, key, what is wrong and what is allowed.
-
-    Args:
-        error: what pydantic raised for `root`.
-        where: gives the place (`file:line`) of a key path.
-
-    Example:
-        >>> class Small(BaseModel, extra="forbid"):
-        ...     seed: int = 0
-        >>> try: Small(seed="x", sed=1)
-        ... except ValidationError as e: print("\\n".join(explain(e, Small, lambda path: "r.yaml:1")))
-        r.yaml:1: 'seed' must be a whole number, not 'x'
-        r.yaml:1: unknown key 'sed'. Did you mean 'seed'? Allowed: seed.
-    """
-    return [_line(detail, root, where) for detail in error.errors(include_url=False)]
-
-
-def _line(detail: Any, root: type[BaseModel], where: Callable[[KeyPath], str]) -> str:
-    path: KeyPath = detail["loc"]
-    name = ".".join(map(str, path))
-    if detail["type"] == "extra_forbidden":
-        section = _model_at(root, path[:-1])
-        return (
-            f"{where(path)}: unknown key '{name}'. {nearest(str(path[-1]), section.model_fields if section else ())}"
-        )
-    if detail["type"] == "missing":
-        return f"{where(path[:-1])}: '{name}' is missing"
-    if detail["type"] == "value_error":
-        return ": ".join([where(path), *([f"'{name}'"] if name else []), str(detail["ctx"]["error"])])
-    phrase = PHRASES.get(detail["type"]) or detail["msg"].replace("Input should", "must", 1)
-    return f"{where(path)}: '{name}' {phrase}, not {_short(detail['input'])}"
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _model_at(root: type[BaseModel], path: KeyPath) -> type[BaseModel] | None:
-    """The pydantic model that a path of keys leads to."""
-    here: type[BaseModel] | None = root
-    for key in path:
-        if here is None:
-            return None
-        if isinstance(key, str) and key in here.model_fields:
-            here = next(_models_in(here.model_fields[key].annotation), None)
-    return here
-
-
-def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for part in get_args(annotation):
-        yield from _models_in(part)
-
 
 FORMAT, BEFORE, AFTER = "format", "before", "after"
 STAGES = (FORMAT, "sft", "rl")
@@ -139,7 +61,7 @@ class EvalConfig(_Section):
 
     task: TaskConfig | None = None
     """Held-out questions of another task than the one trained on."""
-    targets: list[Target] = Field(default=[0.0, 0.5, 0.75, 0.9], min_length=1)
+    targets: list[Target] = Field(default=list(TARGETS), min_length=1)
     instruct: Instruct = "target"
     """What prompts say: the `target`; `nothing`, and one answer is scored at every target; or that a `confidence` is
     to be stated, which decides at every target whether the answer counts."""
@@ -340,3 +262,78 @@ def _check_place(here: Any, key: str | int, at: str) -> None:
             raise ValueError(f"'{at}=…': the list there has items 0 to {len(here) - 1}")
     elif not isinstance(here, dict):
         raise ValueError(f"'{at}=…': the recipe has a plain value there, {here!r}")
+
+
+PHRASES = {
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "string_type": "must be text (put it in quotes)",
+    "list_type": "must be a list, as in [0, 0.5]",
+    "dict_type": "must hold 'key: value' lines",
+    "model_type": "must hold 'key: value' lines",
+    "too_short": "must not be empty",
+    "string_pattern_mismatch": "may hold letters, digits, dots, dashes and underscores only",
+}
+"""Our words for pydantic's error types; its own message serves for the others."""
+
+
+def explain(error: ValidationError, root: type[BaseModel], where: Callable[[KeyPath], str]) -> list[str]:
+    """One line per mistake: place, key, what is wrong and what is allowed.
+
+    Args:
+        error: what pydantic raised for `root`.
+        where: gives the place (`file:line`) of a key path.
+
+    Example:
+        >>> class Small(BaseModel, extra="forbid"):
+        ...     seed: int = 0
+        >>> try: Small(seed="x", sed=1)
+        ... except ValidationError as e: print("\\n".join(explain(e, Small, lambda path: "r.yaml:1")))
+        r.yaml:1: 'seed' must be a whole number, not 'x'
+        r.yaml:1: unknown key 'sed'. Did you mean 'seed'? Allowed: seed.
+    """
+    return [_line(detail, root, where) for detail in error.errors(include_url=False)]
+
+
+def _line(detail: Any, root: type[BaseModel], where: Callable[[KeyPath], str]) -> str:
+    path: KeyPath = detail["loc"]
+    name = ".".join(map(str, path))
+    if detail["type"] == "extra_forbidden":
+        section = _model_at(root, path[:-1])
+        return (
+            f"{where(path)}: unknown key '{name}'. {nearest(str(path[-1]), section.model_fields if section else ())}"
+        )
+    if detail["type"] == "missing":
+        return f"{where(path[:-1])}: '{name}' is missing"
+    if detail["type"] == "value_error":
+        return ": ".join([where(path), *([f"'{name}'"] if name else []), str(detail["ctx"]["error"])])
+    phrase = PHRASES.get(detail["type"]) or detail["msg"].replace("Input should", "must", 1)
+    return f"{where(path)}: '{name}' {phrase}, not {_short(detail['input'])}"
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _model_at(root: type[BaseModel], path: KeyPath) -> type[BaseModel] | None:
+    """The pydantic model that a path of keys leads to."""
+    here: type[BaseModel] | None = root
+    for key in path:
+        if here is None:
+            return None
+        if isinstance(key, str) and key in here.model_fields:
+            here = next(_models_in(here.model_fields[key].annotation), None)
+    return here
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models_in(part)

@@ -1,9 +1,8 @@
-"""Runs a recipe: measure the starting model, train it stage by stage, measure it again.
+"""Runs a recipe: measure the starting model, train it stage by stage, measure it again, write its model card.
 
 format -> before -> sft -> rl -> after      a step that the run directory calls complete is skipped
 """
 
-import json
 import sys
 from collections.abc import Callable
 from contextlib import redirect_stdout
@@ -16,11 +15,12 @@ from rich.text import Text
 
 from abstain.evals.evaluation import Evaluation, evaluate
 from abstain.evals.metrics.oracle import BaseGuesses
-from abstain.evals.metrics.schema import numbers
+from abstain.evals.metrics.schema import numbers, read_metrics
 from abstain.evals.models import LoadedModel
 from abstain.evals.records import write_text
 from abstain.evals.sampler import Sampler
-from abstain.evals.tables.table import Format, render
+from abstain.evals.tables.document import Format
+from abstain.evals.tables.table import render
 from abstain.evals.tasks.catalogue import describe
 from abstain.evals.tasks.question import Task
 from abstain.recipes.run.directory import RunDir, made_with
@@ -28,79 +28,6 @@ from abstain.recipes.run.recipe import AFTER, BEFORE, FORMAT, ModelConfig, Recip
 from abstain.recipes.run.training import Tasks, Training
 from abstain.rewards.prompts import prompt_text
 from abstain.trainers.tracking.dashboards import publish_results
-
-# The README.md of a trained model: what it is, how to ask it, and the table it was measured with.
-
-
-CARD = """---
-{front}---
-
-# {name}
-
-Trained with abstain from `{base}` to answer when it is likely enough to be right and to say "I don't know" when it is
-not ("behavioral calibration", [arXiv 2509.04664](https://arxiv.org/abs/2509.04664)). The prompt states how likely is
-likely enough:
-
-```text
-{prompt}
-```
-
-Evaluated on held-out questions of the task `{task}`, before and after training; the recipe, the answers and the
-numbers lie beside this directory as `recipe.yaml`, `records.jsonl` and `metrics.json`.
-
-{table}
-
-Stages: {stages}. Seed {seed}. Made with {versions}.
-"""
-
-
-def model_card(recipe: Recipe, table: str, versions: dict[str, str]) -> str:
-    """The card's text.
-
-    Args:
-        recipe: what was run.
-        table: the results as a Markdown table.
-        versions: package versions, and the commit if there was one.
-    """
-    evaluated = recipe.eval.task or recipe.task
-    stages = [f"{name} ({getattr(stage, 'algorithm', 'supervised')})" for name, stage in recipe.stages.items()]
-    return CARD.format(
-        front=yaml.safe_dump(_front_matter(recipe), sort_keys=False),
-        name=recipe.name,
-        base=base_name(recipe.model),
-        prompt=prompt_text("(your question)", recipe.eval.targets[-1], instruct=recipe.eval.instruct),
-        task=evaluated.name,
-        table=table.strip(),
-        stages=", then ".join(stages) or "none",
-        seed=recipe.seed,
-        versions=", ".join(f"{package} {number}" for package, number in versions.items()),
-    )
-
-
-def _front_matter(recipe: Recipe) -> dict[str, object]:
-    front: dict[str, object] = {
-        "library_name": "transformers",
-        "pipeline_tag": "text-generation",
-        "tags": ["abstain", "trl"],
-    }
-    if not Path(recipe.model.path).exists() and "/" in recipe.model.path:
-        front["base_model"] = recipe.model.path
-    return front
-
-
-def base_name(model: ModelConfig) -> str:
-    """What to call the starting model: a hub id as it is, of a local path only the last part.
-
-    Example:
-        >>> import tempfile
-        >>> folder = Path(tempfile.mkdtemp(), "my-model")
-        >>> folder.mkdir()
-        >>> base_name(ModelConfig(path=str(folder))), base_name(ModelConfig(path="Qwen/Qwen3-4B"))
-        ('my-model', 'Qwen/Qwen3-4B')
-    """
-    path = Path(model.path)
-    return path.name if path.exists() else model.path
-
 
 Say = Callable[[str | Text], None]
 
@@ -163,8 +90,8 @@ class Run:
 
     def table(self, format: Format = "text", **options: Any) -> str:
         """The results of a complete run, before and after."""
-        folders = [self.directory.path / BEFORE, self.directory.path]
-        metrics = [json.loads((folder / "metrics.json").read_text(encoding="utf-8")) for folder in folders]
+        path = self.directory.path
+        metrics = [read_metrics(folder / "metrics.json") for folder in (path / BEFORE, path)]
         return render(metrics, format, labels=[BEFORE, AFTER], **options)
 
     def _is_complete(self, step: str) -> bool:
@@ -190,7 +117,7 @@ class Run:
         evaluation = self._evaluate(
             replace(loaded, name=self.recipe.name), task, BaseGuesses.load(path / BEFORE / "start.json")
         )
-        evaluation.save(path, before=json.loads((path / BEFORE / "metrics.json").read_text(encoding="utf-8")))
+        evaluation.save(path, before=read_metrics(path / BEFORE / "metrics.json"))
         write_text(
             path / "model" / "README.md", model_card(self.recipe, self.table("markdown"), made_with(Path.cwd()))
         )
@@ -243,3 +170,73 @@ class Run:
         self.launch(name)
         self.directory.mark_complete(name)
         return self.training.latest_model()
+
+
+CARD = """---
+{front}---
+
+# {name}
+
+Trained with abstain from `{base}` to answer when it is likely enough to be right and to say "I don't know" when it is
+not ("behavioral calibration", [arXiv 2509.04664](https://arxiv.org/abs/2509.04664)). The prompt states how likely is
+likely enough:
+
+```text
+{prompt}
+```
+
+Evaluated on held-out questions of the task `{task}`, before and after training; the recipe, the answers and the
+numbers lie beside this directory as `recipe.yaml`, `records.jsonl` and `metrics.json`.
+
+{table}
+
+Stages: {stages}. Seed {seed}. Made with {versions}.
+"""
+
+
+def model_card(recipe: Recipe, table: str, versions: dict[str, str]) -> str:
+    """The README.md of a trained model: what it is, how to ask it, and the table it was measured with.
+
+    Args:
+        recipe: what was run.
+        table: the results as a Markdown table.
+        versions: package versions, and the commit if there was one.
+    """
+    evaluated = recipe.eval.task or recipe.task
+    stages = [f"{name} ({getattr(stage, 'algorithm', 'supervised')})" for name, stage in recipe.stages.items()]
+    return CARD.format(
+        front=yaml.safe_dump(_front_matter(recipe), sort_keys=False),
+        name=recipe.name,
+        base=base_name(recipe.model),
+        prompt=prompt_text("(your question)", recipe.eval.targets[-1], instruct=recipe.eval.instruct),
+        task=evaluated.name,
+        table=table.strip(),
+        stages=", then ".join(stages) or "none",
+        seed=recipe.seed,
+        versions=", ".join(f"{package} {number}" for package, number in versions.items()),
+    )
+
+
+def _front_matter(recipe: Recipe) -> dict[str, object]:
+    front: dict[str, object] = {
+        "library_name": "transformers",
+        "pipeline_tag": "text-generation",
+        "tags": ["abstain", "trl"],
+    }
+    if not Path(recipe.model.path).exists() and "/" in recipe.model.path:
+        front["base_model"] = recipe.model.path
+    return front
+
+
+def base_name(model: ModelConfig) -> str:
+    """What to call the starting model: a hub id as it is, of a local path only the last part.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp(), "my-model")
+        >>> folder.mkdir()
+        >>> base_name(ModelConfig(path=str(folder))), base_name(ModelConfig(path="Qwen/Qwen3-4B"))
+        ('my-model', 'Qwen/Qwen3-4B')
+    """
+    path = Path(model.path)
+    return path.name if path.exists() else model.path

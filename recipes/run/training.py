@@ -1,4 +1,4 @@
-"""The training stages of a run, in this process or in one of several."""
+"""The model that a run starts from, and its training stages, in this process or in one of several."""
 
 import sys
 from collections.abc import Mapping
@@ -24,8 +24,6 @@ from abstain.trainers.ppo import add_value_head, save_model
 from abstain.trainers.rl import run_rl
 from abstain.trainers.sft import run_sft
 from abstain.trainers.stages import RlStage, SftStage
-
-# The model to start from, by any name that a recipe or a command line may give it.
 
 
 def load_start(
@@ -156,10 +154,8 @@ class Training:
         settings = self.recipe.eval
         if settings.every is None:
             return None
-        asked = set(start.held_out.ids)
-        known = replace(task, held_out=tuple(question for question in task.held_out if question.id in asked))
         return {
-            "sets": {task.name: HeldOutSet(known, start)},
+            "sets": {task.name: HeldOutSet(task.with_held_out(start.held_out.ids), start)},
             "every": settings.every,
             "targets": settings.targets,
             "limit": settings.while_training,

@@ -17,8 +17,6 @@ from abstain.recipes.sweep.job import Job, Outcome
 from abstain.recipes.sweep.points import Point
 from abstain.recipes.sweep.shared import shared_overrides, shared_prefixes
 
-# From points to jobs: each point's own, and before it those of the steps that it shares with others.
-
 
 @dataclass(frozen=True)
 class Task:
@@ -123,7 +121,7 @@ class Ablation:
         engine: where the jobs run.
         source: of the points.
         watcher: is told what happens.
-        count: how many points have each prefix in common (`sweep_shared.count_prefixes`).
+        count: how many points have each prefix in common (`abstain.recipes.sweep.shared.count_prefixes`).
         threads: for each process.
     """
 

@@ -3,7 +3,7 @@
 runs/thresholds/
     sweep.json       name, base, axes, and every point with its settings, status and error
     points/NAME/     a run directory each
-    shared/          steps that several points have in common (`sweep_shared.py`)
+    shared/          steps that several points have in common (see `shared.py`)
     logs/NAME.log    all that a point's process printed
     locks/           who is at work on what; a lock goes with the process that holds it
     report.html      all points compared

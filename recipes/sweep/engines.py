@@ -1,4 +1,4 @@
-"""Workers on this machine: one process per job, so that none can take the sweep down with it."""
+"""Where the points of a sweep run: processes on this machine, a Ray cluster, or the agents of a wandb Sweep."""
 
 import contextlib
 import os
@@ -9,8 +9,9 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Event
-from typing import Any
+from typing import Any, Literal
 
+from abstain.recipes.sweep.ablation import Engine
 from abstain.recipes.sweep.axes import Axis, Range, read_axes
 from abstain.recipes.sweep.config import RayConfig, Sweep, as_override
 from abstain.recipes.sweep.job import Job, Outcome, perform
@@ -20,14 +21,26 @@ MOST_JOBS = 4
 """Unless --jobs says more: each holds a model in memory."""
 
 
-def default_jobs(devices: list[str]) -> int:
-    """As many workers as there are GPUs; without one, as cores, up to `MOST_JOBS`."""
-    return len(devices) or min(cores(), MOST_JOBS)
+def choose_engine(
+    sweep: Sweep, name: Literal["local", "ray"], jobs: int | None, points: int
+) -> tuple[Engine, int, str]:
+    """The engine of that name, the threads of each of its processes, and both in words.
 
-
-def cores() -> int:
-    """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    Args:
+        sweep: may say what a job takes.
+        name: which.
+        jobs: how many at a time; here by default as many as there are GPUs, without one as cores up to `MOST_JOBS`.
+        points: how many there are to run, if it is not a search that decides.
+    """
+    if name == "ray":
+        return RayEngine(sweep.config.ray, jobs), sweep.config.ray.cpus, "a Ray cluster"
+    devices = gpus()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    jobs = jobs or len(devices) or min(cores, MOST_JOBS)
+    jobs = jobs if sweep.config.search else min(jobs, points)
+    threads = max(1, cores // jobs)
+    each = f"{threads} {'thread' if threads == 1 else 'threads'} each" + (", on GPUs" if devices else "")
+    return LocalEngine(jobs, devices), threads, f"{jobs} {'worker' if jobs == 1 else 'workers'}, {each}"
 
 
 def gpus(environment: Mapping[str, str] = os.environ) -> list[str]:
@@ -50,7 +63,7 @@ def visible(count: int, environment: Mapping[str, str]) -> list[str]:
 
 
 class LocalEngine:
-    """Processes on this machine, at most `jobs` at a time, each on one GPU if there are any.
+    """A process of its own for each job, so that none can take the sweep down with it; on one GPU if there are any.
 
     Args:
         jobs: how many.
@@ -96,15 +109,12 @@ class LocalEngine:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
 
-# Workers on a Ray cluster, whose machines share a file system and have abstain installed.
-#
-# `ray.init` finds the cluster: by `RAY_ADDRESS`, or the one on this machine; with neither it starts one here. When a
-# worker or its machine dies, Ray starts the job again, perhaps elsewhere. The lock in the sweep's directory then keeps
-# it waiting as long as anything of the first try is still alive, and what that finishes is not run a second time.
-
-
 class RayEngine:
-    """Jobs on a Ray cluster.
+    """Jobs on a Ray cluster, whose machines share a file system and have abstain installed.
+
+    `ray.init` finds the cluster: by `RAY_ADDRESS`, or the one on this machine; with neither it starts one here. When a
+    worker or its machine dies, Ray starts the job again, perhaps elsewhere. The lock in the sweep's directory then
+    keeps it waiting as long as anything of the first try is still alive, and what that finishes is not run again.
 
     Args:
         config: what one job takes.
@@ -175,8 +185,7 @@ def _import_ray() -> Any:
     return ray
 
 
-# A sweep file as a wandb Sweep: its server hands out the points, `wandb agent` runs them, one command line each.
-
+# wandb is no engine of ours: its server hands out the points, and `wandb agent` runs one command line for each.
 
 RUN = 'exec abstain train "$0" "$@" output_dir="{folder}/$WANDB_RUN_ID"'
 """A shell puts in the run's id: wandb itself would put in that of the run before."""

@@ -1,4 +1,14 @@
-"""The points of a sweep: every combination of its axes that the constraints allow, each a recipe that was checked."""
+"""The points of a sweep: every combination of its axes that the constraints allow, each a recipe that was checked.
+
+Constraints are conditions between axes, which a point must meet to be run. They are compared, never executed:
+
+    - rl.args.num_generations <= rl.args.per_device_train_batch_size
+    - if: rl.algorithm == rloo
+      then: rl.args.scale_rewards in [none, batch]
+    - not: [seed > 0, family == binary]        # all of them together
+
+A condition is `KEY OPERATOR VALUE`. The value is YAML, or another key.
+"""
 
 import hashlib
 import operator
@@ -15,16 +25,10 @@ from abstain.recipes.sweep.axes import Axis, Choice, Range, read_axes, short_nam
 from abstain.recipes.sweep.config import Sweep, as_override, relocated
 from abstain.rewards.errors import nearest
 
-# Constraints between axes: conditions that a point must meet to be run. They are compared, never executed.
-#
-#     - rl.args.num_generations <= rl.args.per_device_train_batch_size
-#     - if: rl.algorithm == rloo
-#       then: rl.args.scale_rewards in [none, batch]
-#     - not: [seed > 0, family == binary]        # all of them together
-#
-# A condition is `KEY OPERATOR VALUE`. The value is YAML, or another key.
-
-
+MOST_LINES = 8
+"""Mistakes that are listed at once."""
+LONGEST = 150
+"""Characters of a point's name, which names a directory."""
 OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "==": operator.eq,
     "!=": operator.ne,
@@ -159,10 +163,6 @@ def allowed(constraints: Sequence[Constraint], values: Mapping[str, Any]) -> boo
     return all(constraint.allows(values) for constraint in constraints)
 
 
-MOST_LINES = 8
-"""Mistakes that are listed at once."""
-LONGEST = 150
-"""Characters of a point's name, which names a directory."""
 Picked = tuple[str, Choice]
 """The name of an axis, and the choice on it."""
 
@@ -256,12 +256,12 @@ class Space:
             raise ValueError(f"{self.sweep.at('constraints')}: the constraints leave none of the {len(every)} points")
         return drafts
 
-    def probes(self) -> list[Draft]:
+    def cover(self) -> list[Draft]:
         """Points that between them take every listed value, and both ends of every range, at least once."""
         ends = [Axis(one.name, (one.choice(one.low), one.choice(one.high))) for one in self.ranges]
         picks = [_picks(axis) for axis in (*self.axes, *ends)]
         first = [some[0] for some in picks]
-        others = [[*first[:place], pick, *first[place + 1 :]] for place, some in enumerate(picks) for pick in some[1:]]
+        others = [[*first[:at], pick, *first[at + 1 :]] for at, some in enumerate(picks) for pick in some[1:]]
         return [self.draft(row) for row in (first, *others)]
 
 

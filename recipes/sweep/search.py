@@ -20,7 +20,7 @@ ATTEMPTS = 200
 """Suggestions in a row that the constraints refuse, or that were tried before: then the search is over."""
 
 
-class Grid:
+class FullGrid:
     """All points at once."""
 
     def __init__(self, points: Sequence[Point]) -> None:

@@ -1,20 +1,17 @@
 """The table that a sweep ends with: one row per point."""
 
-import io
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
-from abstain.evals.audit.tables import points, rate
-from abstain.evals.metrics.schema import numbers, read_metrics
-from abstain.evals.tables.listing import render_rows
-from abstain.evals.tables.table import Format
+from abstain.evals.metrics.schema import BY_TARGET, OVERALL, Metrics, numbers, read_metrics
+from abstain.evals.tables.document import Format, render_tables
+from abstain.evals.tables.formats import schema_column
+from abstain.evals.tables.grid import Column, Grid
 from abstain.recipes.sweep.directory import PointState, SweepDir
+
+Entry = Mapping[str, Any]
+"""A point: `state`, and every number of its `metrics.json`, none if it is not complete."""
 
 
 def sweep_table(directory: SweepDir, states: Sequence[PointState], format: Format, width: int = 100) -> str:
@@ -27,71 +24,66 @@ def sweep_table(directory: SweepDir, states: Sequence[PointState], format: Forma
         width: of the text, in characters.
     """
     metrics = [
-        read_metrics(directory.point(one.point.name) / "metrics.json") if one.status == "complete" else None
-        for one in states
+        read_metrics(directory.point(state.point.name) / "metrics.json") if state.status == "complete" else None
+        for state in states
     ]
-    if format == "json":
-        rows = [_full(state, found) for state, found in zip(states, metrics, strict=True)]
-        return json.dumps(rows, indent=2, ensure_ascii=False, default=str) + "\n"
-    if format == "csv":
-        return render_rows(_same_keys([_full(*pair) for pair in zip(states, metrics, strict=True)]), "csv")
-    t = _middle([found for found in metrics if found])
-    rows = [_brief(*pair, t) for pair in zip(states, metrics, strict=True)]
-    return _text(rows, width) if format == "text" else render_rows(rows, format)
+    found = [numbers(one) if one else {} for one in metrics]
+    entries = [{**mine, "state": state} for state, mine in zip(states, found, strict=True)]
+    grid = Grid.of(_columns(_middle([one for one in metrics if one])), entries)
+    rows = [_full(state, mine, flat=format == "csv") for state, mine in zip(states, found, strict=True)]
+    return render_tables([grid], format, rows=rows, width=width)
 
 
-def _text(rows: Sequence[Mapping[str, str]], width: int) -> str:
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for heading in rows[0]:
-        number = heading != "point"
-        table.add_column(
-            heading.replace(", ", ",\n").replace("mean ", "mean\n"),
-            justify="right" if number else "left",
-            no_wrap=number,
-            overflow="fold",
-            vertical="bottom",
-        )
-    for row in rows:
-        table.add_row(*map(Text, row.values()))
-    console = Console(file=io.StringIO(), width=width)
-    with console.capture() as captured:
-        console.print(table)
-    return "\n".join(line.rstrip() for line in captured.get().splitlines()) + "\n"
+def _columns(t: float) -> list[Column]:
+    regret = schema_column("mean_regret", OVERALL)
+    return [
+        Column("point", "point", lambda entry: entry["state"].point.name, is_label=True, folds=True),
+        Column(
+            "mean regret",
+            "mean\nregret",
+            lambda entry: regret.cell(entry) if "mean_regret" in entry else entry["state"].status,
+        ),
+        _at("correct", 0),
+        *(_at(key, t) for key in ("incorrect", "coverage", "score")),
+        schema_column("auroc", OVERALL),
+        Column("minutes", "minutes", lambda entry: f"{entry['state'].seconds / 60:.1f}"),
+    ]
 
 
-def _full(state: PointState, metrics: Mapping[str, Any] | None) -> dict[str, Any]:
-    about = state.as_json()
-    settings = about.pop("settings")
-    return {"point": about.pop("name"), **settings, **about, **(numbers(metrics) if metrics else {})}
+def _at(key: str, t: float) -> Column:
+    """A number of one target."""
+    label, cell = BY_TARGET[key].label, schema_column(key).cell
+    return Column(f"{label}, t={t:g}", f"{label},\nt={t:g}", lambda entry: cell({key: _number(entry, key, t)}))
 
 
-def _same_keys(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    keys = dict.fromkeys(key for row in rows for key in row)
-    return [{key: _plain(row.get(key)) for key in keys} for row in rows]
+def _number(entry: Entry, key: str, t: float) -> float | None:
+    if key != "coverage":
+        return entry.get(f"{key}@{t:g}")
+    right, wrong = (entry.get(f"{name}@{t:g}") for name in ("correct", "incorrect"))
+    return None if right is None or wrong is None else right + wrong  # files of earlier versions lack the key
 
 
-def _plain(value: Any) -> str:
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-
-
-def _middle(metrics: Sequence[Mapping[str, Any]]) -> float:
+def _middle(metrics: Sequence[Metrics]) -> float:
     """The target that all points were measured at and that is nearest to 0.5."""
     common = set.intersection(*({row["target"] for row in one["by_target"]} for one in metrics)) if metrics else set()
     return min(common - {0}, key=lambda t: abs(t - 0.5), default=0.5)
 
 
-def _brief(state: PointState, metrics: Mapping[str, Any] | None, t: float) -> dict[str, str]:
-    found = numbers(metrics) if metrics else {}
-    abstained = found.get(f"abstained@{t:g}")
-    return {
-        "point": state.point.name,
-        "mean regret": points(found.get("mean_regret")) if found else state.status,
-        "accuracy, t=0": rate(found.get("correct@0")),
-        f"error, t={t:g}": rate(found.get(f"incorrect@{t:g}")),
-        f"coverage, t={t:g}": rate(None if abstained is None else 1 - abstained),
-        f"score, t={t:g}": points(found.get(f"score@{t:g}")),
-        "AUROC": points(found.get("auroc")),
-        "minutes": f"{state.seconds / 60:.1f}",
-    }
+def _full(state: PointState, found: Mapping[str, Any], flat: bool) -> dict[str, Any]:
+    """A point's entry in `sweep.json`, its settings among the rest, and its numbers.
+
+    Args:
+        state: of the point.
+        found: its numbers.
+        flat: whether settings that are lists and the like are written as JSON.
+    """
+    about = state.as_json()
+    settings = json.loads(json.dumps(about.pop("settings"), default=str))  # YAML has dates
+    if flat:
+        settings = {key: _plain(value) for key, value in settings.items()}
+    about = {"point": about.pop("name"), **settings, **about}
+    return {**about, **found, **about}  # a setting may be called as a number is
+
+
+def _plain(value: Any) -> Any:
+    return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)

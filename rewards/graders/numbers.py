@@ -13,11 +13,6 @@ from typing import NamedTuple
 from abstain.rewards.graders.text import is_unspaced
 from abstain.rewards.graders.words import NUMBER_WORDS
 
-# A modest table of units: what they measure, and how many base units they are.
-#
-# US customary sizes for gallons and tons of 2,000 lb are not in it: "ton" is the metric one. A word that is no unit
-# here ("people", "guineas") is not a unit at all, and is passed over.
-
 
 class Unit(NamedTuple):
     """What a unit measures, and its size in base units: value in base = value * factor + offset."""
@@ -27,6 +22,8 @@ class Unit(NamedTuple):
     offset: float = 0.0
 
 
+# Gallons and tons of 2,000 lb are left out: a "ton" is the metric one. A word that is no unit here ("people",
+# "guineas") is not a unit at all, and is passed over.
 _TABLE: dict[str, tuple[tuple[float, str], ...]] = {
     "length": (
         (1e-9, "nm nanometer nanometers nanometre nanometres"),

@@ -1,4 +1,4 @@
-"""A sentence in pieces, and which of the pieces name an answer."""
+"""A sentence in pieces: which of them name an answer, and which only say the question again."""
 
 import re
 from dataclasses import dataclass
@@ -158,12 +158,6 @@ def names_answer(core: list[str], joint: str, kind: Kind) -> bool:
     return not (kind == "name" and first in ROLES) and _looks_like(kind, core)
 
 
-# Whether a gold answer stands only in the question said again: "The capital of Maseru District is Roma" is no Maseru.
-#
-# The question is not at hand, so the form decides: a name that hangs on "of" or the like in the subject of "is" is not
-# what the sentence answers. "The city of Paris is the capital" and "Paris is the capital" do answer.
-
-
 _BE = frozenset({"is", "was", "are", "were", "becomes", "became", "remains", "lies"})
 _WHEREVER = frozenset({"of", "for"})  # other prepositions only restate when "is" follows at once
 _HEADS = HEADS - {"capital"}
@@ -187,7 +181,10 @@ def _hangs(before: list[str], after: list[str]) -> bool:
 
 
 def restated(sentence: str) -> int:
-    """How many of the golds in a masked sentence stand in the question said again.
+    """How many of the golds in a masked sentence stand in the question said again, and are no answer.
+
+    The question is not at hand, so the form decides: a name that hangs on "of" or the like in the subject of "is" is
+    not what the sentence answers.
 
     Example:
         >>> restated(f"The capital of {GOLD} District is Roma"), restated(f"The city of {GOLD} is the capital")

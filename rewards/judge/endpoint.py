@@ -17,9 +17,9 @@ from urllib.parse import urlsplit
 from abstain.rewards.judge.prompts import well_formed
 from abstain.rewards.judge.usage import GIVEN_UP, Reply
 
-# One request to a judge: what it said, or which kind of failure it was and whether to try again.
-
-
+OPENAI_URL = "https://api.openai.com/v1"
+OPENAI_KEY = "OPENAI_API_KEY"
+RESERVED = ("model", "messages", "stream", "n")
 FATAL = ("unauthorized", "not found")  # would be the same for every prompt
 _KINDS = {401: "unauthorized", 403: "unauthorized", 404: "not found", 408: "timeout", 429: "rate limit"}
 _PASSING = ("connection", "timeout", "rate limit", "conflict", "server error", "garbage")
@@ -166,11 +166,6 @@ def _clean(text: str, key: str) -> str:
     text = text.replace(key, "***") if len(key) > 4 else text
     line = " ".join(well_formed(text[:10_000]).split())
     return line if len(line) <= _DETAIL else f"{line[:_DETAIL]} ..."
-
-
-OPENAI_URL = "https://api.openai.com/v1"
-OPENAI_KEY = "OPENAI_API_KEY"
-RESERVED = ("model", "messages", "stream", "n")
 
 
 @dataclass(frozen=True)

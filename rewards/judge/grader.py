@@ -1,4 +1,4 @@
-"""Verdicts from a language model, where strings cannot tell: `JudgeGrader`.
+"""Verdicts from a language model, where strings cannot tell (`JudgeGrader`), and how far two graders agree.
 
 judge = JudgeGrader(Endpoint("qwen3-32b", "http://localhost:8000/v1"), cache=ReplyCache(default_cache()))
 judge.check()                      # is it there, and does it reply as told?
@@ -226,9 +226,6 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
 
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(asyncio.run, work).result()
-
-
-# How far two graders agree: a judge and the string grader, or two judges.
 
 
 def agreement(ours: Sequence[Verdict], theirs: Sequence[Verdict]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a judge is told: our own text, or the user's with the same fields, and how an untrusted answer is fenced in.
+"""What a judge is told, an untrusted answer being fenced in, and which grade its reply is.
 
 The three grades are those of SimpleQA (Wei et al. 2024, arXiv 2411.04368); the rule for hedges is that of
 `abstain.rewards.parsing.abstention`, so that a judge and the string graders mean the same by "attempted".
@@ -175,13 +175,6 @@ def well_formed(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-# Reads a judge's reply, or says that it cannot be read. A grade is never guessed.
-#
-# Searching a reply for the first thing that looks like a grade pays wrong answers: "INCORRECT" holds CORRECT,
-# "NOT_ATTEMPTED" holds the letter A, and so does any sentence. Here a grade counts only where it stands alone: as the
-# whole reply, as its last line behind a label, or under one key of a JSON object.
-
-
 KEYS = ("grade", "verdict", "label", "judgment", "judgement")
 _THINK = re.compile(r"<(/?)(?:think|thinking|reasoning)>", re.IGNORECASE)
 _LABEL = re.compile(r"(?:final[ _]?)?(?:grade|verdict|label|judge?ment)", re.IGNORECASE)
@@ -191,7 +184,11 @@ _LONGEST = 40  # characters; no grade, label and markup together are longer
 
 
 def read_grade(reply: str, letters: Mapping[str, Verdict] | None = None) -> Verdict:
-    """The verdict in a judge's reply; UNGRADED if there is not exactly one, plainly stated.
+    """The verdict in a judge's reply; UNGRADED if there is not exactly one, plainly stated. A grade is never guessed.
+
+    Searching a reply for the first thing that looks like a grade would pay wrong answers: "INCORRECT" holds CORRECT,
+    "NOT_ATTEMPTED" the letter A, and so does any sentence. A grade counts only where it stands alone: as the whole
+    reply, as its last line behind a label, or under one key of a JSON object.
 
     Case, markup and spaces for underscores do not matter. Reasoning before the last line does not count, whatever it
     quotes. Takes time in proportion to the reply's length.

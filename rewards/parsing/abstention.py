@@ -29,10 +29,7 @@ from pathlib import Path
 from abstain.rewards.parsing.clauses import Clause, clauses
 from abstain.rewards.parsing.phrasebook import QUOTED_IDK, Phrasebook, read_phrases
 
-# What each clause of a reply does: says "I don't know", excuses itself, offers an answer. The kinds and the rule are
-# described in `abstain.rewards.parsing.abstention`.
-
-
+MAX_TEXT = 10_000  # characters; who writes more than that has not just said "I don't know"
 MAX_CLAUSE = 400
 _MAX_FILLERS = 8
 _RUN_ON = re.compile(r" ?(?:(?:and|so|if|whether|that|but|or|because) )?")
@@ -67,19 +64,6 @@ def known_phrases() -> Phrasebook:
     for path in sorted((Path(__file__).parent / "phrases").glob("*.txt")):
         read_phrases(path, book)
     return book
-
-
-def kinds_of(text: str) -> tuple[list[Clause], list[Kind]]:
-    """The clauses of a text and the kind of each."""
-    parts = clauses(text, known_phrases(), _quoted_idk)
-    return parts, _in_context(parts, [_with_title(part, text) for part in parts], text)
-
-
-def extend(path: str | Path) -> int:
-    """Add a file's phrases to those known in this process; return how many."""
-    added = read_phrases(path, known_phrases())
-    _kind.cache_clear()
-    return added
 
 
 def _quoted_idk(quote: str) -> bool:
@@ -217,7 +201,6 @@ def _settled(part: Clause, kind: Kind, before: Kind, after: Kind, named: bool) -
     return Kind("offer", left=kind.left)
 
 
-MAX_TEXT = 10_000  # characters; who writes more than that has not just said "I don't know"
 _CHOICE = re.compile(r"\(?[A-Ha-h][).:]\s+(?P<rest>.*)", re.DOTALL)
 _PERSONAL = re.compile(r"\W*(?:i|we|idk|dunno)\b", re.IGNORECASE)
 _NO_ABBREVIATION = re.compile(r"(?:[A-Za-z]{3}|[0-9)\]%\"]|[^\x00-\x7f])\Z")
@@ -246,7 +229,7 @@ def is_abstention(text: str) -> bool:
 
 
 def load_phrases(path: str | Path) -> int:
-    """Add the phrases of a file to those known in this process; return how many. The syntax: `rewards/phrasebook.py`.
+    """Add the phrases of a file to those known in this process; return how many. The syntax: `abstain.rewards.parsing.phrasebook`.
 
     Raises `FileNotFoundError`, or `ValueError` naming file:line.
 
@@ -257,7 +240,9 @@ def load_phrases(path: str | Path) -> int:
         >>> load_phrases(file), is_abstention("Ich weiß es leider nicht.")
         (1, True)
     """
-    return extend(path)
+    added = read_phrases(path, known_phrases())
+    _kind.cache_clear()
+    return added
 
 
 def read(text: str) -> Reading:
@@ -276,7 +261,8 @@ def read(text: str) -> Reading:
         return Reading(text)
     if choice := _CHOICE.fullmatch(text):  # "C. Cannot be determined" is an answer, "E. I don't know" isn't
         return read(choice["rest"]) if _PERSONAL.match(choice["rest"]) else Reading(text)
-    parts, kinds = kinds_of(text)
+    parts = clauses(text, known_phrases(), _quoted_idk)
+    kinds = _in_context(parts, [_with_title(part, text) for part in parts], text)
     offers = [i for i, kind in enumerate(kinds) if kind.name == "offer"]
     doubted = any(kind.name in ("idk", "doubt") or (kind.name == "offer" and kind.about) for kind in kinds)
     if doubted:
@@ -316,7 +302,8 @@ def _trimmed(answer: str) -> str:
     """An offered stretch without punctuation around it and without a closing です, 吧 …"""
     answer = without_stop(answer.strip(" \t\n\r,;:!?、，；：！？…—–*"))
     if answer and not answer.isascii():
-        answer = answer[: len(answer) - len(_tail(answer))]
+        tail = known_phrases().at_end["tail"].search(answer)
+        answer = answer[: tail.start()] if tail and tail.start() > 0 else answer
     return unwrap_quotes(answer.strip())
 
 
@@ -329,8 +316,3 @@ def without_stop(text: str) -> str:
     """
     body = text.rstrip(".。")
     return body if _NO_ABBREVIATION.search(body[-3:]) else text
-
-
-def _tail(answer: str) -> str:
-    found = known_phrases().at_end["tail"].search(answer)
-    return found[0] if found and found.start() > 0 else ""

@@ -36,10 +36,10 @@ def make_run(path: Path) -> Path:
             row = {"id": f"q{i}", "task": "toy", "question": f"Where is person {i}?", "gold": ("Lima",), "target": t}
             verdict = Verdict.CORRECT if knows else Verdict.INCORRECT
             before.append(Record(**row, prompt="", completion=text, answer=text, verdict=verdict, confidence=sure))
-            silent = t > 0 and not knows
-            said = "I don't know" if silent else text
-            verdict = Verdict.ABSTAINED if silent else verdict
-            answer = "" if silent else said
+            abstained = t > 0 and not knows
+            said = "I don't know" if abstained else text
+            verdict = Verdict.ABSTAINED if abstained else verdict
+            answer = "" if abstained else said
             after.append(Record(**row, prompt="", completion=said, answer=answer, verdict=verdict, confidence=0.9))
     for folder, records in ((path / "before", before), (path, after)):
         write_records(folder / "records.jsonl", records)

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from abstain.evals.audit.asking import NO_INSTRUCTION, WORDINGS
-from abstain.evals.audit.findings import Audit, audit, audit_model
+from abstain.evals.audit.findings import Audit, audit, audit_model, read_audit
 from abstain.evals.audit.plots import audit_plot
-from abstain.evals.audit.sources import known_probe, own_probe, read_start, start_probe
+from abstain.evals.audit.sources import known_source, own_source, read_start, start_source
 from abstain.evals.audit.tables import render_audit
 from abstain.evals.evaluation import Evaluation, evaluate
 from abstain.evals.sampler import Completion
@@ -116,7 +116,7 @@ def test_a_perfect_policy_is_found_to_be_one(exact: Audit) -> None:
         assert row["effective_threshold"] == pytest.approx(t, abs=0.06)
         assert row["selectivity"] == pytest.approx(1, abs=0.1)
         assert row["decided_rightly"] > 0.93
-        assert row["accuracy_attempted_ci"][1] > t and row["silent_would_be_right_ci"][1] < t
+        assert row["accuracy_attempted_ci"][1] > t and row["abstained_would_be_right_ci"][1] < t
         assert row["abstained"] == pytest.approx(row["called_for"], abs=0.06)
         assert row["near_threshold"]["n"] > 50
         assert "asked" in row["verdict"] and "bolder" not in row["verdict"] and "cautious" not in row["verdict"]
@@ -133,7 +133,7 @@ def test_a_perfect_policy_rises_and_does_not_care_for_words(exact: Audit) -> Non
         low, high = step["given_up_would_be_right_ci"]
         assert low < step["to"] and high > step["from"]
     assert words["changed"] == 0 and "the wording hardly matters" in words["verdict"]
-    assert "With no instruction at all it keeps silent on 0.0%" in words["verdict"]
+    assert "With no instruction at all it abstains on 0.0%" in words["verdict"]
     assert {row["wording"] for row in words["rows"]} == {*WORDINGS, NO_INSTRUCTION}
     for row in words["rows"]:
         if row["target"] is not None:
@@ -149,7 +149,7 @@ def test_a_threshold_elsewhere_is_found_there(task: Task, shift: float, word: st
         assert word in row["verdict"]
 
 
-def test_no_policy_is_called_bold_by_a_probe_that_is_off() -> None:
+def test_no_policy_is_called_bold_by_a_confidence_that_is_off() -> None:
     """Below one half this model's probability is a quarter of what it knows: no logistic curve bends like that."""
     task = world(3000)
     model = Policy(task, perfect, confidence=lambda p: p if p > 0.5 else p / 4)
@@ -158,10 +158,10 @@ def test_no_policy_is_called_bold_by_a_probe_that_is_off() -> None:
     assert row["effective_threshold_ci"][1] < 0.3  # bolder than asked, it seems
     near = row["near_threshold"]
     assert near["n"] > 100 and near["expected"] < near["right_ci"][0] < 0.3 < near["right_ci"][1]
-    assert f"by a probe that is off there: of {near['n']:,} guesses it expects" in row["verdict"]
+    assert f"by a confidence that is off there: of {near['n']:,} guesses it expects" in row["verdict"]
     assert "asked" not in row["verdict"]
     legend = audit_plot(found).figure.axes[0].get_legend()
-    assert "the probe is off there" in [text.get_text() for text in legend.get_texts()]
+    assert "confidence is off there" in [text.get_text() for text in legend.get_texts()]
 
 
 def test_a_policy_that_ignores_t_is_flagged(task: Task) -> None:
@@ -182,7 +182,7 @@ def test_a_policy_that_is_blind_to_every_instruction_is_flagged_at_zero_too(task
     assert found["wordings"]["changed"] == 0
 
 
-def test_silence_at_random_is_no_threshold(task: Task) -> None:
+def test_abstention_at_random_is_no_threshold(task: Task) -> None:
     found = audit_of(lambda p, t, wording, rng: not t or rng.random() > 0.4, task).found
     for t in (0.5, 0.75, 0.9):
         row = rows(found)[t]
@@ -195,13 +195,13 @@ def test_all_and_nothing(task: Task) -> None:
     assert "it answers everything, although" in rows(never)[0.9]["verdict"]
     assert rows(never)[0.9]["effective_threshold_bracket"][0] == 0 and rows(never)[0.9]["selectivity"] is None
     assert "However asked, it answers everything." in never["wordings"]["verdict"]
-    silent = audit_of(lambda p, t, *_: t == 0, task).found
-    assert "it answers nothing, although" in rows(silent)[0.5]["verdict"]
-    assert rows(silent)[0.5]["effective_threshold_bracket"][1] == 1
-    assert rows(silent)[0.5]["accuracy_attempted"] is None
+    nothing = audit_of(lambda p, t, *_: t == 0, task).found
+    assert "it answers nothing, although" in rows(nothing)[0.5]["verdict"]
+    assert rows(nothing)[0.5]["effective_threshold_bracket"][1] == 1
+    assert rows(nothing)[0.5]["accuracy_attempted"] is None
 
 
-def test_silence_even_when_a_guess_is_asked_for_leaves_nothing_to_probe() -> None:
+def test_abstention_even_when_a_guess_is_asked_for_leaves_nothing_to_go_by() -> None:
     found = audit_of(lambda *_: False, world(50)).found
     assert all(row["effective_threshold"] is None and row["called_for"] is None for row in found["by_target"])
     assert "it answers nothing." in rows(found)[0.5]["verdict"]
@@ -209,12 +209,12 @@ def test_silence_even_when_a_guess_is_asked_for_leaves_nothing_to_probe() -> Non
     assert render_audit(found).count("\n") > 10
 
 
-def test_some_silence_without_any_best_guess() -> None:
+def test_some_abstention_without_any_best_guess() -> None:
     found = audit_of(lambda p, t, *_: bool(t) and p > t, world(60)).found
     assert "without forced answers to them nobody can say when" in rows(found)[0.5]["verdict"]
 
 
-def test_nothing_to_silence_where_everything_is_known() -> None:
+def test_nothing_calls_for_abstention_where_everything_is_known() -> None:
     sure = world(60, spread=0.01)
     found = audit_of(lambda *_: True, sure, [0, 0.5]).found
     assert rows(found)[0.5]["verdict"] == "At t = 0.5 it answers everything."
@@ -230,37 +230,37 @@ def test_tiny_audits_have_numbers_but_no_verdict(n: int) -> None:
 def test_a_model_that_learnt_one_sentence(task: Task) -> None:
     found = audit_of(lambda p, t, wording, _: p > (t or 0) if wording == "stated" else False, task).found
     assert "it has learnt the sentence more than the rule" in found["wordings"]["verdict"]
-    assert "With no instruction at all it keeps silent on 100.0%" in found["wordings"]["verdict"]
+    assert "With no instruction at all it abstains on 100.0%" in found["wordings"]["verdict"]
     row = next(row for row in found["wordings"]["rows"] if row["wording"] == "chance" and row["target"] == 0.5)
-    assert (row["spoke_up"], row["fell_silent"]) == (0, pytest.approx(0.5, abs=0.05))
+    assert (row["newly_answered"], row["newly_abstained"]) == (0, pytest.approx(0.5, abs=0.05))
 
 
 def test_overconfidence_is_calibrated_away(task: Task) -> None:
     sharpened = Policy(task, perfect, lambda p: 1 / (1 + math.exp(-(4 + 2 * math.log(p / (1 - p))))))
     found = audit_model(sharpened, task, evaluate(sharpened, task, TARGETS)).found
-    assert found["probe"]["kind"] == "own"
+    assert found["source"]["kind"] == "own"
     for t in (0.5, 0.75, 0.9):
         low, high = rows(found)[t]["effective_threshold_ci"]
         assert low <= t <= high and high - low < 0.2
 
 
-def test_a_blunt_probe_says_so(task: Task) -> None:
+def test_a_blunt_confidence_says_so(task: Task) -> None:
     blunt = Policy(task, perfect, lambda p: 0.5 if random.Random(p).random() < 0.5 else p)
     found = audit_model(blunt, task, evaluate(blunt, task, TARGETS)).found
     assert any("chooses its questions better" in note for note in found["notes"])
     assert rows(found)[0.5]["selectivity_ci"][0] > 1
-    assert "by a probe that knows less than the model" in rows(found)[0.5]["verdict"]
-    assert "P(correct) calls for" not in found["rise"]["verdict"]  # such a probe is not one to judge by
+    assert "by a confidence that knows less than the model" in rows(found)[0.5]["verdict"]
+    assert "P(correct) calls for" not in found["rise"]["verdict"]  # such a confidence is not one to judge by
     blind = Policy(task, perfect, lambda p: random.Random(p).random())
     found = audit_model(blind, task, evaluate(blind, task, TARGETS)).found
     assert rows(found)[0.5]["selectivity"] is None and rows(found)[0.5]["gain_ci"][0] > 0
-    assert "this probe cannot say above which confidence" in rows(found)[0.5]["verdict"]
+    assert "its confidence cannot say above which P(correct)" in rows(found)[0.5]["verdict"]
 
 
-def test_sampled_answers_probe_as_well_as_probabilities(task: Task) -> None:
+def test_sampled_answers_tell_as_much_as_probabilities(task: Task) -> None:
     mute = Policy(task, perfect, lambda p: 0.5)  # its probability says nothing, as that of a long answer may
     found = audit_model(mute, task, evaluate(mute, task, TARGETS), samples=20).found
-    assert found["probe"]["kind"] == "sampled" and found["probe"]["auroc"] > 0.75
+    assert found["source"]["kind"] == "sampled" and found["source"]["auroc"] > 0.75
     for t in (0.5, 0.75):
         low, high = rows(found)[t]["effective_threshold_ci"]
         assert low - 0.03 <= t <= high + 0.03
@@ -268,7 +268,7 @@ def test_sampled_answers_probe_as_well_as_probabilities(task: Task) -> None:
 
 def test_known_probabilities_are_taken_as_they_are() -> None:
     found = audit_of(perfect, world(300, known=True)).found
-    assert found["probe"]["kind"] == "known"
+    assert found["source"]["kind"] == "known"
     for t in (0.5, 0.75, 0.9):
         low, high = rows(found)[t]["effective_threshold_bracket"]
         assert low <= t < high and rows(found)[t]["decided_rightly"] == 1
@@ -279,14 +279,14 @@ def test_known_probabilities_are_taken_as_they_are() -> None:
     assert any("knows all there is to know" in note for note in notes)
 
 
-def test_the_starting_model_can_be_the_probe(task: Task, tmp_path: Path) -> None:
+def test_the_starting_model_can_be_the_source(task: Task, tmp_path: Path) -> None:
     begun = evaluate(Policy(task, lambda *_: True), task, [0]).start
     (tmp_path / "before").mkdir()
     begun.save(tmp_path / "before" / "start.json")
     start = read_start(tmp_path)
     trained = Policy(task, perfect, lambda p: 0.999)
     found = audit_model(trained, task, evaluate(trained, task, TARGETS, start=start), start=start).found
-    assert found["probe"]["kind"] == "start" and "policy, where training began" in found["probe"]["what"]
+    assert found["source"]["kind"] == "start" and "policy, where training began" in found["source"]["what"]
     assert rows(found)[0.75]["effective_threshold"] == pytest.approx(0.75, abs=0.06)
     assert read_start(tmp_path / "before" / "start.json").model == "policy"
 
@@ -334,7 +334,7 @@ def test_ungraded_answers_and_missing_questions_are_left_out_and_counted() -> No
     found = evaluate(model, Task("toy", (), held_out), TARGETS)
     records = [record for record in found.records if (record.id, record.target) != ("7", 0.9)]
     guesses = [record for record in found.records if record.target == 0]
-    result = audit(found.metrics, records, own_probe("policy", guesses), resamples=50)
+    result = audit(found.metrics, records, own_source("policy", guesses), resamples=50)
     assert (result["n"], result["left_out"]) == (58, 2)
     assert result["notes"][0].startswith("2 questions are left out")
     assert result["wordings"]["verdict"] == "It was asked in one wording only."
@@ -349,11 +349,11 @@ def test_a_log_that_states_no_targets_is_no_audit(exact: Audit, task: Task) -> N
     model = Policy(task, perfect)
     found = evaluate(model, task, TARGETS)
     never_told = [replace(record, prompt=record.question) for record in found.records]
-    probe = start_probe(found.start)
+    source = start_source(found.start)
     with pytest.raises(ValueError, match=r"not an audit: .* What such a log shows is a penalty curve"):
-        audit(found.metrics, never_told, probe)
+        audit(found.metrics, never_told, source)
     with pytest.raises(ValueError, match="two stated targets or more"):
-        audit(found.metrics, [record for record in found.records if record.target == 0.5], probe)
+        audit(found.metrics, [record for record in found.records if record.target == 0.5], source)
 
 
 def test_refusals(task: Task) -> None:
@@ -363,7 +363,7 @@ def test_refusals(task: Task) -> None:
         audit_model(model, task, found)
     with pytest.raises(ValueError, match="not by both"):
         audit_model(model, task, found, start=found.start, samples=4)
-    assert known_probe("policy", [], task.held_out) is None
+    assert known_source("policy", [], task.held_out) is None
 
 
 def test_one_target_is_too_few_for_a_rise() -> None:
@@ -393,7 +393,7 @@ def test_formats(exact: Audit) -> None:
 
 def test_what_is_saved(exact: Audit, tmp_path: Path) -> None:
     exact.save(tmp_path)
-    assert json.loads((tmp_path / "audit.json").read_text()) == exact.found
+    assert read_audit(tmp_path) == json.loads((tmp_path / "audit.json").read_text()) == exact.found
     said = (tmp_path / "audit.md").read_text()
     assert said.startswith("# Behavioral-calibration audit of policy on 600 questions of toy")
     assert re.search(r"\| wording +\| +t \|", said) and "](audit.png)" in said
@@ -403,6 +403,32 @@ def test_what_is_saved(exact: Audit, tmp_path: Path) -> None:
     lines = [json.loads(line) for line in (tmp_path / "reworded.jsonl").read_text().splitlines()]
     assert len(lines) == 600 * (3 * len(WORDINGS) + 1)
     assert {line["target"] for line in lines if line["wording"] == NO_INSTRUCTION} == {None}
+
+
+def test_an_audit_of_an_earlier_version_still_loads() -> None:
+    """The same policy and questions, audited when a source was a probe, and abstaining was silence."""
+    old = read_audit(Path(__file__).parents[1] / "golden" / "audit_v0.json")
+    now = audit_of(perfect, world(40), [0, 0.5, 0.9]).found
+
+    def leaves(part: Any, *path: Any) -> dict[tuple, Any]:
+        inner = part.items() if isinstance(part, dict) else enumerate(part) if isinstance(part, list) else ()
+        deeper = {k: v for key, value in inner for k, v in leaves(value, *path, key).items()}
+        return deeper if isinstance(part, dict | list) else {path: part}
+
+    words = ("verdict", "notes")
+    assert {path: value for path, value in leaves(old).items() if not {*path} & {*words}} == pytest.approx(
+        {path: value for path, value in leaves(now).items() if not {*path} & {*words}}
+    )
+    assert "40 questions cannot tell" in " ".join(render_audit(old).split())
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"by_target": []}', "\xff"])
+def test_what_is_no_audit(tmp_path: Path, text: str) -> None:
+    (tmp_path / "audit.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(ValueError, match=r"audit\.json"):
+        read_audit(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        read_audit(tmp_path / "nowhere")
 
 
 def test_scores_stand_beside_what_they_compare_with(exact: Audit) -> None:
@@ -415,6 +441,6 @@ def test_scores_stand_beside_what_they_compare_with(exact: Audit) -> None:
 
 def test_metrics_of_another_log_leave_scores_empty(exact: Audit, task: Task) -> None:
     found: Evaluation = evaluate(Policy(task, perfect), task, TARGETS)
-    bare = audit({**found.metrics, "by_target": []}, found.records, start_probe(found.start), resamples=50)
+    bare = audit({**found.metrics, "by_target": []}, found.records, start_source(found.start), resamples=50)
     assert all(row["score"] is None for row in bare["by_target"])
     assert "–" in render_audit(bare)

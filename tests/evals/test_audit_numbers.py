@@ -1,16 +1,20 @@
 """The mathematics of the audit: hand-computed values, brute force, and properties."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import minimize
+from scipy.special import expit
 
 from abstain.evals.audit.asking import NO_INSTRUCTION, WORDINGS, reworded_prompt
-from abstain.evals.audit.sources import Probe, fit_platt, log_odds, probability
-from abstain.evals.audit.threshold import choices, effective_thresholds, resampled_counts
+from abstain.evals.audit.sources import ConfidenceSource, fit_platt
+from abstain.evals.audit.threshold import effective_thresholds, selections
 from abstain.evals.audit.verdict import holds, target_verdict
-from abstain.evals.metrics.oracle import ForcedAnswers
+from abstain.evals.metrics.intervals import resampled_counts
+from abstain.evals.metrics.oracle import ForcedAnswers, log_odds
 from abstain.evals.rescore.ranking import PenaltyCurve, crossing, penalty_curve
 from abstain.rewards.prompts import penalty
 from abstain.rewards.verdict import Verdict
@@ -18,8 +22,12 @@ from abstain.rewards.verdict import Verdict
 SHARES = st.floats(0.01, 0.99)
 
 
-def known(p: list[float]) -> Probe:
-    return Probe("known", "toy", ForcedAnswers(tuple(map(str, range(len(p)))), np.ones(len(p)), np.array(p)))
+def own(right: np.ndarray, confidence: np.ndarray) -> ConfidenceSource:
+    return ConfidenceSource("own", "toy", ForcedAnswers(tuple(map(str, range(len(right)))), right, confidence))
+
+
+def known(p: list[float]) -> ConfidenceSource:
+    return replace(own(np.ones(len(p)), np.array(p)), kind="known")
 
 
 def loss(p: np.ndarray, attempted: np.ndarray, u: float) -> float:
@@ -51,8 +59,8 @@ def test_the_interval_of_a_threshold_holds_it_about_as_often_as_it_says() -> Non
     for _ in range(40):
         p = rng.random(300)
         right = (rng.random(300) < p).astype(float)
-        probe = Probe("own", "toy", ForcedAnswers(tuple(map(str, range(300))), right, p**2))  # timid, but in order
-        (found,) = effective_thresholds(probe, (p > 0.75)[:, None], resamples=100)
+        source = own(right, p**2)  # timid, but in order
+        (found,) = effective_thresholds(source, (p > 0.75)[:, None], resamples=100)
         held += found.interval[0] <= 0.75 <= found.interval[1]
     assert held >= 34
 
@@ -61,7 +69,7 @@ def test_the_interval_of_a_threshold_holds_it_about_as_often_as_it_says() -> Non
 def test_platt_scaling_maximises_the_likelihood(size: int) -> None:
     rng = np.random.default_rng(size)
     z = rng.normal(0, 3, size)
-    right = (rng.random(size) < probability(0.7 * z - 1)).astype(float)
+    right = (rng.random(size) < expit(0.7 * z - 1)).astype(float)
     n = right.sum()
     soft = right * (n + 1) / (n + 2) + (1 - right) / (size - n + 2)
 
@@ -78,7 +86,7 @@ def test_platt_scaling_of_groups_and_resamples() -> None:
     z, right, wrong = np.array([-1.0, 0.0, 1.0]), np.array([1.0, 5.0, 9.0]), np.array([9.0, 5.0, 1.0])
     both = fit_platt(z, np.stack([right, wrong]), np.stack([wrong, right]))
     assert both[1][0] > 0.5 and both[1][1] == 0  # confidence that ranks backwards says nothing
-    assert probability(both[0][1]) == pytest.approx(0.5)
+    assert expit(both[0][1]) == pytest.approx(0.5)
     spread = fit_platt(np.repeat(z, 10), np.tile([1.0, 0.0], 15), np.tile([0.0, 1.0], 15))
     assert spread[1][0] == pytest.approx(0, abs=0.1)
 
@@ -94,34 +102,33 @@ def test_all_right_and_separated_answers_have_finite_fits() -> None:
     z = np.linspace(-13, 13, 50)
     for right in (np.ones(50), np.zeros(50), (z > 0).astype(float)):
         offset, slope = fit_platt(z, right, 1 - right)
-        p = probability(offset + slope * z)
+        p = expit(offset + slope * z)
         assert np.isfinite(p).all() and abs(p.mean() - right.mean()) < 0.05
 
 
 def test_resamples_are_of_whole_questions() -> None:
-    pieces = np.concatenate(list(resampled_counts(7, 50, seed=1)))
+    pieces = np.concatenate(list(resampled_counts(7, seed=1, resamples=50)))
     assert pieces.shape == (50, 7) and (pieces.sum(1) == 7).all()
-    assert (pieces == np.concatenate(list(resampled_counts(7, 50, seed=1)))).all()
+    assert (pieces == np.concatenate(list(resampled_counts(7, seed=1, resamples=50)))).all()
     assert pieces.mean() == 1
 
 
-def test_choice_by_hand() -> None:
+def test_selection_by_hand() -> None:
     q = np.tile([0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2], 25)
     right = np.tile([1.0, 1, 1, 0, 1, 0, 0, 0], 25)
-    probe = Probe("own", "toy", ForcedAnswers(tuple(map(str, range(200))), right, q))
+    source = own(right, q)
     half = np.tile([True, True, False, False, False, False, True, True], 25)
-    found = choices(probe, np.stack([q > 0.55, q < 0.55, half, right == 1], axis=1), resamples=200)
+    found = selections(source, np.stack([q > 0.55, q < 0.55, half, right == 1], axis=1), resamples=200)
     # all: 4/8 right; the four surest: 3/4, a gain of 1/4
     assert [one and (one.gain, one.selectivity) for one in found] == [(0.25, 1), (-0.25, -1), (0, 0), (0.5, 2)]
-    few = Probe("own", "toy", ForcedAnswers(tuple("abcdefgh"), right[:8], q[:8]))
-    (unsure,) = choices(few, (q[:8] > 0.55)[:, None], resamples=200)
+    (unsure,) = selections(own(right[:8], q[:8]), (q[:8] > 0.55)[:, None], resamples=200)
     assert unsure is not None and unsure.gain == 0.25 and unsure.selectivity is None  # eight cannot be sure of it
 
 
 def test_a_tie_is_shared() -> None:
     right = np.array([1.0, 0.0, 0.0, 0.0])
-    probe = Probe("own", "toy", ForcedAnswers(tuple("abcd"), right, np.array([0.8, 0.8, 0.1, 0.1])))
-    (found,) = choices(probe, np.array([[True], [False], [False], [False]]), resamples=50)
+    source = own(right, np.array([0.8, 0.8, 0.1, 0.1]))
+    (found,) = selections(source, np.array([[True], [False], [False], [False]]), resamples=50)
     assert found is not None and found.gain == 0.75
 
 
@@ -140,7 +147,7 @@ def test_verdicts_follow_the_interval(interval: tuple[float, float], verdict: st
     row = {
         "target": 0.75,
         "n": 100,
-        "probed": 100,
+        "with_guess": 100,
         "abstained": 0.4,
         "abstained_ci": [0.3, 0.5],
         "called_for": 0.4,
@@ -194,7 +201,7 @@ def test_penalty_curve_of_the_papers_example() -> None:
     t = crossing(mini, o4)
     assert t == pytest.approx(2 / 51)  # x = (24 - 22) / (75 - 26) = 2/49, and t = x / (1 + x)
     assert mini.score(t) == pytest.approx(o4.score(t))
-    assert mini.points([0, 0.5]) == [{"target": 0, "score": 0.22}, {"target": 0.5, "score": pytest.approx(-0.04)}]
+    assert mini.scores([0, 0.5]) == [{"target": 0, "score": 0.22}, {"target": 0.5, "score": pytest.approx(-0.04)}]
 
 
 @given(*[st.integers(0, 50)] * 6)

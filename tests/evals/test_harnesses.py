@@ -221,9 +221,9 @@ def test_every_grader_that_is_asked_for_is_there() -> None:
 
 
 def _table(row: dict[str, Any]) -> Any:
-    from abstain.evals.tasks.rows import Row, Table
+    from abstain.evals.tasks.rows import SourceRow, Table
 
-    return Table("rows", "", (Row("rows:1", row),))
+    return Table("rows", "", (SourceRow("rows:1", row),))
 
 
 class TestLogs:

@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from abstain.evals.metrics.intervals import (
     bootstrap_interval,
@@ -14,6 +15,7 @@ from abstain.evals.metrics.intervals import (
     quantile_interval,
     resampled_means,
     statistic_interval,
+    wilson_interval,
 )
 from abstain.evals.records import Record
 from abstain.rewards.verdict import Verdict
@@ -70,6 +72,16 @@ def test_a_ratio_is_resampled_with_its_denominator() -> None:
     assert statistic_interval(lambda count: count[0], [0, 0]) is None
     rarely = statistic_interval(lambda count: count[0] / (count[0] + count[1]), [1, 0, 99])  # NaN in a third of them
     assert rarely == (1, 1)
+
+
+def test_wilsons_interval_is_scipys() -> None:
+    cases = [(k, n) for n in (1, 2, 7, 50, 1234) for k in sorted({0, 1, n // 3, n - 1, n})]
+    low, high = wilson_interval(*zip(*cases, strict=True))
+    for (k, n), *ends in zip(cases, low, high, strict=True):
+        assert ends == pytest.approx(list(binomtest(k, n).proportion_ci(method="wilson")), abs=1e-15)
+    assert wilson_interval(8, 10, level=0.5)[0] == pytest.approx(
+        binomtest(8, 10).proportion_ci(confidence_level=0.5, method="wilson").low
+    )
 
 
 def test_columns_of_a_question_are_resampled_together() -> None:

@@ -25,6 +25,7 @@ from abstain.evals.tasks.letters import ASK, COMMON, count, letters_of, load_let
         ("人", "人人为我", 2),
         ("한", "한국한", 2),
         ("नि", "निनन", 1),
+        ("क्ष", "क्षक", 1),
         ("👍🏽", "👍🏽👍", 1),
         ("🇵🇪", "🇵🇪🇳🇴", 1),
     ],

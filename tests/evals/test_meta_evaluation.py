@@ -55,11 +55,6 @@ def test_every_format_shows_every_benchmark() -> None:
     assert rows[0]["target"] == 0 and flat[4]["idk"] == "3.5"
 
 
-def test_an_unknown_format_is_named() -> None:
-    with pytest.raises(ValueError, match="Did you mean 'latex'"):
-        render_benchmarks(GROUPS, "latx")  # type: ignore[arg-type]
-
-
 GOOD = "{name: Quiz, scoring: points, binary: false, idk_credit: partial, credits: [2, 1, 0]}"
 
 

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss
 
-from abstain.evals.metrics.measuring import REGRETS, confidence_metrics, counts_row, measure, target_row
+from abstain.evals.metrics.confidence import confidence_metrics
+from abstain.evals.metrics.measuring import REGRETS, counts_row, measure, target_row
 from abstain.evals.metrics.oracle import Baseline, ForcedAnswers
 from abstain.evals.records import Record
 from abstain.rewards.verdict import Verdict

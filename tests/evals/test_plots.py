@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 
 from abstain.evals.audit.plots import threshold_plot
-from abstain.evals.audit.sources import start_probe
+from abstain.evals.audit.sources import start_source
 from abstain.evals.metrics.measuring import measure
 from abstain.evals.metrics.oracle import BaseGuesses, ForcedAnswers, baseline
 from abstain.evals.plots.confidence import best_guesses, reliability_plot, risk_coverage_plot
@@ -114,11 +114,11 @@ def test_equal_confidence_is_one_bin():
 
 
 def test_the_threshold_of_a_model_that_goes_by_its_probability():
-    plot = threshold_plot(start_probe(START), AFTER)
+    plot = threshold_plot(start_source(START), AFTER)
     assert line(plot, "after").get_xdata().tolist() == [0.5, 0.9]
     for t, found in zip((0.5, 0.9), line(plot, "after").get_ydata(), strict=True):
         assert found == pytest.approx(t, abs=0.12)  # P is fitted to 40 answers
-    assert threshold_plot(start_probe(START), [one for one in AFTER if one.target == 0]) is None
+    assert threshold_plot(start_source(START), [one for one in AFTER if one.target == 0]) is None
 
 
 def test_training_curves_are_sorted_into_pictures():
@@ -225,7 +225,7 @@ def test_contrast_is_enough_to_read_by(scheme, paper):
         assert _contrast(ROLES[role][scheme], paper) >= 4.5, role
     for role in ("after", "before", "oracle", *(f"ramp-{i}" for i in range(6))):
         assert _contrast(ROLES[role][scheme], paper) >= 3, role
-    for role in ("right", "wrong", "silent", "ungraded"):
+    for role in ("right", "wrong", "abstained", "ungraded"):
         assert _contrast(ROLES[role][scheme], ROLES[f"on-{role}"][scheme]) >= 4.5, role
 
 

@@ -151,6 +151,16 @@ def test_unreadable_files_name_the_line(tmp_path: Path, name: str, text: str, me
         load_qa(data=path)
 
 
+def test_lines_and_numbers_are_exact(tmp_path: Path) -> None:
+    """A row is named by the line it ends in, and no digit of a long number is lost."""
+    path = tmp_path / "x.csv"
+    path.write_text('question,answer\n"Who\nwas it?",a\n\n"What\nis\nit?",\n')
+    with pytest.raises(ValueError, match=r"1 bad rows: .*x.csv:7: .* no gold answer"):
+        load_qa(data=path)
+    path = write_jsonl(tmp_path / "x.jsonl", [{"question": "How many?", "answers": 123456789012345678901}, *ROWS])
+    assert ("123456789012345678901",) in [q.gold for q in load_qa(data=path, held_out=1.0).held_out]
+
+
 def test_latin_1_is_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     path.write_bytes("question,answer\nWho?,José\n".encode("latin-1"))

@@ -1,40 +1,41 @@
-"""A tiny random Llama and a question file: enough to run every command for real within seconds."""
+"""A tiny model, a question file and a recipe for both: enough to run every command for real within seconds."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 PEOPLE = [f"P{i}" for i in range(24)]
 CITIES = ["Oslo", "Lima", "Rome"]
+RECIPE = """\
+name: tiny
+task: {{name: qa, data: {data}, max_new_tokens: 3}}
+model: {{path: {model}}}
+sft:
+  answers: gold
+  args: {{use_cpu: true, max_steps: 1, per_device_train_batch_size: 4}}
+rl:
+  targets: [0, 0.5]
+  args:
+    use_cpu: true
+    num_generations: 2
+    per_device_train_batch_size: 8
+    max_steps: 12
+    save_steps: 4
+    max_completion_length: 3
+eval:
+  targets: [0, 0.5]
+"""
 
 
 @pytest.fixture(scope="session")
-def tiny_model(tmp_path_factory) -> Path:
-    """A directory with a two-layer Llama that knows the words of `question_file` and of the instructions."""
+def tiny_model(tmp_path_factory, make_tiny_model: Callable[..., Path]) -> Path:
+    """A directory with a model that knows the words of `question_file` and of the instructions."""
     import torch
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-    from abstain.rewards.prompts import IDK, instruction
-
-    text = " ".join(["Where was born ?", IDK, *PEOPLE, *CITIES, *map(instruction, (0.0, 0.5, 0.75, 0.9))])
-    splitter = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()])
-    words = dict.fromkeys(["<unk>", "<s>", "</s>", *(word for word, _ in splitter.pre_tokenize_str(text))])
-    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = splitter
-    tokenizer.decoder = decoders.WordPiece(prefix="##", cleanup=True)
-    fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, unk_token="<unk>", bos_token="<s>", eos_token="</s>", pad_token="</s>"
-    )
     torch.set_num_threads(1)  # threads cost more than they bring to a model of this size
-    torch.manual_seed(0)
-    size = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
-    config = LlamaConfig(vocab_size=len(words), bos_token_id=1, eos_token_id=2, pad_token_id=2, **size)
-    directory = tmp_path_factory.mktemp("models") / "tiny"
-    LlamaForCausalLM(config).save_pretrained(directory)
-    fast.save_pretrained(directory)
-    return directory
+    return make_tiny_model(tmp_path_factory.mktemp("models") / "tiny", words=[*PEOPLE, *CITIES])
 
 
 @pytest.fixture(scope="session")
@@ -47,3 +48,27 @@ def question_file(tmp_path_factory) -> Path:
     ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return path
+
+
+@pytest.fixture
+def recipe(tmp_path, monkeypatch, tiny_model, question_file) -> Path:
+    """A recipe of two short stages, alone in the current directory."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "recipe.yaml"
+    path.write_text(RECIPE.format(data=question_file, model=tiny_model), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def small() -> list[str]:
+    """What makes two short steps of each stage of a shipped recipe."""
+    return [
+        "sft.limit=64",
+        "sft.args.max_steps=2",
+        "sft.args.per_device_train_batch_size=8",
+        "rl.args.max_steps=2",
+        "rl.args.num_generations=4",
+        "rl.args.per_device_train_batch_size=32",
+        "eval.limit=20",
+        "eval.train_limit=20",
+    ]

@@ -8,13 +8,11 @@ from pathlib import Path
 import pytest
 
 from abstain.recipes.run.directory import RunDir
+from abstain.recipes.sweep import progress, start
 from abstain.recipes.sweep.ablation import Ablation
 from abstain.recipes.sweep.config import load_sweep
 from abstain.recipes.sweep.directory import SweepDir, complete_steps
 from abstain.recipes.sweep.job import Job, Outcome
-from abstain.recipes.sweep.points import Space, load_points
-from abstain.recipes.sweep.search import Grid, Search
-from abstain.recipes.sweep.shared import constant_prefixes, count_prefixes
 from abstain.recipes.sweep.table import sweep_table
 
 BASE = "name: tiny\ntask: {name: letters, n: 30}\nmodel: {path: m}\nsft: {}\nrl: {args: {max_steps: 1}}\n"
@@ -92,6 +90,9 @@ class Quiet:
     def event(self, text: str) -> None:
         self.said.append(text)
 
+    def close(self) -> None:
+        pass
+
     def update(self, ablation: Ablation) -> None:
         stored = json.loads((ablation.directory.path / "sweep.json").read_text())
         assert [one["status"] for one in stored["points"]] == [state.status for state in ablation.states]
@@ -105,19 +106,9 @@ def ablate(tmp_path, monkeypatch):
 
     def _ablate(text: str, engine: FakeEngine, resume: bool = False) -> Ablation:
         Path("s.yaml").write_text(text)
-        sweep = load_sweep("s.yaml")
-        directory, space, watch = SweepDir(sweep.path), Space(sweep), Quiet()
-        if sweep.config.search:
-            points = load_points(sweep, space.probes())
-            count = constant_prefixes([point.recipe for point in points])
-            source = Search(sweep, space, directory, watch.event)
-        else:
-            points = load_points(sweep, space.grid())
-            count, source = count_prefixes([point.recipe for point in points]), Grid(points)
-        ablation = Ablation(sweep, directory, engine, source, watch, count=count, threads=1)
-        with directory.open(sweep.base, resume=resume):
-            ablation.run()
-        return ablation
+        monkeypatch.setattr(start, "choose_engine", lambda *_: (engine, 1, "nothing"))
+        monkeypatch.setattr(progress, "watcher", lambda terminal: Quiet())
+        return start.run_sweep(load_sweep("s.yaml"), "local", None, resume=resume, to_continue="")
 
     return _ablate
 
@@ -170,9 +161,9 @@ def test_a_failed_point_stops_nobody_and_is_tried_again(ablate):
 
 
 def test_points_of_shared_steps_that_failed_have_failed(ablate):
-    probe = FakeEngine()
-    ablate(GRID, probe)
-    broken = next(name for name in probe.started if name.startswith("sft-"))
+    first = FakeEngine()
+    ablate(GRID, first)
+    broken = next(name for name in first.started if name.startswith("sft-"))
     engine = FakeEngine()
     engine.wrong[broken] = Outcome("no memory")
     ablation = ablate(GRID.replace("name: s", "name: s\noutput_dir: other"), engine)
@@ -280,7 +271,7 @@ def test_the_table_has_a_row_for_each_point(ablate):
     assert rows[0]["rl.limit"] == 4 and rows[0]["score@0.75"] == 0.04 and rows[0]["aurc"] is None
     assert rows[2]["error"] == "out of luck" and "mean_regret" not in rows[2]
     table = sweep_table(ablation.directory, ablation.states, "csv").splitlines()
-    assert table[0].startswith("point,rl.limit,seed,directory,status,error,seconds,mean_regret") and len(table) == 7
+    assert table[0].startswith("point,rl.limit,seed,directory,status,error,seconds,n,mean_regret") and len(table) == 7
 
 
 def test_a_search_averages_over_seeds_and_learns(ablate):

@@ -25,42 +25,23 @@ from abstain.recipes.sweep.engines import create_sweep, wandb_config
 from abstain.recipes.sweep.job import Job
 from abstain.recipes.sweep.shared import run_shared
 
-BASE = """\
-name: tiny
-task: {{name: qa, data: {data}, max_new_tokens: 3}}
-model: {{path: {model}}}
-sft:
-  answers: gold
-  args: {{use_cpu: true, max_steps: 1, per_device_train_batch_size: 4}}
-rl:
-  targets: [0, 0.5]
-  args:
-    use_cpu: true
-    num_generations: 2
-    per_device_train_batch_size: 8
-    max_steps: 2
-    max_completion_length: 3
-eval:
-  targets: [0, 0.5]
-"""
 SWEEP = """\
 name: lr
-base: base.yaml
+base: recipe.yaml
 axes:
   rl.args.learning_rate: [1e-4, 1e-3]
   rl.targets: [[0], [0, 0.5]]
 constraints:
   - not: [rl.args.learning_rate == 1e-3, "rl.targets == [0]"]
+settings: {rl.args.max_steps: 2}
 """
 
 
 @pytest.fixture
-def sweep(tmp_path, monkeypatch, tiny_model, question_file) -> str:
-    """A sweep file in an empty directory; what would be processes are calls."""
-    monkeypatch.chdir(tmp_path)
+def sweep(monkeypatch, recipe) -> str:
+    """A sweep file; what would be processes are calls."""
     monkeypatch.setattr(sweep_job, "_run", _in_this_process)
     monkeypatch.setattr(page, "write_report", lambda path: path / "report.html")  # which takes as long as the rest
-    Path("base.yaml").write_text(BASE.format(data=question_file, model=tiny_model))
     Path("s.yaml").write_text(SWEEP)
     return "s.yaml"
 
@@ -143,26 +124,12 @@ def test_a_corrupt_point_is_run_again(pretend, monkeypatch, capsys):
     assert Path("runs/lr/points/learning_rate-0.0001_targets-0.corrupt-1/before").is_dir()
 
 
-SMALL = [
-    "task.people=400",
-    "task.held_out=40",
-    "sft.limit=64",
-    "sft.args.max_steps=2",
-    "sft.args.per_device_train_batch_size=8",
-    "rl.args.max_steps=2",
-    "rl.args.num_generations=4",
-    "rl.args.per_device_train_batch_size=32",
-    "eval.limit=20",
-    "eval.train_limit=20",
-]
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", shipped_sweeps())
-def test_shipped_sweeps_run(name, sweep, tmp_path, monkeypatch, capsys):
+def test_shipped_sweeps_run(name, sweep, small, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("ABSTAIN_CACHE", str(tmp_path / "cache"))
-    ablate(name, SMALL, jobs=1, format="json")
+    ablate(name, ["task.people=400", "task.held_out=40", *small], jobs=1, format="json")
     rows = json.loads(capsys.readouterr().out)
     assert {row["status"] for row in rows} == {"complete"}
     worlds = {"stated": 3, "study": 3}.get(name, 1)
@@ -203,7 +170,7 @@ def test_a_mistake_leaves_nothing_behind(sweep):
         ablate(sweep, ["rl.limt=1"])
     with pytest.raises(ValueError, match="--create is for --engine wandb"):
         ablate(sweep, create=True)
-    assert sorted(os.listdir()) == ["base.yaml", "s.yaml"]
+    assert sorted(os.listdir()) == ["recipe.yaml", "s.yaml"]
 
 
 def test_the_live_table(pretend, monkeypatch):
@@ -258,7 +225,7 @@ def test_wandb_gets_a_command_line_that_train_takes(sweep, capsys):
         "rl.targets": {"values": [[0], [0, 0.5]]},
     }
     shell, c, line, base, *settings, macro = config["command"]
-    assert (shell, c, base, macro) == ("sh", "-c", "base.yaml", "${args_no_hyphens}")
+    assert (shell, c, base, macro) == ("sh", "-c", "recipe.yaml", "${args_no_hyphens}")
     assert line == 'exec abstain train "$0" "$@" output_dir="runs/lr/$WANDB_RUN_ID"'
     assert settings == ['rl.args.report_to="wandb"', 'name="lr"']
     assert not Path("runs").exists()
@@ -268,7 +235,9 @@ def test_what_a_wandb_agent_starts(sweep, tmp_path):
     """The command line as the agent fills it in, with a stand-in for abstain that shows its arguments."""
     from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
 
-    Path("s.yaml").write_text("name: s\nbase: base.yaml\naxes: {rl.targets: [[0, 0.5]], task.name: [qa], seed: [3]}\n")
+    Path("s.yaml").write_text(
+        "name: s\nbase: recipe.yaml\naxes: {rl.targets: [[0, 0.5]], task.name: [qa], seed: [3]}\n"
+    )
     config = wandb_config(load_sweep(sweep))
     chosen = {key: {"value": parameter["values"][0]} for key, parameter in config["parameters"].items()}
     filled = create_sweep_command_args({"args": chosen})["args_no_hyphens"]
@@ -279,7 +248,7 @@ def test_what_a_wandb_agent_starts(sweep, tmp_path):
     stand_in.chmod(0o755)
     environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "WANDB_RUN_ID": "run9"}
     shown = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.splitlines()
-    assert shown[:2] == ["train", "base.yaml"]
+    assert shown[:2] == ["train", "recipe.yaml"]
     recipe, _ = load_recipe(shown[1], shown[2:])
     assert (recipe.rl.targets, recipe.seed, recipe.output_dir) == ([0, 0.5], 3, "runs/s/run9")
     assert recipe.rl.args["report_to"] == "wandb"
@@ -288,7 +257,7 @@ def test_what_a_wandb_agent_starts(sweep, tmp_path):
 def test_wandb_is_not_given_what_it_cannot_express(sweep):
     with pytest.raises(ValueError, match=r"s\.yaml:6: wandb Sweeps have no constraints"):
         wandb_config(load_sweep(sweep))
-    head = "name: s\nbase: base.yaml\n"
+    head = "name: s\nbase: recipe.yaml\n"
     for lines, said in [
         ("points: [{seed: 1}]\n", r"s\.yaml:3: wandb Sweeps have no listed points"),
         ("axes: {a: {x: {seed: 1}, y: {}}}\n", r"s\.yaml:3: 'a' changes several keys at once"),
@@ -302,7 +271,7 @@ def test_wandb_is_not_given_what_it_cannot_express(sweep):
 def test_a_search_becomes_wandbs_own(sweep):
     search = "axes: {rl.args.learning_rate: {low: 1e-5, high: 1e-3, log: true}}\n"
     search += "search: {trials: 9, metric: aurc, direction: minimize}\n"
-    Path("s.yaml").write_text("name: s\nbase: base.yaml\n" + search)
+    Path("s.yaml").write_text("name: s\nbase: recipe.yaml\n" + search)
     config = wandb_config(load_sweep(sweep))
     assert (config["method"], config["run_cap"]) == ("bayes", 9)
     assert config["metric"] == {"name": "results/aurc", "goal": "minimize"}

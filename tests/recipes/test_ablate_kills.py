@@ -18,35 +18,19 @@ from abstain.recipes.cli.ablate import ablate
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
-BASE = """\
-name: tiny
-task: {{name: qa, data: {data}, max_new_tokens: 3}}
-model: {{path: {model}}}
-sft:
-  answers: gold
-  args: {{use_cpu: true, max_steps: 1, per_device_train_batch_size: 4}}
-rl:
-  targets: [0, 0.5]
-  args:
-    use_cpu: true
-    num_generations: 2
-    per_device_train_batch_size: 8
-    max_steps: 40
-    save_steps: 4
-    max_completion_length: 3
-eval:
-  targets: [0, 0.5]
+SWEEP = """\
+name: s
+base: recipe.yaml
+settings: {rl.args.max_steps: 40}
+axes: {rl.args.learning_rate: [1e-4, 1e-3, 1e-2]}
 """
-SWEEP = "name: s\nbase: base.yaml\naxes:\n  rl.args.learning_rate: [1e-4, 1e-3, 1e-2]\n"
 POINTS = [f"learning_rate-{rate}" for rate in ("0.0001", "0.001", "0.01")]
 RUN = Path("runs/s")
 
 
 @pytest.fixture(autouse=True)
-def sweep(tmp_path, monkeypatch, tiny_model, question_file):
-    """A sweep file in an empty directory; no process that was started there is left behind."""
-    monkeypatch.chdir(tmp_path)
-    Path("base.yaml").write_text(BASE.format(data=question_file, model=tiny_model))
+def sweep(tmp_path, recipe):
+    """A sweep file; no process that was started there is left behind."""
     Path("s.yaml").write_text(SWEEP)
     yield
     for process in psutil.process_iter():

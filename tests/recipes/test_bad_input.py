@@ -123,10 +123,8 @@ def test_unknown_names(refused, tmp_path, tiny_model, question_file):
 
 
 def test_mistakes_in_a_recipe_are_told_with_their_line(refused, tmp_path, tiny_model, question_file):
-    extra = "    learning_rat: 1\n    num_iterations: few\neval: {targets: [2]}\n"
+    extra = "    learning_rat: 1\n    num_iterations: few\n"
     message = refused("train", recipe(tmp_path, tiny_model, question_file, extra))
-    assert "recipe.yaml:15: 'eval.targets.0'" in message
-    message = refused("train", recipe(tmp_path, tiny_model, question_file, extra.replace("[2]", "[0]")))
     assert "recipe.yaml:13: " in message and "learning_rat" in message
     assert "recipe.yaml:14: " in message and "num_iterations" in message
     assert not (tmp_path / "runs" / "tiny-0").exists()
@@ -148,7 +146,7 @@ def test_a_model_that_is_no_causal_language_model(refused, tmp_path, question_fi
     assert "is not a causal language model" in message and not (tmp_path / "runs" / "tiny-0").exists()
 
 
-@pytest.mark.parametrize("place", ["file/run", "/proc/run"])
+@pytest.mark.parametrize("place", ["file/run", "file", "/proc/run"])
 def test_no_write_permission(refused, tmp_path, tiny_model, question_file, place):
     (tmp_path / "file").write_text("mine")
     where = recipe(tmp_path, tiny_model, question_file)

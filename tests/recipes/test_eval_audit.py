@@ -32,7 +32,7 @@ def test_everything_is_written_and_printed(audited):
     assert sorted(path.name for path in out.iterdir()) == sorted(RESULTS + AUDIT_RESULTS)
     found = json.loads((out / "audit.json").read_text())
     assert [row["target"] for row in found["by_target"]] == [0.0, 0.5, 0.9]  # 0 is always asked
-    assert found["n"] == 6 and found["probe"]["kind"] == "own"
+    assert found["n"] == 6 and found["source"]["kind"] == "own"
     assert "Behavioral-calibration audit of" in printed and "6 questions are too few for one" in printed
     assert max(map(len, printed.splitlines())) <= 100
     assert [row["wording"] for row in found["wordings"]["rows"]] == ["none"]  # it has no tokens for the others
@@ -67,7 +67,7 @@ def test_the_starting_model_of_a_run(tmp_path, tiny_model, question_file):
     result = run(*asked, "--start", tmp_path)
     assert result.exit_code == 0, result.stderr
     found = json.loads(result.stdout)
-    assert found["probe"]["kind"] == "start" and found["probe"]["model"] == "before" and 0 < found["n"] <= 5
+    assert found["source"]["kind"] == "start" and found["source"]["model"] == "before" and 0 < found["n"] <= 5
     assert "held-out questions are left out: before was not asked them" in result.stderr.replace("\n", " ")
     other = BaseGuesses("before", start.train, ForcedAnswers.of(["x"], [Verdict.CORRECT], [0.5]))
     other.save(tmp_path / "other.json")

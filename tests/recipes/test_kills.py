@@ -13,35 +13,20 @@ import pytest
 
 KILLS = 20
 STEPS = 1000
-RECIPE = """\
-name: killed
-task: {{name: qa, data: {data}, max_new_tokens: 3}}
-model: {{path: {model}}}
-sft:
-  answers: gold
-  args: {{use_cpu: true, max_steps: 40, per_device_train_batch_size: 4, save_steps: 10}}
-rl:
-  targets: [0, 0.5]
-  args:
-    use_cpu: true
-    num_generations: 2
-    per_device_train_batch_size: 8
-    max_steps: {steps}
-    save_steps: 10
-    max_completion_length: 3
-eval:
-  targets: [0, 0.5]
-"""
+LONGER = [
+    "name=killed",
+    f"rl.args.max_steps={STEPS}",
+    "rl.args.save_steps=10",
+    "sft.args.max_steps=40",
+    "sft.args.save_steps=10",
+]
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_twenty_kills(tmp_path, monkeypatch, tiny_model, question_file):
+def test_twenty_kills(recipe):
     from transformers import AutoModelForCausalLM
 
-    monkeypatch.chdir(tmp_path)
-    recipe = tmp_path / "recipe.yaml"
-    recipe.write_text(RECIPE.format(data=question_file, model=tiny_model, steps=STEPS), encoding="utf-8")
     draws = random.Random(0)
     seen = []
     for _ in range(KILLS):
@@ -60,7 +45,7 @@ def test_twenty_kills(tmp_path, monkeypatch, tiny_model, question_file):
 
 
 def start(recipe: Path) -> subprocess.Popen:
-    command = [sys.executable, "-m", "abstain.recipes.cli", "train", str(recipe), "--resume"]
+    command = [sys.executable, "-m", "abstain.recipes.cli", "train", str(recipe), *LONGER, "--resume"]
     return subprocess.Popen(command, stderr=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"})
 
 

@@ -255,6 +255,7 @@ def test_the_headline_is_honest(after, says):
     assert says in headline(metrics).replace("\u00a0", " ")
 
 
+@pytest.mark.usefixtures("no_drawing")
 @pytest.mark.parametrize(
     ("instruct", "says"),
     [
@@ -263,9 +264,12 @@ def test_the_headline_is_honest(after, says):
         ("confidence", "Where only answers count that it says it is more than 0.5 sure of, it"),
     ],
 )
-def test_the_headline_says_what_the_prompt_said(instruct, says):
-    one = {"by_target": [{**BEFORE, "incorrect": 0.2, "abstained": 0.3}], "instruct": instruct}
-    assert headline({"before": {"by_target": [BEFORE]}, "after": one}).startswith(says)
+def test_the_headline_says_what_the_prompt_said(save_evaluation, tmp_path, instruct, says):
+    """From the files that an evaluation leaves."""
+    save_evaluation(tmp_path / "before", instruct=instruct)
+    run = read_run(save_evaluation(tmp_path, instruct=instruct))
+    assert run.metrics.keys() == {"before", "after"} and headline(run.metrics).startswith(says)
+    assert f"<h1>{says}" in page_of(tmp_path)
 
 
 def test_doubts_are_told():

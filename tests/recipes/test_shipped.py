@@ -11,17 +11,6 @@ from abstain.recipes.cli import app
 from abstain.recipes.run.recipe import load_recipe
 
 RUN_HERE = ["quickstart", "quickstart-ppo", "quickstart-conflict", "smollm2-geo", "smollm2-entityquestions"]
-SMALL = [
-    "sft.limit=64",
-    "sft.args.max_steps=2",
-    "sft.args.per_device_train_batch_size=8",
-    "rl.args.max_steps=2",
-    "rl.args.num_generations=4",
-    "rl.args.per_device_train_batch_size=32",
-    "eval.limit=20",
-    "eval.train_limit=20",
-]
-FORMAT = [option.replace("sft", "format") for option in SMALL if option.startswith("sft")]
 ENTITIES = {
     "P17": ("Which country is {} located in?", "Peru"),
     "P20": ("Where did {} die?", "Lima"),
@@ -45,10 +34,13 @@ def entity_folder(folder: Path) -> Path:
 
 
 @pytest.fixture
-def overrides(tmp_path: Path, tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
+def overrides(
+    tmp_path: Path, tiny_model_dir: Path, small: list[str], monkeypatch: pytest.MonkeyPatch
+) -> dict[str, list[str]]:
     monkeypatch.setenv("ABSTAIN_CACHE", str(tmp_path / "cache"))
     people = ["task.people=400", "task.held_out=40"]
-    tiny = [f"model.path={tiny_model_dir}", *FORMAT]
+    format = [option.replace("sft", "format") for option in small if option.startswith("sft")]
+    tiny = [f"model.path={tiny_model_dir}", *format]
     return {
         "quickstart": [*people, "rl.guards.every=1", "eval.every=1", "eval.while_training=10", "eval.keep_best=true"],
         "quickstart-ppo": [*people, "rl.args.beta=0.01"],
@@ -59,9 +51,9 @@ def overrides(tmp_path: Path, tiny_model_dir: Path, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("name", RUN_HERE)
-def test_recipe_runs(name: str, tmp_path: Path, overrides: dict[str, list[str]]) -> None:
+def test_recipe_runs(name: str, tmp_path: Path, small: list[str], overrides: dict[str, list[str]]) -> None:
     run = tmp_path / "run"
-    result = CliRunner().invoke(app, ["train", name, f"output_dir={run}", *SMALL, *overrides[name]])
+    result = CliRunner().invoke(app, ["train", name, f"output_dir={run}", *small, *overrides[name]])
     assert result.exit_code == 0, result.output
     metrics = json.loads((run / "metrics.json").read_text())
     assert [row["target"] for row in metrics["by_target"]] == [0, 0.5, 0.75, 0.9]

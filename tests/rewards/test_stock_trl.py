@@ -4,28 +4,13 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 pytest.importorskip("trl")
-
-WORDS = ["<pad>", "<eos>", "<unk>", "capital", "of", "Peru", "Lima", "Quito", "I", "don't", "know"]
-
-
-def save_tiny_model(folder: Path) -> None:
-    """A random two-layer Llama that speaks the eleven words above."""
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-
-    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    special = {"pad_token": "<pad>", "eos_token": "<eos>", "unk_token": "<unk>"}
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special).save_pretrained(folder)
-    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
-    config = LlamaConfig(vocab_size=len(WORDS), num_key_value_heads=1, pad_token_id=0, eos_token_id=1, **sizes)
-    LlamaForCausalLM(config).save_pretrained(folder)
 
 
 def save_questions(folder: Path) -> None:
@@ -58,11 +43,11 @@ def trl_grpo(folder: Path, *reward_funcs: str) -> list[dict[str, Any]]:
     return json.loads(state)["log_history"]
 
 
-def test_trl_grpo_runs_and_logs_ready_made_rewards(tmp_path: Path) -> None:
+def test_trl_grpo_runs_and_logs_ready_made_rewards(tmp_path: Path, make_tiny_model: Callable[..., Path]) -> None:
     """Two rewards and a small evaluation first: the case in which columns of the same name crash TRL."""
     import pandas
 
-    save_tiny_model(tmp_path / "model")
+    make_tiny_model(tmp_path / "model", words=["capital", "of", "Peru", "Lima", "Quito"])
     save_questions(tmp_path / "data")
     history = trl_grpo(tmp_path, "abstain.rewards.confidence_target", "abstain.rewards.truthrl")
 

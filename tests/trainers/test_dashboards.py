@@ -7,13 +7,10 @@ import subprocess
 import sys
 
 import pytest
-from datasets import Dataset
-from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.integrations import integration_utils
 from trl import GRPOConfig
 
 from abstain.rewards import ConfidenceTarget
-from abstain.rewards.prompts import prompt_text
 from abstain.trainers.guards.callback import Guards
 from abstain.trainers.guards.options import GuardOptions
 from abstain.trainers.guards.rollouts import Sample
@@ -30,44 +27,18 @@ from abstain.trainers.tracking.dashboards import (
 from abstain.trainers.tracking.sinks import TensorBoardSink, markdown_table
 from abstain.trainers.trie.trainer import TrieGRPOTrainer
 
-ROWS = [
-    {"prompt": prompt_text(f"Where was {name} born?", t), "answers": ["Lima"], "target": t, "question_id": name}
-    for name in ("Ada", "Bo")
-    for t in (0.0, 0.9)
-]
+from .conftest import ROWS
+
 ABOUT = {"recipe": {"name": "toy", "seed": 0}, "made_with": {"commit": "0123abc-dirty"}}
 
 
 @pytest.fixture
-def make_trainer(tiny_model_dir, tmp_path):
+def make_trainer(build_trainer, tmp_path):
     def make(report_to, **args):
-        config = GRPOConfig(
-            **{
-                "output_dir": str(tmp_path / "toy" / "rl"),
-                "per_device_train_batch_size": 16,
-                "num_generations": 4,
-                "max_completion_length": 3,
-                "max_steps": 2,
-                "logging_steps": 1,
-                "save_strategy": "no",
-                "report_to": report_to,
-                "project": "abstain-tests",
-                "use_cpu": True,
-                "bf16": False,
-                "disable_tqdm": True,
-                "gradient_checkpointing": False,
-                "remove_unused_columns": False,
-            }
-            | args
-        )
         guards = Guards(GuardOptions(every=1))
-        trainer = TrieGRPOTrainer(
-            model=AutoModelForCausalLM.from_pretrained(tiny_model_dir),
-            reward_funcs=guards.wrap([ConfidenceTarget(grader="f1")]),
-            args=config,
-            train_dataset=Dataset.from_list(ROWS),
-            processing_class=AutoTokenizer.from_pretrained(tiny_model_dir),
-        )
+        rewards = guards.wrap([ConfidenceTarget(grader="f1")])
+        args = {"output_dir": str(tmp_path / "toy" / "rl"), "project": "abstain-tests"} | args
+        trainer = build_trainer(TrieGRPOTrainer, GRPOConfig, ROWS[:4], rewards, report_to=report_to, **args)
         found = add_dashboards(trainer, about=ABOUT, samples=lambda: guards.samples, samples_every=2)
         guards.attach(trainer)
         return trainer, found
@@ -397,7 +368,7 @@ print("FOUND", json.dumps({"alive": [one.alive for one in found], "metrics": met
 def test_the_real_trackers_offline(tiny_model_dir, tmp_path):
     """wandb and Trackio as they are installed: the run, its table and its results are there afterwards."""
     places = {"WANDB_MODE": "offline", "WANDB_DIR": str(tmp_path), "TRACKIO_DIR": str(tmp_path / "trackio")}
-    command = [sys.executable, "-c", SCRIPT, str(tiny_model_dir), str(tmp_path), json.dumps(ROWS)]
+    command = [sys.executable, "-c", SCRIPT, str(tiny_model_dir), str(tmp_path), json.dumps(ROWS[:4])]
     done = subprocess.run(command, env=os.environ | places, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "did not take" not in done.stderr and "left out" not in done.stderr and "already one" not in done.stderr

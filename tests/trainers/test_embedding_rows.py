@@ -10,16 +10,15 @@ from pydantic import ValidationError
 from transformers import PreTrainedModel
 
 from abstain.evals.models import LoadedModel, load_model
-from abstain.evals.tasks.question import Question, Task
 from abstain.rewards.prompts import IDK
 from abstain.trainers.embedding_rows import only_rows_of
 from abstain.trainers.rl import run_rl
 from abstain.trainers.sft import run_sft
 from abstain.trainers.stages import RlStage, SftStage
 
-PEOPLE = ("Ada", "Bo", "Cy", "Di", "Ed", "Flo", "Gus", "Hal")
-QUESTIONS = tuple(Question(name, f"Where was {name} born?", ("Lima",), name) for name in PEOPLE)
-TASK = Task("people", QUESTIONS, QUESTIONS[:2], max_new_tokens=3)
+from ..conftest import PEOPLE
+from .conftest import TASK
+
 RL = {"max_steps": 2, "num_generations": 4, "per_device_train_batch_size": 8, "learning_rate": 1e-2, "use_cpu": True}
 SFT = {"max_steps": 2, "per_device_train_batch_size": 4, "learning_rate": 1e-2, "use_cpu": True}
 

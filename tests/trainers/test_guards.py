@@ -250,7 +250,7 @@ def test_one_dip_is_no_alarm():
 
 
 def test_right_abstention_is_no_collapse():
-    """A model that knows next to nothing should keep silent, and one that is right should speak."""
+    """A model that knows next to nothing should abstain, and one that is right should answer."""
     humble = window((0.02, 0.02, 0.96), (0.0, 0.0, 1.0))
     signals = measure_window(humble, known={"another"})  # what it knew was not asked
     assert not signals.over_refusal
@@ -265,7 +265,7 @@ def test_answers_that_are_alike_by_nature_are_no_collapse():
     assert onset(Watch(), yes) == []
 
 
-def test_ungraded_completions_raise_an_alarm_and_are_not_mistaken_for_silence():
+def test_ungraded_completions_raise_an_alarm_and_are_not_mistaken_for_abstention():
     down = Window([group(0.5, ungraded=150), group(0.9, abstained=20)])
     assert [alarm.kind for alarm in onset(Watch(), down)] == ["ungraded"]
 

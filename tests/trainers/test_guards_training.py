@@ -8,61 +8,31 @@ import numpy as np
 import pytest
 import torch
 from datasets import Dataset
-from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerControl
+from transformers import AutoModelForCausalLM, TrainerControl
 from trl import GRPOConfig, GRPOTrainer
 
 from abstain.evals.metrics.oracle import ForcedAnswers
 from abstain.rewards import ConfidenceTarget, TernaryCredit
-from abstain.rewards.prompts import IDK, prompt_text
+from abstain.rewards.prompts import IDK
 from abstain.trainers.guards import alarms, callback
 from abstain.trainers.guards.callback import Guards
 from abstain.trainers.guards.options import GuardOptions
 from abstain.trainers.guards.remedies import completion_logprobs, start_as_reference
 from abstain.trainers.trie.trainer import TrieGRPOTrainer
 
-PEOPLE = ("Ada", "Bo", "Cy", "Di", "Ed", "Flo", "Gus", "Hal")
-ROWS = [
-    {
-        "prompt": prompt_text(f"Where was {name} born?", target),
-        "answers": ["Lima"],
-        "target": target,
-        "question_id": name,
-    }
-    for name in PEOPLE
-    for target in (0.0, 0.9)
-]
+from ..conftest import PEOPLE
+from .conftest import ROWS
+
 KNOWN = ForcedAnswers(PEOPLE, np.array([1.0] * 4 + [0.0] * 4), np.full(8, 0.5))
 
 
 @pytest.fixture
-def make_trainer(tiny_model_dir, tmp_path):
-    def make(options, cls=TrieGRPOTrainer, reward=None, start=KNOWN, rows=ROWS, model=None, **args):
-        defaults = {
-            "output_dir": str(tmp_path),
-            "per_device_train_batch_size": 32,
-            "num_generations": 4,
-            "max_completion_length": 4,
-            "max_steps": 4,
-            "learning_rate": 1e-2,
-            "report_to": "none",
-            "logging_steps": 2,
-            "save_strategy": "no",
-            "use_cpu": True,
-            "bf16": False,
-            "disable_tqdm": True,
-            "beta": 0.0,
-            "scale_rewards": "none",
-            "remove_unused_columns": False,
-            "gradient_checkpointing": False,
-        }
+def make_trainer(build_trainer):
+    def make(options, cls=TrieGRPOTrainer, reward=None, start=KNOWN, rows=ROWS, **args):
         guards = Guards(GuardOptions(**options), start=start)
-        trainer = cls(
-            model=model or AutoModelForCausalLM.from_pretrained(tiny_model_dir),
-            reward_funcs=guards.wrap([reward or ConfidenceTarget(grader="f1")]),
-            args=GRPOConfig(**defaults | args),
-            train_dataset=Dataset.from_list(list(rows)),
-            processing_class=AutoTokenizer.from_pretrained(tiny_model_dir),
-        )
+        rewards = guards.wrap([reward or ConfidenceTarget(grader="f1")])
+        defaults = {"per_device_train_batch_size": 32, "max_steps": 4, "logging_steps": 2, "scale_rewards": "none"}
+        trainer = build_trainer(cls, GRPOConfig, rows, rewards, **defaults | args)
         guards.attach(trainer)
         return trainer, guards
 

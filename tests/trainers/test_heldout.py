@@ -14,14 +14,24 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
 
 from abstain.evals.evaluation import evaluate
+from abstain.evals.metrics.schema import BY_TARGET, OVERALL, names_of_numbers
 from abstain.evals.sampler import Sampler
 from abstain.evals.tasks.question import Question, Task
 from abstain.rewards import ConfidenceTarget
 from abstain.rewards.prompts import prompt_text
-from abstain.trainers.heldout import HeldOut, HeldOutSet, held_out_series
+from abstain.trainers.heldout import (
+    CURVES,
+    CURVES_BY_TARGET,
+    SMALL_IS_BETTER,
+    HeldOut,
+    HeldOutSet,
+    held_out_series,
+)
+from abstain.trainers.run_trainer import log_series
 from abstain.trainers.trie.trainer import TrieGRPOTrainer
 
-PEOPLE = ("Ada", "Bo", "Cy", "Di", "Ed", "Flo", "Gus", "Hal")
+from ..conftest import PEOPLE
+
 QUESTIONS = tuple(Question(name, f"Where was {name} born?", ("Lima", "Oslo", "Rome")) for name in PEOPLE)
 TASK = Task("people", QUESTIONS[:4], QUESTIONS[4:], grader="f1", max_new_tokens=3)
 ROWS = [
@@ -33,36 +43,18 @@ TARGETS = (0.0, 0.9)
 
 
 @pytest.fixture
-def make_trainer(tiny_model_dir, tmp_path):
-    def make(cls=TrieGRPOTrainer, eval_dataset=None, **args):
+def make_trainer(build_trainer):
+    def make(cls=TrieGRPOTrainer, **args):
         defaults = {
-            "output_dir": str(tmp_path),
-            "per_device_train_batch_size": 16,
-            "num_generations": 4,
             "max_completion_length": 3,
             "max_steps": 3,
             "learning_rate": 3e-2,
             "lr_scheduler_type": "constant",
-            "report_to": "none",
-            "logging_steps": 1,
             "save_strategy": "steps",
             "save_steps": 100,
-            "use_cpu": True,
-            "bf16": False,
-            "disable_tqdm": True,
-            "gradient_checkpointing": False,
-            "remove_unused_columns": False,
-            "beta": 0.0,
         }
         config = RLOOConfig if cls is RLOOTrainer else GRPOConfig
-        return cls(
-            model=AutoModelForCausalLM.from_pretrained(tiny_model_dir),
-            reward_funcs=ConfidenceTarget(grader="f1"),
-            args=config(**defaults | args),
-            train_dataset=Dataset.from_list(ROWS),
-            eval_dataset=eval_dataset,
-            processing_class=AutoTokenizer.from_pretrained(tiny_model_dir),
-        )
+        return build_trainer(cls, config, ROWS, ConfidenceTarget(grader="f1"), **defaults | args)
 
     return make
 
@@ -75,8 +67,6 @@ def scripted(monkeypatch):
         def evaluate_script(self):
             step = self._trainer.state.global_step
             found = {"heldout/people/score": scores[step]} if scores[step] is not None else {}
-            from abstain.trainers.guards.callback import log_series
-
             log_series(self._trainer, found)
             return found
 
@@ -155,6 +145,11 @@ def test_a_small_metric_can_be_the_best(make_trainer):
     assert held._is_better(0.5, 0.4) and not held._is_better(0.3, 0.4)
     held.metric = "heldout/people/regret/t=0.9"
     assert held._is_better(0.3, 0.4) and not held._is_better(0.5, 0.4)
+
+
+def test_what_is_logged_are_numbers_that_the_schema_knows():
+    assert set(CURVES) <= set(names_of_numbers(OVERALL)) and set(CURVES_BY_TARGET) <= set(names_of_numbers(BY_TARGET))
+    assert {*CURVES, *CURVES_BY_TARGET} >= SMALL_IS_BETTER
 
 
 def test_the_best_survives_an_interruption(make_trainer, scripted, tmp_path):
@@ -263,7 +258,7 @@ from abstain.trainers.heldout import HeldOut, HeldOutSet
 from abstain.trainers.trie.trainer import TrieGRPOTrainer
 
 sys.path.insert(0, sys.argv[3])
-from test_heldout import ROWS, TARGETS, TASK
+from tests.trainers.test_heldout import ROWS, TARGETS, TASK
 
 model, output = sys.argv[1:3]
 guards = Guards(GuardOptions(every=1))
@@ -292,7 +287,7 @@ def test_two_processes_find_the_same_and_count_all_completions(tiny_model_dir, t
     script = tmp_path / "train.py"
     script.write_text(SCRIPT)
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", str(script)]
-    command = [*launch, str(tiny_model_dir), str(tmp_path / "out"), str(Path(__file__).parent)]
+    command = [*launch, str(tiny_model_dir), str(tmp_path / "out"), str(Path(__file__).parents[2])]
     environment = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=250)
     assert done.returncode == 0, done.stderr[-3000:]

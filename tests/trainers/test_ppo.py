@@ -5,14 +5,14 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from datasets import Dataset
 from peft import LoraConfig
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM
 from trl import GRPOTrainer
 
 from abstain.trainers.ppo import FILE, PPOConfig, PPOLoss, PPOTrainer, TriePPOTrainer, add_value_head, save_model
 
-PROMPTS = ["Ada Lima", "Bo", "Where was Cy born?", "Where was Di born?"]
+from .conftest import PROMPTS, with_given_completions
+
 TARGETS = ["q_proj", "v_proj"]
 
 
@@ -22,46 +22,20 @@ def reward(prompts, completions, **kwargs):
 
 
 @pytest.fixture
-def make_trainer(tiny_model_dir, tmp_path):
-    def make(cls=TriePPOTrainer, model=None, reward_funcs=reward, peft_config=None, **options):
+def make_trainer(build_trainer, tmp_path):
+    def make(cls=TriePPOTrainer, reward_funcs=reward, **options):
         torch.manual_seed(0)  # of the value head
         defaults = {
             "output_dir": str(tmp_path / "out"),
             "per_device_train_batch_size": 8,
-            "max_completion_length": 4,
-            "max_steps": 2,
-            "learning_rate": 1e-2,
+            "num_generations": 1,
             "value_learning_rate": 1e-2,
-            "report_to": "none",
-            "logging_steps": 1,
-            "save_strategy": "no",
-            "use_cpu": True,
-            "bf16": False,
-            "gradient_checkpointing": False,
-            "disable_tqdm": True,
             "loss_type": "dr_grpo",
         }
-        return cls(
-            model=model or AutoModelForCausalLM.from_pretrained(tiny_model_dir),
-            reward_funcs=reward_funcs,
-            args=PPOConfig(**defaults | options),
-            train_dataset=Dataset.from_list([{"prompt": prompt} for prompt in PROMPTS * 16]),
-            processing_class=AutoTokenizer.from_pretrained(tiny_model_dir),
-            peft_config=peft_config,
-        )
+        rows = [{"prompt": prompt} for prompt in PROMPTS * 16]
+        return build_trainer(cls, PPOConfig, rows, reward_funcs, **defaults | options)
 
     return make
-
-
-def with_given_completions(cls):
-    class Given(cls):
-        def _generate_single_turn(self, prompt_ids, *args, **kwargs):
-            generator = torch.Generator().manual_seed(self.state.global_step)
-            tokens = torch.randint(3, 6, (len(prompt_ids), 4), generator=generator).tolist()
-            lengths = torch.randint(0, 5, (len(prompt_ids),), generator=generator).tolist()
-            return [[*row[:length], 1][:4] for row, length in zip(tokens, lengths, strict=True)], None
-
-    return Given
 
 
 def steps(trainer):

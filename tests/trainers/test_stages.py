@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from abstain.evals.models import load_model
-from abstain.evals.tasks.question import Question, Task
+from abstain.evals.tasks.question import Task
 from abstain.rewards import ConfidenceTarget, TernaryCredit
 from abstain.rewards.parsing.completion import parse
 from abstain.rewards.prompts import CONFIDENCE_INSTRUCTION, IDK, instruction
@@ -16,11 +16,16 @@ from abstain.trainers.dataset import draw, rl_dataset
 from abstain.trainers.rl import build_rl_config, run_rl
 from abstain.trainers.sft import LEVELS, Guess, examples, run_sft
 from abstain.trainers.stages import RlStage, SftStage
-from abstain.trainers.trl_args import ThresholdDriftError, check_threshold_drift, check_trl_args
+from abstain.trainers.trl_args import (
+    CHOICES,
+    ThresholdDriftError,
+    check_threshold_drift,
+    check_trl_args,
+    config_class,
+)
 
-PEOPLE = ("Ada", "Bo", "Cy", "Di", "Ed", "Flo", "Gus", "Hal")
-QUESTIONS = tuple(Question(name, f"Where was {name} born?", ("Lima",), name) for name in PEOPLE)
-TASK = Task("people", QUESTIONS, QUESTIONS[:2], max_new_tokens=3)
+from .conftest import QUESTIONS, TASK
+
 PLAIN = SimpleNamespace(chat_template=None)
 TINY_RL = {"max_steps": 2, "num_generations": 2, "per_device_train_batch_size": 4, "logging_steps": 1, "save_steps": 1}
 
@@ -196,8 +201,6 @@ def test_trl_fields_are_checked(args: dict[str, object], message: str) -> None:
 
 def test_trl_still_has_the_fields_whose_choices_are_ours() -> None:
     """TRL does not check these itself; if it renames one, our check has to follow."""
-    from abstain.trainers.trl_args import CHOICES, config_class
-
     assert set(CHOICES) <= set(vars(config_class("GRPOConfig")("x", use_cpu=True, bf16=False)))
 
 

@@ -3,50 +3,18 @@
 import pytest
 import torch
 import transformers
-from trl.trainer.utils import add_fused_lm_head
 
 from abstain.trainers.trie import head
 from abstain.trainers.trie.head import add_trie_head
 from abstain.trainers.trie.scoring import plan_scoring, score
 
-SIZES = {
-    "vocab_size": 50,
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "head_dim": 8,
-    "initializer_range": 0.2,
-    "pad_token_id": 0,
-    "tie_word_embeddings": False,
-}
-FAMILIES = {
-    "Llama": {},
-    "Llama, tied": {"tie_word_embeddings": True},
-    "Llama, eager": {"attn_implementation": "eager"},
-    "Qwen2": {},
-    "Qwen3": {},
-    "Mistral": {"sliding_window": 64},
-    "Gemma": {"tie_word_embeddings": True},
-    "Gemma2": {"tie_word_embeddings": True, "attn_implementation": "eager", "final_logit_softcapping": 3.0},
-    "Gemma3": {"tie_word_embeddings": True, "sliding_window": 64},
-    "Cohere": {"logit_scale": 0.25},
-    "Granite": {"logits_scaling": 4.0},
-    "Qwen3Moe": {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16, "decoder_sparse_step": 1},
-}
+from .conftest import FAMILIES, assert_same_gradients, family_model
+
 TEMPERATURE = 0.7
 
 
 def tiny_model(family, temperature=TEMPERATURE):
-    name = family.split(",")[0]
-    config_class = getattr(transformers, {"Gemma3": "Gemma3Text"}.get(name, name) + "Config")
-    torch.manual_seed(0)
-    options = dict(FAMILIES[family])
-    attention = options.pop("attn_implementation", "sdpa")
-    config = config_class(**SIZES | options, attn_implementation=attention)
-    model = getattr(transformers, f"{name}ForCausalLM")(config)
-    add_fused_lm_head(model, temperature=temperature, outputs=("log_probs", "entropy"))
+    model = family_model(family, temperature=temperature, outputs=("log_probs", "entropy"))
     add_trie_head(model, temperature)
     return model
 
@@ -99,11 +67,7 @@ def test_scores_and_gradients_are_those_of_stock_trl(family, entropy_weight):
         assert relative(ours, theirs) < 1e-5
     expected = gradients(model, *stock_scores(model, *batch()), entropy_weight)
     found = gradients(model, *trie_scores(model, *batch()), entropy_weight)
-    assert found.keys() == expected.keys()
-    # A key bias, and anything else softmax cannot see, has gradient 0 but for rounding: measure against the largest
-    largest = max(gradient.abs().max() for gradient in expected.values())
-    for name, gradient in expected.items():
-        assert (found[name] - gradient).abs().max() < 1e-5 * max(gradient.abs().max(), 0.1 * largest), name
+    assert_same_gradients(found, expected)
 
 
 @pytest.mark.parametrize("max_tokens", [None, 30])
@@ -112,8 +76,7 @@ def test_scoring_in_parts_changes_nothing(max_tokens, monkeypatch):
     whole = gradients(model, *trie_scores(model, *batch()), 0.5)
     monkeypatch.setattr(head, "CHUNK", 4 * 50)  # four nodes at a time through the vocabulary
     parts = gradients(model, *trie_scores(model, *batch(), max_tokens), 0.5)
-    for name, gradient in whole.items():
-        torch.testing.assert_close(parts[name], gradient, rtol=1e-4, atol=1e-6)
+    assert_same_gradients(parts, whole)
 
 
 def test_the_model_forward_is_otherwise_what_it_was():

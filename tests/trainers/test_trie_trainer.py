@@ -5,16 +5,15 @@ import logging
 
 import pytest
 import torch
-from datasets import Dataset
 from peft import LoraConfig
-from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
 
 from abstain.trainers.trie import trainer as trie_trainer
 from abstain.trainers.trie.checks import difference
 from abstain.trainers.trie.trainer import TOLERANCE, TrieGRPOTrainer, TrieRLOOTrainer
 
-PROMPTS = ["Ada Lima", "Bo", "Where was Cy born?", "Where was Di born?"]
+from .conftest import PROMPTS, with_given_completions
+
 TRAINERS = {"grpo": (GRPOTrainer, TrieGRPOTrainer, GRPOConfig), "rloo": (RLOOTrainer, TrieRLOOTrainer, RLOOConfig)}
 
 
@@ -23,50 +22,12 @@ def length_reward(completions, **kwargs):
 
 
 @pytest.fixture
-def make_trainer(tiny_model_dir, tmp_path):
-    def make(cls, config_class=GRPOConfig, peft_config=None, model=None, **options):
-        defaults = {
-            "output_dir": str(tmp_path),
-            "per_device_train_batch_size": 16,
-            "num_generations": 4,
-            "max_completion_length": 4,
-            "max_steps": 2,
-            "learning_rate": 1e-2,
-            "report_to": "none",
-            "logging_steps": 1,
-            "save_strategy": "no",
-            "use_cpu": True,
-            "bf16": False,
-            "gradient_checkpointing": False,
-            "disable_tqdm": True,
-            "beta": 0.0,
-        }
-        if config_class is GRPOConfig:
-            defaults["scale_rewards"] = "none"
-        return cls(
-            model=model or AutoModelForCausalLM.from_pretrained(tiny_model_dir),
-            reward_funcs=length_reward,
-            args=config_class(**defaults | options),
-            train_dataset=Dataset.from_list([{"prompt": prompt} for prompt in PROMPTS]),
-            processing_class=AutoTokenizer.from_pretrained(tiny_model_dir),
-            peft_config=peft_config,
-        )
+def make_trainer(build_trainer):
+    def make(cls, config=GRPOConfig, **options):
+        exact = {"scale_rewards": "none"} if config is GRPOConfig else {}
+        return build_trainer(cls, config, [{"prompt": prompt} for prompt in PROMPTS], length_reward, **exact | options)
 
     return make
-
-
-def with_given_completions(cls):
-    """The trainer, its completions replaced by ones that depend on nothing but the step."""
-
-    class Given(cls):
-        def _generate_single_turn(self, prompt_ids, *args, **kwargs):
-            generator = torch.Generator().manual_seed(self.state.global_step)
-            tokens = torch.randint(3, 6, (len(prompt_ids), 4), generator=generator).tolist()
-            lengths = torch.randint(0, 5, (len(prompt_ids),), generator=generator).tolist()
-            given = [[*row[:length], 1][:4] for row, length in zip(tokens, lengths, strict=True)]
-            return (given, None) if issubclass(cls, GRPOTrainer) else given
-
-    return Given
 
 
 def steps(trainer):

@@ -11,12 +11,12 @@ in the output directory tells what was seen and done.
 import json
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from accelerate.utils import gather_object
-from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from abstain.evals.metrics.oracle import ForcedAnswers
 from abstain.evals.records import write_text
@@ -37,24 +37,7 @@ from abstain.trainers.guards.remedies import (
 from abstain.trainers.guards.rewards import GuardedReward, guard_reward
 from abstain.trainers.guards.rollouts import Group, Rollouts, Sample, Window
 from abstain.trainers.guards.signals import Evidence, measure_window, start_probabilities
-
-# Logging a series of our own, from within a callback, beside what TRL logs.
-
-
-def log_series(trainer: Any, series: Mapping[str, float]) -> None:
-    """Log these numbers for the current step, as an entry of their own; every tracker of `report_to` gets them once.
-
-    TRL's `log` would take along what it has gathered since its last entry, and any `log` marks the entry that is due
-    at this step as done; both are left for TRL.
-
-    Args:
-        trainer: a trainer of TRL.
-        series: no NaN, no `None`.
-    """
-    due = trainer.control.should_log
-    Trainer.log(trainer, dict(series))
-    trainer.control.should_log = due
-
+from abstain.trainers.run_trainer import log_series
 
 RECENT = 10
 """Checks whose completions the effective thresholds are estimated from."""

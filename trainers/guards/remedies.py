@@ -20,6 +20,9 @@ from abstain.trainers.guards.options import AnnealAbstention, RaiseKl, ReplayKno
 from abstain.trainers.guards.rewards import AbstentionCredit
 from abstain.trainers.guards.rollouts import Rollouts, Written
 
+Pair = tuple[list[int], list[int]]
+"""Token ids of a prompt and of its completion, the end token included."""
+
 
 class Remedy(ABC):
     """Something that a guard does about a collapse.
@@ -140,6 +143,23 @@ def check_kl(config: Any) -> None:
         )
 
 
+def start_as_reference(trainer: Any) -> None:
+    """Make the model that RL starts from the reference of the KL term.
+
+    TRL loads the reference from wherever the policy was loaded from: that is the model before its warm-up, which has
+    never said "I don't know". Call it before training, also before a training that is resumed.
+
+    Args:
+        trainer: of TRL. Nothing happens without a reference model, as with LoRA or a KL coefficient of 0, or where
+            weights are sharded.
+    """
+    if trainer.ref_model is None or trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
+        return
+    policy, reference = map(trainer.accelerator.unwrap_model, (trainer.model, trainer.ref_model))
+    weights = policy.state_dict()  # a policy with a value head has more than the reference
+    reference.load_state_dict({name: weights[name] for name in reference.state_dict()})
+
+
 class StopRemedy(Remedy):
     """Ends training when an alarm has lasted too long.
 
@@ -171,39 +191,16 @@ class StopRemedy(Remedy):
         self.lasted = state["lasted"]
 
 
-def start_as_reference(trainer: Any) -> None:
-    """Make the model that RL starts from the reference of the KL term.
-
-    TRL loads the reference from wherever the policy was loaded from: that is the model before its warm-up, which has
-    never said "I don't know". Call it before training, also before a training that is resumed.
-
-    Args:
-        trainer: of TRL. Nothing happens without a reference model, as with LoRA or a KL coefficient of 0, or where
-            weights are sharded.
-    """
-    if trainer.ref_model is None or trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
-        return
-    policy, reference = map(trainer.accelerator.unwrap_model, (trainer.model, trainer.ref_model))
-    weights = policy.state_dict()  # a policy with a value head has more than the reference
-    reference.load_state_dict({name: weights[name] for name in reference.state_dict()})
-
-
-# IDK seeding: what is never sampled is never reinforced, so "I don't know" is made probable enough to be tried.
-#
-#     minimise -log P(y | x)     over the last prompts x, with y = "I don't know" for a share of those at t > 0, and
-#                                y = what the policy itself wrote for the others
-#
-# The others keep the policy where it is: raising "I don't know" alone unlearned the rest (tried on the fact world:
-# accuracy .45 -> .00; so did few prompts, learned by heart; as it is now, .45 -> .42). The reward then decides where
-# to say it. An optimizer of its own takes the steps: RL's second moments are those of far smaller gradients, and would
-# blow these up.
-
-
-Pair = tuple[list[int], list[int]]
-
-
 class SeedIdkRemedy(Remedy):
-    """Takes supervised steps in which some prompts are answered "I don't know".
+    """Takes supervised steps in which some prompts are answered "I don't know", so that it is sampled at all.
+
+        minimise -log P(y | x)     over the last prompts x, with y = "I don't know" for a share of those at t > 0, and
+                                   y = what the policy itself wrote for the others
+
+    What is never sampled is never reinforced. The others keep the policy where it is: raising "I don't know" alone
+    unlearned the rest (tried on the fact world: accuracy .45 -> .00; so did few prompts, learned by heart; as it is
+    now, .45 -> .42). The reward then decides where to say it. An optimizer of its own takes the steps: RL's second
+    moments are those of far smaller gradients, and would blow these up.
 
     Args:
         options: how many, and with what.
@@ -281,7 +278,7 @@ def completion_logprobs(model: Any, pairs: Sequence[Pair], pad: int) -> Tensor:
 
     Args:
         model: a causal language model.
-        pairs: token ids of a prompt and of its completion, the end token included.
+        pairs: prompts and completions.
         pad: id of the pad token; rows are padded on the left.
     """
     device = next(model.parameters()).device
@@ -298,11 +295,10 @@ def completion_logprobs(model: Any, pairs: Sequence[Pair], pad: int) -> Tensor:
     return (chosen * inside).sum(1)
 
 
-# Known-question replay: a policy that has fallen silent is asked more often what it knew.
-
-
 class ReplayKnownRemedy(Remedy):
-    """Swaps known questions in, row by row as the data loader fetches them; which ones depends on the row alone.
+    """Asks a policy that abstains too much more often what it knew.
+
+    Known questions are swapped in, row by row as the data loader fetches them; which ones depends on the row alone.
 
     Args:
         options: the share of rows to swap.

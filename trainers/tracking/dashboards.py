@@ -16,7 +16,6 @@
 
 import json
 import logging
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -27,14 +26,12 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from transformers.integrations import get_available_reporting_integrations
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
+from abstain.evals.metrics.schema import number
 from abstain.evals.records import write_text
 from abstain.rewards.errors import nearest
 from abstain.rewards.verdict_reward import RATES
 from abstain.trainers.guards.rollouts import Sample
 from abstain.trainers.tracking.sinks import SINKS, Sink
-
-# A tracker that can fail without stopping a run, and shows what is logged in readable groups.
-
 
 GROUPS = ("behaviour", "guards", "heldout")
 TRACKERS = "trackers.json"
@@ -64,11 +61,7 @@ def numbers(logs: Mapping[str, Any]) -> dict[str, float]:
         >>> numbers({"a": 1, "b": None, "c": float("nan"), "d": "text", "e": True})
         {'a': 1}
     """
-    return {
-        key: value
-        for key, value in logs.items()
-        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    }
+    return {key: value for key, value in logs.items() if number(value) is not None}
 
 
 class Dashboard(TrainerCallback):
@@ -145,18 +138,18 @@ class Dashboard(TrainerCallback):
             self._try(args, self._sink.close)
 
     def _begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        place = Path(args.output_dir) / TRACKERS
+        file = Path(args.output_dir) / TRACKERS
         if not state.is_world_process_zero or self.name not in SINKS:
             return self._inner.on_train_begin(args, state, control, **kwargs)
-        known = read_trackers(place).get(self.name, {}) if state.global_step else {}
+        known = read_trackers(file).get(self.name, {}) if state.global_step else {}
         args.run_name = known.get("name") or args.run_name
         sink = SINKS[self.name](self._inner)
         sink.open(args, known)
         self._inner.on_train_begin(args, state, control, **kwargs)
         self._sink = sink
         sink.describe(self._about)
-        runs = read_trackers(place) | {self.name: sink.run(args)}
-        write_text(place, json.dumps(runs, indent=2, default=str) + "\n")
+        runs = read_trackers(file) | {self.name: sink.run(args)}
+        write_text(file, json.dumps(runs, indent=2, default=str) + "\n")
 
     def _show_samples(self, args: TrainingArguments, state: TrainerState) -> None:
         samples = self._samples()
@@ -258,17 +251,17 @@ def add_dashboards(
         samples_every: steps between two tables of samples.
     """
     args = trainer.args
-    place = "-".join(Path(args.output_dir).absolute().parts[-2:])  # as in runs/quickstart-0/rl
-    named = args.run_name if args.run_name not in (None, args.output_dir) else place
+    folder = "-".join(Path(args.output_dir).absolute().parts[-2:])  # as in runs/quickstart-0/rl
+    named = args.run_name if args.run_name not in (None, args.output_dir) else folder
     args.run_name = f"{named}-{time.strftime('%m%d-%H%M%S')}"
-    found = []
+    dashboards = []
     for name in args.report_to:
         inner = trainer.pop_callback(INTEGRATION_TO_CALLBACK[name])
         if inner is not None:
             kind = type(f"{type(inner).__name__}Dashboard", (Dashboard,), {})  # transformers tells callbacks by class
-            found.append(kind(name, inner, about=about, samples=samples, samples_every=samples_every))
-            trainer.add_callback(found[-1])
-    return found
+            dashboards.append(kind(name, inner, about=about, samples=samples, samples_every=samples_every))
+            trainer.add_callback(dashboards[-1])
+    return dashboards
 
 
 def publish_results(

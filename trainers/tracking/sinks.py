@@ -11,7 +11,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-Row = Mapping[str, Any]
+from abstain.evals.tables.grid import Column, Grid, markdown_lines
+
+Rows = Sequence[Mapping[str, Any]]
+"""Of a table: all have the same columns."""
 STEP = "train/global_step"
 PICTURES = (".png",)
 FINISH_SECONDS = 120
@@ -44,8 +47,8 @@ class Sink(ABC):
         """Take numbers of a training step; without one, results of the whole run."""
 
     @abstractmethod
-    def table(self, name: str, rows: Sequence[Row], step: int | None = None) -> None:
-        """Take rows that all have the same columns; without a step, as a result of the whole run."""
+    def table(self, name: str, rows: Rows, step: int | None = None) -> None:
+        """Take a table; without a step, as a result of the whole run."""
 
     @abstractmethod
     def reopen(self, known: Mapping[str, Any]) -> None:
@@ -89,7 +92,7 @@ class WandbSink(Sink):
     def log(self, values: Mapping[str, float], step: int | None = None) -> None:
         self._wandb.log(dict(values) if step is None else {**values, STEP: step})
 
-    def table(self, name: str, rows: Sequence[Row], step: int | None = None) -> None:
+    def table(self, name: str, rows: Rows, step: int | None = None) -> None:
         table = self._wandb.Table(**_columns(rows))
         self._wandb.log({name: table} if step is None else {name: table, STEP: step})
 
@@ -133,7 +136,7 @@ class TrackioSink(Sink):
     def log(self, values: Mapping[str, float], step: int | None = None) -> None:
         self._trackio.log(dict(values), step=step)
 
-    def table(self, name: str, rows: Sequence[Row], step: int | None = None) -> None:
+    def table(self, name: str, rows: Rows, step: int | None = None) -> None:
         self._trackio.log({name: self._trackio.Table(**_columns(rows))}, step=step)
 
     def reopen(self, known: Mapping[str, Any]) -> None:
@@ -180,7 +183,7 @@ class TensorBoardSink(Sink):
             self._writer.add_scalar(name, value, step)
         self._writer.flush()
 
-    def table(self, name: str, rows: Sequence[Row], step: int | None = None) -> None:
+    def table(self, name: str, rows: Rows, step: int | None = None) -> None:
         self._writer.add_text(name, markdown_table(rows), step)
 
     def reopen(self, known: Mapping[str, Any]) -> None:
@@ -206,7 +209,7 @@ SINKS: dict[str, type[Sink]] = {"wandb": WandbSink, "trackio": TrackioSink, "ten
 """By the names that `report_to` takes."""
 
 
-def markdown_table(rows: Sequence[Row]) -> str:
+def markdown_table(rows: Rows) -> str:
     """Rows as a Markdown table, whatever their cells hold.
 
     Example:
@@ -215,13 +218,13 @@ def markdown_table(rows: Sequence[Row]) -> str:
         |---|---|
         | a\\|b | 0.5 |
     """
-    columns = _columns(rows)
-    lines = [columns["columns"], *columns["data"]]
-    cells = [[str(cell).replace("|", "\\|").replace("\n", " ") for cell in line] for line in lines]
-    texts = [f"| {' | '.join(line)} |" for line in cells]
-    return "\n".join([texts[0], "|" + "---|" * len(lines[0]), *texts[1:]])
+    return "\n".join(markdown_lines(Grid.of(list(map(_text_column, rows[0])), rows)))
 
 
-def _columns(rows: Sequence[Row]) -> dict[str, list[Any]]:
+def _text_column(name: str) -> Column:
+    return Column(name, name, lambda row: str(row[name]).replace("\n", " "), is_label=True, folds=True)
+
+
+def _columns(rows: Rows) -> dict[str, list[Any]]:
     columns = list(rows[0])
     return {"columns": columns, "data": [[row[column] for column in columns] for row in rows]}

@@ -1,4 +1,4 @@
-"""Where sharing prefixes would not be exact, and a trial on the model itself."""
+"""Where sharing prefixes would not be exact, and what a trial on the model itself compares."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -74,17 +74,6 @@ def trial_prompts(prompts: Sequence[Sequence[int]]) -> list[list[int]]:
     """The first prompt twice, and another one if there is another."""
     first = list(prompts[0])
     return [first, first, next((list(prompt) for prompt in prompts if list(prompt) != first), first)]
-
-
-def rows(
-    prompts: Sequence[list[int]], completions: Sequence[list[int]], device: torch.device
-) -> tuple[Tensor, Tensor]:
-    """Token ids and attention mask of prompts, padded on the left, with completions of one length."""
-    whole = [prompt + completion for prompt, completion in zip(prompts, completions, strict=True)]
-    longest = max(map(len, whole))
-    ids = torch.tensor([[0] * (longest - len(row)) + row for row in whole], device=device)
-    mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in whole], device=device)
-    return ids, mask
 
 
 def difference(expected: Sequence[Tensor | None], found: Sequence[Sequence[Tensor] | None], *, rounded: bool) -> float:

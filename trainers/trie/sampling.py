@@ -16,8 +16,6 @@ from abstain.trainers.trie.forest import Forest, Ints, pack
 from abstain.trainers.trie.head import Read, slices, statistics
 from abstain.trainers.trie.scoring import as_bias, trie_inputs
 
-# Drawing next tokens: many samples from few distributions.
-
 
 @dataclass(frozen=True)
 class SamplingRule:
@@ -36,66 +34,6 @@ class SamplingRule:
     warp: Callable[[Tensor], Tensor] | None = None
 
 
-class Draw:
-    """Draws a token for each sample from its prefix's distribution, each sample with a draw of its own.
-
-    Args:
-        node: (S,) prefix of each sample.
-        rule: the temperature and what else becomes of the logits.
-    """
-
-    def __init__(self, node: Ints, rule: SamplingRule) -> None:
-        self._order = np.argsort(node, kind="stable")
-        self._node = node[self._order]
-        self._rule = rule
-        self.token = np.empty(len(node), dtype=np.int64)
-        self.logp, self.entropy = np.empty((2, len(node)), dtype=np.float32)
-
-    def __call__(self, logits: Tensor, first: int) -> None:
-        """Takes the logits (m, V) of the prefixes `first`, `first + 1`, ..."""
-        for part in slices(logits):
-            start, end = np.searchsorted(self._node, [first + part.start, first + part.stop])
-            local = torch.from_numpy(self._node[start:end] - first - part.start).to(logits.device)
-            self._draw(logits[part], local, self._order[start:end])
-
-    def _draw(self, logits: Tensor, node: Tensor, place: Ints) -> None:
-        scaled = logits if self._rule.temperature == 1.0 else logits / self._rule.temperature
-        log_z, entropy, weights = statistics(scaled)
-        if self._rule.warp is not None:
-            weights = torch.softmax(self._rule.warp(scaled), dim=-1)
-        token = draw_tokens(weights, node)
-        self.token[place] = token.cpu().numpy()
-        self.logp[place] = (scaled[node, token] - log_z[node]).cpu().numpy()
-        self.entropy[place] = entropy[node].cpu().numpy()
-
-
-def draw_tokens(weights: Tensor, row: Tensor) -> Tensor:
-    """Draws one column from each of the given rows, with probability proportional to its weight.
-
-    First a block of columns, then one of its columns: the weights of a row are added up once, for all its draws.
-
-    >>> draw_tokens(torch.tensor([[0.0, 1.0], [2.0, 0.0]]), torch.tensor([0, 1, 1])).tolist()
-    [1, 0, 0]
-    """
-    size = math.isqrt(weights.shape[1])
-    whole = weights.shape[1] // size * size
-    mass = weights[:, :whole].unflatten(1, (-1, size)).sum(-1)
-    if whole < weights.shape[1]:
-        mass = torch.cat([mass, weights[:, whole:].sum(-1, keepdim=True)], dim=1)
-    block = _draw_columns(mass[row])
-    column = block[:, None] * size + torch.arange(size, device=row.device)
-    inside = column < weights.shape[1]
-    held = weights[row[:, None], column.clamp(max=weights.shape[1] - 1)] * inside
-    return block * size + _draw_columns(held)
-
-
-def _draw_columns(weights: Tensor) -> Tensor:
-    exact = weights.dtype if weights.device.type == "mps" else torch.float64  # which Apple's GPUs lack
-    below = weights.to(exact).cumsum(-1)
-    point = torch.rand(len(below), 1, dtype=exact, device=below.device) * below[:, -1:]
-    return torch.searchsorted(below, point, right=True)[:, 0].clamp(max=weights.shape[1] - 1)
-
-
 @dataclass(frozen=True)
 class Samples:
     """Completions, and what the model thought of them at the temperature but without the warp.
@@ -109,43 +47,6 @@ class Samples:
     tokens: list[list[int]]
     logps: NDArray[np.float32]
     entropies: NDArray[np.float32]
-
-
-class SampledScores:
-    """What sampling found out about its completions, to be looked up until the next optimizer step."""
-
-    def __init__(self, prompts: Sequence[Sequence[int]], samples: Samples, step: int) -> None:
-        self.step = step
-        self._samples = samples
-        pairs = zip(prompts, samples.tokens, strict=True)
-        self._index = {(*prompt, *completion): index for index, (prompt, completion) in enumerate(pairs)}
-
-    def look_up(self, input_ids: Tensor, attention_mask: Tensor, keep: int) -> tuple[Tensor, Tensor] | None:
-        """Log-probabilities and entropies (B, keep) of these rows; None if one of them was not sampled."""
-        rows = zip(input_ids.tolist(), attention_mask.tolist(), strict=True)
-        index = [self._index.get(tuple(compress(ids, mask)), -1) for ids, mask in rows]
-        if -1 in index:
-            return None
-        found = (torch.from_numpy(array[index, :keep]) for array in (self._samples.logps, self._samples.entropies))
-        logps, entropies = (pad(array, (0, keep - array.shape[1])).to(input_ids.device) for array in found)
-        return logps, entropies
-
-
-@dataclass
-class _Frontier:
-    """The distinct prefixes that are being continued, and where each lies in the cache.
-
-    Args:
-        rows: number of rows in the cache.
-        row: (F,) the row of each prefix.
-        attends: (F, L) columns of that row that hold the prefix.
-        length: (F,) tokens of the prefix.
-    """
-
-    rows: int
-    row: Ints
-    attends: NDArray[np.bool_]
-    length: Ints
 
 
 @torch.no_grad()
@@ -203,26 +104,29 @@ def _pack_prompts(prompts: Sequence[Sequence[int]], config: PretrainedConfig) ->
     return forest, forest.flat(np.arange(len(prompts)), lengths - 1)
 
 
+@dataclass
+class _Frontier:
+    """The distinct prefixes that are being continued, and where each lies in the cache.
+
+    Args:
+        rows: number of rows in the cache.
+        row: (F,) the row of each prefix.
+        attends: (F, L) columns of that row that hold the prefix.
+        length: (F,) tokens of the prefix.
+    """
+
+    rows: int
+    row: Ints
+    attends: NDArray[np.bool_]
+    length: Ints
+
+
 def _first_frontier(forest: Forest, ends: Ints) -> _Frontier:
     rows, length = forest.tokens.shape
     row, column = np.divmod(ends, length)
     columns = np.arange(length)
     attends = (columns <= column[:, None]) & (column[:, None] <= forest.last[row])
     return _Frontier(rows, row, attends, forest.positions[row, column] + 1)
-
-
-def _rank_within(group: Ints) -> Ints:
-    """How many earlier elements have the same value.
-
-    >>> _rank_within(np.array([3, 1, 3, 3, 1])).tolist()
-    [0, 0, 1, 2, 1]
-    """
-    order = np.argsort(group, kind="stable")
-    ordered = group[order]
-    starts = np.maximum.accumulate(np.where(np.r_[True, ordered[1:] != ordered[:-1]], np.arange(len(group)), 0))
-    rank = np.empty_like(order)
-    rank[order] = np.arange(len(group)) - starts
-    return rank
 
 
 def _distinct(parent: Ints, token: Ints) -> tuple[Ints, Ints, Ints]:
@@ -275,3 +179,100 @@ def _grown(frontier: _Frontier, parent: Ints, token: Ints) -> tuple[dict[str, ND
     mask[row, 0, slot, :past] = frontier.attends[parent]
     inputs = {"input_ids": tokens, "position_ids": positions, "attention_mask": mask}
     return inputs, row * width + slot, _Frontier(frontier.rows, row, mask[row, 0, slot], length + 1)
+
+
+def _rank_within(group: Ints) -> Ints:
+    """How many earlier elements have the same value.
+
+    >>> _rank_within(np.array([3, 1, 3, 3, 1])).tolist()
+    [0, 0, 1, 2, 1]
+    """
+    order = np.argsort(group, kind="stable")
+    ordered = group[order]
+    starts = np.maximum.accumulate(np.where(np.r_[True, ordered[1:] != ordered[:-1]], np.arange(len(group)), 0))
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(group)) - starts
+    return rank
+
+
+# Drawing next tokens: many samples from few distributions
+
+
+class Draw:
+    """Draws a token for each sample from its prefix's distribution, each sample with a draw of its own.
+
+    Args:
+        node: (S,) prefix of each sample.
+        rule: the temperature and what else becomes of the logits.
+    """
+
+    def __init__(self, node: Ints, rule: SamplingRule) -> None:
+        self._order = np.argsort(node, kind="stable")
+        self._node = node[self._order]
+        self._rule = rule
+        self.token = np.empty(len(node), dtype=np.int64)
+        self.logp, self.entropy = np.empty((2, len(node)), dtype=np.float32)
+
+    def __call__(self, logits: Tensor, first: int) -> None:
+        """Takes the logits (m, V) of the prefixes `first`, `first + 1`, ..."""
+        for part in slices(logits):
+            start, end = np.searchsorted(self._node, [first + part.start, first + part.stop])
+            local = torch.from_numpy(self._node[start:end] - first - part.start).to(logits.device)
+            self._draw(logits[part], local, self._order[start:end])
+
+    def _draw(self, logits: Tensor, node: Tensor, which: Ints) -> None:
+        scaled = logits if self._rule.temperature == 1.0 else logits / self._rule.temperature
+        log_z, entropy, weights = statistics(scaled)
+        if self._rule.warp is not None:
+            weights = torch.softmax(self._rule.warp(scaled), dim=-1)
+        token = draw_tokens(weights, node)
+        self.token[which] = token.cpu().numpy()
+        self.logp[which] = (scaled[node, token] - log_z[node]).cpu().numpy()
+        self.entropy[which] = entropy[node].cpu().numpy()
+
+
+def draw_tokens(weights: Tensor, row: Tensor) -> Tensor:
+    """Draws one column from each of the given rows, with probability proportional to its weight.
+
+    First a block of columns, then one of its columns: the weights of a row are added up once, for all its draws.
+
+    >>> draw_tokens(torch.tensor([[0.0, 1.0], [2.0, 0.0]]), torch.tensor([0, 1, 1])).tolist()
+    [1, 0, 0]
+    """
+    size = math.isqrt(weights.shape[1])
+    whole = weights.shape[1] // size * size
+    mass = weights[:, :whole].unflatten(1, (-1, size)).sum(-1)
+    if whole < weights.shape[1]:
+        mass = torch.cat([mass, weights[:, whole:].sum(-1, keepdim=True)], dim=1)
+    block = _draw_columns(mass[row])
+    column = block[:, None] * size + torch.arange(size, device=row.device)
+    inside = column < weights.shape[1]
+    held = weights[row[:, None], column.clamp(max=weights.shape[1] - 1)] * inside
+    return block * size + _draw_columns(held)
+
+
+def _draw_columns(weights: Tensor) -> Tensor:
+    exact = weights.dtype if weights.device.type == "mps" else torch.float64  # which Apple's GPUs lack
+    below = weights.to(exact).cumsum(-1)
+    point = torch.rand(len(below), 1, dtype=exact, device=below.device) * below[:, -1:]
+    return torch.searchsorted(below, point, right=True)[:, 0].clamp(max=weights.shape[1] - 1)
+
+
+class SampledScores:
+    """What sampling found out about its completions, to be looked up until the next optimizer step."""
+
+    def __init__(self, prompts: Sequence[Sequence[int]], samples: Samples, step: int) -> None:
+        self.step = step
+        self._samples = samples
+        pairs = zip(prompts, samples.tokens, strict=True)
+        self._index = {(*prompt, *completion): index for index, (prompt, completion) in enumerate(pairs)}
+
+    def look_up(self, input_ids: Tensor, attention_mask: Tensor, keep: int) -> tuple[Tensor, Tensor] | None:
+        """Log-probabilities and entropies (B, keep) of these rows; None if one of them was not sampled."""
+        rows = zip(input_ids.tolist(), attention_mask.tolist(), strict=True)
+        index = [self._index.get(tuple(compress(ids, mask)), -1) for ids, mask in rows]
+        if -1 in index:
+            return None
+        found = (torch.from_numpy(array[index, :keep]) for array in (self._samples.logps, self._samples.entropies))
+        logps, entropies = (pad(array, (0, keep - array.shape[1])).to(input_ids.device) for array in found)
+        return logps, entropies

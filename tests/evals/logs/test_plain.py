@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from abstain.evals.logs import plain
+from abstain.evals import files
 from abstain.evals.logs.batch import Options
 from abstain.evals.logs.grades import VERDICTS
 from abstain.evals.rescore.collect import Collector
@@ -165,7 +165,7 @@ def test_bad_csv_rows_are_named(tmp_path: Path) -> None:
 def test_a_cell_beyond_the_limit_is_named_and_the_rest_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plain, "FIELD_LIMIT", 100)
+    monkeypatch.setattr(files, "FIELD_LIMIT", 100)
     text = "id,grade\na,1\n" + "x" * 500 + ",1\nb,0\n"
     (run,), collector = read(tmp_path, text, "log.csv")
     assert verdicts(run) == "CI" and f"{run.source}:3: field larger" in str(

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from abstain.evals.logs import text_files
+from abstain.evals import files
 from abstain.evals.logs.batch import Batch, Options
 from abstain.evals.logs.detect import find_logs, open_log
 from abstain.evals.logs.grades import VERDICTS
@@ -140,7 +140,7 @@ def test_simple_evals_page_that_breaks_off_or_shows_hostile_answers(tmp_path: Pa
 
 
 def test_a_page_too_big_for_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(text_files, "DOCUMENT_LIMIT", 1000)
+    monkeypatch.setattr(files, "DOCUMENT_LIMIT", 1000)
     with pytest.raises(ValueError, match="GiB in one page; the limit is"):
         read(one("simple_evals_page/*"))
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from abstain.evals.logs import text_files
+from abstain.evals import files
+from abstain.evals.files import close_document, json_lines, parse_json, read_document
 from abstain.evals.logs.batch import Problems, printable
-from abstain.evals.logs.text_files import close_document, json_lines, parse_json, read_document
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=8),
@@ -20,7 +20,7 @@ json_values = st.recursive(
 
 def lines_of(path: Path, block: int = 1 << 20) -> tuple[list[int], list[dict], Problems]:
     problems = Problems()
-    parts = list(json_lines(path, problems, block))
+    parts = list(json_lines(path, problems.add, block))
     return [n for numbers, _ in parts for n in numbers], [row for _, rows in parts for row in rows], problems
 
 
@@ -42,7 +42,7 @@ def test_lines_that_make_sense_together_only(tmp_path: Path) -> None:
 
 
 def test_a_line_too_long_is_not_held_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(text_files, "LINE_LIMIT", 1000)
+    monkeypatch.setattr(files, "LINE_LIMIT", 1000)
     path = tmp_path / "log.jsonl"
     path.write_text('{"a": 1}\n{"a": "' + "x" * 5000 + '"}\n{"a": 2}\n{"a": "' + "x" * 5000)
     numbers, rows, problems = lines_of(path, block=100)
@@ -75,11 +75,11 @@ def test_a_document_that_breaks_off_is_told(tmp_path: Path) -> None:
     path = tmp_path / "log.json"
     path.write_text('{"samples": [\n{"id": 1},\n{"id": 2},\n{"id": "x')
     problems = Problems()
-    assert read_document(path, problems) == {"samples": [{"id": 1}, {"id": 2}]}
+    assert read_document(path, problems.add) == {"samples": [{"id": 1}, {"id": 2}]}
     assert f"{path}:3: the file breaks off" in str(next(iter(problems.found.values())))
     path.write_text('{"model": "x')
     with pytest.raises(ValueError, match=r"log\.json: not JSON"):
-        read_document(path, problems)
+        read_document(path, problems.add)
 
 
 def test_closing_is_linear_in_escaped_quotes() -> None:
@@ -87,11 +87,11 @@ def test_closing_is_linear_in_escaped_quotes() -> None:
 
 
 def test_a_document_too_big_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(text_files, "DOCUMENT_LIMIT", 10)
+    monkeypatch.setattr(files, "DOCUMENT_LIMIT", 10)
     path = tmp_path / "log.json"
     path.write_text("[" + "1," * 10 + "1]")
     with pytest.raises(ValueError, match="JSON lines"):
-        read_document(path, Problems())
+        read_document(path, Problems().add)
 
 
 @given(st.text(max_size=300))

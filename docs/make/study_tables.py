@@ -1,4 +1,4 @@
-"""The tables of docs/study.md, and its picture: python docs/study_tables.py runs/study docs/images/study.png"""
+"""The tables of docs/study.md, and its picture: python docs/make/study_tables.py runs/study docs/images/study.png"""
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -10,10 +10,10 @@ from abstain.evals.metrics.schema import read_metrics
 from abstain.evals.plots.style import DPI, MARKERS, color, legend_above, new_axes, ramp, styled
 from abstain.recipes.report.source import Group, read_sweep
 from abstain.recipes.report.source import spread as spread_out
+from abstain.rewards.prompts import TARGETS
 
 Groups = dict[tuple[str, str], dict[str, Group]]
 TRAINERS = {"grpo": "GRPO", "grpo-group": "GRPO, group", "grpo-batch": "GRPO, batch", "rloo": "RLOO", "ppo": "PPO"}
-TARGETS = (0.0, 0.5, 0.75, 0.9)
 
 
 def read(sweep: Path) -> Groups:
@@ -57,16 +57,16 @@ def fate(group: Group) -> str:
     """What became of it, in how many worlds: above t = 0 it abstains always, or never; or it answers nothing right."""
     worlds = zip(*(group.measured("abstained", t) for t in TARGETS[1:]), strict=True)
     answered = zip(group.measured("correct", 0), group.measured("abstained", 0), strict=True)
-    fates = [_fate(silent, sum(shares)) for silent, shares in zip(worlds, answered, strict=True)]
+    fates = [_fate(abstained, sum(shares)) for abstained, shares in zip(worlds, answered, strict=True)]
     return ", ".join(f"{name} {fates.count(name)}/{len(fates)}" for name in dict.fromkeys(fates) if name)
 
 
-def _fate(silent: Sequence[float], right_or_silent: float) -> str:
-    if min(silent) > 0.98:
-        return "silent"
-    if max(silent) < 0.02:
+def _fate(abstained: Sequence[float], right_or_abstained: float) -> str:
+    if min(abstained) > 0.98:
+        return "abstains"
+    if max(abstained) < 0.02:
         return "guesses"
-    return "" if right_or_silent > 0.1 else "knows nothing"
+    return "" if right_or_abstained > 0.1 else "knows nothing"
 
 
 def main(groups: Groups) -> None:
@@ -99,14 +99,14 @@ def picture(groups: Groups, file: Path) -> None:
     """Mean regret of every world, by reward and trainer."""
     with styled():
         figure, axes = new_axes(6.6, 3.0)
-        for place, (trainer, role) in enumerate(zip(TRAINERS, ramp(len(TRAINERS)), strict=True)):
+        for shift, (trainer, role) in enumerate(zip(TRAINERS, ramp(len(TRAINERS)), strict=True)):
             for x, trainers in enumerate(groups.values()):
-                at, values = x + 0.14 * (place - 2), trainers[trainer].measured("mean_regret")
+                at, values = x + 0.14 * (shift - 2), trainers[trainer].measured("mean_regret")
                 axes.vlines(at, min(values), max(values), color=color(role), linewidth=0.9, alpha=0.6)
                 axes.plot(
                     at,
                     fmean(values),
-                    MARKERS[place],
+                    MARKERS[shift],
                     color=color(role),
                     markersize=4,
                     label=None if x else TRAINERS[trainer],

@@ -1,0 +1,120 @@
+"""What trainers are tested with: people, a trainer of the tiny model that takes a second, models of many families."""
+
+import pytest
+import torch
+import transformers
+from datasets import Dataset
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from trl import GRPOTrainer
+from trl.trainer.utils import add_fused_lm_head
+
+from abstain.evals.tasks.question import Question, Task
+from abstain.rewards.prompts import prompt_text
+
+from ..conftest import PEOPLE
+
+QUESTIONS = tuple(Question(name, f"Where was {name} born?", ("Lima",), name) for name in PEOPLE)
+TASK = Task("people", QUESTIONS, QUESTIONS[:2], max_new_tokens=3)
+PROMPTS = ["Ada Lima", "Bo", "Where was Cy born?", "Where was Di born?"]
+ROWS = [
+    {"prompt": prompt_text(q.question, target), "answers": list(q.gold), "target": target, "question_id": q.id}
+    for q in QUESTIONS
+    for target in (0.0, 0.9)
+]
+SIZES = {
+    "vocab_size": 50,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 8,
+    "initializer_range": 0.2,
+    "pad_token_id": 0,
+    "tie_word_embeddings": False,
+}
+FAMILIES = {
+    "Llama": {},
+    "Llama, tied": {"tie_word_embeddings": True},
+    "Llama, eager": {"attn_implementation": "eager"},
+    "Qwen2": {},
+    "Qwen3": {},
+    "Mistral": {"sliding_window": 64},
+    "Gemma": {"tie_word_embeddings": True},
+    "Gemma2": {"tie_word_embeddings": True, "attn_implementation": "eager", "final_logit_softcapping": 3.0},
+    "Gemma3": {"tie_word_embeddings": True, "sliding_window": 64},
+    "Cohere": {"logit_scale": 0.25},
+    "Granite": {"logits_scaling": 4.0},
+    "Qwen3Moe": {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16, "decoder_sparse_step": 1},
+}
+
+
+@pytest.fixture
+def build_trainer(tiny_model_dir, tmp_path):
+    """`build_trainer(cls, config, rows, reward, **args)`: a trainer of the tiny model, that logs each step."""
+
+    def build(cls, config, rows, reward, *, model=None, peft_config=None, eval_dataset=None, **args):
+        defaults = {
+            "output_dir": str(tmp_path),
+            "per_device_train_batch_size": 16,
+            "num_generations": 4,
+            "max_completion_length": 4,
+            "max_steps": 2,
+            "learning_rate": 1e-2,
+            "report_to": "none",
+            "logging_steps": 1,
+            "save_strategy": "no",
+            "use_cpu": True,
+            "bf16": False,
+            "gradient_checkpointing": False,
+            "disable_tqdm": True,
+            "remove_unused_columns": False,
+            "beta": 0.0,
+        }
+        return cls(
+            model=model or AutoModelForCausalLM.from_pretrained(tiny_model_dir),
+            reward_funcs=reward,
+            args=config(**defaults | args),
+            train_dataset=Dataset.from_list(list(rows)),
+            eval_dataset=eval_dataset,
+            processing_class=AutoTokenizer.from_pretrained(tiny_model_dir),
+            peft_config=peft_config,
+        )
+
+    return build
+
+
+def with_given_completions(cls):
+    """The trainer, its completions replaced by ones that depend on nothing but the step."""
+
+    class Given(cls):
+        def _generate_single_turn(self, prompt_ids, *args, **kwargs):
+            generator = torch.Generator().manual_seed(self.state.global_step)
+            tokens = torch.randint(3, 6, (len(prompt_ids), 4), generator=generator).tolist()
+            lengths = torch.randint(0, 5, (len(prompt_ids),), generator=generator).tolist()
+            given = [[*row[:length], 1][:4] for row, length in zip(tokens, lengths, strict=True)]
+            return (given, None) if issubclass(cls, GRPOTrainer) else given
+
+    return Given
+
+
+def family_model(family, **options):
+    """A random model of one of `FAMILIES`, with the head that TRL gives it; `options` as of `add_fused_lm_head`."""
+    name = family.split(",")[0]
+    sizes = SIZES | {"attn_implementation": "sdpa"} | FAMILIES[family]
+    torch.manual_seed(0)
+    config = getattr(transformers, {"Gemma3": "Gemma3Text"}.get(name, name) + "Config")(**sizes)
+    model = getattr(transformers, f"{name}ForCausalLM")(config)
+    add_fused_lm_head(model, **options)
+    return model
+
+
+def assert_same_gradients(found, expected, tolerance=1e-5):
+    """Equal but for rounding, by parameter's name.
+
+    A key bias, and anything else softmax cannot see, has gradient 0 but for rounding: measured against the largest.
+    """
+    assert found.keys() == expected.keys()
+    largest = max(gradient.abs().max() for gradient in expected.values())
+    for name, gradient in expected.items():
+        assert (found[name] - gradient).abs().max() < tolerance * max(gradient.abs().max(), 0.1 * largest), name
