@@ -94,9 +94,17 @@ def whole_file(path: str | Path) -> Iterator[IO[bytes]]:
 
 def _parse_line(line: str, where: str) -> Record:
     try:
-        return _RECORD.validate_json(line)
+        return _RECORD.validate_json(_without_halves(line) if "\\ud" in line else line)
     except ValidationError as error:
         raise ValueError(f"{where}: {_wrong(error)}") from None
+
+
+def _without_halves(line: str) -> str:
+    """The line with ? for each half of a surrogate pair, which Python's JSON has as an escape and UTF-8 has not."""
+    try:
+        return json.dumps(json.loads(line), ensure_ascii=False).encode("utf-8", "replace").decode()
+    except (ValueError, RecursionError):
+        return line
 
 
 def _wrong(error: ValidationError) -> str:

@@ -1,4 +1,4 @@
-"""The house's floors: whatever stands in the list below imports only itself and what stands above it.
+"""The house's floors: whatever stands in the list below imports only itself and what stands before it.
 
 The top-level folders come in the order rewards, evals, trainers, recipes; within each, packages and single modules do.
 """
@@ -90,7 +90,7 @@ def imported_modules(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("path", MODULES, ids=dotted)
-def test_imports_point_up_the_list(path: Path) -> None:
+def test_imports_point_down(path: Path) -> None:
     here = dotted(path)
     for module in imported_modules(path):
         top, _, name = module.partition(".")

@@ -1,7 +1,7 @@
 """Draws docs/images/imports.png, which package imports which: python docs/make/imports.py
 
-Floors stand in the order of FLOORS in tests/test_import_law.py. Whatever imports something of the floor above begins a
-floor of its own, so an arrow can only point up. One that follows from others is left out.
+Floors stand in the order of FLOORS in tests/test_import_law.py, the first at the bottom. Whatever imports something of
+the floor below begins a floor of its own, so an arrow can only point down. One that follows from others is left out.
 """
 
 import importlib.util
@@ -39,7 +39,7 @@ def reachable(name: str, imports: dict[str, set[str]]) -> set[str]:
 
 
 def stacked(imports: dict[str, set[str]]) -> list[list[str]]:
-    """The floors, from the top."""
+    """The floors, from the bottom."""
     floors: list[list[str]] = [[]]
     for name, above in imports.items():
         if above & set(floors[-1]) or (floors[-1] and floors[-1][0].split(".")[0] != name.split(".")[0]):
@@ -49,16 +49,16 @@ def stacked(imports: dict[str, set[str]]) -> list[list[str]]:
 
 
 def threaded(floors: list[list[str]], arrows: list[Arrow]) -> tuple[list[list[str]], dict[Arrow, list[str]]]:
-    """The floors with a gap on each that an arrow crosses, and each arrow's way through these, from below."""
+    """The floors with a gap on each that an arrow crosses, and each arrow's way through these, from above."""
     rows, at = [list(row) for row in floors], {name: i for i, row in enumerate(floors) for name in row}
     ways = {}
-    for low, high in arrows:
-        assert at[low] > at[high], f"{low} imports {high}, which stands below it"
-        gaps = {i: f"{high}|{i}" for i in range(at[low] - 1, at[high], -1)}  # arrows to one package share their way
+    for user, used in arrows:
+        assert at[user] > at[used], f"{user} imports {used}, which stands above it"
+        gaps = {i: f"{used}|{i}" for i in range(at[user] - 1, at[used], -1)}  # arrows to one package share their way
         for i, gap in gaps.items():
             if gap not in rows[i]:
                 rows[i].append(gap)
-        ways[low, high] = [low, *gaps.values(), high]
+        ways[user, used] = [user, *gaps.values(), used]
     return rows, ways
 
 
@@ -84,7 +84,7 @@ def placed(rows: list[list[str]], ways: list[list[str]]) -> dict[str, float]:
 
 
 def draw(floors: list[list[str]], x: dict[str, float], ways: list[list[str]], file: File) -> None:
-    y = {name: -float(i) for i, row in enumerate(floors) for name in row}
+    y = {name: float(i) for i, row in enumerate(floors) for name in row}
     left, right = min(x.values()) - 1.6, max(x.values()) + 0.9
     figure, axes = plt.subplots(figsize=(11, 0.62 * len(floors)))
     for folder, color in COLORS.items():
@@ -94,8 +94,8 @@ def draw(floors: list[list[str]], x: dict[str, float], ways: list[list[str]], fi
         axes.text(left + 0.15, high - 0.2, folder, color=color, fontsize=13, weight="bold", va="top")
     for way in ways:
         color = COLORS[way[0].split(".")[0]]
-        points = [(x[name], y[name] if name in y else -float(name.split("|")[1])) for name in way]
-        points = [(points[0][0], points[0][1] + 0.22), *points[1:-1], (points[-1][0], points[-1][1] - 0.22)]
+        points = [(x[name], y[name] if name in y else float(name.split("|")[1])) for name in way]
+        points = [(points[0][0], points[0][1] - 0.22), *points[1:-1], (points[-1][0], points[-1][1] + 0.22)]
         curve, codes = [points[0]], [Path.MOVETO]
         for (x0, y0), (x1, y1) in pairwise(points):
             curve += [(x0, (y0 + y1) / 2), (x1, (y0 + y1) / 2), (x1, y1)]
@@ -109,7 +109,7 @@ def draw(floors: list[list[str]], x: dict[str, float], ways: list[list[str]], fi
         box = {"boxstyle": "round,pad=0.35", "fc": color if full else "white", "ec": color}
         label = rest or f"abstain.{name}"
         axes.text(x[name], y[name], label, color=ink, bbox=box, ha="center", va="center", fontsize=10 if full else 8.5)
-    axes.set(xlim=(left, right), ylim=(0.5 - len(floors), 0.5))
+    axes.set(xlim=(left, right), ylim=(-0.5, len(floors) - 0.5))
     axes.axis("off")
     figure.savefig(file, dpi=110, bbox_inches="tight")
 

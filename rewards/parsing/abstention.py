@@ -229,7 +229,7 @@ def is_abstention(text: str) -> bool:
 
 
 def load_phrases(path: str | Path) -> int:
-    """Add the phrases of a file to those known in this process; return how many. The syntax: `abstain.rewards.parsing.phrasebook`.
+    """Add the phrases of a file to those known in this process; return how many. The syntax: `phrasebook`.
 
     Raises `FileNotFoundError`, or `ValueError` naming file:line.
 

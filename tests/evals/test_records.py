@@ -85,3 +85,11 @@ def test_a_bad_line_is_named(tmp_path: Path, line: str, message: str) -> None:
     path.write_text(f"{changed()}\n\n{line}\n")
     with pytest.raises(ValueError, match=rf"records\.jsonl:3: .*{message}"):
         read_records(path)
+
+
+def test_half_a_character_is_a_question_mark(tmp_path: Path) -> None:
+    """Python's JSON writes one as an escape, which UTF-8 cannot hold."""
+    path = tmp_path / "records.jsonl"
+    write_records(path, [RECORD])
+    path.write_text(path.read_text().replace(json.dumps(RECORD.completion), '"a\\ud800"'))
+    assert read_records(path)[0].completion == "a?"
