@@ -91,5 +91,5 @@ def test_half_a_character_is_a_question_mark(tmp_path: Path) -> None:
     """Python's JSON writes one as an escape, which UTF-8 cannot hold."""
     path = tmp_path / "records.jsonl"
     write_records(path, [RECORD])
-    path.write_text(path.read_text().replace(json.dumps(RECORD.completion), '"a\\ud800"'))
+    path.write_text(path.read_text().replace(json.dumps(RECORD.completion, ensure_ascii=False), '"a\\ud800"'))
     assert read_records(path)[0].completion == "a?"
