@@ -13,7 +13,7 @@ help:  ## this list
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(RUN)pip install --quiet --constraint constraints.txt --editable '.[dev,gguf,judge,optuna,ray]'
+	$(RUN)pip install --quiet --constraint constraints.txt --editable '.[dev,gguf,inspect,judge,lm-eval,optuna,ray]'
 	@touch $@
 
 install: $(STAMP)  ## set up .venv with tested versions
@@ -33,6 +33,7 @@ test: $(STAMP)  ## fast tests
 test-slow: $(STAMP)  ## tests that take minutes
 	$(RUN)python -m pytest -m slow
 
+bench: export OMP_NUM_THREADS ?= $(shell nproc)
 bench: $(STAMP)  ## benchmarks against stock alternatives
 	$(RUN)python -m pytest -m bench -s tests/benchmarks
 

@@ -4,15 +4,15 @@ transformers generates; what is added is the chat template, batching by length, 
 prompt, and the log-probability of what was chosen, kept in memory that does not grow with the number of new tokens.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
-import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import Progress
+from torch.nn.utils.rnn import pad_sequence
 from transformers import Cache, GenerationConfig, LogitsProcessor, PreTrainedModel, PreTrainedTokenizerBase
 
 from abstain.rewards.errors import nearest
@@ -87,13 +87,12 @@ def left_pad(rows: list[list[int]], pad: int, device: torch.device) -> tuple[tor
         >>> ids.tolist(), mask.tolist()
         ([[5, 6], [0, 7]], [[1, 1], [0, 1]])
     """
-    width = max(map(len, rows))
-    ids = np.full((len(rows), width), pad, dtype=np.int64)
-    mask = np.zeros_like(ids)
-    for number, row in enumerate(rows):
-        ids[number, width - len(row) :] = row
-        mask[number, width - len(row) :] = 1
-    return torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device)
+
+    def padded(rows: list[list[int]], value: int) -> torch.Tensor:
+        tensors = [torch.tensor(row) for row in rows]
+        return pad_sequence(tensors, batch_first=True, padding_value=value, padding_side="left").to(device)
+
+    return padded(rows, pad), padded([[1] * len(row) for row in rows], 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,13 +176,15 @@ class Sampler:
         ids = self._encode(prompts, room)
         settings = self._settings(temperature, top_k, top_p, room)
         results: list[list[Completion]] = [[] for _ in prompts]
-        with self._generating(seed), _progress_bar(progress, len(ids)) as advance:
+        bar = Progress(console=Console(stderr=True), transient=True, disable=progress is None)
+        with self._generating(seed), bar:
+            task = bar.add_task(progress or "", total=len(ids))
             for batch in batches([len(row) for row in ids], n, room, self.batch_tokens):
                 tokens, logprobs = self._generate([ids[i] for i in batch], n, settings)
                 completions = self._completions(tokens, logprobs, settings.eos_token_id)
                 for place, index in enumerate(batch):
                     results[index] = completions[place * n : (place + 1) * n]
-                advance(len(batch))
+                bar.advance(task, len(batch))
         return results
 
     def _encode(self, prompts: Sequence[str], room: int) -> list[list[int]]:
@@ -221,7 +222,8 @@ class Sampler:
     def _generating(self, seed: int) -> Iterator[None]:
         """Evaluation mode, a random state of our own, and nothing for `generate` to fill gaps in our settings with."""
         training = [module for module in self.model.modules() if module.training]
-        kept = {module: vars(module)["generation_config"] for module in _generators(self.model)}
+        owners = [module for module in self.model.modules() if "generation_config" in vars(module)]  # PEFT wraps it
+        kept = {module: vars(module)["generation_config"] for module in owners}
         device = self.model.device
         autocast = torch.autocast(device.type, torch.bfloat16) if self.autocast else nullcontext()
         self.model.eval()
@@ -298,18 +300,3 @@ class _ChosenLogprobs(LogitsProcessor):
         if len(self.steps) < sequences.shape[1] - prompt_length:
             self._settle(sequences[:, -1:])
         return torch.cat(self.steps, dim=1)[:, : sequences.shape[1] - prompt_length]
-
-
-def _generators(model: torch.nn.Module) -> list[torch.nn.Module]:
-    """The modules that own a generation config: the model, or what a PEFT wrapper wraps."""
-    return [module for module in model.modules() if "generation_config" in vars(module)]
-
-
-@contextmanager
-def _progress_bar(description: str | None, total: int) -> Iterator[Callable[[int], Any]]:
-    if description is None:
-        yield lambda done: None
-        return
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(description, total=total)
-        yield lambda done: bar.advance(task, done)

@@ -1,10 +1,14 @@
 """Fixtures for all tests: a causal language model so small that making, saving and asking it takes milliseconds."""
 
+import json
 import math
 import os
 import signal
 import tempfile
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +17,10 @@ from hypothesis import settings
 
 settings.register_profile("abstain", deadline=None)  # a busy machine is not a bug
 settings.load_profile("abstain")
+
+# Threads cost more than they bring to models of this size, and on a busy machine they wait for each other without end.
+# OpenMP reads it once, when torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Trackio reads it once, when it is imported; nothing of a test belongs among the user's runs
 tracked = tempfile.TemporaryDirectory(prefix="abstain-tests-trackio-", ignore_cleanup_errors=True)
@@ -102,3 +110,68 @@ def save_evaluation() -> Callable[..., Path]:
         return folder
 
     return _save
+
+
+class ChatServer(ThreadingHTTPServer):
+    """Chat completions on this machine: answers the n-th request with the n-th of `script`, the rest with the last."""
+
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self) -> None:
+        self.script: list[Callable[[ChatRequest], None]] = []
+        self.requests: list[tuple[dict[str, Any], dict[str, str]]] = []
+        self.busy = self.most = 0
+        self.closing = False
+        self.lock = threading.Lock()
+        super().__init__(("127.0.0.1", 0), ChatRequest)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/v1"
+
+
+class ChatRequest(BaseHTTPRequestHandler):
+    server: ChatServer
+
+    def do_POST(self) -> None:
+        server = self.server
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.prompt = body["messages"][0]["content"]
+        with server.lock:
+            server.busy += 1
+            server.most = max(server.most, server.busy)
+            answer = server.script[min(len(server.requests), len(server.script) - 1)]
+            server.requests.append((body, {name.lower(): value for name, value in self.headers.items()}))
+        with suppress(OSError):
+            answer(self)
+        with server.lock:
+            server.busy -= 1
+
+    def send(self, status: int, body: str | dict[str, Any], **headers: str) -> None:
+        data = (body if isinstance(body, str) else json.dumps(body)).encode()
+        self.send_response(status)
+        for name, value in {"Content-Type": "application/json", "Content-Length": str(len(data)), **headers}.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        self.wfile.write(data)
+
+    def chat(self, text: str | None, finish: str = "stop", status: int = 200) -> None:
+        choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish}
+        self.send(status, {"choices": [choice], "usage": {"prompt_tokens": 100, "completion_tokens": 5}})
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def chat_server() -> Iterator[ChatServer]:
+    """A server that a judge can be asked at, by its `url`, once it has a `script`."""
+    server = ChatServer()
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    yield server
+    server.closing = True
+    server.shutdown()
+    server.server_close()
+    thread.join()

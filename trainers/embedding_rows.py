@@ -5,7 +5,7 @@ learning to tell what it knows. On the fact world, where a person is one row, th
 trained people were treated alike at every target, and held-out people worse.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -65,7 +65,7 @@ def only_rows_of(
     layers = (model.get_input_embeddings(), model.get_output_embeddings())
     weights = {id(layer.weight): layer.weight for layer in layers if layer is not None and layer.weight.requires_grad}
     rows = _rows(texts, tokenizer)
-    handles = [weight.register_hook(_Mask(rows, weight)) for weight in weights.values()]
+    handles = [weight.register_hook(_only(rows, weight)) for weight in weights.values()]
     try:
         yield
     finally:
@@ -80,12 +80,8 @@ def _rows(texts: Iterable[str], tokenizer: PreTrainedTokenizerBase) -> list[int]
     return sorted({id for ids in encoded for id in ids} | set(tokenizer.all_special_ids))
 
 
-class _Mask:
+def _only(rows: list[int], weight: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
     """Lets the gradients of some rows through."""
-
-    def __init__(self, rows: list[int], weight: torch.Tensor) -> None:
-        self.mask = torch.zeros(len(weight), 1, dtype=weight.dtype, device=weight.device)
-        self.mask[rows] = 1
-
-    def __call__(self, gradient: torch.Tensor) -> torch.Tensor:
-        return gradient * self.mask
+    mask = torch.zeros(len(weight), 1, dtype=weight.dtype, device=weight.device)
+    mask[rows] = 1
+    return lambda gradient: gradient * mask

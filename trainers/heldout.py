@@ -149,9 +149,7 @@ class HeldOut(TrainerCallback):
         log_series(self._trainer, series)
         return series
 
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, *_: Any, **__: Any) -> None:
         """Where the curves start, and what the starting model knows if nobody has said so."""
         unknown = not self.every and None in self._starts.values()
         if unknown or (self.every and state.global_step == 0):

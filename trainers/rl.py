@@ -69,12 +69,9 @@ def run_rl(
         task: its training questions are asked, each at every target of the stage.
         stage: algorithm, rewards, targets and TRL's fields.
         output_dir: for checkpoints and `trainer_state.json`.
-        seed: of the draws and of training.
-        prompt_format: see `abstain.evals.sampler.as_prompt`.
-        resume: go on from the last checkpoint.
+        seed, prompt_format, resume, about: as for `abstain.trainers.sft.run_sft`.
         start: best guesses of the model that the recipe started from: to guards, what it knew.
         held_out: arguments of `abstain.trainers.heldout.HeldOut`, for held-out curves; none by default.
-        about: what dashboards are told of the run.
 
     Returns:
         TRL's trainer, which knows how the weights are spread over processes.

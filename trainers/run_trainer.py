@@ -8,14 +8,7 @@ from typing import Any
 
 import torch
 from accelerate.utils import is_peft_model
-from transformers import (
-    PreTrainedModel,
-    ProgressCallback,
-    Trainer,
-    TrainerControl,
-    TrainerState,
-    TrainingArguments,
-)
+from transformers import PreTrainedModel, ProgressCallback, Trainer, TrainerState
 from transformers.trainer_utils import get_last_checkpoint
 
 AnyTrainer: Any = object
@@ -51,14 +44,7 @@ class BriefProgress(ProgressCallback):
     All of them are in `trainer_state.json`, and go to wherever `report_to` says.
     """
 
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, Any] | None = None,
-        **kwargs: Any,
-    ) -> None:
+    def on_log(self, args: Any, state: TrainerState, *_: Any, logs: dict[str, Any] | None = None, **__: Any) -> None:
         line = brief(logs or {})
         if self.training_bar is not None and line:
             self.training_bar.write(f"step {state.global_step:>5}  {line}")
@@ -94,16 +80,14 @@ def explain_memory(args: Any, section: str = "rl") -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:  # torch raises a RuntimeError on a CPU, and a kind of it on a GPU
-        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and not _tells_of_memory(str(error)):
+        told = any(sign in str(error).lower() for sign in _SIGNS)
+        if not told and not isinstance(error, MemoryError | torch.OutOfMemoryError):
             raise
         doing, knobs = _advice([frame.name for frame in traceback.extract_tb(error.__traceback__)], args, section)
         first = (str(error).splitlines() or [""])[0]
         what = f" ({first})" if first else ""
-        raise OutOfMemory(f"memory ran out while {doing}{what}. Any of these takes less:\n{_listed(knobs)}") from error
-
-
-def _tells_of_memory(text: str) -> bool:
-    return any(sign in text.lower() for sign in _SIGNS)
+        listed = "\n".join(f"  {name}: {value}" for name, value in knobs.items())
+        raise OutOfMemory(f"memory ran out while {doing}{what}. Any of these takes less:\n{listed}") from error
 
 
 def _advice(frames: list[str], args: Any, section: str) -> tuple[str, dict[str, str]]:
@@ -132,10 +116,6 @@ def _advice(frames: list[str], args: Any, section: str) -> tuple[str, dict[str, 
         f"{section}.args.gradient_checkpointing": "true: slower, activations are computed twice",
         "model.lora": "{}, so that few weights are trained",
     }
-
-
-def _listed(knobs: dict[str, str]) -> str:
-    return "\n".join(f"  {name}: {value}" for name, value in knobs.items())
 
 
 def log_series(trainer: Any, series: Mapping[str, float]) -> None:

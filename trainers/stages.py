@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from abstain.rewards.prompts import TARGETS, Instruct, check_target
 from abstain.trainers.guards.options import GuardOptions
@@ -25,10 +25,8 @@ def _rows_held(stage: Any) -> Any:
     return stage
 
 
-class RewardConfig(BaseModel):
+class RewardConfig(BaseModel, extra="forbid"):
     """A reward class of `abstain.rewards` by name, and the arguments of its constructor."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: str = "ConfidenceTarget"
     args: dict[str, Any] = Field(default_factory=dict)
@@ -36,10 +34,8 @@ class RewardConfig(BaseModel):
     """Weight in the sum of rewards; 0 only logs it."""
 
 
-class SftStage(BaseModel):
+class SftStage(BaseModel, extra="forbid"):
     """Supervised warm-up: the answer format, and enough "I don't know" or stated confidence that RL can find it."""
-
-    model_config = ConfigDict(extra="forbid")
 
     limit: int | None = Field(None, ge=1)
     """Use this many training questions, drawn with the seed (all by default)."""
@@ -82,10 +78,8 @@ class SftStage(BaseModel):
     _rows = model_validator(mode="after")(_rows_held)
 
 
-class RlStage(BaseModel):
+class RlStage(BaseModel, extra="forbid"):
     """Reinforcement learning on TRL."""
-
-    model_config = ConfigDict(extra="forbid")
 
     algorithm: Literal["grpo", "rloo", "ppo"] = "grpo"
     limit: int | None = Field(None, ge=1)

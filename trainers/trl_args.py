@@ -76,7 +76,9 @@ def check_trl_args(config: str, args: dict[str, Any]) -> dict[str, Any]:
 
 def _check(config: str, names: set[str], hints: dict[str, Any], name: str, value: Any) -> Any:
     if name not in names:
-        raise ValueError(f"{config} has no field '{name}'. {_few(nearest(name, names))}")
+        near, _, _ = nearest(name, names).partition("Allowed:")  # without the list of 200 others
+        hint = near.strip() or "See TRL's documentation for its fields."
+        raise ValueError(f"{config} has no field '{name}'. {hint}")
     if name in OWN:
         raise ValueError(f"{name} is not set here: {OWN[name]}")
     if name in CHOICES:
@@ -97,11 +99,6 @@ def _validated(name: str, value: Any, kind: Any) -> Any:
         also = "true, false, " if any(part["type"].startswith("bool") for part in error.errors()) else ""
         expected = f"must be {also}{choices[0]}" if choices else error.errors()[0]["msg"]
         raise ValueError(f"{name}={value!r}: {expected}") from None
-
-
-def _few(hint: str) -> str:
-    """The nearest name without the list of 200 others."""
-    return hint.split("Allowed:")[0].strip() or "See TRL's documentation for its fields."
 
 
 def build_config(config: str, args: dict[str, Any], defaults: dict[str, Any]) -> Any:

@@ -103,16 +103,15 @@ def read_audit(path: str | Path) -> dict[str, Any]:
     """
     file = Path(path) / "audit.json" if Path(path).is_dir() else Path(path)
     try:
-        found = json.loads(file.read_text(encoding="utf-8"), object_hook=_renamed)
+        found = json.loads(
+            file.read_text(encoding="utf-8"),
+            object_hook=lambda part: {OLD_KEYS.get(key, key): value for key, value in part.items()},
+        )
     except ValueError as error:  # no JSON, or no UTF-8
         raise ValueError(f"{file} is no audit.json: {error}") from None
     if not isinstance(found, dict) or not {"source", "by_target", "rise", "wordings"} <= found.keys():
         raise ValueError(f"{file} is not the audit.json of an audit")
     return found
-
-
-def _renamed(part: dict[str, Any]) -> dict[str, Any]:
-    return {OLD_KEYS.get(key, key): value for key, value in part.items()}
 
 
 def audit_model(

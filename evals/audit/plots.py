@@ -120,14 +120,7 @@ def _by_wording(found: Part) -> list[tuple[str, list[Part], str]]:
 
 
 def _dots(
-    axes: Axes,
-    rows: Sequence[Part],
-    name: str,
-    marker: str,
-    label: str,
-    *,
-    role: str = "after",
-    linestyle: str = "",
+    axes: Axes, rows: Sequence[Part], name: str, marker: str, label: str, *, role: str = "after", linestyle: str = ""
 ) -> None:
     """Other wordings are hollow and of growing size: they often lie on one another."""
     style: dict[str, Any] = {"color": color(role), "marker": marker, "linestyle": linestyle, "label": label}
@@ -162,11 +155,7 @@ def threshold_plot(source: ConfidenceSource, records: Sequence[Record], seed: in
         legend_above(axes, columns=2)
     pairs = [f"{value:.2f} at t = {t:g}" for t, value in zip(targets, values, strict=True)]
     return Plot(
-        "threshold",
-        "The threshold it really uses",
-        _THRESHOLD,
-        f"Effective threshold: {listed(pairs)}.",
-        figure,
+        "threshold", "The threshold it really uses", _THRESHOLD, f"Effective threshold: {listed(pairs)}.", figure
     )
 
 

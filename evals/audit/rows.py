@@ -1,7 +1,7 @@
 """An audit's records as decisions, one per question, target and wording, and the numbers of `audit.json` from them."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
@@ -49,9 +49,9 @@ class Decisions:
         """Where a condition stands."""
         return self.conditions.index(condition)
 
-    def targets(self, wording: str = STATED) -> list[float]:
-        """The targets stated in this wording, in order."""
-        return sorted(t for name, t in self.conditions if name == wording and t is not None)
+    def targets(self) -> list[float]:
+        """The targets stated in the wording of training, in order."""
+        return sorted(t for name, t in self.conditions if name == STATED and t is not None)
 
 
 def decisions(records: Sequence[Record], reworded: Mapping[str, Sequence[Record]] | None = None) -> Decisions:
@@ -77,7 +77,8 @@ def decisions(records: Sequence[Record], reworded: Mapping[str, Sequence[Record]
             by_condition.setdefault((name, None if name == NO_INSTRUCTION else record.target), []).append(record)
     verdicts = {condition: _verdicts(group) for condition, group in by_condition.items()}
     everybody = list(dict.fromkeys(key for column in verdicts.values() for key in column))
-    graded = [key for key in everybody if all(_is_graded(column.get(key)) for column in verdicts.values())]
+    none = Verdict.UNGRADED
+    graded = [key for key in everybody if all(column.get(key, none) != none for column in verdicts.values())]
     if not graded:
         raise ValueError(f"nothing to audit: none of {len(everybody)} questions has a graded answer at every target")
     given = np.array([[column[key] for column in verdicts.values()] for key in graded], dtype=object)
@@ -121,18 +122,14 @@ def _verdicts(records: Sequence[Record]) -> dict[tuple[str, int], Verdict]:
     return found
 
 
-def _is_graded(verdict: Verdict | None) -> bool:
-    return verdict not in (None, Verdict.UNGRADED)
-
-
 def target_rows(
     table: Decisions, source: ConfidenceSource, metrics: Mapping[str, Any], seed: int, resamples: int
 ) -> list[Fields]:
     """One row per stated target. Rates are fractions of `n`; those of what guesses are worth, of `with_guess`."""
     targets = table.targets()
     conditions: list[Condition] = [(STATED, t) for t in targets]
-    thresholds = _thresholds(table, source, conditions, seed, resamples)
-    chosen = _selections(table, source, conditions, seed, resamples)
+    thresholds = _of_policies(effective_thresholds, table, source, conditions, seed, resamples)
+    chosen = _of_policies(selections, table, source, conditions, seed, resamples)
     scores = {row["target"]: row for row in metrics["by_target"]}
     rows = []
     for t, threshold, selection in zip(targets, thresholds, chosen, strict=True):
@@ -247,7 +244,8 @@ def _wording_rows(table: Decisions, source: ConfidenceSource, seed: int, resampl
     """One row per other wording and target it states, compared with the stated wording at that target."""
     others = [condition for condition in table.conditions if condition[0] != STATED]
     rows = []
-    for condition, threshold in zip(others, _thresholds(table, source, others, seed, resamples), strict=True):
+    thresholds = _of_policies(effective_thresholds, table, source, others, seed, resamples)
+    for condition, threshold in zip(others, thresholds, strict=True):
         wording, target = condition
         attempted, right = (answers[:, table.column(condition)] for answers in (table.attempted, table.right))
         rows.append(
@@ -286,6 +284,7 @@ def source_fields(source: ConfidenceSource) -> Fields:
     known = source.answered
     right, p = source.answers.correct[known], source.p[known]
     both = 0 < right.sum() < len(right)
+    spread, size = np.sqrt(p * (1 - p)), max(1.0, len(p) / BINS)
     return {
         "kind": source.kind,
         "model": source.model,
@@ -294,36 +293,23 @@ def source_fields(source: ConfidenceSource) -> Fields:
         "mean_p": float(p.mean()) if len(p) else None,
         "auroc": float(roc_auc_score(right, p)) if both else None,
         "calibration_error": equal_mass_calibration_error(p, right) if len(p) else None,
-        "calibration_noise": _calibration_noise(p) if len(p) else None,
+        "calibration_noise": float(np.sqrt(2 / np.pi) * spread.mean() / np.sqrt(size)) if len(p) else None,
     }
 
 
-def _calibration_noise(p: np.ndarray) -> float:
-    size = max(1.0, len(p) / BINS)
-    return float(np.sqrt(2 / np.pi) * np.sqrt(p * (1 - p)).mean() / np.sqrt(size))
-
-
-def _thresholds(
-    table: Decisions, source: ConfidenceSource, conditions: list[Condition], seed: int, resamples: int
-) -> list[Threshold | None]:
+def _of_policies(
+    measure: Callable[..., Any],
+    table: Decisions,
+    source: ConfidenceSource,
+    conditions: list[Condition],
+    seed: int,
+    resamples: int,
+) -> list[Any]:
+    """`effective_thresholds` or `selections` of what was attempted; `None` each if no question has a graded guess."""
     if not source.answered.any() or not conditions:
         return [None] * len(conditions)
-    attempted = _attempted(table, source, conditions)
-    return list(effective_thresholds(source.graded(), attempted, seed=seed, resamples=resamples))
-
-
-def _selections(
-    table: Decisions, source: ConfidenceSource, conditions: list[Condition], seed: int, resamples: int
-) -> list[Selection | None]:
-    if not source.answered.any():
-        return [None] * len(conditions)
-    attempted = _attempted(table, source, conditions)
-    return selections(source.graded(), attempted, seed=seed, resamples=resamples)
-
-
-def _attempted(table: Decisions, source: ConfidenceSource, conditions: list[Condition]) -> np.ndarray:
-    columns = [table.column(condition) for condition in conditions]
-    return table.attempted[source.answered][:, columns]
+    attempted = table.attempted[source.answered][:, [table.column(condition) for condition in conditions]]
+    return measure(source.graded(), attempted, seed=seed, resamples=resamples)
 
 
 def _threshold_fields(threshold: Threshold | None) -> Fields:

@@ -87,9 +87,7 @@ class ConfidenceSource:
 
     def graded(self) -> "ConfidenceSource":
         """Without the questions that have no graded guess."""
-        old, kept = self.answers, np.flatnonzero(self.answered)
-        ids = tuple(old.ids[index] for index in kept)
-        return ConfidenceSource(self.kind, self.model, ForcedAnswers(ids, old.correct[kept], old.confidence[kept]))
+        return ConfidenceSource(self.kind, self.model, self.answers.graded())
 
 
 def own_source(model: str, guesses: Sequence[Record]) -> ConfidenceSource:

@@ -29,8 +29,7 @@ def render_audit(found: Part, format: Format = "text", *, width: int = 100, colo
     Args:
         found: contents of an `audit.json`.
         format: "text" or "markdown" for all of it; "json" is `found` itself; "csv" and "latex" hold a row per target.
-        width: of the text, in characters.
-        color: whether the text may hold terminal colours.
+        width, color: as in `abstain.evals.tables.document.render_tables`.
 
     Raises:
         ValueError: an unknown format.
@@ -99,10 +98,6 @@ def _threshold(row: Part) -> str:
     return with_interval(row["effective_threshold"], row["effective_threshold_ci"])
 
 
-def _difference(step: Part) -> str:
-    return percent_with_interval(step["difference"], step["difference_ci"])
-
-
 _BY_TARGET = (
     _column("t", _target),
     _column("abstained", _share("abstained")),
@@ -118,7 +113,7 @@ _BY_TARGET = (
 _BY_STEP = (
     _column("from", lambda step: f"{step['from']:g}"),
     _column("to t", lambda step: f"{step['to']:g}"),
-    _column("abstention\nrises by", _difference),
+    _column("abstention\nrises by", lambda step: percent_with_interval(step["difference"], step["difference_ci"])),
     _column("called\nfor", _share("called_for")),
     _column("given up,\nwould be right", _share_with_interval("given_up_would_be_right")),
     _column("taken up\nagain", _share("reversed")),

@@ -17,7 +17,7 @@ from typing import Any
 from abstain.evals.harnesses.stated_targets import with_choices
 from abstain.evals.tasks.columns import Columns, answers_of, find_columns, parse_literal, to_question
 from abstain.evals.tasks.presets import GENERIC, PRESETS
-from abstain.evals.tasks.rows import SourceRow, Table
+from abstain.evals.tasks.rows import Table
 from abstain.rewards.parsing.completion import parse
 
 _NUMBER = re.compile(r"-?\d[\d,.]{0,20}")
@@ -54,18 +54,14 @@ def _short(columns: Columns, table: Table) -> Iterator[Asked]:
 
 def _each(read: Callable[[Mapping[str, Any]], Asked | None], table: Table) -> Iterator[Asked]:
     for row in table.rows:
-        asked = _one(read, row)
+        try:
+            asked = read(row.fields)
+        except KeyError as error:
+            raise ValueError(f"{row.where}: no column {error}; it has {', '.join(map(str, row.fields))}") from None
+        except (IndexError, TypeError, ValueError) as error:
+            raise ValueError(f"{row.where}: {error}") from None
         if asked is not None:
             yield asked
-
-
-def _one(read: Callable[[Mapping[str, Any]], Asked | None], row: SourceRow) -> Asked | None:
-    try:
-        return read(row.fields)
-    except KeyError as error:
-        raise ValueError(f"{row.where}: no column {error}; it has {', '.join(map(str, row.fields))}") from None
-    except (IndexError, TypeError, ValueError) as error:
-        raise ValueError(f"{row.where}: {error}") from None
 
 
 def _choice(question: str, choices: Sequence[str], right: int) -> Asked:

@@ -28,13 +28,7 @@ from inspect_ai.scorer import (  # type: ignore[import-not-found, unused-ignore]
 )
 from inspect_ai.solver import Generate, Solver, TaskState, solver  # type: ignore[import-not-found, unused-ignore]
 
-from abstain.evals.harnesses.stated_targets import (
-    Graded,
-    read_targets,
-    read_value,
-    scores_by_target,
-    with_choices,
-)
+from abstain.evals.harnesses.stated_targets import Graded, read_targets, read_value, scores_by_target, with_choices
 from abstain.evals.harnesses.stated_targets import rates as shares
 from abstain.evals.tasks.catalogue import load_task
 from abstain.rewards.grading import find_grader, grade_response
@@ -137,17 +131,14 @@ def verdict(grader: str | None = None, judge: bool = False) -> Scorer:
         response = parse(output.completion, truncated=output.stop_reason in ("max_tokens", "model_length"))
         gold = _gold(state, target)
         if not judge:
-            return _score(state, response, grade_response(response, gold, grader or _grader(state)))
+            usual = "choice" if len(state.choices) else "match"
+            return _score(state, response, grade_response(response, gold, grader or usual))
         if not judges:
             judges.append(JudgeGrader.of(InspectModel(get_model(role="grader")), cache=False))
         case = Case(state.input_text, gold, response)
         return _score(state, response, (await judges[0].grade_async([case]))[0], judges[0].model)
 
     return score
-
-
-def _grader(state: TaskState) -> str:
-    return "choice" if len(state.choices) else "match"
 
 
 def _gold(state: TaskState, target: Target) -> list[str]:

@@ -22,15 +22,11 @@ def read_targets(given: Any) -> tuple[float, ...]:
         ((0.5, 0.9), (0.0, 0.5), (0.75,))
     """
     parts = given.split(",") if isinstance(given, str) else given if isinstance(given, list | tuple) else [given]
-    targets = tuple(map(_target, parts))
+    stripped: list[Any] = [part.strip() if isinstance(part, str) else part for part in parts]
+    targets = tuple(map(check_target, stripped))
     if not targets:
         raise ValueError("no confidence target: give one or several in [0, 1), such as 0,0.5,0.75,0.9")
     return targets
-
-
-def _target(part: Any) -> float:
-    number: Any = part.strip() if isinstance(part, str) else part
-    return check_target(number)
 
 
 def with_choices(question: str, choices: Sequence[str]) -> str:

@@ -3,9 +3,5 @@
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__,
-    submod_attrs={
-        "batch": ["Batch", "Options", "Problems"],
-        "detect": ["find_logs", "open_log"],
-    },
+    __name__, submod_attrs={"batch": ["Batch", "Options", "Problems"], "detect": ["find_logs", "open_log"]}
 )

@@ -18,6 +18,7 @@ _LINES: list[tuple[str, Callable[[Any], bool], LineReader]] = [
     (every_eval_ever.NAME, every_eval_ever.is_row, every_eval_ever.read),
     (plain.NAME, lambda row: isinstance(row, dict), plain.read_jsonl),
 ]
+_DOCUMENTS = (inspect_log, simple_evals, helm)
 _WRONG_FILES = (
     ({"results", "configs"}, "lm-eval's means only: give the samples_*.jsonl beside it (run with --log_samples)"),
     ({"config_general", "results"}, "lighteval's means only: give details/*.parquet (run with --save-details)"),
@@ -116,7 +117,7 @@ def _first_row(path: Path, head: bytes) -> tuple[dict[str, Any] | None, bool]:
 
 def _fills_a_file(value: dict[str, Any], alone: bool) -> bool:
     """Whether an object is a whole log, in one line, rather than a row."""
-    if any(one.is_document(value) for one in (inspect_log, simple_evals, helm)):
+    if any(one.is_document(value) for one in _DOCUMENTS):
         return True
     return alone and (any(keys <= set(value) for keys, _ in _WRONG_FILES) or bool(_lists_of_rows(value)))
 
@@ -128,12 +129,9 @@ def _lists_of_rows(value: dict[str, Any]) -> dict[str, list[Any]]:
 
 
 def _document(path: Path, value: Any, options: Options, problems: Problems) -> tuple[str, Rows]:
-    if inspect_log.is_document(value):
-        return inspect_log.NAME, inspect_log.read(path, value, options, problems)
-    if simple_evals.is_document(value):
-        return simple_evals.NAME, simple_evals.read(path, value, options, problems)
-    if helm.is_document(value):
-        return helm.NAME, helm.read(path, value, options, problems)
+    for one in _DOCUMENTS:
+        if one.is_document(value):
+            return one.NAME, one.read(path, value, options, problems)
     if isinstance(value, dict):
         for keys, what in _WRONG_FILES:
             if keys <= set(value):

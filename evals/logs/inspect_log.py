@@ -10,7 +10,7 @@ A score's value is C, I, P or N, a number (NaN where it could not be scored), a 
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from string import ascii_uppercase
 from typing import Any, BinaryIO
@@ -247,17 +247,10 @@ def members(path: Path) -> tuple[list[Member], bool]:
     with path.open("rb") as file:
         try:
             with ZipFile(file) as archive:
-                found = [
-                    _listed(file, info.filename, info.header_offset, info.compress_size) for info in archive.infolist()
-                ]
-                return [member for member in found if member], True
+                found = [(info, _header(file, info.header_offset)) for info in archive.infolist()]
+            return [replace(head, name=info.filename, size=info.compress_size) for info, head in found if head], True
         except BadZipFile:
             return list(_walk(file)), False
-
-
-def _listed(file: BinaryIO, name: str, offset: int, size: int) -> Member | None:
-    header = _header(file, offset)
-    return Member(name, header.offset, size, header.method) if header else None
 
 
 def _header(file: BinaryIO, offset: int) -> Member | None:

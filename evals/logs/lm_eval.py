@@ -45,7 +45,7 @@ def read(path: Path, options: Options, problems: Problems) -> Iterator[Batch]:
 
 
 def _entries(path: Path, options: Options, problems: Problems) -> Iterator[Entry]:
-    model, task = _model(path), _task(path)
+    model, task = _names(path)
     told: set[str] = set()
     for numbers, rows in json_lines(path, problems.add):
         for number, row in zip(numbers, rows, strict=True):
@@ -62,21 +62,17 @@ def _entries(path: Path, options: Options, problems: Problems) -> Iterator[Entry
             yield _entry(number, row, model, task, grade)
 
 
-def _task(path: Path) -> str:
-    found = _FILE.fullmatch(path.name)
-    return found["task"] if found else path.stem.removeprefix("samples_")
-
-
-def _model(path: Path) -> str:
-    """The model's name, from the results file of the same run, or from the folder."""
-    found = _FILE.fullmatch(path.name)
-    if found:
-        results = path.with_name(f"results_{found['date']}.json")
-        if results.is_file() and results.stat().st_size < _RESULTS_LIMIT:
-            name = as_dict(parse_json(results.read_bytes())[0]).get("model_name")
-            if isinstance(name, str) and name:
-                return name
-    return path.resolve().parent.name.replace("__", "/") if "__" in path.resolve().parent.name else ""
+def _names(path: Path) -> tuple[str, str]:
+    """The model's name, from the results file of the same run, or from the folder; and the task's."""
+    found, folder = _FILE.fullmatch(path.name), path.resolve().parent.name
+    model = folder.replace("__", "/") if "__" in folder else ""
+    if not found:
+        return model, path.stem.removeprefix("samples_")
+    results = path.with_name(f"results_{found['date']}.json")
+    if results.is_file() and results.stat().st_size < _RESULTS_LIMIT:
+        name = as_dict(parse_json(results.read_bytes())[0]).get("model_name")
+        model = name if isinstance(name, str) and name else model
+    return model, found["task"]
 
 
 def _entry(number: int, row: dict[str, Any], model: str, task: str, grade: int) -> Entry:
@@ -152,11 +148,7 @@ def _choose(entry: Entry, row: dict[str, Any], scores: list[float]) -> None:
 
 
 def _answer(entry: Entry, row: dict[str, Any]) -> None:
-    said = (
-        [text for resp in row["resps"] for text in (resp if isinstance(resp, list) else [resp])]
-        if row["resps"]
-        else []
-    )
+    said = [text for resp in row["resps"] or [] for text in (resp if isinstance(resp, list) else [resp])]
     texts = [text for text in said if isinstance(text, str)]
     filtered = row.get("filtered_resps")
     chosen = filtered[0] if isinstance(filtered, list) and filtered else None

@@ -195,12 +195,9 @@ def summaries(
 ) -> Iterator[Summary]:
     """The summaries in a table; rows that are none are named and skipped."""
     layout = outcome_columns(columns)
-    named = {
-        role: next((name for name in columns if name.strip().lower() in ROLES[role]), None)
-        for role in ("model", "task")
-    }
+    by_role = [[name for name in columns if name.strip().lower() in ROLES[role]] for role in ("model", "task")]
     for row, place in enumerate(places):
-        model, task = (str(columns[name][row] or "") if name else "" for name in (named["model"], named["task"]))
+        model, task = (str(columns[names[0]][row] or "") if names else "" for names in by_role)
         counts = {outcome: read_count(columns[name][row]) for outcome, name in layout.items()}
         try:
             shares, n = _shares(counts)
@@ -209,11 +206,8 @@ def summaries(
             continue
         yield Summary(model, task, shares, n)
     if any(outcome != name.lower() for outcome, name in layout.items()):
-        problems.note(path, f"a table of results, read as {_described(layout)}")
-
-
-def _described(layout: Layout) -> str:
-    return ", ".join(f"{outcome} = {name}" for outcome, name in layout.items())
+        used = ", ".join(f"{outcome} = {name}" for outcome, name in layout.items())
+        problems.note(path, f"a table of results, read as {used}")
 
 
 def _shares(counts: dict[str, float | None]) -> tuple[tuple[float, float, float, float], int | None]:

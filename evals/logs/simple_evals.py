@@ -15,16 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from abstain.evals.files import read_whole
-from abstain.evals.logs.batch import (
-    Batch,
-    Entry,
-    Options,
-    Problems,
-    as_dict,
-    batches,
-    last_text,
-    stated_target,
-)
+from abstain.evals.logs.batch import Batch, Entry, Options, Problems, as_dict, batches, last_text, stated_target
 from abstain.evals.logs.grades import NONE, read_grade
 
 NAME = "simple-evals results"

@@ -79,15 +79,13 @@ def statistic_interval(
     counts: Sequence[int] | np.ndarray,
     *,
     seed: int = 0,
-    resamples: int = RESAMPLES,
-    level: float = LEVEL,
 ) -> Interval | None:
     """Interval of any number that depends on the counts of outcomes alone, such as a ratio.
 
     Args:
         statistic: takes resampled counts, an outcome a row and a resample a column; gives one number for each column.
         counts: how many questions had each outcome.
-        seed, resamples, level: as in `bootstrap_interval`.
+        seed: as in `bootstrap_interval`.
 
     Returns:
         `None` if there are no questions, or the number cannot be had in any resample. Resamples where it cannot (NaN:
@@ -101,9 +99,9 @@ def statistic_interval(
     counts = np.asarray(counts)
     if not counts.sum():
         return None
-    samples = resampled_sums(np.eye(len(counts)), counts, seed=seed, resamples=resamples).T
+    samples = resampled_sums(np.eye(len(counts)), counts, seed=seed).T
     with np.errstate(divide="ignore", invalid="ignore"):
-        return quantile_interval(np.asarray(statistic(samples)), level)
+        return quantile_interval(np.asarray(statistic(samples)))
 
 
 def resampled_counts(
@@ -203,14 +201,14 @@ def quantile_interval(samples: np.ndarray, level: float = LEVEL) -> Interval | N
     return float(low), float(high)
 
 
-def student_interval(means: Sequence[float], level: float = LEVEL) -> Interval:
+def student_interval(means: Sequence[float]) -> Interval:
     """Student's interval of the mean over seeds, each of which gives one number; at least two of them.
 
     Example:
         >>> student_interval([0.0, 0.25, 0.5])
         (-0.371..., 0.871...)
     """
-    half = float(stdtrit(len(means) - 1, (1 + level) / 2)) * stdev(means) / len(means) ** 0.5
+    half = float(stdtrit(len(means) - 1, (1 + LEVEL) / 2)) * stdev(means) / len(means) ** 0.5
     return fmean(means) - half, fmean(means) + half
 
 
@@ -243,12 +241,7 @@ def wilson_interval(part: Any, whole: Any, level: float = LEVEL) -> tuple[np.nda
 
 
 def paired_difference(
-    first: Sequence[Record],
-    second: Sequence[Record],
-    *,
-    seed: int = 0,
-    resamples: int = RESAMPLES,
-    level: float = LEVEL,
+    first: Sequence[Record], second: Sequence[Record], *, seed: int = 0, resamples: int = RESAMPLES
 ) -> dict[str, Any]:
     """How much better the second run did than the first: differences of S_t and of bounded R_t, second - first.
 
@@ -258,7 +251,7 @@ def paired_difference(
 
     Args:
         first, second: records, matched by task, question id and target.
-        seed, resamples, level: as in `bootstrap_interval`.
+        seed, resamples: as in `bootstrap_interval`.
 
     Returns:
         `n` questions compared, `unpaired` questions that were not, and in `by_target`, for each target that both
@@ -281,24 +274,19 @@ def paired_difference(
     for (question, target), difference in pairs.items():
         values[rows[question], targets.index(target)] = difference
     asked = {question for question, _ in old.keys() | new.keys()}
-    compared = differences(values, targets, seed=seed, resamples=resamples, level=level)
+    compared = differences(values, targets, seed=seed, resamples=resamples)
     return {"n": len(rows), "unpaired": len(asked) - len(rows), **compared}
 
 
 def differences(
-    values: np.ndarray,
-    targets: Sequence[float],
-    *,
-    seed: int = 0,
-    resamples: int = RESAMPLES,
-    level: float = LEVEL,
+    values: np.ndarray, targets: Sequence[float], *, seed: int = 0, resamples: int = RESAMPLES
 ) -> dict[str, Any]:
     """What `paired_difference` finds, from differences that are at hand already, such as a million of them.
 
     Args:
         values: (questions, targets) differences of S_t; NaN where there is no pair.
         targets: confidence targets, one for each column.
-        seed, resamples, level: as in `bootstrap_interval`.
+        seed, resamples: as in `bootstrap_interval`.
 
     Example:
         >>> differences(np.array([[2.0], [2.0]]), [0.5])["mean_bounded_score_ci"]
@@ -312,14 +300,14 @@ def differences(
     overall: dict[str, Any] = {}
     for name, scale in (("score", np.ones(len(targets))), ("bounded_score", 1 - np.asarray(targets, dtype=float))):
         for column, row in enumerate(rows):
-            row |= _named(name, means[column] * scale[column], samples[:, column] * scale[column], level)
+            row |= _named(name, means[column] * scale[column], samples[:, column] * scale[column])
         mean = float(np.mean(means * scale)) if len(targets) else np.nan
-        overall |= _named(f"mean_{name}", mean, (samples * scale).mean(axis=1) if len(targets) else means, level)
+        overall |= _named(f"mean_{name}", mean, (samples * scale).mean(axis=1) if len(targets) else means)
     return {"by_target": rows, **overall}
 
 
-def _named(name: str, value: float, samples: np.ndarray, level: float) -> dict[str, Any]:
-    interval = quantile_interval(samples, level)
+def _named(name: str, value: float, samples: np.ndarray) -> dict[str, Any]:
+    interval = quantile_interval(samples)
     return {name: None if np.isnan(value) else float(value), f"{name}_ci": list(interval) if interval else None}
 
 

@@ -11,6 +11,7 @@ trained abstainer should beat it.
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 from pathlib import Path
 from typing import Any, Self
 
@@ -78,6 +79,11 @@ class ForcedAnswers:
             raise ValueError(f"no forced answer to {example}: was another task asked, or fewer questions?")
         order = np.array([rows[id] for id in ids], dtype=int)
         return ForcedAnswers(tuple(ids), self.correct[order], self.confidence[order])
+
+    def graded(self) -> "ForcedAnswers":
+        """Without those that are not `known`."""
+        kept = self.known
+        return ForcedAnswers(tuple(compress(self.ids, kept)), self.correct[kept], self.confidence[kept])
 
 
 @dataclass(frozen=True)
@@ -284,11 +290,8 @@ def isotonic(confidence: np.ndarray, correct: np.ndarray) -> Calibrator:
     fitted = IsotonicRegression(y_min=_EDGE, y_max=1.0, out_of_bounds="clip").fit(q, c)
 
     def calibrate(confidence: np.ndarray) -> np.ndarray:
-        known = ~np.isnan(confidence)
-        out = np.full(len(confidence), np.nan)
-        if known.any():
-            out[known] = fitted.predict(confidence[known])
-        return out
+        clear = np.nan_to_num(confidence)
+        return np.where(np.isnan(confidence), np.nan, fitted.predict(clear) if len(clear) else clear)
 
     return calibrate
 

@@ -5,11 +5,11 @@ earlier versions load too: a key that they lack is `None`, and one that nobody k
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WrapValidator
 
 Metrics = Mapping[str, Any]
 """The contents of a `metrics.json`, by the names of `MetricsFile`."""
@@ -67,29 +67,23 @@ def number(value: object) -> float | None:
     return value if abs(value) <= 1e300 else None  # NaN is not, nor is what no float can hold
 
 
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-def _interval(value: object) -> list[float] | None:
-    ends = [number(end) for end in value] if isinstance(value, list | tuple) and len(value) == 2 else [None]
-    return None if None in ends else ends  # type: ignore[return-value]
-
-
-def _mapping(value: object) -> dict[str, Any] | None:
-    return dict(value) if isinstance(value, Mapping) else None
+def _or_none(value: object, validate: Callable[[object], Any]) -> Any:
+    try:
+        return validate(value)
+    except ValidationError:
+        return None
 
 
 def _bootstrap(value: object) -> dict[str, Any]:
-    given = _mapping(value) or {}
-    seed = given.get("seed")
-    return given | {"seed": seed if isinstance(seed, int) and not isinstance(seed, bool) else 0}
+    given = value if isinstance(value, dict) else {}
+    return given | {"seed": given["seed"] if type(given.get("seed")) is int else 0}
 
 
+_End = Annotated[float, Field(strict=True, ge=-1e300, le=1e300, allow_inf_nan=False)]
 Number = Annotated[int | float | None, BeforeValidator(number)]
-Text = Annotated[str | None, BeforeValidator(_text)]
-Interval = Annotated[list[float] | None, BeforeValidator(_interval)]
-Object = Annotated[dict[str, Any] | None, BeforeValidator(_mapping)]
+Text = Annotated[str | None, WrapValidator(_or_none)]
+Interval = Annotated[Annotated[list[_End], Field(min_length=2, max_length=2)] | None, WrapValidator(_or_none)]
+Object = Annotated[dict[str, Any] | None, WrapValidator(_or_none)]
 Bootstrap = Annotated[dict[str, Any], BeforeValidator(_bootstrap)]
 
 
@@ -100,6 +94,7 @@ def _target(value: object) -> float:
     return target
 
 
+# fmt: off
 class TargetRow(BaseModel):
     """The numbers of one target."""
 
@@ -111,79 +106,44 @@ class TargetRow(BaseModel):
     incorrect: Number = key("error", "rate", "share of all questions answered wrong", "i", plain="wrong")
     abstained: Number = key("abstained", "rate", "share of questions that get no answer", "a", plain="“I don't know”")
     ungraded: Number = key("ungraded", "rate", "share that nobody could grade", "u; c + i + a + u = 1", "un-\ngraded")
-    accuracy_attempted: Number = key(
-        "accuracy when attempted",
-        "share",
-        "selective accuracy, 1 − selective risk",
-        "c / (c + i)",
-        "accuracy,\nattempted",
-        plain="right, if answered",
-    )
+    accuracy_attempted: Number = key("accuracy when attempted", "share", "selective accuracy, 1 − selective risk",
+        "c / (c + i)", "accuracy,\nattempted", plain="right, if answered")
     score: Number = key("score", "points", "points per question; never answering scores 0", "S_t = c − i·t/(1−t)")
-    score_ci: Interval = key(
-        "95% interval",
-        "interval",
-        "of the score: questions are drawn anew 2,000 times",
-        "percentile bootstrap",
-        "95%\ninterval",
-    )
-    bounded_score: Number = key(
-        "bounded score",
-        "points",
-        "the same optimum on a range of 1",
-        "R_t = (1−t)·c − t·i = (1−t)·S_t",
-        "bounded\nscore",
-    )
+    score_ci: Interval = key("95% interval", "interval", "of the score: questions are drawn anew 2,000 times",
+        "percentile bootstrap", "95%\ninterval")
+    bounded_score: Number = key("bounded score", "points", "the same optimum on a range of 1",
+        "R_t = (1−t)·c − t·i = (1−t)·S_t", "bounded\nscore")
     oracle_score: Number = key("oracle", "points", "score of the oracle")
-    oracle_threshold: Number = key(
-        "oracle threshold",
-        "probability",
-        "above which probability the post-hoc oracle answers; a true or a cross-fitted one has none",
-    )
-    fixed_threshold_score: Number = key(
-        "threshold t", "points", "score of the start's guesses whose probability exceeds t itself"
-    )
+    oracle_threshold: Number = key("oracle threshold", "probability",
+        "above which probability the post-hoc oracle answers; a true or a cross-fitted one has none")
+    fixed_threshold_score: Number = key("threshold t", "points",
+        "score of the start's guesses whose probability exceeds t itself")
     regret: Number = key("regret", "points", "what the oracle scores more", "`oracle_score` − S_t")
-    always_answer_score: Number = key(
-        "always answer", "points", "score if all best guesses of the starting model are given", short="always\nanswer"
-    )
+    always_answer_score: Number = key("always answer", "points",
+        "score if all best guesses of the starting model are given", short="always\nanswer")
     coverage: Number = key("coverage", "rate", "share attempted", "c + i")
-    isotonic_score: Number = key(
-        "isotonic", "points", "the same after isotonic regression on training questions", "Zadrozny and Elkan 2002"
-    )
-    temperature_score: Number = key(
-        "temperature", "points", "the same after temperature scaling", "sigmoid(logit(q)/T), Guo et al. 2017"
-    )
+    isotonic_score: Number = key("isotonic", "points", "the same after isotonic regression on training questions",
+        "Zadrozny and Elkan 2002")
+    temperature_score: Number = key("temperature", "points", "the same after temperature scaling",
+        "sigmoid(logit(q)/T), Guo et al. 2017")
     regret_fixed_threshold: Number = key("regret to threshold t", "points", "", "`fixed_threshold_score` − S_t")
     regret_isotonic: Number = key("regret to isotonic", "points", "", "`isotonic_score` − S_t")
     regret_temperature: Number = key("regret to temperature", "points", "", "`temperature_score` − S_t")
-    simpleqa_f: Number = key(
-        "SimpleQA F",
-        "number",
+    simpleqa_f: Number = key("SimpleQA F", "number",
         "harmonic mean of c/(c+i+a) and c/(c+i), ungraded answers left out",
-        "2c / (1 + c + i), [Wei et al. 2024](https://arxiv.org/abs/2411.04368)",
-    )
-    simpleqa_f_implied_target: Number = key(
-        "F's target", "probability", "one more answer raises F iff its P(correct) exceeds this", "F/2, ≤ 0.5"
-    )
-    omniscience_index: Number = key(
-        "Omniscience Index",
-        "number",
-        "100 times the score at t = 0.5",
-        "100·(c − i), [AA-Omniscience](https://arxiv.org/abs/2511.13029)",
-    )
-    hallucination_rate_of_attempted: Number = key(
-        "wrong of attempted", "share", "wrong, of those attempted", "i / (c + i)"
-    )
-    hallucination_rate_of_not_correct: Number = key(
-        "wrong of not right", "share", "wrong, of those not right: AA-Omniscience's", "i / (i + a)"
-    )
-    hallucination_rate_of_all: Number = key(
-        "wrong of all", "share", "wrong, of all that are graded: NeMo Gym's", "i / (c + i + a)"
-    )
-    thresholded: Object = key(
-        "if q > t", "other", "`abstain rescore`, level 2: rates and scores if only confidence above t answers"
-    )
+        "2c / (1 + c + i), [Wei et al. 2024](https://arxiv.org/abs/2411.04368)")
+    simpleqa_f_implied_target: Number = key("F's target", "probability",
+        "one more answer raises F iff its P(correct) exceeds this", "F/2, ≤ 0.5")
+    omniscience_index: Number = key("Omniscience Index", "number", "100 times the score at t = 0.5",
+        "100·(c − i), [AA-Omniscience](https://arxiv.org/abs/2511.13029)")
+    hallucination_rate_of_attempted: Number = key("wrong of attempted", "share", "wrong, of those attempted",
+        "i / (c + i)")
+    hallucination_rate_of_not_correct: Number = key("wrong of not right", "share",
+        "wrong, of those not right: AA-Omniscience's", "i / (i + a)")
+    hallucination_rate_of_all: Number = key("wrong of all", "share", "wrong, of all that are graded: NeMo Gym's",
+        "i / (c + i + a)")
+    thresholded: Object = key("if q > t", "other",
+        "`abstain rescore`, level 2: rates and scores if only confidence above t answers")
 
 
 class MetricsFile(BaseModel):
@@ -196,96 +156,57 @@ class MetricsFile(BaseModel):
     n: Number = key("n", "count", "distinct questions")
     by_target: list[TargetRow] = key("", "other", "a row for each target, with the keys above", default=...)
     mean_regret: Number = key("mean regret to oracle", "points", "mean of `regret` over the targets", short="oracle")
-    mean_regret_fixed_threshold: Number = key(
-        "to threshold t", "points", "mean of `regret_fixed_threshold`", short="threshold t"
-    )
+    mean_regret_fixed_threshold: Number = key("to threshold t", "points", "mean of `regret_fixed_threshold`",
+        short="threshold t")
     mean_regret_isotonic: Number = key("to isotonic", "points", "mean of `regret_isotonic`", short="isotonic")
-    mean_regret_temperature: Number = key(
-        "to temperature", "points", "mean of `regret_temperature`", short="temperature"
-    )
+    mean_regret_temperature: Number = key("to temperature", "points", "mean of `regret_temperature`",
+        short="temperature")
     oracle: Text = key("oracle", "text", '"post-hoc", "cross-fitted" or "true"')
-    aurc: Number = key(
-        "AURC",
-        "number",
-        "mean error rate among the k most confident, over k",
-        "(1/N)·Σ e_k/k, e_k errors among the k, Geifman et al. 2019",
-    )
+    aurc: Number = key("AURC", "number", "mean error rate among the k most confident, over k",
+        "(1/N)·Σ e_k/k, e_k errors among the k, Geifman et al. 2019")
     auroc: Number = key("AUROC", "number", "P(a right answer has more confidence than a wrong one), ties half")
-    ece: Number = key(
-        "ECE",
-        "number",
-        "confidence against accuracy in 15 bins of equal width",
-        "Σ (n_b/N)·|acc_b − conf_b|, Guo et al. 2017",
-    )
-    ece_equal_mass: Number = key(
-        "ECE, equal mass", "number", "in 15 bins of equally many answers", "Nguyen and O'Connor 2015"
-    )
-    brier: Number = key(
-        "Brier",
-        "number",
-        "mean squared gap between confidence and outcome, 1 or 0",
-        "mean (q − y)², Brier 1950",
-        plain="Brier score",
-    )
+    ece: Number = key("ECE", "number", "confidence against accuracy in 15 bins of equal width",
+        "Σ (n_b/N)·|acc_b − conf_b|, Guo et al. 2017")
+    ece_equal_mass: Number = key("ECE, equal mass", "number", "in 15 bins of equally many answers",
+        "Nguyen and O'Connor 2015")
+    brier: Number = key("Brier", "number", "mean squared gap between confidence and outcome, 1 or 0",
+        "mean (q − y)², Brier 1950", plain="Brier score")
     confidence_n: Number = key("confidences", "count", "best guesses whose confidence is judged")
     confidence_left_out: Number = key("left out", "count", "graded best guesses without a confidence that can be used")
     e_aurc: Number = key("E-AURC", "number", "`aurc` less that of a perfect order of the same answers")
-    augrc: Number = key(
-        "AUGRC",
-        "number",
-        "mean share of wrong answers that are given",
-        "(1−AUROC)·acc·r + r²/2, r = 1 − acc, Traub et al. 2024",
-    )
+    augrc: Number = key("AUGRC", "number", "mean share of wrong answers that are given",
+        "(1−AUROC)·acc·r + r²/2, r = 1 − acc, Traub et al. 2024")
     average_precision: Number = key("average precision", "number", "of finding the right answers")
-    smooth_ece: Number = key(
-        "smooth ECE",
-        "number",
-        "no bins, but a kernel as wide as the error it finds",
-        "Błasiok and Nakkiran 2024",
-        "smECE",
-    )
-    brier_miscalibration: Number = key(
-        "Brier: miscalibration",
-        "number",
+    smooth_ece: Number = key("smooth ECE", "number", "no bins, but a kernel as wide as the error it finds",
+        "Błasiok and Nakkiran 2024", "smECE")
+    brier_miscalibration: Number = key("Brier: miscalibration", "number",
         "what recalibration would save; `brier` = this − discrimination + uncertainty",
-        "CORP, Dimitriadis et al. 2021",
-    )
+        "CORP, Dimitriadis et al. 2021")
     brier_discrimination: Number = key("Brier: discrimination", "number", "what the confidence knows")
     brier_uncertainty: Number = key("Brier: uncertainty", "number", "", "acc·(1−acc)")
-    confidence_target: Number = key(
-        "confidence at", "number", "the target of the best guesses whose confidence is judged"
-    )
-    interval: Bootstrap = key(
-        "interval", "other", "`level`, `resamples` and `seed` of the bootstrap", default={"seed": 0}
-    )
+    confidence_target: Number = key("confidence at", "number",
+        "the target of the best guesses whose confidence is judged")
+    interval: Bootstrap = key("interval", "other", "`level`, `resamples` and `seed` of the bootstrap",
+        default={"seed": 0})
     start: Text = key("start", "text", "whose best guesses oracle and baselines are made of")
-    instruct: Text = key(
-        "instruct",
-        "text",
-        "what prompts state: the `target`, `nothing`, or that a `confidence` q is asked for, which answers t if q > t",
-    )
+    instruct: Text = key("instruct", "text",
+        "what prompts state: the `target`, `nothing`, or that a `confidence` q is asked for, which answers t if q > t")
     truncated: Number = key("cut off", "share", "share of completions that ran out of tokens")
-    confidence_missing: Number = key(
-        "confidence missing",
-        "share",
-        "with `instruct: confidence`: share of answers that state none, and count at every t",
-    )
-    judge: Object = key(
-        "judge",
-        "other",
-        "of a judge: replies, tokens, `failures`, `cost`, and `agreement` (Cohen's `kappa`) with the string `grader`",
-    )
+    confidence_missing: Number = key("confidence missing", "share",
+        "with `instruct: confidence`: share of answers that state none, and count at every t")
+    judge: Object = key("judge", "other",
+        "of a judge: replies, tokens, `failures`, `cost`, and `agreement` (Cohen's `kappa`) with the string `grader`")
     label: Text = key("label", "text", "`abstain rescore`: what the run is called in tables")
     source: Text = key("source", "text", "`abstain rescore`: its file")
     format: Text = key("format", "text", "`abstain rescore`: what kind of log that is")
     level: Number = key("level", "number", "`abstain rescore`: 1 grades, 2 grades and confidence, 3 stated targets")
     level_name: Text = key("level", "text", "`abstain rescore`: the level in words")
     confidence_kind: Text = key("confidence from", "text", "`abstain rescore`: where confidence comes from")
-    confidence_share: Number = key(
-        "confidence known", "share", "`abstain rescore`: for which share of the answers it is known"
-    )
+    confidence_share: Number = key("confidence known", "share",
+        "`abstain rescore`: for which share of the answers it is known")
     remarks: Any = key("notes", "other", "`abstain rescore`: what was done to the logs")
     skipped: Any = key("left out of the log", "other", "`abstain rescore`: rows that could not be read, and why")
+# fmt: on
 
 
 def _abouts(model: type[BaseModel]) -> dict[str, About]:

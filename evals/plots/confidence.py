@@ -9,7 +9,7 @@ from abstain.evals.metrics.confidence import risk_coverage
 from abstain.evals.metrics.intervals import wilson_interval
 from abstain.evals.metrics.oracle import ForcedAnswers
 from abstain.evals.metrics.schema import Metrics
-from abstain.evals.plots.style import Plot, color, legend_above, listed, new_axes, percent_axis, styled
+from abstain.evals.plots.style import Plot, before_after, color, legend_above, listed, new_axes, percent_axis, styled
 from abstain.evals.records import Record
 from abstain.rewards.verdict import Verdict
 
@@ -40,14 +40,9 @@ def best_guesses(records: Sequence[Record]) -> ForcedAnswers:
         ('a',)
     """
     lowest = min((record.target for record in records), default=None)
-    known = [
-        (record.id, record.verdict, record.confidence)
-        for record in records
-        if record.target == lowest
-        and record.confidence is not None
-        and record.verdict in (Verdict.CORRECT, Verdict.INCORRECT)
-    ]
-    return ForcedAnswers.of([id for id, _, _ in known], [v for _, v, _ in known], [q for _, _, q in known])
+    asked = [record for record in records if record.target == lowest and record.confidence is not None]
+    known = [record for record in asked if record.verdict in (Verdict.CORRECT, Verdict.INCORRECT)]
+    return ForcedAnswers.of([r.id for r in known], [r.verdict for r in known], [r.confidence for r in known])
 
 
 def risk_coverage_plot(guesses: Guesses, metrics: Metrics | None = None) -> Plot | None:
@@ -57,16 +52,16 @@ def risk_coverage_plot(guesses: Guesses, metrics: Metrics | None = None) -> Plot
         guesses: of each model.
         metrics: of the last model; what it really did at each target is marked.
     """
-    guesses = {label: _graded(answers) for label, answers in guesses.items()}
-    guesses = {label: answers for label, answers in guesses.items() if answers.ids}
+    guesses = _graded(guesses)
     marks = _done(metrics) if metrics else []
     if not guesses:
         return None
     with styled():
         figure, axes = new_axes()
-        for (label, answers), role in zip(guesses.items(), _roles(len(guesses)), strict=True):
+        for (label, answers), role in zip(guesses.items(), before_after(len(guesses)), strict=True):
             curve = risk_coverage(answers.confidence, answers.correct)
-            keep = _thinned(len(curve.coverage))
+            n = len(curve.coverage)
+            keep = np.unique(np.linspace(0, n - 1, min(n, _MOST_STEPS)).astype(int))  # both ends among them
             axes.plot(curve.coverage[keep], curve.risk[keep], color=color(role), label=f"{label}, best guesses")
         for place, mark in enumerate(marks):
             _mark(axes, mark, len(marks) - 1 - place)
@@ -93,8 +88,7 @@ def reliability_plot(guesses: Guesses, metrics: Sequence[Metrics | None] = ()) -
         guesses: of each model.
         metrics: of each, for the calibration error.
     """
-    guesses = {label: _graded(answers) for label, answers in guesses.items()}
-    guesses = {label: answers for label, answers in guesses.items() if answers.ids}
+    guesses = _graded(guesses)
     if not guesses:
         return None
     errors = [one.get("ece") if one else None for one in metrics] or [None] * len(guesses)
@@ -102,7 +96,7 @@ def reliability_plot(guesses: Guesses, metrics: Sequence[Metrics | None] = ()) -
     with styled():
         figure, axes = new_axes()
         axes.plot([0, 1], [0, 1], color=color("oracle"), linewidth=0.8, linestyle=(0, (5, 2)), label="as it says")
-        for (label, answers), role, error in zip(guesses.items(), _roles(len(guesses)), errors, strict=False):
+        for (label, answers), role, error in zip(guesses.items(), before_after(len(guesses)), errors, strict=False):
             said, right, low, high = _bins(answers)
             name = label if error is None else f"{label} (ECE {error:.3f})"
             axes.vlines(said, low, high, color=color(role), linewidth=0.9, alpha=0.7)
@@ -113,19 +107,13 @@ def reliability_plot(guesses: Guesses, metrics: Sequence[Metrics | None] = ()) -
         percent_axis(axes.xaxis)
         percent_axis(axes.yaxis)
         legend_above(axes, columns=3)
-    return Plot(
-        "reliability",
-        "Is the confidence right?",
-        _RELIABILITY,
-        "Reliability. " + " ".join(words),
-        figure,
-    )
+    return Plot("reliability", "Is the confidence right?", _RELIABILITY, "Reliability. " + " ".join(words), figure)
 
 
-def _graded(answers: ForcedAnswers) -> ForcedAnswers:
-    known = answers.known
-    ids = tuple(id for id, one in zip(answers.ids, known, strict=True) if one)
-    return ForcedAnswers(ids, answers.correct[known], answers.confidence[known])
+def _graded(guesses: Guesses) -> Guesses:
+    """The graded answers with a confidence, of each model that has any."""
+    known = {label: answers.graded() for label, answers in guesses.items()}
+    return {label: answers for label, answers in known.items() if answers.ids}
 
 
 def _bins(answers: ForcedAnswers) -> tuple[np.ndarray, ...]:
@@ -153,12 +141,3 @@ def _mark(axes: Any, mark: tuple[float, float, float], place: int) -> None:
     leader = {"arrowstyle": "-", "color": color("after"), "linewidth": 0.6, "shrinkA": 0, "shrinkB": 2}
     axes.annotate(f"t = {target:g}", (coverage, risk), offset, textcoords="offset points", ha="right", fontsize=7.5,
                   color=color("after"), arrowprops=None if coverage > 0.9 else leader)  # fmt: skip
-
-
-def _thinned(n: int) -> np.ndarray:
-    """At most `_MOST_STEPS` of n places, the ends included."""
-    return np.unique(np.linspace(0, n - 1, min(n, _MOST_STEPS)).astype(int))
-
-
-def _roles(count: int) -> list[str]:
-    return ["after"] if count == 1 else ["before", "after"]

@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from abstain.evals.metrics.oracle import BaseGuesses, always_answer_score, baseline
+from abstain.evals.metrics.oracle import BaseGuesses, always_answer_score, baselines
 from abstain.evals.metrics.schema import Metrics
-from abstain.evals.plots.style import Plot, color, legend_above, listed, new_axes, styled
+from abstain.evals.plots.style import Plot, before_after, color, legend_above, listed, new_axes, styled
+from abstain.evals.tables.formats import prose_decimal, prose_percent
 
 Rates = Mapping[str, Any]
 """A row of `by_target`."""
@@ -48,7 +49,7 @@ def score_plot(metrics: Sequence[Metrics], labels: Sequence[str], start: BaseGue
         _line(
             axes, oracle, "oracle", f"{last.get('oracle') or 'post-hoc'} oracle", linestyle=(0, (5, 2)), linewidth=1.2
         )
-        for (label, curve), role in zip(shown, _roles(len(shown)), strict=True):
+        for (label, curve), role in zip(shown, before_after(len(shown)), strict=True):
             _line(axes, curve, role, label, marker="o" if role == "after" else "s")
         _interval(axes, last)
         low, high = _window(shown[-1][1][1], oracle[1], last)
@@ -82,10 +83,12 @@ def outcomes_plot(metrics: Sequence[Metrics], labels: Sequence[str]) -> Plot | N
     bars = [(t, label, row) for t in sorted(by_target) for label, row in by_target[t]]
     with styled():
         figure, axes = new_axes(height=0.62 + 0.44 * len(by_target) + 0.19 * len(bars))
-        places = _places(bars)
+        places, lefts = _places(bars), np.zeros(len(bars))
         for key, name, role in OUTCOMES:
-            if any(row[key] for _, _, row in bars):
-                _stack(axes, bars, places, key, name, role)
+            sizes = np.array([row[key] for _, _, row in bars], dtype=float)
+            if sizes.any():
+                _stack(axes, places, lefts, sizes, key, name, role)
+            lefts += sizes
         axes.set(xlim=(0, 1), ylim=(max(places) + 0.62, -0.95))
         axes.set_yticks(places, [label for _, label, _ in bars])
         for t in by_target:
@@ -105,10 +108,6 @@ def outcomes_plot(metrics: Sequence[Metrics], labels: Sequence[str]) -> Plot | N
     )
 
 
-def _roles(count: int) -> list[str]:
-    return ["after"] if count == 1 else ["before", "after"]
-
-
 def _known(one: Metrics, key: str) -> tuple[list[float], list[float]]:
     """The targets at which a number is known, and the numbers."""
     known = [(row["target"], row[key]) for row in one["by_target"] if row[key] is not None]
@@ -125,7 +124,7 @@ def _baselines(one: Metrics, start: BaseGuesses | None) -> tuple[Curve, Curve]:
     always = (grid, [always_answer_score(start.held_out, t) or 0.0 for t in grid])
     if one.get("oracle") in ("post-hoc", "cross-fitted"):
         seed = one["interval"]["seed"]
-        oracle = (grid, [baseline(start, t, None, seed).oracle_score or 0.0 for t in grid])
+        oracle = (grid, [found.oracle_score or 0.0 for found in baselines(start, grid, seed=seed).values()])
     return oracle, always
 
 
@@ -150,7 +149,7 @@ def _window(scores: Sequence[float], oracle: Sequence[float], one: Metrics) -> t
 
 def _note_what_is_below(axes: Any, always: Curve, low: float) -> None:
     if len(always[0]) and always[1][-1] < low:
-        text = f"{_number(always[1][-1])} at t = {always[0][-1]:g} ↓"
+        text = f"{prose_decimal(always[1][-1], 2)} at t = {always[0][-1]:g} ↓"
         axes.annotate(text, (1, 0), (-2, 4), xycoords="axes fraction", textcoords="offset points", ha="right",
                       color=color("wrong"), fontsize=7.5)  # fmt: skip
 
@@ -166,12 +165,9 @@ def _places(bars: Sequence[tuple[float, str, Rates]]) -> list[float]:
 
 
 def _stack(
-    axes: Any, bars: Sequence[tuple[float, str, Rates]], places: list[float], key: str, name: str, role: str
+    axes: Any, places: list[float], lefts: np.ndarray, sizes: np.ndarray, key: str, name: str, role: str
 ) -> None:
     """One outcome in every bar."""
-    before = [outcome for outcome, _, _ in OUTCOMES[: [outcome for outcome, _, _ in OUTCOMES].index(key)]]
-    lefts = [sum(row[outcome] for outcome in before) for _, _, row in bars]
-    sizes = [row[key] for _, _, row in bars]
     hatch = "////" if key == "ungraded" else None
     axes.barh(places, sizes, left=lefts, height=0.82, color=color(role), label=name, hatch=hatch, linewidth=0)
     for place, left, size in zip(places, lefts, sizes, strict=True):
@@ -189,12 +185,8 @@ def _shares(row: Rates) -> str:
 def _in_words(label: str, curve: Curve) -> str:
     if not len(curve[0]):
         return ""
-    return f"{label}: " + listed([f"{_number(y)} at t = {t:g}" for t, y in zip(*curve, strict=True)]) + ". "
-
-
-def _number(value: float) -> str:
-    return f"{value:z.2f}".replace("-", "−")
+    return f"{label}: " + listed([f"{prose_decimal(y, 2)} at t = {t:g}" for t, y in zip(*curve, strict=True)]) + ". "
 
 
 def _percent(share: float) -> str:
-    return f"{share:.0%}".replace("%", " %") if share >= 0.1 else f"{share:.1%}".replace("%", " %")
+    return prose_percent(share, 0 if share >= 0.1 else 1)

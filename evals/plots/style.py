@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from xml.sax.saxutils import escape
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -147,6 +148,11 @@ def ramp(count: int) -> list[str]:
     return [f"ramp-{int(last * place / max(1, count - 1) + 0.5) if count > 1 else 3}" for place in range(count)]
 
 
+def before_after(count: int) -> list[str]:
+    """The roles of one model, or of two of which the first is where training began."""
+    return ["before", "after"][-count:]
+
+
 def legend_above(axes: Any, columns: int = 4, **options: Any) -> None:
     """A legend above the axes, if there is anything to tell apart."""
     if axes.get_legend_handles_labels()[0]:
@@ -183,21 +189,16 @@ def inline_svg(plot: Plot) -> str:
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, count=1, flags=re.DOTALL)
     svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{plot.name}-", svg)
     svg = re.sub(r"'DejaVu Sans'[^;\"]*", "var(--plot-font)", svg)
-    svg = re.sub("#[0-9a-f]{6}", _variable, svg)
+    svg = re.sub("#[0-9a-f]{6}", lambda found: _VARIABLES.get(found[0], found[0]), svg)
     view_box = re.search(r'viewBox="[^"]*"', svg)
     assert view_box, "matplotlib writes a viewBox"
-    label = plot.alt.translate(_ESCAPES)
+    label = escape(plot.alt, {'"': "&quot;"})
     opening = f'<svg class="plot" role="img" aria-label="{label}" {view_box[0]} xmlns:xlink="{_XLINK}">'
     return opening + svg[svg.index(">") + 1 :].strip()
 
 
 _XLINK = "http://www.w3.org/1999/xlink"
-_ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"})
 _VARIABLES = {light: f"var(--plot-{role})" for role, (light, _) in ROLES.items()}
-
-
-def _variable(found: re.Match[str]) -> str:
-    return _VARIABLES.get(found[0], found[0])
 
 
 def listed(parts: Sequence[str]) -> str:

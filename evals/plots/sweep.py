@@ -15,7 +15,7 @@ _LOG_SPREAD = 30  # a range wider than this is drawn on a logarithmic axis
 
 
 @dataclass(frozen=True)
-class Response:
+class AxisResponse:
     """One line: what was measured at each value of an axis, once for each seed.
 
     Args:
@@ -30,7 +30,7 @@ class Response:
 
 
 def response_plot(
-    name: str, title: str, axis: str, lines: Sequence[Response], order: Sequence[tuple[object, str]], *, rate: bool
+    name: str, title: str, axis: str, lines: Sequence[AxisResponse], order: Sequence[tuple[object, str]], *, rate: bool
 ) -> Plot:
     """The mean over seeds, with a band from the lowest to the highest seed; names stand side by side, without lines.
 

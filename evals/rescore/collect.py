@@ -20,7 +20,6 @@ BAD = -np.inf
 """A confidence or target that is no number; told from NaN, which is one that the log does not have."""
 _KINDS = tuple(CONFIDENCE)
 _TEXTS = ("question", "gold", "prompt", "completion")
-_EMPTY = np.empty(0)
 
 
 class Numbering(dict[Any, int]):
@@ -68,8 +67,7 @@ class Collector:
         runs += self._settle(file)
         if not runs:
             here = [problem for problem in self.problems.found.values() if problem.file == str(path)]
-            lost = [str(problem) for problem in here if problem.lost]
-            why = "; ".join(["", *lost[:3]])
+            why = "; ".join(["", *[str(problem) for problem in here if problem.lost][:3]])
             raise ValueError(f"{path}: {name}, but without any row that can be read{why}")
         return runs
 
@@ -102,20 +100,16 @@ class Collector:
             return []
         columns = {name: np.concatenate(parts) for name, parts in file.parts.items()}
         file.parts.clear()
-        columns["confidence"] = self._probabilities(file, columns)
+        columns["confidence"], bad, percent = as_probabilities(columns["confidence"])
+        self._tell(file, columns, bad, "confidence", "confidence is not a probability; it is left out")
+        if percent:
+            self.problems.note(file.path, "confidence is read as percentages")
         columns["target"], bad = as_targets(columns["target"])
         self._tell(file, columns, bad, "target", "a stated target must be in [0, 1)")
         self._remark(file)
         names = [(printable(model), printable(task)) for model, task in file.names]
         parts = ((name, np.flatnonzero(columns["run"] == number)) for number, name in enumerate(names))
         return [self._run(file, name, rows, columns) for name, rows in parts]
-
-    def _probabilities(self, file: "_File", columns: Mapping[str, np.ndarray]) -> np.ndarray:
-        q, bad, percent = as_probabilities(columns["confidence"])
-        self._tell(file, columns, bad, "confidence", "confidence is not a probability; it is left out")
-        if percent:
-            self.problems.note(file.path, "confidence is read as percentages")
-        return q
 
     def _tell(self, file: "_File", columns: Mapping[str, np.ndarray], bad: np.ndarray, kind: str, why: str) -> None:
         if bad.any():
@@ -192,10 +186,9 @@ def _spooled(batch: Batch) -> list[bytes]:
 
 
 def _summary_run(summary: Summary, path: Path, name: str) -> Run:
-    whole = np.empty(0, dtype=np.int32)
-    codes = np.empty(0, dtype=np.int8)
+    whole, real = np.empty(0, dtype=np.int32), np.empty(0)
     names = printable(summary.model), printable(summary.task)
-    return Run(*names, path, name, codes, _EMPTY, _EMPTY, whole, whole, whole, summary=summary)
+    return Run(*names, path, name, whole, real, real, whole, whole, whole, summary=summary)
 
 
 # Numbers from a stranger's log: confidence that may be a percentage, NaN, 150 % or a word; stated targets.

@@ -41,6 +41,7 @@ def measure_run(run: Run, targets: Sequence[float], seed: int = 0) -> dict[str, 
         stated = ", ".join(f"{t:g}" for t in run.targets)
         raise ValueError(f"{run.source}: the prompts state the targets {stated}, none of which is asked for")
     lowest = run.at(chosen[0])
+    tried = lowest.verdict <= INCORRECT
     return {
         "model": run.model,
         "task": run.task,
@@ -53,7 +54,7 @@ def measure_run(run: Run, targets: Sequence[float], seed: int = 0) -> dict[str, 
         "by_target": [_row(run, t, seed) for t in chosen],
         "mean_regret": None,
         "oracle": None,
-        **_judged(lowest),
+        **confidence_metrics(lowest.confidence[tried], 1.0 - lowest.verdict[tried]),
         "confidence_kind": CONFIDENCE[run.kind] if run.confidence_share else None,
         "confidence_share": run.confidence_share,
         "confidence_target": chosen[0] if run.level == 3 else None,
@@ -64,11 +65,6 @@ def measure_run(run: Run, targets: Sequence[float], seed: int = 0) -> dict[str, 
 def questions(run: Run) -> int | None:
     """How many questions were asked; `None` if the log does not say."""
     return run.summary.n if run.summary else len(np.unique(run.question))
-
-
-def _judged(run: Run) -> dict[str, Any]:
-    tried = run.verdict <= INCORRECT
-    return confidence_metrics(run.confidence[tried], 1.0 - run.verdict[tried])
 
 
 def _row(run: Run, target: float, seed: int) -> dict[str, Any]:

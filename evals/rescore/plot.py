@@ -1,6 +1,6 @@
 """The picture of `abstain rescore`: the score as the penalty for a mistake grows, and where models change places."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,6 @@ from abstain.evals.rescore.metrics import heeded_scores, scores
 from abstain.evals.rescore.ranking import Ranking
 from abstain.evals.rescore.runs import Run
 
-Metrics = Mapping[str, Any]
 _STEPS = np.linspace(0, 0.95, 96).tolist()
 _LOWEST = -1.0
 _MOST = 8

@@ -86,8 +86,7 @@ def penalty_curve(counts: Mapping[str, int] | Sequence[Record]) -> PenaltyCurve:
     n = sum(tally.values())
     if n == tally[Verdict.UNGRADED]:
         raise ValueError(f"no penalty curve: none of {n} answers is graded")
-    shares = [tally[v] / n for v in (Verdict.CORRECT, Verdict.INCORRECT, Verdict.ABSTAINED, Verdict.UNGRADED)]
-    return PenaltyCurve(n, *shares)
+    return PenaltyCurve(n, *(tally[verdict] / n for verdict in Verdict))
 
 
 def crossing(one: PenaltyCurve, other: PenaltyCurve) -> float | None:
@@ -190,11 +189,8 @@ def rank(task: str, runs: Sequence[Run], metrics: Sequence[dict[str, Any]], seed
 
 def _curve(run: Run) -> PenaltyCurve:
     if run.summary:
-        right, wrong, abstained, ungraded = run.summary.shares
-        return PenaltyCurve(run.summary.n or 0, right, wrong, abstained, ungraded)
-    n = len(run.verdict)
-    right, wrong, abstained, ungraded = (run.counts() / n).tolist()
-    return PenaltyCurve(n, right, wrong, abstained, ungraded)
+        return PenaltyCurve(run.summary.n or 0, *run.summary.shares)
+    return PenaltyCurve(len(run.verdict), *(run.counts() / len(run.verdict)).tolist())
 
 
 def _stretches(curves: dict[str, PenaltyCurve]) -> list[Stretch]:
@@ -278,11 +274,10 @@ def _paired_verdicts(one: Run, other: Run) -> tuple[np.ndarray, np.ndarray] | No
 
 
 def _lead(best: Run, second: Run, target: float, difference: float, seed: int) -> Lead:
-    if best.summary or second.summary:
-        return Lead(target, best.label, second.label, difference, None, False)
-    (asked, points), (also_asked, other_points) = (mean_points(run.at(target), target) for run in (best, second))
-    _, here, there = np.intersect1d(asked, also_asked, assume_unique=True, return_indices=True)
-    if len(here) < max(len(asked), len(also_asked)):
-        return Lead(target, best.label, second.label, difference, None, False)
-    interval = bootstrap_interval(points[here] - other_points[there], seed=seed)
-    return Lead(target, best.label, second.label, difference, interval, True)
+    if not (best.summary or second.summary):
+        (asked, points), (also_asked, other_points) = (mean_points(run.at(target), target) for run in (best, second))
+        _, here, there = np.intersect1d(asked, also_asked, assume_unique=True, return_indices=True)
+        if len(here) == max(len(asked), len(also_asked)):
+            interval = bootstrap_interval(points[here] - other_points[there], seed=seed)
+            return Lead(target, best.label, second.label, difference, interval, True)
+    return Lead(target, best.label, second.label, difference, None, False)

@@ -102,9 +102,9 @@ class Run:
         """Whether questions were asked several times."""
         return bool(len(self.repeat)) and int(self.repeat.max()) > 0
 
-    def counts(self, rows: np.ndarray | None = None) -> np.ndarray:
+    def counts(self) -> np.ndarray:
         """How many rows have each verdict."""
-        return np.bincount(self.verdict if rows is None else self.verdict[rows], minlength=4)
+        return np.bincount(self.verdict, minlength=4)
 
     def pick(self, rows: np.ndarray) -> "Run":
         """The same run with some of its rows."""

@@ -57,8 +57,7 @@ def render_rescored(
         rankings: one for each task with several models.
         remarks: what was done to the logs, for the notes.
         format: "text", "markdown", "latex" (booktabs), "csv" (rows only) or "json" (rows, rankings, remarks).
-        width: of the text, in characters.
-        color: whether the text may hold terminal colours.
+        width, color: as in `abstain.evals.tables.document.render_tables`.
 
     Raises:
         ValueError: an unknown format.
@@ -66,11 +65,7 @@ def render_rescored(
     entries = _entries(metrics, rankings)
     blocks = [*_tables(entries, full=format != "text"), Notes(_notes(metrics, rankings, remarks))]
     rows = [split_interval(entry) for entry in entries]
-    data = {
-        "rows": entries,
-        "rankings": [ranking.as_dict() for ranking in rankings],
-        "remarks": list(remarks),
-    }
+    data = {"rows": entries, "rankings": [ranking.as_dict() for ranking in rankings], "remarks": list(remarks)}
     return render_tables(blocks, format, rows=rows, data=data, width=width, color=color)
 
 

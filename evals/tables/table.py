@@ -43,10 +43,8 @@ def render(
 
     Args:
         metrics: contents of `metrics.json` files, the starting model's first.
-        format: "text", "markdown", "latex" (booktabs), or "csv" and "json" with every number in full.
+        format, width, color: as in `abstain.evals.tables.document.render_tables`.
         labels: what to call the models, such as "before" and "after"; their names by default.
-        width: of the text table, in characters.
-        color: whether the text may hold terminal colours.
 
     Raises:
         ValueError: an unknown format, nothing to show, or as many labels as there are models.

@@ -65,10 +65,8 @@ def read_split(
     The dev split of the same relation is where SliCK's few-shot examples come from.
 
     Args:
-        data: the folder of EntityQuestions.
+        data, relations, single_answer: as for `load_entity_questions`.
         split: "train", "dev" or "test".
-        relations: which relations; all by default.
-        single_answer: only rows with exactly one gold answer.
 
     Raises:
         FileNotFoundError: the folder or one of its files is missing.

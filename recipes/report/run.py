@@ -33,6 +33,7 @@ def run_content(run: RunData) -> tuple[dict[str, Any], list[Plot]]:
     plots, stages = behaviour(run), training(run)
     rows = table_rows(run.metrics)
     shown_sides = [label for label in ("before", "after") if label in run.records]
+    recipe = {key: value for key, value in run.recipe.items() if key != "made_with"}
     payload = examples({label: run.records[label] for label in shown_sides}) if shown_sides else None
     content = {
         "title": f"{_name(run)}: abstain report",
@@ -53,7 +54,7 @@ def run_content(run: RunData) -> tuple[dict[str, Any], list[Plot]]:
         "sides": shown_sides,
         "two_sides": len(shown_sides) > 1,
         "versions": _versions(run.recipe),
-        "recipe": shown(write_yaml(_without(run.recipe, "made_with")), 50_000) if run.recipe else "",
+        "recipe": shown(write_yaml(recipe), 50_000) if run.recipe else "",
         "repeat": f"abstain train {run.path.name}/recipe.yaml output_dir=NEW" if run.recipe else "",
     }
     return content | {"sections": sections(content)}, [*plots, *(plot for found in stages.values() for plot in found)]
@@ -175,7 +176,3 @@ def _named(labels: Sequence[str]) -> list[str]:
 def _versions(recipe: Mapping[str, Any]) -> dict[str, str]:
     made = recipe.get("made_with")
     return {shown(key, 40): shown(value, 60) for key, value in made.items()} if isinstance(made, dict) else {}
-
-
-def _without(recipe: Mapping[str, Any], key: str) -> dict[str, Any]:
-    return {name: value for name, value in recipe.items() if name != key}

@@ -86,22 +86,16 @@ def find_directory(path: Path) -> bool:
     return False
 
 
-def read_run(path: Path, *, records: bool = True) -> RunData:
-    """All that a report shows of a run directory, or of the directory that `abstain eval --out` wrote.
-
-    Args:
-        path: of the directory.
-        records: whether to read the answers too, which takes most of the time.
-    """
+def read_run(path: Path) -> RunData:
+    """All that a report shows of a run directory, or of the directory that `abstain eval --out` wrote."""
     run = RunData(path)
     run.recipe = run.read(path / "recipe.yaml", _recipe) or {}
     for label, folder in (("before", path / "before"), ("after", path)):
         if (metrics := run.read(folder / "metrics.json", read_metrics)) is not None:
             run.metrics[label] = metrics
-        if records and (found := run.read(folder / "records.jsonl", _records)):
+        if found := run.read(folder / "records.jsonl", _records):
             run.records[label] = found
-    if records:
-        run.start = run.read(path / "before" / "start.json", read_start)
+    run.start = run.read(path / "before" / "start.json", read_start)
     for stage in STAGES:
         if (state := _latest_state(run, stage)) is not None:
             run.stages[stage] = state

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from abstain.evals.metrics.intervals import RESAMPLES, paired_difference, student_interval
 from abstain.evals.plots.style import Plot
-from abstain.evals.plots.sweep import MOST_LINES, Response, response_plot
+from abstain.evals.plots.sweep import MOST_LINES, AxisResponse, response_plot
 from abstain.evals.records import Record, read_records
 from abstain.evals.tables.formats import prose_decimal, prose_percent
 from abstain.evals.tables.grid import MISSING
@@ -136,7 +136,7 @@ def axis_plots(
 
 def responses(
     groups: Sequence[Group], axis: str, axes: Mapping[str, Sequence[Any]], name: str, target: float | None
-) -> list[Response]:
+) -> list[AxisResponse]:
     """A line for each combination of the other settings; one over all of them if there are too many to tell apart."""
     lines: dict[str, list[Group]] = {}
     for group in groups:
@@ -151,7 +151,7 @@ def responses(
         known = [(value, numbers) for value, numbers in measured if numbers]
         if known:
             values, numbers_at = [value for value, _ in known], [numbers for _, numbers in known]
-            found.append(Response(label if len(lines) > 1 else "", values, numbers_at))
+            found.append(AxisResponse(label if len(lines) > 1 else "", values, numbers_at))
     return found
 
 
@@ -169,7 +169,7 @@ def best_plots(groups: Sequence[Group]) -> list[Plot]:
         for rank, group in enumerate(best, 1):
             known = [(t, numbers) for t in targets if (numbers := group.measured(name, t))]
             if known:
-                lines.append(Response(str(rank), [t for t, _ in known], [numbers for _, numbers in known]))
+                lines.append(AxisResponse(str(rank), [t for t, _ in known], [numbers for _, numbers in known]))
         if lines:
             axis = "confidence target t"
             plots.append(response_plot(f"best-{name}", title, axis, lines, order, rate=name != "score"))
@@ -223,10 +223,10 @@ def sweep_content(sweep: SweepData, out: Path) -> tuple[dict[str, Any], list[Plo
     groups, names = sweep.groups(), short_names(list(sweep.axes))
     target = reference_target(groups)
     compared = differences_from(groups[0], groups[1:MOST_COMPARED]) if len(groups) > 1 else []
-    axes = [(names[axis], axis_lead(sweep, groups, axis, names), axis_plots(sweep, groups, axis, target, names))
-            for axis in sweep.axes]  # fmt: skip
-    axes = [(axis, lead, plots) for axis, lead, plots in axes if plots]
+    drawn = {axis: axis_plots(sweep, groups, axis, target, names) for axis in sweep.axes}
+    axes = [(names[axis], axis_lead(sweep, groups, axis, names), plots) for axis, plots in drawn.items() if plots]
     best = best_plots(groups)
+    rates = [] if target is None else [f"{title.lower()}, t = {target:g}" for title in RATES.values()]
     content = {
         "title": f"{shown(sweep.name or sweep.path.resolve().name, 80)}: abstain report",
         "name": shown(sweep.name or sweep.path.resolve().name, 80),
@@ -235,7 +235,7 @@ def sweep_content(sweep: SweepData, out: Path) -> tuple[dict[str, Any], list[Plo
         "further": _further(groups, compared, names, target),
         "missing": _missing(sweep),
         "broken": [shown(one) for one in sweep.broken],
-        "heads": ["", *map(short_label, names.values()), *_heads(target)],
+        "heads": ["", *map(short_label, names.values()), "seeds", "mean regret", *rates, "score less the best's"],
         "rows": group_rows(groups[:MOST_ROWS], compared, sweep.axes, target),
         "left_out": max(0, len(groups) - MOST_ROWS),
         "best": best,
@@ -285,12 +285,9 @@ def _headline(groups: Sequence[Group], names: Mapping[str, str]) -> str:
     regrets = groups[0].measured("mean_regret")
     if not regrets:
         return "No point of this sweep has a regret to compare."
-    seeds = len(regrets)
-    over = (
-        f"the mean regret is {spread(regrets)} over {seeds} seeds"
-        if seeds > 1
-        else f"its mean regret is {spread(regrets)}"
-    )
+    several = len(regrets) > 1
+    over = f"{'the' if several else 'its'} mean regret is {spread(regrets)}"
+    over += f" over {len(regrets)} seeds" if several else ""
     what = shown(settings_in_words(groups[0].settings, names), 160) or "the only one"
     return f"Of {len(groups)} settings, the best is {what}: {over}."
 
@@ -349,18 +346,10 @@ def _some(names: Sequence[str]) -> str:
 
 def _point_row(point: PointData, out: Path) -> dict[str, Any]:
     page = point.path / "report.html"
-    link = "./" + quote(os.path.relpath(page, out)) if page.is_file() else ""
-    regret = (point.metrics or {}).get("mean_regret")
-    seed = MISSING if point.seed is None else str(point.seed)
     return {
         "name": shown(point.name, 120),
-        "link": link,
-        "seed": seed,
+        "link": "./" + quote(os.path.relpath(page, out)) if page.is_file() else "",
+        "seed": MISSING if point.seed is None else str(point.seed),
         "status": shown(point.status, 20),
-        "regret": prose_decimal(regret),
+        "regret": prose_decimal((point.metrics or {}).get("mean_regret")),
     }
-
-
-def _heads(target: float | None) -> list[str]:
-    rates = [] if target is None else [f"{title.lower()}, t = {target:g}" for title in RATES.values()]
-    return ["seeds", "mean regret", *rates, "score less the best's"]

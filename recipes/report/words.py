@@ -52,10 +52,10 @@ def further(metrics: Mapping[str, Metrics]) -> list[str]:
     return found
 
 
-def reference_row(one: Metrics, target: float = REFERENCE) -> Rates | None:
-    """The row of the target nearest to `target`, preferably above 0, with shares that are known."""
+def reference_row(one: Metrics) -> Rates | None:
+    """The row of the target nearest to `REFERENCE`, preferably above 0, with shares that are known."""
     rows = [row for row in one["by_target"] if row["correct"] is not None and row["incorrect"] is not None]
-    return min(rows, key=lambda row: (row["target"] == 0, abs(row["target"] - target)), default=None)
+    return min(rows, key=lambda row: (row["target"] == 0, abs(row["target"] - REFERENCE)), default=None)
 
 
 def _told(row: Rates, one: Metrics) -> str:
@@ -97,15 +97,12 @@ def _does(row: Rates) -> str:
 
 
 def _guessing(metrics: Mapping[str, Metrics]) -> list[str]:
-    rows = {label: row for label, one in metrics.items() if (row := _at_zero(one)) is not None}
+    at_zero = ((label, row) for label, one in metrics.items() for row in one["by_target"] if row["target"] == 0)
+    rows = {label: row for label, row in at_zero if row["correct"] is not None}
     if set(rows) != {"before", "after"}:
         return []
     now, was = (prose_percent(rows[label]["correct"], 1) for label in ("after", "before"))
     return [f"Asked for its best guess, it is right on {now} of the questions ({was} before)."]
-
-
-def _at_zero(one: Metrics) -> Rates | None:
-    return next((row for row in one["by_target"] if row["target"] == 0 and row["correct"] is not None), None)
 
 
 def _regret(one: Metrics) -> list[str]:

@@ -47,10 +47,8 @@ def made_with(directory: Path) -> dict[str, str]:
     """Versions of the packages that matter and the git commit of `directory`, as far as there are any."""
     found = {}
     for package in PACKAGES:
-        try:
+        with suppress(PackageNotFoundError):
             found[package] = version(package)
-        except PackageNotFoundError:
-            continue
     commit = _git_commit(directory)
     return found | ({"commit": commit} if commit else {})
 

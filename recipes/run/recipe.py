@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from abstain.recipes.run.yaml_lines import KeyPath, parse_value, read_yaml
 from abstain.rewards.errors import nearest
@@ -25,14 +25,8 @@ FACTWORLD = "factworld"
 """The task, and as `model.path` its own base model."""
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class TaskConfig(BaseModel):
+class TaskConfig(BaseModel, extra="allow"):
     """A task of `abstain tasks` by name; every other key is an option of that task."""
-
-    model_config = ConfigDict(extra="allow")
 
     name: str
 
@@ -41,7 +35,7 @@ class TaskConfig(BaseModel):
         return dict(self.model_extra or {})
 
 
-class ModelConfig(_Section):
+class ModelConfig(BaseModel, extra="forbid"):
     """The model to start from."""
 
     path: str
@@ -56,7 +50,7 @@ class ModelConfig(_Section):
     """Fields of `peft.LoraConfig`; `{}` for its defaults, null to train all weights."""
 
 
-class EvalConfig(_Section):
+class EvalConfig(BaseModel, extra="forbid"):
     """What is measured: the model that sft and rl start from, and the one they lead to."""
 
     task: TaskConfig | None = None
@@ -90,7 +84,7 @@ class EvalConfig(_Section):
         return self
 
 
-class Recipe(_Section):
+class Recipe(BaseModel, extra="forbid"):
     """A whole run: task, model, up to three training stages, evaluation."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
@@ -265,17 +259,12 @@ def _check_place(here: Any, key: str | int, at: str) -> None:
 
 
 PHRASES = {
-    "int_type": "must be a whole number",
-    "int_parsing": "must be a whole number",
-    "int_from_float": "must be a whole number",
-    "float_type": "must be a number",
-    "float_parsing": "must be a number",
-    "bool_type": "must be true or false",
-    "bool_parsing": "must be true or false",
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "must be a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing"), "must be a number"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "must be true or false"),
     "string_type": "must be text (put it in quotes)",
     "list_type": "must be a list, as in [0, 0.5]",
-    "dict_type": "must hold 'key: value' lines",
-    "model_type": "must hold 'key: value' lines",
+    **dict.fromkeys(("dict_type", "model_type"), "must hold 'key: value' lines"),
     "too_short": "must not be empty",
     "string_pattern_mismatch": "may hold letters, digits, dots, dashes and underscores only",
 }

@@ -6,7 +6,7 @@ format -> before -> sft -> rl -> after      a step that the run directory calls 
 import sys
 from collections.abc import Callable
 from contextlib import redirect_stdout
-from dataclasses import replace
+from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from abstain.trainers.tracking.dashboards import publish_results
 Say = Callable[[str | Text], None]
 
 
+@dataclass(eq=False)
 class Run:
     """A recipe on its way through a run directory.
 
@@ -44,23 +45,16 @@ class Run:
         report: writes `report.html` and `plots/` of a run directory whose results are complete.
     """
 
-    def __init__(
-        self,
-        recipe: Recipe,
-        directory: RunDir,
-        *,
-        say: Say,
-        progress: bool = False,
-        launch: Callable[[str], None] | None = None,
-        report: Callable[[Path], object] | None = None,
-    ) -> None:
-        self.recipe = recipe
-        self.directory = directory
-        self.say = say
-        self.progress = progress
-        self.launch = launch
-        self.report = report
-        self.training = Training(recipe, directory)
+    recipe: Recipe
+    directory: RunDir
+    _: KW_ONLY
+    say: Say
+    progress: bool = False
+    launch: Callable[[str], None] | None = None
+    report: Callable[[Path], object] | None = None
+
+    def __post_init__(self) -> None:
+        self.training = Training(self.recipe, self.directory)
 
     def run(self, until: str = AFTER) -> None:
         """Do what is not done yet.

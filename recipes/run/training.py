@@ -63,6 +63,7 @@ class Tasks:
     held_out: Task
 
 
+@dataclass(eq=False)
 class Training:
     """What a recipe trains, in which models, and where it leaves them.
 
@@ -71,9 +72,8 @@ class Training:
         directory: opened for this recipe.
     """
 
-    def __init__(self, recipe: Recipe, directory: RunDir) -> None:
-        self.recipe = recipe
-        self.directory = directory
+    recipe: Recipe
+    directory: RunDir
 
     def train(self, name: str, loaded: LoadedModel, tasks: Tasks) -> LoadedModel:
         """The model after this stage; a LoRA adapter is merged, so that the next stage starts from a plain model."""

@@ -7,7 +7,7 @@ import errno
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Protocol
 
 from abstain.recipes.run.recipe import AFTER
@@ -43,37 +43,24 @@ def tasks_of(state: PointState, directory: SweepDir, count: Mapping[str, int], t
         threads: for each process.
     """
     point, found = state.point, list[Task]()
-    for prefix in shared_prefixes(point.recipe, count):
-        overrides = (*point.overrides, *shared_overrides(point.recipe, prefix))
-        found.append(_task(directory, prefix.name, overrides, prefix.steps, found, threads, None))
-    own = tuple(point.recipe.steps)
-    return [*found, _task(directory, point.name, point.overrides, own, found, threads, state)]
-
-
-def _task(
-    directory: SweepDir,
-    name: str,
-    overrides: tuple[str, ...],
-    steps: tuple[str, ...],
-    before: list[Task],
-    threads: int,
-    state: PointState | None,
-) -> Task:
-    previous = before[-1].job if before else None
-    job = Job(
-        name=name,
-        directory=directory.point(name) if state else directory.shared(name),
-        base=directory.base,
-        overrides=overrides,
-        steps=steps,
-        until="" if state else steps[-1],
-        source=previous.directory if previous else None,
-        source_steps=previous.steps if previous else (),
-        log=directory.log(name),
-        lock=directory.lock(name),
-        threads=threads,
-    )
-    return Task(job, previous.name if previous else None, state)
+    for prefix in (*shared_prefixes(point.recipe, count), None):  # None: the point itself
+        previous = found[-1].job if found else None
+        name = prefix.name if prefix else point.name
+        job = Job(
+            name=name,
+            directory=directory.shared(name) if prefix else directory.point(name),
+            base=directory.base,
+            overrides=(*point.overrides, *(shared_overrides(point.recipe, prefix) if prefix else ())),
+            steps=prefix.steps if prefix else tuple(point.recipe.steps),
+            until=prefix.steps[-1] if prefix else "",
+            source=previous.directory if previous else None,
+            source_steps=previous.steps if previous else (),
+            log=directory.log(name),
+            lock=directory.lock(name),
+            threads=threads,
+        )
+        found.append(Task(job, previous.name if previous else None, None if prefix else state))
+    return found
 
 
 class Engine(Protocol):
@@ -112,6 +99,7 @@ class Watcher(Protocol):
         """Called several times a second."""
 
 
+@dataclass(eq=False)
 class Ablation:
     """A sweep on its way.
 
@@ -125,26 +113,23 @@ class Ablation:
         threads: for each process.
     """
 
-    def __init__(
-        self,
-        sweep: Sweep,
-        directory: SweepDir,
-        engine: Engine,
-        source: Source,
-        watcher: Watcher,
-        *,
-        count: Mapping[str, int],
-        threads: int,
-    ) -> None:
-        self.sweep, self.directory, self.engine, self.source, self.watcher = sweep, directory, engine, source, watcher
-        self.count, self.threads = count, threads
+    sweep: Sweep
+    directory: SweepDir
+    engine: Engine
+    source: Source
+    watcher: Watcher
+    _: KW_ONLY
+    count: Mapping[str, int]
+    threads: int
+
+    def __post_init__(self) -> None:
         self.states: list[PointState] = []
         self.running: dict[str, Task] = {}
         self.disk_full = False
         self._waiting: dict[str, Task] = {}
         self._done: set[str] = set()
         self._errors: dict[str, str] = {}
-        self._seconds = {point["name"]: float(point.get("seconds") or 0) for point in directory.stored_points()}
+        self._seconds = {point["name"]: float(point.get("seconds") or 0) for point in self.directory.stored_points()}
 
     def run(self) -> None:
         """Run all points that are not complete.

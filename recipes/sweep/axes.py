@@ -79,16 +79,13 @@ def read_axes(sweep: Sweep) -> tuple[list[Axis], list[Range]]:
             if not choices:
                 raise ValueError(f"{place}: axis '{name}' has no values: a sweep over it has no points")
             axis = Axis(name, _distinct(choices, f"axis '{name}'"))
-            axes.append(_shown_as_seeds(axis) if axis.only_seeds else axis)
+            if axis.only_seeds:  # shown by the seeds that it sets, so that tables and plots know them for seeds
+                axis = replace(axis, choices=tuple(replace(choice, shown=choice.changes) for choice in axis.choices))
+            axes.append(axis)
     if not axes and not ranges:
         raise ValueError(f"{sweep.origin.file}: nothing varies: give axes or points")
     _check_keys_differ(axes, ranges)
     return axes, ranges
-
-
-def _shown_as_seeds(axis: Axis) -> Axis:
-    """The axis by the seeds that it sets, whatever it is called, so that tables and plots know them for seeds."""
-    return replace(axis, choices=tuple(replace(choice, shown=choice.changes) for choice in axis.choices))
 
 
 def _plain(name: str, values: Any, place: str) -> Iterator[Choice]:

@@ -23,16 +23,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from abstain.recipes.run.recipe import Origin, Recipe, explain, find_file, find_recipe, load_recipe, parse_overrides
 from abstain.recipes.run.yaml_lines import KeyPath, read_yaml
 
 
-class SearchConfig(BaseModel):
+class SearchConfig(BaseModel, extra="forbid"):
     """Optuna instead of the whole grid. A `seed` axis is not searched: each trial is the mean over its seeds."""
-
-    model_config = ConfigDict(extra="forbid")
 
     trials: int = Field(ge=1)
     metric: str = "mean_regret"
@@ -49,10 +47,8 @@ class SearchConfig(BaseModel):
         return self
 
 
-class RayConfig(BaseModel):
+class RayConfig(BaseModel, extra="forbid"):
     """What one point takes on a Ray cluster."""
-
-    model_config = ConfigDict(extra="forbid")
 
     cpus: int = Field(default=1, ge=1)
     gpus: float = Field(default=0, ge=0)
@@ -60,10 +56,8 @@ class RayConfig(BaseModel):
     """How often a point is started again when its machine or worker dies."""
 
 
-class SweepConfig(BaseModel):
+class SweepConfig(BaseModel, extra="forbid"):
     """The sweep file as it is written."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     """Letters, digits, dots, dashes: it becomes a directory's name."""

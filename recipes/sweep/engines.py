@@ -34,7 +34,9 @@ def choose_engine(
     """
     if name == "ray":
         return RayEngine(sweep.config.ray, jobs), sweep.config.ray.cpus, "a Ray cluster"
-    devices = gpus()
+    import torch  # takes seconds
+
+    devices = visible(torch.cuda.device_count(), os.environ)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     jobs = jobs or len(devices) or min(cores, MOST_JOBS)
     jobs = jobs if sweep.config.search else min(jobs, points)
@@ -43,16 +45,8 @@ def choose_engine(
     return LocalEngine(jobs, devices), threads, f"{jobs} {'worker' if jobs == 1 else 'workers'}, {each}"
 
 
-def gpus(environment: Mapping[str, str] = os.environ) -> list[str]:
-    """The GPUs that this process may use, as `CUDA_VISIBLE_DEVICES` names them."""
-    import torch
-
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    return visible(count, environment)
-
-
 def visible(count: int, environment: Mapping[str, str]) -> list[str]:
-    """Names of `count` GPUs.
+    """The `count` GPUs that this process may use, as `CUDA_VISIBLE_DEVICES` names them.
 
     Example:
         >>> visible(2, {}), visible(2, {"CUDA_VISIBLE_DEVICES": "3,5"}), visible(0, {})
@@ -80,11 +74,9 @@ class LocalEngine:
             self._devices.put(devices[number % len(devices)])
 
     def capacity(self) -> int:
-        """See `abstain.recipes.sweep.ablation.Engine`."""
         return self.jobs
 
     def submit(self, job: Job) -> None:
-        """Start a job."""
         self._futures[self._pool.submit(self._perform, job)] = job
 
     def _perform(self, job: Job) -> Outcome:
@@ -97,14 +89,12 @@ class LocalEngine:
             self._devices.put(device)
 
     def finished(self) -> list[tuple[Job, Outcome]]:
-        """Jobs that have ended since the last call; waits a quarter of a second for one."""
         if not self._futures:
             return []
         done, _ = wait(self._futures, timeout=0.25, return_when=FIRST_COMPLETED)
         return [(self._futures.pop(future), future.result()) for future in done]
 
     def stop(self) -> None:
-        """Interrupt all processes, and wait until they have ended."""
         self._stop.set()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
@@ -128,7 +118,11 @@ class RayEngine:
 
     def __init__(self, config: RayConfig, jobs: int | None = None) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent to anybody unasked
-        self._ray = _import_ray()
+        try:
+            import ray
+        except ImportError:
+            raise ImportError("--engine ray needs Ray: pip install 'abstain[ray]'") from None
+        self._ray: Any = ray
         self._config, self._jobs = config, jobs
         if not self._ray.is_initialized():
             self._ray.init(logging_level="ERROR", log_to_driver=False)
@@ -136,11 +130,9 @@ class RayEngine:
         self._refs: dict[Any, Job] = {}
 
     def capacity(self) -> int:
-        """See `abstain.recipes.sweep.ablation.Engine`."""
         return self._jobs or 2 * max(1, int(self._ray.cluster_resources().get("CPU", 1) // self._config.cpus))
 
     def submit(self, job: Job) -> None:
-        """Queue a job."""
         options = {
             "num_cpus": self._config.cpus,
             "num_gpus": self._config.gpus,
@@ -150,7 +142,6 @@ class RayEngine:
         self._refs[self._remote.options(**options).remote(job, str(Path.cwd()))] = job
 
     def finished(self) -> list[tuple[Job, Outcome]]:
-        """Jobs that have ended since the last call; waits a quarter of a second for one."""
         if not self._refs:
             return []
         done, _ = self._ray.wait(list(self._refs), timeout=0.25)
@@ -163,7 +154,6 @@ class RayEngine:
             return Outcome(f"Ray gave up on it: {str(error).strip().splitlines()[0]}")
 
     def stop(self) -> None:
-        """Interrupt all jobs, and wait until they have ended."""
         for ref in self._refs:
             self._ray.cancel(ref)
         if self._refs:
@@ -175,14 +165,6 @@ def _perform_there(job: Job, directory: str) -> Outcome:
     """What a Ray worker runs: where the sweep was started, for a recipe's paths are seen from there."""
     with contextlib.chdir(directory):
         return perform(job)
-
-
-def _import_ray() -> Any:
-    try:
-        import ray
-    except ImportError:
-        raise ImportError("--engine ray needs Ray: pip install 'abstain[ray]'") from None
-    return ray
 
 
 # wandb is no engine of ours: its server hands out the points, and `wandb agent` runs one command line for each.

@@ -10,12 +10,12 @@ Constraints are conditions between axes, which a point must meet to be run. They
 A condition is `KEY OPERATOR VALUE`. The value is YAML, or another key.
 """
 
-import hashlib
 import operator
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from hashlib import sha256
 from itertools import product
 from typing import Any
 
@@ -59,7 +59,9 @@ class Condition:
             ValueError: nothing is known of the key, or the two cannot be compared.
         """
         if self.key not in values:
-            raise ValueError(f"'{self.text}': nothing sets '{self.key}'. {_few(self.key, values)}")
+            hint = nearest(self.key, values).partition("Allowed:")[0].strip()  # without the list of a hundred others
+            hint = hint or "Name an axis, or a key of the recipe."
+            raise ValueError(f"'{self.text}': nothing sets '{self.key}'. {hint}")
         other = self.value
         if isinstance(other, str) and other in values:
             other = values[other]
@@ -137,11 +139,6 @@ def _condition(text: Any) -> Condition:
     return Condition(text.strip(), key, OPERATORS[name], parsed)
 
 
-def _few(key: str, known: Mapping[str, Any]) -> str:
-    """The nearest key, without the list of a hundred others."""
-    return nearest(key, known).partition("Allowed:")[0].strip() or "Name an axis, or a key of the recipe."
-
-
 def flat(value: Mapping[str, Any], above: str = "") -> dict[str, Any]:
     """Nested mappings and lists by dotted key, every level included.
 
@@ -156,11 +153,6 @@ def flat(value: Mapping[str, Any], above: str = "") -> dict[str, Any]:
         if isinstance(inside, dict):
             found |= flat(inside, f"{above}{key}.")
     return found
-
-
-def allowed(constraints: Sequence[Constraint], values: Mapping[str, Any]) -> bool:
-    """Whether every constraint allows a point with these values."""
-    return all(constraint.allows(values) for constraint in constraints)
 
 
 Picked = tuple[str, Choice]
@@ -230,7 +222,7 @@ class Space:
         name = name or "_".join(f"{self._short[axis]}-{one.slug}".lstrip("-") for axis, one in chosen)
         changes = [item for _, one in chosen for item in one.changes.items()]
         return Draft(
-            name=name if len(name) <= LONGEST else f"{name[: LONGEST - 9]}-{_hash(name)}",
+            name=name if len(name) <= LONGEST else f"{name[: LONGEST - 9]}-{sha256(name.encode()).hexdigest()[:8]}",
             shown={key: value for _, one in chosen for key, value in one.shown.items()},
             changes=_outer_first(dict(changes)),
             places={key: place for _, one in chosen for key, place in one.places.items()},
@@ -242,7 +234,8 @@ class Space:
         Raises:
             ValueError: a constraint cannot be decided; with file and line.
         """
-        return allowed(self.constraints, self._base | flat(draft.changes) | draft.shown)
+        values = self._base | flat(draft.changes) | draft.shown
+        return all(constraint.allows(values) for constraint in self.constraints)
 
     def grid(self) -> list[Draft]:
         """Every combination that the constraints allow.
@@ -341,7 +334,3 @@ def _listed(mistakes: Mapping[str, Sequence[str]], total: int) -> Iterator[str]:
         yield line if len(names) == total else f"{line} (point {names[0]}{more})"
     if len(mistakes) > MOST_LINES:
         yield f"… and {len(mistakes) - MOST_LINES} more mistakes"
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:8]

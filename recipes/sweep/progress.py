@@ -23,7 +23,6 @@ class Lines:
     """A line for each event, for logs."""
 
     def event(self, text: str) -> None:
-        """See `abstain.recipes.sweep.ablation.Watcher`."""
         say(Text(text))
 
     def update(self, ablation: Ablation) -> None:
@@ -44,7 +43,6 @@ class LiveTable:
         self._found: dict[str, str] = {}
 
     def event(self, text: str) -> None:
-        """See `abstain.recipes.sweep.ablation.Watcher`."""
         self.console.print(Text(text), soft_wrap=True)
 
     def update(self, ablation: Ablation) -> None:

@@ -27,7 +27,6 @@ class FullGrid:
         self._points = list(points)
 
     def more(self, room: int) -> list[Point]:
-        """See `abstain.recipes.sweep.ablation.Source`."""
         points, self._points = self._points, []
         return points
 
@@ -57,7 +56,11 @@ class Search:
         self._axes |= {axis.name: axis for axis in space.axes if axis is not self._seeds}
         _check_metric(sweep)
         earlier = _trials(directory.stored_points())
-        self._optuna = _import_optuna()
+        try:
+            import optuna
+        except ImportError:
+            raise ImportError("a search needs Optuna: pip install 'abstain[optuna]'") from None
+        self._optuna: Any = optuna
         self._study = self._new_study(len(earlier))
         self._earlier = len(earlier)
         for settings in earlier:
@@ -78,7 +81,7 @@ class Search:
         if self._asked >= self.config.trials or (room <= 0 and self._asked >= self._earlier):
             return []
         for _ in range(ATTEMPTS):
-            trial = self._study.ask(self._distributions())
+            trial = self._study.ask({name: self._distribution(axis) for name, axis in self._axes.items()})
             picks = [(name, self._choice(axis, trial.params[name])) for name, axis in self._axes.items()]
             if drafts := self._drafts(picks):
                 key = canonical(trial.params)
@@ -124,9 +127,6 @@ class Search:
         value = numbers(read_metrics(self.directory.point(state.point.name) / "metrics.json")).get(self.config.metric)
         return value if value is not None and math.isfinite(value) else None
 
-    def _distributions(self) -> dict[str, Any]:
-        return {name: self._distribution(axis) for name, axis in self._axes.items()}
-
     def _distribution(self, axis: Axis | Range) -> Any:
         of = self._optuna.distributions
         if isinstance(axis, Axis):
@@ -170,11 +170,3 @@ def _trials(points: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     for point in points:
         found.setdefault(point["name"].partition("_seed-")[0], point["settings"])
     return list(found.values())
-
-
-def _import_optuna() -> Any:
-    try:
-        import optuna
-    except ImportError:
-        raise ImportError("a search needs Optuna: pip install 'abstain[optuna]'") from None
-    return optuna

@@ -133,8 +133,7 @@ def take_over(source: Path, directory: RunDir, recipe: Recipe, steps: Sequence[s
         directory.start(recipe)
     for step in steps:
         if step not in directory.complete:
-            folder = source / step
-            write_directory(directory.path / step, partial(_link_tree, folder))
+            write_directory(directory.path / step, partial(_link_tree, source / step))
             directory.mark_complete(step)
 
 

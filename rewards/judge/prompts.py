@@ -10,7 +10,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from abstain.rewards.errors import nearest
 from abstain.rewards.verdict import Verdict
@@ -238,12 +237,8 @@ def _grade(text: str, letters: Mapping[str, Verdict]) -> Verdict:
 
 def _in_json(text: str, letters: Mapping[str, Verdict]) -> Verdict:
     try:
-        pairs = json.loads(text, object_pairs_hook=list)
+        pairs = json.loads(text, object_pairs_hook=list)  # of the object that it begins with
     except (ValueError, RecursionError):
         return Verdict.UNGRADED
-    values = [pair[1] for pair in pairs if _is_grade_key(pair)] if isinstance(pairs, list) else []
+    values = [value for key, value in pairs if key.lower() in KEYS]
     return _grade(values[0], letters) if len(values) == 1 and isinstance(values[0], str) else Verdict.UNGRADED
-
-
-def _is_grade_key(pair: Any) -> bool:
-    return isinstance(pair, tuple) and isinstance(pair[0], str) and pair[0].lower() in KEYS

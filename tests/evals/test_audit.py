@@ -78,9 +78,8 @@ def world(n: int, seed: int = 0, spread: float = 1.0, **metadata: bool) -> Task:
         p = rng.random() ** spread
         guess = "Lima" if rng.random() < p else "Oslo"
         known = {"true_p": p} if metadata.get("known") else {}
-        held_out.append(
-            Question(str(i), f"Where was N{i} born?", ("Lima",), metadata={"p": p, "guess": guess, **known})
-        )
+        about = {"p": p, "guess": guess, **known}
+        held_out.append(Question(str(i), f"Where was N{i} born?", ("Lima",), metadata=about))
     return Task("toy", (), tuple(held_out))
 
 
@@ -88,8 +87,10 @@ def perfect(p: float, target: float | None, wording: str, rng: random.Random) ->
     return p > (target or 0)
 
 
-def audit_of(decide: Decide, task: Task, targets: Sequence[float] = TARGETS, **options: Any) -> Audit:
-    model = Policy(task, decide)
+def audit_of(
+    decide: Decide, task: Task, targets: Sequence[float] = TARGETS, *confidence: Any, **options: Any
+) -> Audit:
+    model = Policy(task, decide, *confidence)
     return audit_model(model, task, evaluate(model, task, targets), **options)
 
 
@@ -151,9 +152,7 @@ def test_a_threshold_elsewhere_is_found_there(task: Task, shift: float, word: st
 
 def test_no_policy_is_called_bold_by_a_confidence_that_is_off() -> None:
     """Below one half this model's probability is a quarter of what it knows: no logistic curve bends like that."""
-    task = world(3000)
-    model = Policy(task, perfect, confidence=lambda p: p if p > 0.5 else p / 4)
-    found = audit_model(model, task, evaluate(model, task, [0, 0.3])).found
+    found = audit_of(perfect, world(3000), [0, 0.3], lambda p: p if p > 0.5 else p / 4).found
     row = rows(found)[0.3]
     assert row["effective_threshold_ci"][1] < 0.3  # bolder than asked, it seems
     near = row["near_threshold"]
@@ -236,8 +235,7 @@ def test_a_model_that_learnt_one_sentence(task: Task) -> None:
 
 
 def test_overconfidence_is_calibrated_away(task: Task) -> None:
-    sharpened = Policy(task, perfect, lambda p: 1 / (1 + math.exp(-(4 + 2 * math.log(p / (1 - p))))))
-    found = audit_model(sharpened, task, evaluate(sharpened, task, TARGETS)).found
+    found = audit_of(perfect, task, TARGETS, lambda p: 1 / (1 + math.exp(-(4 + 2 * math.log(p / (1 - p)))))).found
     assert found["source"]["kind"] == "own"
     for t in (0.5, 0.75, 0.9):
         low, high = rows(found)[t]["effective_threshold_ci"]
@@ -245,21 +243,19 @@ def test_overconfidence_is_calibrated_away(task: Task) -> None:
 
 
 def test_a_blunt_confidence_says_so(task: Task) -> None:
-    blunt = Policy(task, perfect, lambda p: 0.5 if random.Random(p).random() < 0.5 else p)
-    found = audit_model(blunt, task, evaluate(blunt, task, TARGETS)).found
+    found = audit_of(perfect, task, TARGETS, lambda p: 0.5 if random.Random(p).random() < 0.5 else p).found
     assert any("chooses its questions better" in note for note in found["notes"])
     assert rows(found)[0.5]["selectivity_ci"][0] > 1
     assert "by a confidence that knows less than the model" in rows(found)[0.5]["verdict"]
     assert "P(correct) calls for" not in found["rise"]["verdict"]  # such a confidence is not one to judge by
-    blind = Policy(task, perfect, lambda p: random.Random(p).random())
-    found = audit_model(blind, task, evaluate(blind, task, TARGETS)).found
+    found = audit_of(perfect, task, TARGETS, lambda p: random.Random(p).random()).found
     assert rows(found)[0.5]["selectivity"] is None and rows(found)[0.5]["gain_ci"][0] > 0
     assert "its confidence cannot say above which P(correct)" in rows(found)[0.5]["verdict"]
 
 
 def test_sampled_answers_tell_as_much_as_probabilities(task: Task) -> None:
-    mute = Policy(task, perfect, lambda p: 0.5)  # its probability says nothing, as that of a long answer may
-    found = audit_model(mute, task, evaluate(mute, task, TARGETS), samples=20).found
+    """The probability of this model says nothing, as that of a long answer may."""
+    found = audit_of(perfect, task, TARGETS, lambda p: 0.5, samples=20).found
     assert found["source"]["kind"] == "sampled" and found["source"]["auroc"] > 0.75
     for t in (0.5, 0.75):
         low, high = rows(found)[t]["effective_threshold_ci"]
@@ -308,8 +304,8 @@ def test_one_wording_that_changes_much_is_named(task: Task) -> None:
 
 def test_a_bad_fit_is_noted_and_noise_is_not(task: Task, exact: Audit) -> None:
     assert not any("fits the guesses badly" in note for note in exact.found["notes"])
-    steps = Policy(task, perfect, lambda p: 0.5 - p / 2 if p < 0.5 else p)  # falls, then rises: no line follows it
-    found = audit_model(steps, task, evaluate(steps, task, [0, 0.5])).found
+    # falls, then rises: no line follows it
+    found = audit_of(perfect, task, [0, 0.5], lambda p: 0.5 - p / 2 if p < 0.5 else p).found
     assert any("fits the guesses badly" in note for note in found["notes"])
 
 
@@ -397,9 +393,8 @@ def test_what_is_saved(exact: Audit, tmp_path: Path) -> None:
     said = (tmp_path / "audit.md").read_text()
     assert said.startswith("# Behavioral-calibration audit of policy on 600 questions of toy")
     assert re.search(r"\| wording +\| +t \|", said) and "](audit.png)" in said
-    assert (tmp_path / "audit.png").read_bytes().startswith(b"\x89PNG") and "<svg" in (
-        tmp_path / "audit.svg"
-    ).read_text()
+    assert (tmp_path / "audit.png").read_bytes().startswith(b"\x89PNG")
+    assert "<svg" in (tmp_path / "audit.svg").read_text()
     lines = [json.loads(line) for line in (tmp_path / "reworded.jsonl").read_text().splitlines()]
     assert len(lines) == 600 * (3 * len(WORDINGS) + 1)
     assert {line["target"] for line in lines if line["wording"] == NO_INSTRUCTION} == {None}
@@ -415,10 +410,11 @@ def test_an_audit_of_an_earlier_version_still_loads() -> None:
         deeper = {k: v for key, value in inner for k, v in leaves(value, *path, key).items()}
         return deeper if isinstance(part, dict | list) else {path: part}
 
-    words = ("verdict", "notes")
-    assert {path: value for path, value in leaves(old).items() if not {*path} & {*words}} == pytest.approx(
-        {path: value for path, value in leaves(now).items() if not {*path} & {*words}}
+    before, after = (
+        {path: value for path, value in leaves(found).items() if not {*path} & {"verdict", "notes"}}
+        for found in (old, now)
     )
+    assert before == pytest.approx(after)
     assert "40 questions cannot tell" in " ".join(render_audit(old).split())
 
 

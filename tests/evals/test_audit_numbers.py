@@ -193,17 +193,6 @@ def test_every_wording_states_its_target_in_full() -> None:
     assert reworded_prompt("Who?", None, NO_INSTRUCTION, "{instruction}\nQ: {question}") == "Q: Who?"
 
 
-def test_penalty_curve_of_the_papers_example() -> None:
-    mini = penalty_curve({"ABSTAINED": 52, "CORRECT": 22, "INCORRECT": 26})
-    o4 = penalty_curve({"ABSTAINED": 1, "CORRECT": 24, "INCORRECT": 75})
-    assert o4.score(0) > mini.score(0)
-    assert all(mini.score(t) > o4.score(t) for t in (0.05, 0.5, 0.9))
-    t = crossing(mini, o4)
-    assert t == pytest.approx(2 / 51)  # x = (24 - 22) / (75 - 26) = 2/49, and t = x / (1 + x)
-    assert mini.score(t) == pytest.approx(o4.score(t))
-    assert mini.scores([0, 0.5]) == [{"target": 0, "score": 0.22}, {"target": 0.5, "score": pytest.approx(-0.04)}]
-
-
 @given(*[st.integers(0, 50)] * 6)
 def test_curves_cross_where_the_crossing_says(a: int, b: int, c: int, d: int, e: int, f: int) -> None:
     one = penalty_curve({"CORRECT": a, "INCORRECT": b, "ABSTAINED": c + 1})
@@ -217,6 +206,8 @@ def test_curves_cross_where_the_crossing_says(a: int, b: int, c: int, d: int, e:
 
 
 def test_penalty_curve_counts_what_is_ungraded() -> None:
+    mini = penalty_curve({"ABSTAINED": 52, "CORRECT": 22, "INCORRECT": 26})
+    assert mini.scores([0, 0.5]) == [{"target": 0, "score": 0.22}, {"target": 0.5, "score": pytest.approx(-0.04)}]
     curve = penalty_curve({Verdict.CORRECT: 1, "UNGRADED": 3})
     assert curve == PenaltyCurve(4, 0.25, 0, 0, 0.75) and curve.worth_asking_below == 1
     assert penalty_curve({"ABSTAINED": 2}).worth_asking_below is None

@@ -42,10 +42,6 @@ def columns(pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
     return np.array(confidence), np.array(correct, dtype=float)
 
 
-def case_columns(case: dict) -> tuple[np.ndarray, np.ndarray]:
-    return np.array(case["confidence"]), np.array(case["correct"], dtype=float)
-
-
 def test_calibration_error_by_hand() -> None:
     # 0 and 1/15 fall into the first two bins; 0.99 and 1 share the last one, whose gap is |1 - 0.995|
     q, c = np.array([0.0, 1 / 15, 0.99, 1.0]), np.array([1.0, 0.0, 1.0, 1.0])
@@ -80,18 +76,14 @@ def test_a_constant_forecast_at_the_base_rate_is_calibrated(correct: list[bool])
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
-def test_binned_errors_agree_with_other_libraries(case: dict) -> None:
-    q, c = case_columns(case)
+def test_errors_agree_with_other_libraries(case: dict) -> None:
+    """relplot searches for its smooth error in steps of 1 / 1024."""
+    q, c = np.array(case["confidence"]), np.array(case["correct"], dtype=float)
     values = case["values"]
     assert expected_calibration_error(q, c) == pytest.approx(values["torchmetrics.binary_calibration_error"], abs=1e-6)
     if adaptive := values.get("torch_uncertainty.MulticlassAdaptiveCalibrationError"):
         assert equal_mass_calibration_error(q, c) == pytest.approx(adaptive, abs=1e-6)
-
-
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
-def test_the_smooth_error_agrees_with_relplot(case: dict) -> None:
-    """Theirs is searched for in steps of 1 / 1024."""
-    assert smooth_calibration_error(*case_columns(case)) == pytest.approx(case["values"]["relplot.smECE"], abs=1e-3)
+    assert smooth_calibration_error(q, c) == pytest.approx(values["relplot.smECE"], abs=1e-3)
 
 
 def test_the_smooth_error_of_one_forecast_is_its_gap() -> None:
@@ -112,9 +104,8 @@ def test_moving_a_forecast_a_little_moves_the_smooth_error_a_little() -> None:
     """The binned error jumps: 0.5 +- 0.001 are calibrated together and useless apart."""
     c = np.array([0.0, 1.0] * 50)
     apart = 0.5 + np.where(c == 1, -0.001, 0.001)
-    assert smooth_calibration_error(apart, c) == pytest.approx(
-        smooth_calibration_error(np.full(100, 0.5), c), abs=0.03
-    )
+    together = smooth_calibration_error(np.full(100, 0.5), c)
+    assert smooth_calibration_error(apart, c) == pytest.approx(together, abs=0.03)
     assert expected_calibration_error(apart, c, bins=2) == pytest.approx(0.501)
 
 
@@ -141,9 +132,11 @@ def test_confidence_the_wrong_way_round_discriminates_nothing() -> None:
     assert brier_parts(q, c) == pytest.approx((0.81 - 0.25, 0, 0.25))
 
 
-def test_no_answers_have_no_error() -> None:
+def test_no_answers_have_no_error_and_no_area() -> None:
     nothing = np.array([])
-    assert {error(nothing, nothing) for error in (*ERRORS, brier_score, brier_parts)} == {None}
+    measures = (*ERRORS, brier_score, brier_parts, aurc, excess_aurc, augrc)
+    assert {measure(nothing, nothing) for measure in measures} == {None}
+    assert risk_coverage(nothing, nothing).coverage.size == 0
 
 
 @pytest.mark.parametrize("error", [*ERRORS, brier_parts])
@@ -223,12 +216,6 @@ def test_areas_agree_with_torch_uncertainty(case: dict) -> None:
     assert aurc(q, c) == pytest.approx(theirs + (first + all_errors) / (2 * n), abs=1e-6)
     theirs = case["values"]["torch_uncertainty.AUGRC"] * (1 - 1 / n)
     assert augrc(q, c) == pytest.approx(theirs + first / (2 * n * n), abs=1e-6)
-
-
-def test_no_answers_have_no_area() -> None:
-    nothing = np.array([])
-    assert (aurc(nothing, nothing), excess_aurc(nothing, nothing), augrc(nothing, nothing)) == (None, None, None)
-    assert risk_coverage(nothing, nothing).coverage.size == 0
 
 
 def test_what_has_no_rank_is_refused() -> None:

@@ -1,9 +1,6 @@
 """A judge in the place of the string grader, all through an evaluation and its command."""
 
 import json
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -16,29 +13,9 @@ from abstain.recipes.cli import app
 pytest.importorskip("openai")
 
 
-class Grader(BaseHTTPRequestHandler):
+def grade(request: Any) -> None:
     """Fails on Oslo, and grades all other cities CORRECT, whatever the gold."""
-
-    def do_POST(self) -> None:
-        prompt = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["messages"][0]["content"]
-        said = "Well ..." if "Oslo" in prompt.split("<answer ")[1] else "GRADE: CORRECT"
-        data = json.dumps({"choices": [{"message": {"content": said}}], "usage": {"prompt_tokens": 7}}).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *args: Any) -> None:
-        pass
-
-
-@pytest.fixture
-def server() -> Iterator[str]:
-    stub = ThreadingHTTPServer(("127.0.0.1", 0), Grader)
-    threading.Thread(target=stub.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-    yield f"http://127.0.0.1:{stub.server_port}/v1"
-    stub.shutdown()
-    stub.server_close()
+    request.chat("Well ..." if "Oslo" in request.prompt.split("<answer ")[1] else "GRADE: CORRECT")
 
 
 @pytest.fixture
@@ -49,10 +26,11 @@ def questions(tmp_path: Path) -> Path:
     return file
 
 
-def test_eval_with_a_judge(server: str, questions: Path, tiny_model_dir: Path, tmp_path: Path) -> None:
+def test_eval_with_a_judge(chat_server: Any, questions: Path, tiny_model_dir: Path, tmp_path: Path) -> None:
+    chat_server.script = [grade]
     out = tmp_path / "out"
     command = ["eval", str(tiny_model_dir), "--data", str(questions), "--targets", "0,0.5", "--out", str(out)]
-    judge = ["--judge", "stub", "--judge-url", server, "--judge-option", f"cache={tmp_path}/c.sqlite3"]
+    judge = ["--judge", "stub", "--judge-url", chat_server.url, "--judge-option", f"cache={tmp_path}/c.sqlite3"]
     done = CliRunner().invoke(app, [*command, *judge])
     assert done.exit_code == 0, done.output
     records = read_records(out / "records.jsonl")
@@ -63,7 +41,7 @@ def test_eval_with_a_judge(server: str, questions: Path, tiny_model_dir: Path, t
     assert found["asked"] + found["reused"] > 0
     assert found["agreement"]["n"] + found["agreement"]["left_out"] == sum(bool(r.answer.strip()) for r in records)
     assert "stub agrees with match" in done.output
-    assert server not in (out / "metrics.json").read_text()
+    assert chat_server.url not in (out / "metrics.json").read_text()
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,6 @@ from abstain.evals.harnesses import open_rubric
 from abstain.evals.rescore.rescoring import rescore
 
 pytest.importorskip("lm_eval")
-pytestmark = pytest.mark.slow
 
 TASKS = Path(open_rubric.__file__).parent / "lm_eval"
 CAPITALS = {"Peru": "Lima", "France": "Paris", "Japan": "Tokyo", "Norway": "Oslo"}
@@ -68,6 +67,7 @@ def lm_eval(start: list[str], task: str, folder: Path, **metadata: Any) -> tuple
     return json.loads(results.read_text())["results"][task], samples
 
 
+@pytest.mark.slow
 def test_what_it_prints_is_what_rescore_finds(questions: Path, tmp_path: Path) -> None:
     script = tmp_path / "scripted.py"
     script.write_text(SCRIPTED)
@@ -84,6 +84,7 @@ def test_what_it_prints_is_what_rescore_finds(questions: Path, tmp_path: Path) -
             assert printed[f"{name}_t{t:g},none"] == pytest.approx(row[key])
 
 
+@pytest.mark.slow
 def test_a_tiny_model_on_a_reasoning_task(tmp_path: Path, make_tiny_model: Callable[..., Path]) -> None:
     data = tmp_path / "mmlu_pro.jsonl"
     row = {"question": "Capital of Peru?", "options": ["Lima", "Quito"], "answer": "A", "answer_index": 0}

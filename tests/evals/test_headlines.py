@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from abstain.evals.metrics.measuring import counts_row, hallucination_rate, headlines, omniscience_index, simpleqa_f
+from abstain.evals.metrics.measuring import counts_row, headlines
 from abstain.rewards.verdict import Verdict
 
 COUNTS = st.integers(0, 1_000)
@@ -25,8 +25,8 @@ def test_the_papers_own_example() -> None:
 def test_one_more_answer_raises_f_if_and_only_if_it_beats_the_implied_target(
     correct: int, incorrect: int, abstained: int, p: float
 ) -> None:
-    before = simpleqa_f(correct, incorrect, abstained)
-    after = simpleqa_f(correct + p, incorrect + 1 - p, abstained - 1)
+    before = headlines(correct, incorrect, abstained)["simpleqa_f"]
+    after = headlines(correct + p, incorrect + 1 - p, abstained - 1)["simpleqa_f"]
     implied = headlines(correct, incorrect, abstained)["simpleqa_f_implied_target"]
     assert implied <= 0.5
     if abs(p - implied) > 1e-6:
@@ -37,7 +37,7 @@ def test_one_more_answer_raises_f_if_and_only_if_it_beats_the_implied_target(
 def test_the_omniscience_index_is_the_score_at_one_half(correct: int, incorrect: int, abstained: int) -> None:
     counts = {Verdict.CORRECT: correct, Verdict.INCORRECT: incorrect, Verdict.ABSTAINED: abstained}
     score = counts_row(counts, 0.5)["score"]
-    index = omniscience_index(correct, incorrect, abstained)
+    index = headlines(correct, incorrect, abstained)["omniscience_index"]
     assert index == (None if score is None else pytest.approx(100 * score))
 
 
@@ -51,9 +51,4 @@ def test_what_cannot_be_had_is_none() -> None:
 
 def test_ungraded_answers_have_no_place_in_them() -> None:
     counts = {Verdict.CORRECT: 3, Verdict.INCORRECT: 1, Verdict.UNGRADED: 6}
-    assert counts_row(counts, 0.5)["simpleqa_f"] == simpleqa_f(3, 1, 0)
-
-
-def test_the_denominator_must_be_named() -> None:
-    with pytest.raises(ValueError, match="unknown denominator 'attempts'"):
-        hallucination_rate(1, 1, 1, "attempts")
+    assert counts_row(counts, 0.5)["simpleqa_f"] == headlines(3, 1, 0)["simpleqa_f"]

@@ -15,7 +15,7 @@ from abstain.evals.metrics.oracle import BaseGuesses, ForcedAnswers, baseline
 from abstain.evals.plots.confidence import best_guesses, reliability_plot, risk_coverage_plot
 from abstain.evals.plots.outcomes import outcomes_plot, score_plot
 from abstain.evals.plots.style import ROLES, color, css_variables, inline_svg
-from abstain.evals.plots.sweep import Response, response_plot
+from abstain.evals.plots.sweep import AxisResponse, response_plot
 from abstain.evals.plots.training import training_plots
 from abstain.evals.records import Record
 from abstain.rewards.verdict import Verdict
@@ -86,7 +86,9 @@ def test_bars_add_up_to_all_questions():
         ends[place] = max(ends.get(place, 0), bar.get_x() + bar.get_width())
     assert len(ends) == 2 * len(TARGETS) and all(end == pytest.approx(1) for end in ends.values())
     row = METRICS[1]["by_target"][1]
-    assert f"t = 0.5, after: {100 * row['correct']:.0f} % right, {100 * row['abstained']:.0f} % “I" in plot.alt
+    assert (
+        f"t = 0.5, after: {100 * row['correct']:.0f}\u00a0% right, {100 * row['abstained']:.0f}\u00a0% “I" in plot.alt
+    )
 
 
 def test_the_risk_of_all_guesses_is_the_error_rate():
@@ -167,7 +169,7 @@ def test_held_out_curves_come_first_and_name_their_data_set_where_there_are_two(
 
 
 def test_responses_show_mean_and_range_of_seeds():
-    lines = [Response("none", [1e-5, 1e-3], [[0.1, 0.3], [0.2]]), Response("_x", [1e-5], [[0.4]])]
+    lines = [AxisResponse("none", [1e-5, 1e-3], [[0.1, 0.3], [0.2]]), AxisResponse("_x", [1e-5], [[0.4]])]
     plot = response_plot("r", "Regret", "rate", lines, [(1e-5, "1e-05"), (1e-3, "0.001")], rate=False)
     axes = plot.figure.axes[0]
     assert axes.get_xscale() == "log"
@@ -200,7 +202,7 @@ def test_a_plot_in_a_page_follows_the_theme_and_keeps_to_itself():
 
 def test_words_in_a_plot_are_escaped():
     hostile = response_plot(
-        "x", '</title><script>"&', "a<b", [Response("", ["$x_"], [[1.0]])], [("$x_", "$\\frac")], rate=True
+        "x", '</title><script>"&', "a<b", [AxisResponse("", ["$x_"], [[1.0]])], [("$x_", "$\\frac")], rate=True
     )
     page = inline_svg(hostile)
     assert "<script" not in page and "&lt;script" in page and 'aria-label="&lt;/title>' not in page

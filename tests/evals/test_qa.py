@@ -3,6 +3,7 @@
 import csv
 import json
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,22 +37,20 @@ def write_csv(path: Path, rows: list[dict[str, Any]], delimiter: str = ",") -> P
     return path
 
 
-def write_any(path: Path) -> Path:
-    """The same ten rows in the format that the path's ending says."""
-    if path.suffix in (".jsonl", ".ndjson"):
-        return write_jsonl(path, ROWS)
-    if path.suffix in (".csv", ".tsv"):
-        return write_csv(path, ROWS, "\t" if path.suffix == ".tsv" else ",")
-    if path.suffix == ".parquet":
-        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(ROWS), path)
-        return path
-    path.write_text(json.dumps(ROWS))
-    return path
+WRITERS: dict[str, Callable[[Path], Any]] = {
+    ".jsonl": lambda path: write_jsonl(path, ROWS),
+    ".ndjson": lambda path: write_jsonl(path, ROWS),
+    ".json": lambda path: path.write_text(json.dumps(ROWS)),
+    ".csv": lambda path: write_csv(path, ROWS),
+    ".tsv": lambda path: write_csv(path, ROWS, "\t"),
+    ".parquet": lambda path: pyarrow.parquet.write_table(pyarrow.Table.from_pylist(ROWS), path),
+}
 
 
-@pytest.mark.parametrize("ending", [".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet"])
+@pytest.mark.parametrize("ending", WRITERS)
 def test_every_format_gives_the_same_questions(tmp_path: Path, ending: str) -> None:
-    task = load_qa(data=write_any(tmp_path / f"towns{ending}"), held_out=0.5)
+    WRITERS[ending](path := tmp_path / f"towns{ending}")
+    task = load_qa(data=path, held_out=0.5)
     assert len(task.train) == len(task.held_out) == 5
     together = {question.id: question for question in task.train + task.held_out}
     assert together["towns-3"].question == "What is the capital of C2?"
@@ -75,16 +74,10 @@ def test_json_with_the_rows_inside(tmp_path: Path, text: str, inside: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("question", "answers"),
-    [
-        ("problem", "answer"),
-        ("Query", "Golden Answers"),
-        ("prompt", "gold"),
-        ("input", "output"),
-        ("Question", "best-answer"),
-    ],
+    "columns", ["problem/answer", "Query/Golden Answers", "prompt/gold", "input/output", "Question/best-answer"]
 )
-def test_columns_are_guessed(tmp_path: Path, question: str, answers: str) -> None:
+def test_columns_are_guessed(tmp_path: Path, columns: str) -> None:
+    question, answers = columns.split("/")
     path = write_csv(tmp_path / "x.csv", [{"n": "1", question: "Who?", answers: "Poe"}])
     (found,) = load_qa(data=path, held_out=1.0).held_out
     assert (found.question, found.gold) == ("Who?", ("Poe",))
@@ -134,11 +127,7 @@ def test_no_guess_fits(tmp_path: Path) -> None:
         ("x.json", '[{"question": "Who?",\n "answer" "a"}]', r"x.json:2: not JSON"),
         ("x.json", '{"a": [1, 2]}', r"holds no list of objects"),
         ("x.csv", "question,answer\nWho?,a\nWhat?,b,c\n", r"x.csv:3: more fields"),
-        (
-            "x.csv",
-            'question,answer\nWho?,"a\nWhat?,b\n',
-            r"x.csv:2: unexpected end of data, in the row that begins here",
-        ),
+        ("x.csv", 'question,answer\nWho?,"a\nWhat?,b\n', r"x.csv:2: unexpected end of .*row that begins here"),
         ("x.csv", "question,answer\n", r"holds no rows"),
         ("x.txt", "Who? a", r"unknown ending '.txt'. Allowed: .csv"),
         ("x.parquet", "PAR1 no", r"x.parquet: not a Parquet file"),
@@ -323,6 +312,7 @@ class FakeHub:
         return datasets.DatasetDict({name: datasets.Dataset.from_list(rows) for name, rows in self.splits.items()})
 
 
+CAPITAL = {"prop": "capital", "possible_answers": '["a", "b"]'}
 HUB_ROWS: dict[str, dict[str, list[dict[str, Any]]]] = {
     "simpleqa": {
         "test": [{"metadata": "{'topic': 'Art', 'answer_type': 'Date'}", "problem": "When?", "answer": "1900"}]
@@ -333,19 +323,7 @@ HUB_ROWS: dict[str, dict[str, list[dict[str, Any]]]] = {
         for i, (split, gold) in enumerate([("train", "a"), ("validation", "b"), ("test", "<unk>")])
     },
     "nq_open": {split: [{"question": f"{split}?", "answer": ["a", "b"]}] for split in ("train", "validation")},
-    "popqa": {
-        "test": [
-            {
-                "id": i,
-                "subj": f"S{i}",
-                "prop": "capital",
-                "s_pop": i,
-                "question": f"Q{i}",
-                "possible_answers": '["a", "b"]',
-            }
-            for i in range(4)
-        ]
-    },
+    "popqa": {"test": [{"id": i, "subj": f"S{i}", "s_pop": i, "question": f"Q{i}", **CAPITAL} for i in range(4)]},
     "truthfulqa": {
         "validation": [
             {"question": "Why?", "category": "Law", "correct_answers": ["I have no comment", "Because"]},

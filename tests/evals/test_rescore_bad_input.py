@@ -99,9 +99,8 @@ def test_a_million_characters(tmp_path: Path) -> None:
 
 def test_names_that_would_command_the_terminal(tmp_path: Path) -> None:
     name = "\u202egnp.exe\x1b[2J\x1b]0;owned\x07\nmodel\u200b" + "x" * 300
-    path = write(
-        tmp_path / "a.jsonl", [row | {"model": name, "task": "t\x00\r"} for row in rows("CORRECT", "INCORRECT")]
-    )
+    named = {"model": name, "task": "t\x00\r"}
+    path = write(tmp_path / "a.jsonl", [row | named for row in rows("CORRECT", "INCORRECT")])
     found = rescore([path, path])
     text = found.render()
     assert all(character.isprintable() or character == "\n" for character in text)
@@ -112,8 +111,7 @@ def test_names_that_would_command_the_terminal(tmp_path: Path) -> None:
 
 def test_names_cannot_leave_the_output_folder(tmp_path: Path) -> None:
     path = write(
-        tmp_path / "a.jsonl",
-        [row | {"model": name} for name in ("../../evil", "/etc", "..") for row in rows("CORRECT")],
+        tmp_path / "a.jsonl", [{**rows("CORRECT")[0], "model": name} for name in ("../../evil", "/etc", "..")]
     )
     rescore([path], collector=Collector(keep_texts=True)).save(tmp_path / "out")
     assert {one.name for one in tmp_path.iterdir()} == {"a.jsonl", "out"}
@@ -121,21 +119,21 @@ def test_names_cannot_leave_the_output_folder(tmp_path: Path) -> None:
 
 def test_mixed_rows(tmp_path: Path) -> None:
     sample = {"doc_id": 0, "doc": {}, "resps": [["x"]], "target": "x", "metrics": ["em"], "em": 1, "filter": "none"}
-    path = write(
-        tmp_path / "a.jsonl", [sample, {"id": 3, "verdict": "CORRECT"}, "{", "[]", {**sample, "doc_id": 1, "em": 0}]
-    )
+    other = {**sample, "doc_id": 1, "em": 0}
+    path = write(tmp_path / "a.jsonl", [sample, {"id": 3, "verdict": "CORRECT"}, "{", "[]", other])
     found = rescore([path], [0])
     assert found.runs[0].verdict.tolist() == [0, 1]
     assert {(one.kind, one.count) for one in found.problems} == {("not JSON", 2), ("not a sample", 1)}
 
 
+NO_NUMBERS = [[["nan", "x"]], [["inf", "y"]]]
 HOSTILE_SAMPLES = [
     {"doc_id": [], "doc": None, "resps": {}, "metrics": "em"},
     {"doc_id": 1, "doc": {}, "resps": [[["a", "b"]], [["c"]]], "metrics": [None, {}], "target": None},
     {
         "doc_id": 2,
         "doc": {},
-        "resps": [[["nan", "x"]], [["inf", "y"]]],
+        "resps": [[["nan", "x"]], [["inf", ""]]],
         "acc": "high",
         "metrics": ["acc"],
         "arguments": 7,
@@ -151,13 +149,7 @@ def test_hostile_lm_eval_rows_raise_nothing(tmp_path: Path) -> None:
 
 
 SAMPLES = [None, 1, {"id": {}}, {"id": 1, "scores": []}, {"id": 2, "scores": {"a": 1}}]
-TURNS = [
-    None,
-    [],
-    [{}],
-    [{"role": "assistant", "content": [{"type": "text"}]}],
-    [{"role": "assistant", "content": "x"}],
-]
+TURNS = [None, [], [{}], *([{"role": "assistant", "content": text}] for text in ([{"type": "text"}], "x"))]
 HOSTILE_DOCUMENTS: list[Any] = [
     {"status": 1, "eval": {"model": [], "task": {}}, "samples": SAMPLES},
     {"htmls": {}, "convos": TURNS},

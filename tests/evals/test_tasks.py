@@ -1,7 +1,6 @@
 """Every task loads, is told apart by name, and has a grader that accepts its own gold answers."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -155,48 +154,38 @@ def small_folder(tmp_path: Path) -> Path:
 
 def test_entity_questions_subjects_relations_and_overlap(small_folder: Path) -> None:
     task = load_task("entityquestions", data=small_folder)
-    assert {q.id: q.subject for q in task.train} == {
-        "P17-train-1": "Ashby",
-        "P40-train-1": "Bree's",
-        "P40-train-2": "Zed",
-    }
-    assert [q.subject for q in task.held_out] == ["Bree", "ann lee"] and task.held_out[0].metadata == {
-        "relation": "P17"
-    }
+    ids = {"P17-train-1": "Ashby", "P40-train-1": "Bree's", "P40-train-2": "Zed"}
+    assert {q.id: q.subject for q in task.train} == ids
+    assert [(q.subject, q.metadata["relation"]) for q in task.held_out] == [("Bree", "P17"), ("ann lee", "P40")]
     only = load_task("entityquestions", data=small_folder, relations=["P17"], single_answer=True)
     assert [q.subject for q in only.train] == ["Ashby"]  # Ann Lee is barred by P40's test file, which is not asked for
     assert only.held_out == ()
-    assert [q.subject for q in load_task("entityquestions", data=small_folder, test_split="dev").held_out] == [
-        "Delft",
-        "Dora",
-    ]
-
-
-def break_template(folder: Path) -> None:
-    (folder / "train" / "P17.train.json").write_text(json.dumps([{"question": "Where is it?", "answers": ["x"]}]))
-
-
-def break_answers(folder: Path) -> None:
-    (folder / "train" / "P17.train.json").write_text(json.dumps([{"question": "Where?", "answers": []}]))
-
-
-def break_nothing(folder: Path) -> None:
-    pass
+    dev = load_task("entityquestions", data=small_folder, test_split="dev")
+    assert [q.subject for q in dev.held_out] == ["Delft", "Dora"]
 
 
 @pytest.mark.parametrize(
-    ("damage", "options", "message"),
+    ("rows", "options", "message"),
     [
-        (break_nothing, {"relations": "P18"}, r"no relation 'P18' in .*test. Did you mean 'P17'"),
-        (break_nothing, {"test_split": "train"}, r"unknown test_split 'train'. Allowed: dev, test"),
-        (break_template, {}, r"P17.train.json: row 1: question 'Where is it\?' does not fit the template"),
-        (break_answers, {}, r"P17.train.json: row 1: needs a text 'question' and a list of texts 'answers'"),
+        (None, {"relations": "P18"}, r"no relation 'P18' in .*test. Did you mean 'P17'"),
+        (None, {"test_split": "train"}, r"unknown test_split 'train'. Allowed: dev, test"),
+        (
+            [{"question": "Where is it?", "answers": ["x"]}],
+            {},
+            r"P17.train.json: row 1: question 'Where is it\?' does not fit the template",
+        ),
+        (
+            [{"question": "Where?", "answers": []}],
+            {},
+            r"P17.train.json: row 1: needs a text 'question' and a list of texts 'answers'",
+        ),
     ],
 )
 def test_entity_questions_errors(
-    small_folder: Path, damage: Callable[[Path], None], options: dict[str, Any], message: str
+    small_folder: Path, rows: list[dict] | None, options: dict[str, Any], message: str
 ) -> None:
-    damage(small_folder)
+    if rows:
+        (small_folder / "train" / "P17.train.json").write_text(json.dumps(rows))
     with pytest.raises(ValueError, match=message):
         load_task("entityquestions", data=small_folder, **options)
 
@@ -229,16 +218,14 @@ def test_describe_says_what_there_is() -> None:
         "mine: 1 training and 2 held-out questions; 1 of them unanswerable; train and held-out questions share no "
         "subject and no question text; 1 questions are asked more than once; grader exact. For example: Who? -> Poe"
     )
-    assert "1 training questions share a subject (0) or their text (1)" in describe(
-        Task("mine", asked[1:2], asked[2:])
-    )
+    shared = describe(Task("mine", asked[1:2], asked[2:]))
+    assert "1 training questions share a subject (0) or their text (1)" in shared
     assert describe(Task("mine", (), ())) == "mine: 0 training and 0 held-out questions; grader match."
 
 
 def test_every_task_takes_a_template_and_room_for_an_answer() -> None:
-    task = load_task(
-        "letters", words=["Anna", "Otto"], held_out=0.5, template="{question} {instruction} A:", max_new_tokens=3
-    )
-    assert (task.template, task.max_new_tokens) == ("{question} {instruction} A:", 3)
+    words, template = ["Anna", "Otto"], "{question} {instruction} A:"
+    task = load_task("letters", words=words, held_out=0.5, template=template, max_new_tokens=3)
+    assert (task.template, task.max_new_tokens) == (template, 3)
     with pytest.raises(ValueError, match=r"lacks \{instruction\}"):
-        load_task("letters", words=["Anna", "Otto"], held_out=0.5, template="{question}")
+        load_task("letters", words=words, held_out=0.5, template="{question}")

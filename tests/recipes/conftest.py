@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner, Result
 
 PEOPLE = [f"P{i}" for i in range(24)]
 CITIES = ["Oslo", "Lima", "Rome"]
@@ -57,6 +58,19 @@ def recipe(tmp_path, monkeypatch, tiny_model, question_file) -> Path:
     path = tmp_path / "recipe.yaml"
     path.write_text(RECIPE.format(data=question_file, model=tiny_model), encoding="utf-8")
     return path
+
+
+@pytest.fixture(scope="session")
+def abstain() -> Callable[..., Result]:
+    """`abstain("eval", ..., code=2)` runs a command line in this process, which must end with that exit code."""
+    from abstain.recipes.cli import app
+
+    def _run(*arguments: object, code: int = 0, columns: int = 100) -> Result:
+        result = CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": str(columns)})
+        assert result.exit_code == code, result.output
+        return result
+
+    return _run
 
 
 @pytest.fixture(scope="session")

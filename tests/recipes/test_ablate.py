@@ -117,6 +117,24 @@ def stored() -> dict:
     return json.loads(Path("runs/s/sweep.json").read_text())
 
 
+def settings() -> list[tuple[str, dict]]:
+    return [(point["name"], point["settings"]) for point in stored()["points"]]
+
+
+@pytest.fixture
+def interrupt(ablate):
+    """Runs a sweep that ends in Ctrl-C at a point; gives the engine."""
+
+    def _interrupt(text: str, point: str, jobs: int = 2, resume: bool = False) -> FakeEngine:
+        engine = FakeEngine(jobs)
+        engine.wrong[point] = KeyboardInterrupt()
+        with pytest.raises(KeyboardInterrupt):
+            ablate(text, engine, resume)
+        return engine
+
+    return _interrupt
+
+
 def test_shared_steps_run_before_the_points_and_once(ablate):
     engine = FakeEngine()
     ablate(GRID, engine)
@@ -175,18 +193,16 @@ def test_points_of_shared_steps_that_failed_have_failed(ablate):
 def test_a_full_disk_stops_new_points_and_is_named(ablate):
     engine = FakeEngine()
     engine.wrong["limit-4_seed-1"] = Outcome("No space left on device", disk_full=True)
-    with pytest.raises(
-        OSError, match=r"the disk of runs/s is full \(No space left on device\)\. Nothing that was fin"
-    ):
+    full = r"the disk of runs/s is full \(No space left on device\)\. Nothing that was fin"
+    with pytest.raises(OSError, match=full):
         ablate(GRID, engine)
     statuses = [point["status"] for point in stored()["points"]]
     assert "pending" in statuses and statuses.count("failed") == 1 and "running" not in statuses
     again = FakeEngine()
     ablate(GRID, again, resume=True)
     assert all(point["status"] == "complete" for point in stored()["points"])
-    assert not {one for one in engine.started if one.startswith("limit") and one != "limit-4_seed-1"} & set(
-        again.started
-    )
+    done = {name for name in engine.started if name.startswith("limit")} - {"limit-4_seed-1"}
+    assert not done & set(again.started)
 
 
 def test_a_disk_that_is_too_full_for_sweep_json(ablate, monkeypatch):
@@ -205,12 +221,8 @@ def test_a_disk_that_is_too_full_for_sweep_json(ablate, monkeypatch):
     assert engine.stopped and stored()["points"]
 
 
-def test_an_interrupted_sweep_goes_on(ablate):
-    engine = FakeEngine()
-    engine.wrong["limit-5_seed-0"] = KeyboardInterrupt()
-    with pytest.raises(KeyboardInterrupt):
-        ablate(GRID, engine)
-    assert engine.stopped
+def test_an_interrupted_sweep_goes_on(ablate, interrupt):
+    assert interrupt(GRID, "limit-5_seed-0").stopped
     assert {point["status"] for point in stored()["points"]} == {"complete", "pending"}
     done = {point["name"] for point in stored()["points"] if point["status"] == "complete"}
     again = FakeEngine()
@@ -285,42 +297,31 @@ def test_a_search_averages_over_seeds_and_learns(ablate):
     assert limits[::2] == limits[1::2] and all(isinstance(limit, int) and 2 <= limit <= 90 for limit in limits)
 
 
-def test_a_search_goes_on_where_it_was_stopped(ablate):
+def test_a_search_goes_on_where_it_was_stopped(ablate, interrupt):
     pytest.importorskip("optuna")
-    engine = FakeEngine(jobs=1)
-    engine.wrong["trial-003_seed-1"] = KeyboardInterrupt()
-    with pytest.raises(KeyboardInterrupt):
-        ablate(SEARCH, engine)
-    before = [(point["name"], point["settings"]) for point in stored()["points"]]
+    interrupt(SEARCH, "trial-003_seed-1", jobs=1)
+    before = settings()
     again = FakeEngine(jobs=1)
     ablation = ablate(SEARCH, again, resume=True)
-    after = [(point["name"], point["settings"]) for point in stored()["points"]]
+    after = settings()
     assert after[: len(before)] == before and len(after) == 12
     assert next(name for name in again.started if name.startswith("trial")) == "trial-003_seed-1"
     assert len([trial for trial in ablation.source._study.trials if trial.state.name == "COMPLETE"]) >= 6
 
 
-def test_a_resumed_search_keeps_all_its_trials_in_sweep_json_from_the_start(ablate):
+def test_a_resumed_search_keeps_all_its_trials_in_sweep_json_from_the_start(interrupt):
     pytest.importorskip("optuna")
-    engine = FakeEngine(jobs=6)
-    engine.wrong["trial-000_seed-0"] = KeyboardInterrupt()
-    with pytest.raises(KeyboardInterrupt):
-        ablate(SEARCH, engine)
-    before = [(point["name"], point["settings"]) for point in stored()["points"]]
+    interrupt(SEARCH, "trial-000_seed-0", jobs=6)
+    before = settings()
     assert len(before) > 2
-    again = FakeEngine(jobs=1)
-    again.wrong["trial-000_seed-0"] = KeyboardInterrupt()
-    with pytest.raises(KeyboardInterrupt):
-        ablate(SEARCH, again, resume=True)
-    assert [(point["name"], point["settings"]) for point in stored()["points"]][: len(before)] == before
+    interrupt(SEARCH, "trial-000_seed-0", jobs=1, resume=True)
+    assert settings()[: len(before)] == before
 
 
 def test_a_search_never_runs_the_same_settings_twice(ablate):
     pytest.importorskip("optuna")
     engine = FakeEngine(jobs=2)
-    text = (
-        "name: s\nbase: base.yaml\naxes:\n  rl.limit: [4, 5, 6]\nconstraints: [rl.limit != 6]\nsearch: {trials: 9}\n"
-    )
+    text = GRID.replace("  seed: [0, 1]\n", "constraints: [rl.limit != 6]\nsearch: {trials: 9}\n")
     ablation = ablate(text, engine)
     assert sorted(point["settings"]["rl.limit"] for point in stored()["points"]) == [4, 5]
     assert "The search ends after 2 trials: Optuna suggests nothing that is new and allowed." in ablation.watcher.said

@@ -90,10 +90,8 @@ def test_a_sweep_from_its_file_to_its_table(sweep, capsys):
     ablate(sweep, jobs=1)
     out, err = capsys.readouterr()
     assert out.splitlines()[1].split()[:3] == ["point", "regret", "t=0"]
-    assert [line.split()[0] for line in out.splitlines()[3:]] == [
-        "learning_rate-0.0001_targets-0",
-        "learning_rate-0.0001_targets-0-0.5",
-    ]
+    names = [f"learning_rate-0.0001_targets-{targets}" for targets in ("0", "0-0.5")]
+    assert [line.split()[0] for line in out.splitlines()[3:]] == names
     assert "Report: runs/lr/report.html" in err
     assert "lr: 2 points on 1 worker" in err and "[2/2] learning_rate-0.0001_targets-0-0.5 done in" in err
     folder = Path("runs/lr")
@@ -235,9 +233,8 @@ def test_what_a_wandb_agent_starts(sweep, tmp_path):
     """The command line as the agent fills it in, with a stand-in for abstain that shows its arguments."""
     from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
 
-    Path("s.yaml").write_text(
-        "name: s\nbase: recipe.yaml\naxes: {rl.targets: [[0, 0.5]], task.name: [qa], seed: [3]}\n"
-    )
+    axes = "{rl.targets: [[0, 0.5]], task.name: [qa], seed: [3]}"
+    Path("s.yaml").write_text(f"name: s\nbase: recipe.yaml\naxes: {axes}\n")
     config = wandb_config(load_sweep(sweep))
     chosen = {key: {"value": parameter["values"][0]} for key, parameter in config["parameters"].items()}
     filled = create_sweep_command_args({"args": chosen})["args_no_hyphens"]
@@ -275,11 +272,8 @@ def test_a_search_becomes_wandbs_own(sweep):
     config = wandb_config(load_sweep(sweep))
     assert (config["method"], config["run_cap"]) == ("bayes", 9)
     assert config["metric"] == {"name": "results/aurc", "goal": "minimize"}
-    assert config["parameters"]["rl.args.learning_rate"] == {
-        "min": 1e-5,
-        "max": 1e-3,
-        "distribution": "log_uniform_values",
-    }
+    drawn = {"min": 1e-5, "max": 1e-3, "distribution": "log_uniform_values"}
+    assert config["parameters"]["rl.args.learning_rate"] == drawn
 
 
 def test_wandb_without_an_account(monkeypatch):

@@ -4,30 +4,16 @@ import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
-
-from abstain.recipes.cli import app
 
 
 @pytest.fixture
-def abstain(monkeypatch, tmp_path):
-    """Runs a command line in an empty directory; gives exit code, stdout and stderr."""
+def refused(abstain, monkeypatch, tmp_path):
+    """Asserts that a command line is refused politely in an empty directory, and gives the message."""
     monkeypatch.chdir(tmp_path)
 
-    def _run(*arguments: object):
-        return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-    return _run
-
-
-@pytest.fixture
-def refused(abstain):
-    """Asserts that a command line is refused politely, and gives the message."""
-
     def _refused(*arguments: object) -> str:
-        result = abstain(*arguments)
+        result = abstain(*arguments, code=2, columns=80)
         message = result.stderr
-        assert result.exit_code == 2, message
         assert "Traceback" not in message and result.stdout == ""
         assert len(message.splitlines()) <= 6 and message.count("error:") <= 1
         return " ".join(message.replace("│", " ").split())
@@ -35,8 +21,8 @@ def refused(abstain):
     return _refused
 
 
-def questions(path: Path, rows: list[dict]) -> Path:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+def questions(path: Path, rows: list[dict | str]) -> Path:
+    path.write_text("".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows))
     return path
 
 
@@ -52,7 +38,7 @@ def recipe(tmp_path: Path, tiny_model: Path, data: Path, extra: str = "") -> Pat
     return path
 
 
-GOOD_ROW = {"id": "1", "question": "Where was P1 born?", "answers": ["Oslo"]}
+GOOD_ROW, OTHER_ROW = ({"id": i, "question": f"Where was P{i} born?", "answers": ["Oslo"]} for i in "12")
 
 
 def test_missing_files(refused, tiny_model):
@@ -72,22 +58,17 @@ def test_wrong_column(refused, tiny_model, question_file):
     assert "questoin" in message and "Did you mean 'question'?" in message
 
 
-@pytest.mark.parametrize("answers", [[], [""], None])
-def test_empty_answers(refused, tmp_path, tiny_model, answers):
-    rows = [GOOD_ROW, {"id": "2", "question": "Where was P2 born?", "answers": answers}]
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        *([[GOOD_ROW, OTHER_ROW | {"answers": answers}], ["q.jsonl:2", "answer"]] for answers in ([], [""], None)),
+        ([GOOD_ROW, OTHER_ROW | {"id": "1"}], ["id '1'", "q.jsonl:1", "q.jsonl:2"]),
+        (['{"question": "x"'], ["q.jsonl:1"]),
+    ],
+)
+def test_bad_questions(refused, tmp_path, tiny_model, rows, says):
     message = refused("eval", tiny_model, "--data", questions(tmp_path / "q.jsonl", rows))
-    assert "q.jsonl:2" in message and "answer" in message
-
-
-def test_duplicate_ids(refused, tmp_path, tiny_model):
-    rows = [GOOD_ROW, GOOD_ROW | {"question": "Where was P2 born?"}]
-    message = refused("eval", tiny_model, "--data", questions(tmp_path / "q.jsonl", rows))
-    assert "id '1'" in message and "q.jsonl:1" in message and "q.jsonl:2" in message
-
-
-def test_questions_that_are_not_json(refused, tmp_path, tiny_model):
-    (tmp_path / "q.jsonl").write_text('{"question": "x"\n')
-    assert "q.jsonl:1" in refused("eval", tiny_model, "--data", tmp_path / "q.jsonl")
+    assert all(part in message for part in says)
 
 
 def test_fewer_questions_than_one_batch(refused, tmp_path, tiny_model):
@@ -100,9 +81,8 @@ def test_fewer_questions_than_one_batch(refused, tmp_path, tiny_model):
 @pytest.mark.parametrize("target", ["1", "75", "-0.1", "half", "nan"])
 def test_target_outside_its_range(refused, tmp_path, tiny_model, question_file, target):
     where = recipe(tmp_path, tiny_model, question_file)
-    assert "in [0, 1)" in refused("eval", tiny_model, "--data", question_file, "--targets", f"0,{target}").replace(
-        "outside", "in"
-    )
+    message = refused("eval", tiny_model, "--data", question_file, "--targets", f"0,{target}")
+    assert "in [0, 1)" in message.replace("outside", "in")
     assert "[0, 1)" in refused("ask", tiny_model, "Who?", f"--target={target}")
     if target not in ("half", "nan"):
         assert "'rl.targets.1'" in refused("train", where, f"rl.targets=[0,{target}]")
@@ -155,21 +135,19 @@ def test_no_write_permission(refused, tmp_path, tiny_model, question_file, place
     assert (tmp_path / "file").read_text() == "mine"
 
 
-def test_results_are_not_overwritten(refused, tmp_path, tiny_model, question_file):
-    (tmp_path / "metrics.json").write_text("{}")
-    message = refused("eval", tiny_model, "--data", question_file, "--out", tmp_path)
-    assert "already holds metrics.json" in message and (tmp_path / "metrics.json").read_text() == "{}"
+@pytest.mark.parametrize(("name", "options"), [("metrics.json", []), ("audit.json", ["--audit"])])
+def test_results_are_not_overwritten(refused, tmp_path, tiny_model, question_file, name, options):
+    (tmp_path / name).write_text("{}")
+    message = refused("eval", tiny_model, "--data", question_file, "--out", tmp_path, *options)
+    assert f"already holds {name}" in message and (tmp_path / name).read_text() == "{}"
 
 
 def test_nothing_to_ask(refused, tiny_model):
     assert "--task NAME" in refused("eval", tiny_model)
 
 
-def test_columns_named_like_trls_do_no_harm(abstain, tmp_path, tiny_model):
+def test_columns_named_like_trls_do_no_harm(abstain, tmp_path, tiny_model, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     names = ("prompt", "prompts", "completion", "completions", "completion_ids", "target", "trainer_state", "images")
-    rows = [
-        {"id": i, "question": f"Where was P{i} born?", "answers": ["Oslo"]} | dict.fromkeys(names, "x")
-        for i in range(12)
-    ]
-    result = abstain("train", recipe(tmp_path, tiny_model, questions(tmp_path / "q.jsonl", rows)))
-    assert result.exit_code == 0, result.stderr
+    rows = [{**GOOD_ROW, "id": i, "question": f"P{i}?", **dict.fromkeys(names, "x")} for i in range(12)]
+    abstain("train", recipe(tmp_path, tiny_model, questions(tmp_path / "q.jsonl", rows)))

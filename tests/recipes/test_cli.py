@@ -7,25 +7,17 @@ import subprocess
 import sys
 
 import pytest
-from typer.testing import CliRunner
 
 from abstain.evals.records import read_records
 from abstain.evals.tasks.catalogue import TASKS
-from abstain.recipes.cli import app
 from abstain.rewards import REWARDS
 
 COMMANDS = ("train", "ablate", "report", "eval", "rescore", "ask", "tasks", "rewards")
 
 
-def run(*arguments: object):
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "100"})
-    assert result.exit_code == 0, result.stderr
-    return result
-
-
 @pytest.mark.parametrize("command", ["", *COMMANDS])
-def test_help_has_an_example_and_fits_100_columns(command):
-    text = run(*command.split(), "--help").stdout
+def test_help_has_an_example_and_fits_100_columns(abstain, command):
+    text = abstain(*command.split(), "--help").stdout
     assert f"abstain {command or 'train'}" in text.partition("Examples")[2].partition("╭")[0]
     assert max(map(len, text.splitlines())) <= 100
     assert all(name in text for name in COMMANDS) or command
@@ -38,24 +30,24 @@ def test_help_loads_nothing_heavy():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.endswith("set()\n")
 
 
-def test_version():
-    assert run("--version").stdout.startswith("abstain ")
+def test_version(abstain):
+    assert abstain("--version").stdout.startswith("abstain ")
 
 
-def test_lists_name_everything_there_is():
-    assert [row["task"] for row in json.loads(run("tasks", "--format", "json").stdout)] == list(TASKS)
-    assert [row["reward"] for row in json.loads(run("rewards", "--format", "json").stdout)] == list(REWARDS)
-    options = csv.DictReader(io.StringIO(run("tasks", "letters", "--format", "csv").stdout))
+def test_lists_name_everything_there_is(abstain):
+    assert [row["task"] for row in json.loads(abstain("tasks", "--format", "json").stdout)] == list(TASKS)
+    assert [row["reward"] for row in json.loads(abstain("rewards", "--format", "json").stdout)] == list(REWARDS)
+    options = csv.DictReader(io.StringIO(abstain("tasks", "letters", "--format", "csv").stdout))
     assert {row["option"]: row["default"] for row in options}["seed"] == "0"
-    assert all(name in run("tasks").stdout for name in TASKS)
-    assert run("tasks", "--format", "markdown").stdout.startswith("| task | what it asks |\n|---|---|\n")
-    assert r"nq\_open" in run("tasks", "--format", "latex").stdout
+    assert all(name in abstain("tasks").stdout for name in TASKS)
+    assert abstain("tasks", "--format", "markdown").stdout.startswith("| task | what it asks |\n|---|---|\n")
+    assert r"nq\_open" in abstain("tasks", "--format", "latex").stdout
 
 
-def test_eval_writes_and_prints_the_same_numbers(tmp_path, tiny_model, question_file):
+def test_eval_writes_and_prints_the_same_numbers(abstain, tmp_path, tiny_model, question_file):
     out = tmp_path / "results"
     arguments = ("eval", tiny_model, "--data", question_file, "--targets", "0,0.9", "--option", "max_new_tokens=3")
-    printed = json.loads(run(*arguments, "--limit", 4, "--out", out, "--format", "json").stdout)
+    printed = json.loads(abstain(*arguments, "--limit", 4, "--out", out, "--format", "json").stdout)
     metrics = json.loads((out / "metrics.json").read_text())
     assert [row["target"] for row in metrics["by_target"]] == [0.0, 0.9] == [row["target"] for row in printed]
     assert [row["score"] for row in metrics["by_target"]] == [row["score"] for row in printed]
@@ -63,8 +55,8 @@ def test_eval_writes_and_prints_the_same_numbers(tmp_path, tiny_model, question_
     assert (out / "table.md").read_text().startswith("|")
 
 
-def test_ask_grades_when_gold_is_given(tiny_model):
+def test_ask_grades_when_gold_is_given(abstain, tiny_model):
     asked = ("ask", tiny_model, "Where was P1 born?", "--max-new-tokens", 3)
-    alone, graded = run(*asked), run(*asked, "--gold", "Oslo", "--gold", "Christiania", "--target", "0.9")
+    alone, graded = abstain(*asked), abstain(*asked, "--gold", "Oslo", "--gold", "Christiania", "--target", "0.9")
     assert "verdict" not in alone.stdout and "a mistake costs 3" in alone.stdout
     assert "INCORRECT" in graded.stdout and "a mistake costs 9" in graded.stdout and "probability" in graded.stdout

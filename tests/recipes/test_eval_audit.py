@@ -5,26 +5,18 @@ import io
 import json
 
 import pytest
-from typer.testing import CliRunner
 
 from abstain.evals.audit.asking import WORDINGS
-from abstain.recipes.cli import app
 from abstain.recipes.cli.eval import AUDIT_RESULTS, RESULTS
 
 QUICK = ("--targets", "0.5,0.9", "--option", "max_new_tokens=3", "--option", "held_out=0.9", "--audit")
 
 
-def run(*arguments: object):
-    return CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "100"})
-
-
 @pytest.fixture(scope="module")
-def audited(tmp_path_factory, tiny_model, question_file):
+def audited(abstain, tmp_path_factory, tiny_model, question_file):
     """A directory with the results of an audit, and what was printed."""
     out = tmp_path_factory.mktemp("audit") / "results"
-    result = run("eval", tiny_model, "--data", question_file, *QUICK, "--limit", 6, "--out", out)
-    assert result.exit_code == 0, result.stderr
-    return out, result.stdout
+    return out, abstain("eval", tiny_model, "--data", question_file, *QUICK, "--limit", 6, "--out", out).stdout
 
 
 def test_everything_is_written_and_printed(audited):
@@ -39,22 +31,14 @@ def test_everything_is_written_and_printed(audited):
     assert sum("tokenizer has no tokens" in note for note in found["notes"]) == len(WORDINGS)
 
 
-def test_results_are_not_overwritten(audited, tiny_model, question_file):
-    out, _ = audited
-    for name in RESULTS:
-        (out / name).rename(out / f"{name}.old")
-    result = run("eval", tiny_model, "--data", question_file, *QUICK, "--out", out)
-    assert result.exit_code == 2 and "already holds audit.json" in result.stderr
-
-
-def test_samples_and_csv(tiny_model, question_file):
-    result = run("eval", tiny_model, "--data", question_file, *QUICK, "--limit", 4, "--samples", 2, "--format", "csv")
-    assert result.exit_code == 0, result.stderr
+def test_samples_and_csv(abstain, tiny_model, question_file):
+    asked = ("eval", tiny_model, "--data", question_file, *QUICK)
+    result = abstain(*asked, "--limit", 4, "--samples", 2, "--format", "csv")
     rows = list(csv.DictReader(io.StringIO(result.stdout)))
     assert [row["target"] for row in rows] == ["0.0", "0.5", "0.9"] and "effective_threshold" in rows[0]
 
 
-def test_the_starting_model_of_a_run(tmp_path, tiny_model, question_file):
+def test_the_starting_model_of_a_run(abstain, tmp_path, tiny_model, question_file):
     from abstain.evals.metrics.oracle import BaseGuesses, ForcedAnswers
     from abstain.rewards.verdict import Verdict
 
@@ -64,15 +48,14 @@ def test_the_starting_model_of_a_run(tmp_path, tiny_model, question_file):
     )
     start.save(tmp_path / "before" / "start.json")
     asked = ("eval", tiny_model, "--data", question_file, *QUICK, "--format", "json")
-    result = run(*asked, "--start", tmp_path)
-    assert result.exit_code == 0, result.stderr
+    result = abstain(*asked, "--start", tmp_path)
     found = json.loads(result.stdout)
     assert found["source"]["kind"] == "start" and found["source"]["model"] == "before" and 0 < found["n"] <= 5
     assert "held-out questions are left out: before was not asked them" in result.stderr.replace("\n", " ")
     other = BaseGuesses("before", start.train, ForcedAnswers.of(["x"], [Verdict.CORRECT], [0.5]))
     other.save(tmp_path / "other.json")
-    refused = run(*asked, "--start", tmp_path / "other.json")
-    assert refused.exit_code == 2 and "was asked none of these questions" in refused.stderr
+    refused = abstain(*asked, "--start", tmp_path / "other.json", code=2)
+    assert "was asked none of these questions" in refused.stderr
 
 
 @pytest.mark.parametrize(
@@ -84,7 +67,7 @@ def test_the_starting_model_of_a_run(tmp_path, tiny_model, question_file):
         (["--audit", "--start", "nowhere"], "no best guesses of a starting model at nowhere"),
     ],
 )
-def test_refusals_come_before_anything_is_asked(options, message, question_file):
-    result = run("eval", "./no-such-model", "--data", question_file, *options)
-    assert result.exit_code == 2 and message in result.stderr.replace("\n", " ")
+def test_refusals_come_before_anything_is_asked(abstain, options, message, question_file):
+    result = abstain("eval", "./no-such-model", "--data", question_file, *options, code=2)
+    assert message in result.stderr.replace("\n", " ")
     assert "no model at" not in result.stderr

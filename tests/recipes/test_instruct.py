@@ -80,10 +80,7 @@ def test_a_stated_confidence_goes_through_every_stage(
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (
-            ["eval.instruct=target"],
-            "eval measures with target: prompts that were never trained on",
-        ),
+        (["eval.instruct=target"], "eval measures with target: prompts that were never trained on"),
         (
             ["sft.instruct=nothing", "sft.confidence=own"],
             "sft trains with instruct: nothing, rl with confidence; use one",

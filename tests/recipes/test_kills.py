@@ -13,13 +13,8 @@ import pytest
 
 KILLS = 20
 STEPS = 1000
-LONGER = [
-    "name=killed",
-    f"rl.args.max_steps={STEPS}",
-    "rl.args.save_steps=10",
-    "sft.args.max_steps=40",
-    "sft.args.save_steps=10",
-]
+LONGER = ["name=killed", f"rl.args.max_steps={STEPS}", "sft.args.max_steps=40"]
+LONGER += ["rl.args.save_steps=10", "sft.args.save_steps=10"]
 
 
 @pytest.mark.slow
@@ -28,9 +23,7 @@ def test_twenty_kills(recipe):
     from transformers import AutoModelForCausalLM
 
     draws = random.Random(0)
-    seen = []
-    for _ in range(KILLS):
-        seen.append(kill_after_start(recipe, draws.uniform(0, 4)))
+    seen = [kill_after_start(recipe, draws.uniform(0, 4)) for _ in range(KILLS)]
     finished = start(recipe)
     assert finished.wait(timeout=300) == 0, finished.stderr.read().decode()
     directory = Path("runs/killed-0")

@@ -5,17 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 from abstain.evals.records import read_records
-from abstain.recipes.cli import app
 from abstain.recipes.run import launch
 
 PEOPLE = ["task.people=8000", "task.held_out=500", "sft.limit=3000", "eval.train_limit=500", "rl.args.report_to=none"]
-
-
-def train(*arguments: str):
-    return CliRunner().invoke(app, ["train", *arguments])
 
 
 def test_every_configuration_is_one_for_accelerate():
@@ -30,18 +24,14 @@ def test_every_configuration_is_one_for_accelerate():
     [
         (["--launch", "zero4"], "no accelerate configuration 'zero4'"),
         (["--processes", "2"], "--processes goes with --launch"),
+        (["--launch", "mine.yaml"], "is no configuration of accelerate"),
     ],
 )
-def test_mistakes_are_told_before_anything_is_loaded(tmp_path, arguments, message):
-    result = train("quickstart", f"output_dir={tmp_path / 'run'}", *arguments)
-    assert result.exit_code == 2 and message in result.stderr and not (tmp_path / "run").exists()
-
-
-def test_a_file_that_accelerate_does_not_take(tmp_path):
-    config = tmp_path / "mine.yaml"
-    config.write_text("num_processes: 2\nnonsense: 1\n")
-    result = train("quickstart", f"output_dir={tmp_path / 'run'}", "--launch", str(config))
-    assert result.exit_code == 2 and "is no configuration of accelerate" in result.stderr
+def test_mistakes_are_told_before_anything_is_loaded(abstain, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    Path("mine.yaml").write_text("num_processes: 2\nnonsense: 1\n")
+    result = abstain("train", "quickstart", "output_dir=run", *arguments, code=2)
+    assert message in result.stderr and not Path("run").exists()
 
 
 def test_the_command_and_its_failure(monkeypatch):
@@ -70,7 +60,7 @@ def curve(run: Path) -> np.ndarray:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("algorithm", ["grpo", "ppo"])
-def test_two_processes_learn_like_one(algorithm, tmp_path, monkeypatch):
+def test_two_processes_learn_like_one(abstain, algorithm, tmp_path, monkeypatch):
     monkeypatch.setenv("ABSTAIN_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     settings = [*PEOPLE, f"rl.algorithm={algorithm}", "rl.args.max_steps=60", "rl.args.warmup_steps=5"]
@@ -80,8 +70,7 @@ def test_two_processes_learn_like_one(algorithm, tmp_path, monkeypatch):
         run = tmp_path / f"run{processes}"
         many = ["--launch", "cpu", "--processes", "2"] if processes == 2 else []
         sizes = [f"rl.args.per_device_train_batch_size={batch}", "sft.args.per_device_train_batch_size=32"]
-        result = train("quickstart", f"output_dir={run}", *settings, *sizes, *many)
-        assert result.exit_code == 0, result.output
+        abstain("train", "quickstart", f"output_dir={run}", *settings, *sizes, *many)
         runs[processes] = run
     one, two = curve(runs[1]), curve(runs[2])
     assert len(one) == len(two) == 12

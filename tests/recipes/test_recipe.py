@@ -36,15 +36,8 @@ def test_defaults_and_task_options(write):
 
 
 def test_overrides_reach_everywhere(write):
-    changes = [
-        "seed=3",
-        "rl.args.learning_rate=1e-4",
-        "rl.targets.1=0.75",
-        "sft.limit=8",
-        "task.people=50",
-        "sft.args.bf16=true",
-    ]
-    recipe, _ = load_recipe(write(GOOD), changes)
+    changes = ["sft.limit=8", "task.people=50", "sft.args.bf16=true"]
+    recipe, _ = load_recipe(write(GOOD), ["seed=3", "rl.args.learning_rate=1e-4", "rl.targets.1=0.75", *changes])
     assert recipe.seed == 3 and recipe.rl.args["learning_rate"] == 1e-4 and recipe.rl.targets == [0, 0.75]
     assert recipe.sft.limit == 8 and recipe.sft.args == {"bf16": True} and recipe.task.options == {"people": 50}
 

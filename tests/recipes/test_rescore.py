@@ -1,25 +1,22 @@
 """`abstain rescore` as people type it."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
-
-from abstain.recipes.cli import app
 
 LOGS = Path(__file__).parents[1] / "golden" / "logs"
 PAPER = "model,abstained,correct,incorrect\ngpt-5-thinking-mini,52,22,26\no4-mini,1,24,75\n"
 
 
-def run(*arguments: object, code: int = 0) -> Any:
-    result = CliRunner().invoke(app, ["rescore", *map(str, arguments)], env={"COLUMNS": "100"})
-    assert result.exit_code == code, result.stderr
-    return result
+@pytest.fixture
+def run(abstain: Any) -> Any:
+    return partial(abstain, "rescore")
 
 
-def test_the_papers_example(tmp_path: Path) -> None:
+def test_the_papers_example(run: Any, tmp_path: Path) -> None:
     path = tmp_path / "simpleqa.csv"
     path.write_text(PAPER)
     result = run(path, "--targets", "0,0.5,0.9")
@@ -28,7 +25,7 @@ def test_the_papers_example(tmp_path: Path) -> None:
     assert [one["target"] for one in found["rankings"][0]["crossings"]] == [pytest.approx(2 / 51)]
 
 
-def test_several_harnesses_at_once_with_names(tmp_path: Path) -> None:
+def test_several_harnesses_at_once_with_names(run: Any, tmp_path: Path) -> None:
     logs = [LOGS / "inspect" / "plain.eval", next((LOGS / "simple_evals").iterdir())]
     result = run(*logs, "--name", "one", "--name", "two", "--format", "csv", "--pool", "--out", tmp_path / "out")
     assert "one" in result.stdout and "two" in result.stdout
@@ -36,7 +33,7 @@ def test_several_harnesses_at_once_with_names(tmp_path: Path) -> None:
     assert "already holds" in run(*logs, "--out", tmp_path / "out", code=2).stderr
 
 
-def test_problems_go_to_stderr_with_a_count(tmp_path: Path) -> None:
+def test_problems_go_to_stderr_with_a_count(run: Any, tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     path.write_text('{"id": 1, "verdict": "CORRECT"}\n{"id": 2, "verd\n{"id": 3, "verdict": "INCORRECT"}\n{\n')
     result = run(path, "--targets", "0")
@@ -56,7 +53,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("mistake", WRONG)
-def test_mistakes_are_explained(tmp_path: Path, mistake: str) -> None:
+def test_mistakes_are_explained(run: Any, tmp_path: Path, mistake: str) -> None:
     path = tmp_path / "log.jsonl"
     path.write_text('{"id": 1, "verdict": "CORRECT"}\n')
     arguments, message = WRONG[mistake]

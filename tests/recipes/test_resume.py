@@ -6,21 +6,21 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from typer.testing import CliRunner
 
 from abstain.evals.records import write_text
-from abstain.recipes.cli import app
 from abstain.recipes.run.directory import RunDir
 
 STEPS = 12
 
 
-def run(*arguments: object):
-    return CliRunner().invoke(app, ["train", *map(str, arguments)])
+@pytest.fixture
+def run(abstain):
+    return partial(abstain, "train")
 
 
 def kill_at_first_checkpoint(recipe: Path) -> None:
@@ -37,15 +37,14 @@ def kill_at_first_checkpoint(recipe: Path) -> None:
     assert process.returncode == -signal.SIGKILL, errors
 
 
-def test_a_killed_run_goes_on_from_its_last_checkpoint(recipe):
+def test_a_killed_run_goes_on_from_its_last_checkpoint(run, recipe):
     kill_at_first_checkpoint(recipe)
     directory = Path("runs/tiny-0")
     before = (directory / "before" / "records.jsonl").stat().st_mtime_ns
     assert json.loads((directory / "state.json").read_text()) == {"complete": ["before", "sft"]}
 
-    assert "already holds a run. Add --resume" in run(recipe).stderr
+    assert "already holds a run. Add --resume" in run(recipe, code=2).stderr
     result = run(recipe, "--resume")
-    assert result.exit_code == 0, result.stderr
     assert "training: rl, from its last checkpoint" in result.stderr and "training: sft" not in result.stderr
     assert (directory / "before" / "records.jsonl").stat().st_mtime_ns == before
     state = json.loads((directory / "rl" / f"checkpoint-{STEPS}" / "trainer_state.json").read_text())
@@ -53,15 +52,15 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(recipe):
     check_complete(directory, result.stdout)
 
     again = run(recipe, "--resume")
-    assert again.exit_code == 0 and again.stdout == result.stdout and "training" not in again.stderr
+    assert again.stdout == result.stdout and "training" not in again.stderr
 
 
-def test_a_run_that_is_being_trained_is_not_resumed_by_another(recipe, fake_stages):
-    assert run(recipe).exit_code == 0
+def test_a_run_that_is_being_trained_is_not_resumed_by_another(run, recipe, fake_stages):
+    run(recipe)
     state = Path("runs/tiny-0/state.json").read_bytes()
     with RunDir(Path("runs/tiny-0")).held():
-        result = run(recipe, "--resume")
-    assert result.exit_code == 2 and "another `abstain train` is at work on runs/tiny-0: wait" in result.stderr
+        result = run(recipe, "--resume", code=2)
+    assert "another `abstain train` is at work on runs/tiny-0: wait" in result.stderr
     assert "To continue" not in result.stderr and Path("runs/tiny-0/state.json").read_bytes() == state
 
 
@@ -99,30 +98,27 @@ def fake_stages(monkeypatch):
     return calls, failing
 
 
-def test_ctrl_c_says_how_to_continue(recipe, fake_stages):
+def test_ctrl_c_says_how_to_continue(run, recipe, fake_stages):
     calls, failing = fake_stages
     failing["rl"] = KeyboardInterrupt()
-    result = run(recipe, "seed=3")
-    assert result.exit_code == 130
+    result = run(recipe, "seed=3", code=130)
     assert result.stderr.endswith(f"error: interrupted\nTo continue: abstain train {recipe} seed=3 --resume\n")
     failing.clear()
-    assert run(recipe, "seed=3", "--resume").exit_code == 0
+    run(recipe, "seed=3", "--resume")
     assert calls == [("sft", False), ("rl", False), ("rl", True)]
 
 
-def test_lora_is_merged_after_each_stage(recipe, fake_stages):
-    assert run(recipe, "model.lora={r: 2}").exit_code == 0
+def test_lora_is_merged_after_each_stage(run, recipe, fake_stages):
+    run(recipe, "model.lora={r: 2}")
     assert not list(Path("runs").rglob("adapter_config.json"))
     assert Path("runs/tiny-0/sft/model/config.json").exists() and Path("runs/tiny-0/model/config.json").exists()
 
 
-def test_evaluation_on_another_task(recipe, fake_stages, question_file):
-    result = run(recipe, "eval.task={name: letters, n: 30}", "eval.limit=3")
-    assert result.exit_code == 0, result.stderr
+def test_evaluation_on_another_task(run, recipe, fake_stages, question_file):
+    run(recipe, "eval.task={name: letters, n: 30}", "eval.limit=3")
     assert json.loads(Path("runs/tiny-0/metrics.json").read_text())["task"] == "letters"
 
 
-def test_one_process_only(recipe, monkeypatch):
+def test_one_process_only(run, recipe, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
-    result = run(recipe)
-    assert result.exit_code == 2 and "starts its processes itself" in result.stderr
+    assert "starts its processes itself" in run(recipe, code=2).stderr

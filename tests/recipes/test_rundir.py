@@ -10,28 +10,27 @@ from abstain.recipes.run.recipe import Recipe
 
 
 def recipe(**changes) -> Recipe:
-    fields = {
-        "name": "r",
-        "task": {"name": "geo", "limit": 9},
-        "model": {"path": "m"},
-        "sft": {},
-        "rl": {"args": {"beta": 0.1}},
-    }
-    return Recipe.model_validate(fields | changes)
+    fields = {"name": "r", "task": {"name": "geo", "limit": 9}, "model": {"path": "m"}, "sft": {}}
+    return Recipe.model_validate({**fields, "rl": {"args": {"beta": 0.1}}, **changes})
 
 
-def test_a_new_run_writes_down_recipe_versions_and_state(tmp_path):
+@pytest.fixture
+def begun(tmp_path) -> RunDir:
+    """A run of that recipe which has completed nothing."""
     run = RunDir(tmp_path / "deep" / "run")
     run.open(recipe(), resume=False)
     assert not run.started
     run.start(recipe())
-    stored = yaml.safe_load((run.path / "recipe.yaml").read_text())
-    assert (
-        stored["rl"]["args"] == {"beta": 0.1} and stored["seed"] == 0 and stored["task"] == {"name": "geo", "limit": 9}
-    )
-    assert stored["made_with"]["trl"] and stored["output_dir"] == str(run.path)
+    return run
+
+
+def test_a_new_run_writes_down_recipe_versions_and_state(begun):
+    stored = yaml.safe_load((begun.path / "recipe.yaml").read_text())
+    assert stored["rl"]["args"] == {"beta": 0.1} and stored["seed"] == 0
+    assert stored["task"] == {"name": "geo", "limit": 9}
+    assert stored["made_with"]["trl"] and stored["output_dir"] == str(begun.path)
     assert Recipe.model_validate(stored).task.options == {"limit": 9}
-    assert json.loads((run.path / "state.json").read_text()) == {"complete": []}
+    assert json.loads((begun.path / "state.json").read_text()) == {"complete": []}
 
 
 def test_only_one_process_trains_in_a_directory(tmp_path):
@@ -43,39 +42,30 @@ def test_only_one_process_trains_in_a_directory(tmp_path):
         pass
 
 
-def test_a_run_is_not_overwritten_but_resumed(tmp_path):
-    first = RunDir(tmp_path / "run")
-    first.open(recipe(), resume=False)
-    first.start(recipe())
-    first.mark_complete("before")
+def test_a_run_is_not_overwritten_but_resumed(begun):
+    begun.mark_complete("before")
     with pytest.raises(FileExistsError, match=r"already holds a run\. Add --resume to continue it"):
-        RunDir(tmp_path / "run").open(recipe(), resume=False)
-    again = RunDir(tmp_path / "run")
+        RunDir(begun.path).open(recipe(), resume=False)
+    again = RunDir(begun.path)
     again.open(recipe(), resume=True)
     assert again.complete == ["before"]
 
 
-def test_resuming_with_another_recipe_names_the_changed_keys(tmp_path):
-    run = RunDir(tmp_path / "run")
-    run.open(recipe(), resume=False)
-    run.start(recipe())
+def test_resuming_with_another_recipe_names_the_changed_keys(begun):
     with pytest.raises(ValueError) as error:
-        RunDir(run.path).open(recipe(seed=1, task={"name": "geo", "limit": 8}), resume=True)
+        RunDir(begun.path).open(recipe(seed=1, task={"name": "geo", "limit": 8}), resume=True)
     assert "(seed was 0, is 1; task.limit was 9, is 8)" in str(error.value)
 
 
-def test_a_stage_that_has_not_begun_may_be_mended(tmp_path):
-    run = RunDir(tmp_path / "run")
-    run.open(recipe(), resume=False)
-    run.start(recipe())
+def test_a_stage_that_has_not_begun_may_be_mended(begun):
     mended = recipe(rl={"args": {"beta": 0.2}})
-    RunDir(run.path).open(mended, resume=True)
-    assert yaml.safe_load((run.path / "recipe.yaml").read_text())["rl"]["args"] == {"beta": 0.2}
-    write_text(run.path / "rl" / "checkpoint-1" / "trainer_state.json", "{}")
+    RunDir(begun.path).open(mended, resume=True)
+    assert yaml.safe_load((begun.path / "recipe.yaml").read_text())["rl"]["args"] == {"beta": 0.2}
+    write_text(begun.path / "rl" / "checkpoint-1" / "trainer_state.json", "{}")
     with pytest.raises(ValueError, match=r"rl\.args\.beta was 0\.2, is 0\.1"):
-        RunDir(run.path).open(recipe(), resume=True)
+        RunDir(begun.path).open(recipe(), resume=True)
     with pytest.raises(ValueError, match=r"sft was \{.*\}, is null"):
-        RunDir(run.path).open(recipe(sft=None, rl={"args": {"beta": 0.2}}), resume=True)
+        RunDir(begun.path).open(recipe(sft=None, rl={"args": {"beta": 0.2}}), resume=True)
 
 
 def test_other_peoples_directories_are_left_alone(tmp_path):

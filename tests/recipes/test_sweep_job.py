@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,7 +19,7 @@ from abstain.recipes.run.directory import RunDir, try_lock
 from abstain.recipes.run.recipe import load_recipe
 from abstain.recipes.sweep import job as sweep_job
 from abstain.recipes.sweep.directory import complete_steps
-from abstain.recipes.sweep.job import Job, perform
+from abstain.recipes.sweep.job import Job, Outcome, perform
 
 FINISH = """
 import json, os, pathlib, sys
@@ -31,6 +32,9 @@ run.mkdir(parents=True, exist_ok=True)
 (run / "state.json").write_text(json.dumps({{"complete": ["before", "rl", "after"]}}))
 print("ran", os.environ["OMP_NUM_THREADS"], os.environ.get("EXTRA"))
 """
+
+
+KILLED = "its process was killed by SIGKILL; the system does so when memory runs out"
 
 
 @dataclass(frozen=True)
@@ -84,11 +88,7 @@ def test_a_job_runs_once(job):
         ("raise RuntimeError('broken')", "RuntimeError: broken", False),
         ("raise OSError(28, 'No space left on device')", "OSError: [Errno 28] No space left on device", True),
         ("exit(3)", "its process ended with exit code 3 and said nothing", False),
-        (
-            "import os; os.kill(os.getpid(), 9)",
-            "its process was killed by SIGKILL; the system does so when memory runs out",
-            False,
-        ),
+        ("import os; os.kill(os.getpid(), 9)", KILLED, False),
     ],
 )
 def test_a_failure_has_a_reason(job, script, reason, full):
@@ -135,12 +135,8 @@ def test_what_a_killed_start_leaves_is_not_corrupt(job):
 
 def test_whoever_comes_second_waits_and_then_finds_it_done(job):
     slow = job("import time; time.sleep(0.5)" + FINISH)
-    outcomes = []
-    threads = [threading.Thread(target=lambda: outcomes.append(perform(slow))) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(3) as pool:
+        outcomes = list(pool.map(perform, [slow] * 3))
     assert [outcome.error for outcome in outcomes] == [None] * 3
     assert sorted(outcome.seconds > 0 for outcome in outcomes) == [False, False, True]
     assert job().log.read_text() == "ran 3 None\n"
@@ -171,33 +167,29 @@ def wait_for(condition, seconds: float = 60) -> None:
         time.sleep(0.02)
 
 
+def stop_when_on(job: Job, workers: int) -> list[Outcome]:
+    """What becomes of a job that several workers perform, and are stopped at as soon as it says that it is on."""
+    stop = threading.Event()
+    with ThreadPoolExecutor(workers) as pool:
+        performed = [pool.submit(perform, job, stop=stop) for _ in range(workers)]
+        wait_for(lambda: job.log.exists() and "on" in job.log.read_text())
+        stop.set()
+        return [one.result(60) for one in performed]
+
+
 def test_stopping_interrupts_the_process_and_whoever_waits(job):
     patient = job(
         "import signal, time\nsignal.signal(2, signal.default_int_handler)  # a shell's background job ignores it\n"
         "try:\n    print('on', flush=True); time.sleep(60)\nexcept KeyboardInterrupt:\n"
         "    print('error: interrupted', flush=True); exit(130)"
     )
-    stop, outcomes = threading.Event(), []
-    threads = [threading.Thread(target=lambda: outcomes.append(perform(patient, stop=stop))) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    wait_for(lambda: patient.log.exists() and "on" in patient.log.read_text())
-    stop.set()
-    for thread in threads:
-        thread.join(60)
-    assert [outcome.error for outcome in outcomes] == ["interrupted"] * 2
+    assert [outcome.error for outcome in stop_when_on(patient, 2)] == ["interrupted"] * 2
 
 
 def test_a_process_that_will_not_stop_is_killed(job, monkeypatch):
     monkeypatch.setattr(sweep_job, "PATIENCE", 0.1)
     deaf = job("import signal, time; signal.signal(2, signal.SIG_IGN); print('on', flush=True); time.sleep(60)")
-    stop, outcomes = threading.Event(), []
-    thread = threading.Thread(target=lambda: outcomes.append(perform(deaf, stop=stop)))
-    thread.start()
-    wait_for(lambda: deaf.log.exists() and deaf.log.read_text())
-    stop.set()
-    thread.join(60)
-    assert "SIGKILL" in outcomes[0].error
+    assert "SIGKILL" in stop_when_on(deaf, 1)[0].error
 
 
 def test_a_point_takes_over_shared_steps_whole(job, tmp_path):

@@ -41,11 +41,8 @@ def test_what_came_before_does(change):
 
 def test_a_format_stage_comes_first_and_knows_nothing_of_the_evaluation():
     one, other = recipe(format={}), recipe(format={}, eval={"limit": 9})
-    assert [prefix.steps for prefix in prefixes(one)] == [
-        ("format",),
-        ("format", "before"),
-        ("format", "before", "sft"),
-    ]
+    steps = [("format",), ("format", "before"), ("format", "before", "sft")]
+    assert [prefix.steps for prefix in prefixes(one)] == steps
     assert [a == b for a, b in zip(keys(one), keys(other), strict=True)] == [True, False, False]
 
 

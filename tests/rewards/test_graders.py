@@ -21,33 +21,16 @@ CASES = [
     for row in json.loads(file.read_text(encoding="utf-8"))
 ]
 TEXT_GRADERS = sorted(set(GRADERS) - {"math"})  # math asks another process, so it is tried on fewer texts
+CITIES = ["Paris", "São Paulo", "東京"]
 GOLDS = {
-    "match": [
-        "Paris",
-        "São Paulo",
-        "Barack Obama",
-        "東京",
-        "パリ",
-        "1998",
-        "5 September 2005",
-        "AC/DC",
-        "St. Louis",
-        "파리",
-    ],
-    "exact": ["Paris", "São Paulo", "The Beatles", "東京", "1,998"],
+    "match": [*CITIES, "Barack Obama", "パリ", "1998", "5 September 2005", "AC/DC", "St. Louis", "파리"],
+    "exact": [*CITIES, "The Beatles", "1,998"],
     "f1": ["Nothing happens if you touch a toad", "Barack Obama", "東京都庁"],
     "numeric": ["12", "3.5 million", "5 km", "12%", "−5", "1,234.5", "twenty-one", "€9.88", "6.02×10²³"],
     "date": ["2020-01-02", "January 2020", "1972", "5 Sept. 2005", "2020年1月2日", "44 BC"],
     "choice": ["A", "B", "I", "C) Paris", "(D)"],
 }
-DISJOINT = {
-    "match": "Ulan Bator",
-    "exact": "Ulan Bator",
-    "f1": "Ulan Bator",
-    "numeric": "77777",
-    "date": "11 November 1811",
-    "choice": "Z",
-}
+OTHER = {"numeric": "77777", "date": "11 November 1811", "choice": "Z"}
 
 
 @pytest.mark.parametrize(("grader", "row"), CASES)
@@ -70,7 +53,7 @@ def test_a_grader_accepts_its_gold_in_any_dress(grader: str, gold: str, dress: s
 
 @pytest.mark.parametrize(("grader", "gold"), [(g, gold) for g, golds in GOLDS.items() for gold in golds])
 def test_a_grader_rejects_another_answer(grader: str, gold: str) -> None:
-    assert GRADERS[grader](DISJOINT[grader], [gold]) is Verdict.INCORRECT
+    assert GRADERS[grader](OTHER.get(grader, "Ulan Bator"), [gold]) is Verdict.INCORRECT
 
 
 @pytest.mark.parametrize("grader", TEXT_GRADERS)

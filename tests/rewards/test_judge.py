@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import given
@@ -83,15 +84,10 @@ RESPONSES = st.builds(
 @given(RESPONSES, st.sampled_from([[], ["Lima"], [UNANSWERABLE], ["", None], "Lima", None]))
 def test_a_judge_is_asked_exactly_where_a_string_grader_would_look(response: Response, gold: Any) -> None:
     """`settle` and `grade_response` are one door: this fails when only one of them changes."""
-    looked = []
-    spy = {"exact": lambda answer, golds: looked.append(answer) or Verdict.CORRECT}
-    kept = graders.GRADERS["exact"]
-    graders.GRADERS["exact"] = spy["exact"]  # type: ignore[assignment]
-    try:
+    looked: list[str] = []
+    with mock.patch.dict(graders.GRADERS, exact=lambda answer, golds: looked.append(answer) or Verdict.CORRECT):
         verdict = grade_response(response, gold, "exact")
-        assert settle(response, gold) == (None if looked else verdict)
-    finally:
-        graders.GRADERS["exact"] = kept
+    assert settle(response, gold) == (None if looked else verdict)
 
 
 def test_a_reply_that_was_cut_off_has_not_abstained() -> None:
@@ -122,9 +118,8 @@ def test_a_failure_is_ungraded_and_counted() -> None:
 
 
 def test_a_judge_that_is_given_up_is_warned_of() -> None:
-    judge = JudgeGrader(
-        Scripted({"Lima": Reply(failure=GIVEN_UP, detail="not asked after connection: refused")}), SHORT
-    )
+    given_up = Reply(failure=GIVEN_UP, detail="not asked after connection: refused")
+    judge = JudgeGrader(Scripted({"Lima": given_up}), SHORT)
     with pytest.warns(UserWarning, match="given up for this batch: not asked after connection"):
         assert judge.grade(cases("Lima")) == ["UNGRADED"]
     assert judge.usage.asked == 0
@@ -155,11 +150,8 @@ def test_another_model_prompt_or_setting_is_another_reply(tmp_path: Path) -> Non
     for backend, prompt in ((Scripted(), SHORT), (Scripted(model="other"), SHORT), (Scripted(), other)):
         JudgeGrader(backend, prompt, cache).grade(cases("Lima"))
         assert len(backend.asked) == 1
-    at = [
-        Endpoint("m", "http://a/v1"),
-        Endpoint("m", "http://b/v1"),
-        Endpoint("m", "http://a/v1", request={"seed": 1}),
-    ]
+    a = "http://a/v1"
+    at = [Endpoint("m", a), Endpoint("m", "http://b/v1"), Endpoint("m", a, request={"seed": 1})]
     assert len({reply_key(backend.identity, "p") for backend in at}) == 3
     assert at[0].identity == Endpoint("m", "http://a/v1/", concurrency=1, timeout=5, attempts=1).identity
 
@@ -225,9 +217,8 @@ def test_two_processes_share_a_cache(tmp_path: Path) -> None:
 
 
 def test_many_open_a_new_cache_at_once(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", OPENERS, str(tmp_path)], capture_output=True, text=True
-    )
+    command = [sys.executable, "-W", "error", "-c", OPENERS, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert (done.stdout, done.stderr, done.returncode) == ("opened 200\n", "", 0)
 
 

@@ -2,12 +2,9 @@
 
 import asyncio
 import json
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from email.utils import formatdate
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -17,100 +14,49 @@ from abstain.rewards.judge.usage import GIVEN_UP, Reply
 
 pytest.importorskip("openai")
 
-Answer = Callable[[BaseHTTPRequestHandler], None]
+Answer = Callable[[Any], None]
 
 
-def chat(text: str | None, finish: str = "stop", **extra: Any) -> dict[str, Any]:
-    choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish}
-    return {"choices": [choice], "usage": {"prompt_tokens": 100, "completion_tokens": 5}, **extra}
+def chat(text: str | None, **extra: Any) -> dict[str, Any]:
+    usage = {"prompt_tokens": 100, "completion_tokens": 5}
+    return {"choices": [{"message": {"content": text}, "finish_reason": "stop"}], "usage": usage, **extra}
 
 
 def send(status: int, body: str | dict[str, Any], **headers: str) -> Answer:
-    data = (body if isinstance(body, str) else json.dumps(body)).encode()
-
-    def answer(request: BaseHTTPRequestHandler) -> None:
-        request.send_response(status)
-        for name, value in {"Content-Type": "application/json", "Content-Length": str(len(data)), **headers}.items():
-            request.send_header(name.replace("_", "-"), value)
-        request.end_headers()
-        request.wfile.write(data)
-
-    return answer
+    return lambda request: request.send(status, body, **headers)
 
 
-def drip(request: BaseHTTPRequestHandler) -> None:
+def say(text: str | None, finish: str = "stop") -> Answer:
+    return lambda request: request.chat(text, finish)
+
+
+def drip(request: Any) -> None:
     """A byte at a time, for ever: no read takes long, but the whole never ends."""
     request.send_response(200)
     request.send_header("Content-Length", "1000000")
     request.end_headers()
-    with suppress(OSError):
-        while not request.server.closing:  # type: ignore[attr-defined]
-            request.wfile.write(b" ")
-            request.wfile.flush()
-            time.sleep(0.02)
-
-
-def hang(request: BaseHTTPRequestHandler) -> None:
-    while not request.server.closing:  # type: ignore[attr-defined]
+    while not request.server.closing:
+        request.wfile.write(b" ")
+        request.wfile.flush()
         time.sleep(0.02)
 
 
-def hang_up(request: BaseHTTPRequestHandler) -> None:
+def hang(request: Any) -> None:
+    while not request.server.closing:
+        time.sleep(0.02)
+
+
+def hang_up(request: Any) -> None:
     request.connection.close()
 
 
-GOOD = send(200, chat("GRADE: CORRECT"))
-
-
-class Stub(ThreadingHTTPServer):
-    """Answers the n-th request with the n-th of `script`, and all further ones with the last."""
-
-    daemon_threads = True
-    block_on_close = False
-
-    def __init__(self) -> None:
-        self.script: list[Answer] = [GOOD]
-        self.requests: list[tuple[dict[str, Any], dict[str, str]]] = []
-        self.busy = self.most = 0
-        self.closing = False
-        self.lock = threading.Lock()
-        super().__init__(("127.0.0.1", 0), Handler)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/v1"
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Stub
-
-    def do_POST(self) -> None:
-        stub = self.server
-        self.body = body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        with stub.lock:
-            stub.busy += 1
-            stub.most = max(stub.most, stub.busy)
-            answer = stub.script[min(len(stub.requests), len(stub.script) - 1)]
-            stub.requests.append((body, {name.lower(): value for name, value in self.headers.items()}))
-        with suppress(OSError):
-            answer(self)
-        with stub.lock:
-            stub.busy -= 1
-
-    def log_message(self, *args: Any) -> None:
-        pass
+GOOD = say("GRADE: CORRECT")
 
 
 @pytest.fixture
-def stub() -> Iterator[Stub]:
-    server = Stub()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    yield server
-    server.closing = True
-    server.shutdown()
-    server.server_close()
-    thread.join()
+def stub(chat_server: Any) -> Any:
+    chat_server.script = [GOOD]
+    return chat_server
 
 
 @pytest.fixture(autouse=True)
@@ -119,7 +65,7 @@ def no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def endpoint(stub: Stub, **options: Any) -> Endpoint:
+def endpoint(stub: Any, **options: Any) -> Endpoint:
     return Endpoint("judge", stub.url, **{"first_pause": 0.01, "attempts": 3, "timeout": 20.0, **options})
 
 
@@ -129,7 +75,7 @@ def ask(backend: Endpoint, *prompts: str) -> list[Reply]:
     return [replies[index] for index in range(len(prompts))]
 
 
-def test_what_is_sent_and_what_comes_back(stub: Stub) -> None:
+def test_what_is_sent_and_what_comes_back(stub: Any) -> None:
     backend = endpoint(stub, request={"temperature": 0, "chat_template_kwargs": {"enable_thinking": False}})
     assert ask(backend, "Grade this.") == [Reply("GRADE: CORRECT", "", "", 100, 5, 0)]
     body, headers = stub.requests[0]
@@ -162,7 +108,7 @@ OVERLOADED = {"error": {"message": "slow down", "code": "rate_limit_exceeded"}}
     ],
     ids=["429", "500", "503", "408", "409", "html", "choices", "nested", "null", "message", "hang_up"],
 )
-def test_passing_trouble_is_tried_again(stub: Stub, trouble: Answer) -> None:
+def test_passing_trouble_is_tried_again(stub: Any, trouble: Answer) -> None:
     stub.script = [trouble, trouble, GOOD]
     assert ask(endpoint(stub), "p") == [Reply("GRADE: CORRECT", "", "", 100, 5, 2)]
 
@@ -178,13 +124,13 @@ def test_passing_trouble_is_tried_again(stub: Stub, trouble: Answer) -> None:
         (send(401, {"error": {"message": "no such key"}}), "unauthorized", 1),
         (send(404, {"error": {"message": "no such model"}}), "not found", 1),
         (send(200, "not JSON"), "garbage", 3),
-        (send(200, chat(None)), "empty", 1),
-        (send(200, chat("  \n")), "empty", 1),
-        (send(200, chat("GRADE: CORR", "length")), "cut off", 1),
+        (say(None), "empty", 1),
+        (say("  \n"), "empty", 1),
+        (say("GRADE: CORR", "length"), "cut off", 1),
         (hang_up, "connection", 3),
     ],
 )
-def test_trouble_that_stays_is_a_failure_of_its_kind(stub: Stub, trouble: Answer, kind: str, requests: int) -> None:
+def test_trouble_that_stays_is_a_failure_of_its_kind(stub: Any, trouble: Answer, kind: str, requests: int) -> None:
     stub.script = [trouble]
     [reply] = ask(endpoint(stub), "p")
     assert (reply.failure, reply.text, reply.retries) == (kind, "", requests - 1)
@@ -193,7 +139,7 @@ def test_trouble_that_stays_is_a_failure_of_its_kind(stub: Stub, trouble: Answer
 
 
 @pytest.mark.parametrize("trouble", [hang, drip])
-def test_a_reply_that_never_ends_times_out(stub: Stub, trouble: Answer) -> None:
+def test_a_reply_that_never_ends_times_out(stub: Any, trouble: Answer) -> None:
     stub.script = [trouble]
     [reply] = ask(endpoint(stub, timeout=0.3, attempts=2), "p")
     assert (reply.failure, reply.retries) == ("timeout", 1)
@@ -206,7 +152,7 @@ def test_nobody_listens() -> None:
 
 
 @pytest.mark.parametrize("headers", [{"Retry_After": "0.4"}, {"retry_after_ms": "400"}])
-def test_the_server_says_how_long_to_wait(stub: Stub, headers: dict[str, str]) -> None:
+def test_the_server_says_how_long_to_wait(stub: Any, headers: dict[str, str]) -> None:
     stub.script = [send(429, OVERLOADED, **headers), GOOD]
     start = time.monotonic()
     assert ask(endpoint(stub), "p")[0].text == "GRADE: CORRECT"
@@ -228,10 +174,10 @@ def test_pauses_grow_and_are_jittered() -> None:
         assert max(row) - min(row) > whole / 4
 
 
-def test_every_prompt_gets_its_own_reply_and_few_are_under_way_at_once(stub: Stub) -> None:
-    def echo(request: BaseHTTPRequestHandler) -> None:
+def test_every_prompt_gets_its_own_reply_and_few_are_under_way_at_once(stub: Any) -> None:
+    def echo(request: Any) -> None:
         time.sleep(0.01)
-        send(200, chat(request.body["messages"][0]["content"]))(request)  # type: ignore[attr-defined]
+        request.chat(request.prompt)
 
     stub.script = [echo]
     prompts = [f"prompt {i}" for i in range(40)]
@@ -239,7 +185,7 @@ def test_every_prompt_gets_its_own_reply_and_few_are_under_way_at_once(stub: Stu
     assert 1 < stub.most <= 4
 
 
-def test_a_judge_that_is_down_is_given_up(stub: Stub) -> None:
+def test_a_judge_that_is_down_is_given_up(stub: Any) -> None:
     stub.script = [send(500, "boom")]
     kinds = [reply.failure for reply in ask(endpoint(stub, attempts=1, concurrency=1, patience=3), *"abcdefgh")]
     assert kinds == ["server error"] * 3 + [GIVEN_UP] * 5
@@ -248,20 +194,20 @@ def test_a_judge_that_is_down_is_given_up(stub: Stub) -> None:
     assert ask(endpoint(stub), "the next batch")[0].text == "GRADE: CORRECT"
 
 
-def test_a_key_that_is_refused_is_refused_once(stub: Stub) -> None:
+def test_a_key_that_is_refused_is_refused_once(stub: Any) -> None:
     stub.script = [send(401, {})]
     replies = ask(endpoint(stub, concurrency=1), *"abc")
     assert [reply.failure for reply in replies] == ["unauthorized", GIVEN_UP, GIVEN_UP]
     assert "unauthorized" in replies[1].detail
 
 
-def test_one_bad_prompt_does_not_end_the_batch(stub: Stub) -> None:
+def test_one_bad_prompt_does_not_end_the_batch(stub: Any) -> None:
     stub.script = [GOOD, send(400, {}), GOOD, send(500, ""), GOOD]
     replies = ask(endpoint(stub, attempts=1, concurrency=1, patience=2), *"abcde")
     assert [reply.failure for reply in replies] == ["", "bad request", "", "server error", ""]
 
 
-def test_the_key_goes_only_where_it_was_named_for(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_key_goes_only_where_it_was_named_for(stub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OPENAI_API_KEY", "OPENAI_ADMIN_KEY", "MY_KEY"):
         monkeypatch.setenv(name, f"sk-secret-{name}")
     ask(endpoint(stub), "p")
@@ -273,7 +219,7 @@ def test_the_key_goes_only_where_it_was_named_for(stub: Stub, monkeypatch: pytes
     assert not any("ADMIN" in value for _, headers in stub.requests for value in headers.values())
 
 
-def test_the_key_is_in_no_object_and_no_message(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_key_is_in_no_object_and_no_message(stub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MY_KEY", "sk-secret-1234")
     stub.script = [send(401, {"error": {"message": "sk-secret-1234 is not a key"}})]
     backend = endpoint(stub, key_env="MY_KEY")

@@ -1,13 +1,10 @@
 """`JudgedReward`: another reward's prices for a judge's verdicts, as TRL awaits them."""
 
 import asyncio
-import json
 import pickle
 import re
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -168,44 +165,22 @@ def test_a_judge_cannot_price() -> None:
         judged(judged())
 
 
-class Grader(BaseHTTPRequestHandler):
+def grade_lima(request: Any) -> None:
     """Grades CORRECT whatever holds Lima; every other request is refused first, with 429."""
-
-    count = 0
-
-    def do_POST(self) -> None:
-        prompt = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["messages"][0]["content"]
-        type(self).count += 1
-        answer = prompt.split("<answer ")[1]
-        grade = "CORRECT" if "Lima" in answer else "INCORRECT"
-        data = json.dumps({"choices": [{"message": {"content": f"GRADE: {grade}"}}]}).encode()
-        self.send_response(429 if type(self).count % 2 else 200)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *args: Any) -> None:
-        pass
-
-
-@pytest.fixture
-def server() -> Iterator[str]:
-    stub = ThreadingHTTPServer(("127.0.0.1", 0), Grader)
-    threading.Thread(target=stub.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-    yield f"http://127.0.0.1:{stub.server_port}/v1"
-    stub.shutdown()
-    stub.server_close()
+    grade = "CORRECT" if "Lima" in request.prompt.split("<answer ")[1] else "INCORRECT"
+    request.chat(f"GRADE: {grade}", status=429 if len(request.server.requests) % 2 else 200)
 
 
 @pytest.mark.slow
-def test_grpo_trains_on_a_judge_behind_a_server(server: str, tmp_path: Any, tiny_model_dir: Any) -> None:
+def test_grpo_trains_on_a_judge_behind_a_server(chat_server: Any, tmp_path: Any, tiny_model_dir: Any) -> None:
     """Stock TRL, two steps: the judge is awaited on TRL's own event loop, and its verdicts are the rewards."""
     pytest.importorskip("openai")
     trl = pytest.importorskip("trl")
     from datasets import Dataset
 
     row = {"prompt": prompt_text("Where was Ada born?", 0.5), "answers": ["Lima"], "target": 0.5}
-    judge = {"model": "stub", "url": server, "cache": str(tmp_path / "judge.sqlite3"), "first_pause": 0.01}
+    chat_server.script = [grade_lima]
+    judge = {"model": "stub", "url": chat_server.url, "cache": str(tmp_path / "judge.sqlite3"), "first_pause": 0.01}
     reward = JudgedReward(judge)
     config = trl.GRPOConfig(
         output_dir=str(tmp_path),

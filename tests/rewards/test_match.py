@@ -45,9 +45,7 @@ def test_a_list_pays_for_one_at_most(cities: list[str], joint: str) -> None:
 
 
 def test_an_essay_that_names_everything_does_not_win_by_coverage() -> None:
-    essay = " ".join(
-        f"{city} is a city with a long history, and many call it a capital of culture." for city in CITIES
-    )
+    essay = " ".join(f"{city} is an old city, and many call it a capital of culture." for city in CITIES)
     assert paid(essay, CITIES) == ["London"]
     assert len(paid("Europe has many of them, such as " + " and ".join(CITIES) + ".", CITIES)) < 2
     assert paid("It " + "could perhaps be a place like that " * 12 + "Paris", CITIES) == []

@@ -35,15 +35,7 @@ def test_original_form_is_the_papers(target: float, points: float) -> None:
     assert score(Verdict.CORRECT, target, "original") == 1
     assert score(Verdict.ABSTAINED, target, "original") == 0
     assert score(Verdict.INCORRECT, target, "original") == pytest.approx(-points)
-
-
-def test_bounded_form_by_hand() -> None:
-    assert [score(v, 0.75) for v in (Verdict.CORRECT, Verdict.ABSTAINED, Verdict.INCORRECT)] == [0.25, 0, -0.75]
-
-
-def test_ungraded_has_no_score() -> None:
-    assert confidence_score(Verdict.UNGRADED, 0.5) is None
-    assert confidence_score(Verdict.UNGRADED, 0.5, "original") is None
+    assert confidence_score(Verdict.UNGRADED, target) is confidence_score(Verdict.UNGRADED, target, "original") is None
 
 
 @given(TARGETS, st.sampled_from([Verdict.CORRECT, Verdict.ABSTAINED, Verdict.INCORRECT]))
@@ -73,8 +65,12 @@ def test_ternary_credit_is_worth_answering_above_its_implied_target(
 
 @pytest.mark.parametrize(("preset", "target"), [("truthrl", 0.5), ("knowrl", 2 / 3), ("nemo", 0.5)])
 def test_presets_imply(preset: str, target: float) -> None:
-    assert TernaryCredit.preset(preset).implied_target == pytest.approx(target)
-    assert f"implied_target={target:.3g}" in repr(TernaryCredit.preset(preset))
+    reward, logged = TernaryCredit.preset(preset), {}
+    assert reward.implied_target == pytest.approx(target) and f"implied_target={target:.3g}" in repr(reward)
+    reward(**LIMA, log_metric=logged.__setitem__)
+    assert logged[f"implied_target/{reward.__name__}"] == pytest.approx(target)
+    with pytest.raises(ValueError, match=rf"unknown preset 'x{preset}'\. Did you mean '{preset}'"):
+        TernaryCredit.preset(f"x{preset}")
 
 
 @pytest.mark.parametrize(
@@ -155,14 +151,8 @@ def test_conversations_are_read() -> None:
 @pytest.mark.parametrize("reward", READY_MADE.values(), ids=READY_MADE)
 def test_ungraded_is_none_and_counted(reward: VerdictReward) -> None:
     logged: dict[str, Any] = {}
-    scores = reward(
-        completions=["Lima", "Lima"],
-        answers=[[], None],
-        target=[0.5, 0.5],
-        log_extra=logged.__setitem__,
-        log_metric=logged.__setitem__,
-    )
-    assert scores == [None, None]
+    log = {"log_extra": logged.__setitem__, "log_metric": logged.__setitem__}
+    assert reward(completions=["Lima"] * 2, answers=[[], None], target=[0.5] * 2, **log) == [None, None]
     assert logged[f"{reward.__name__}/verdict"] == ["UNGRADED", "UNGRADED"]
     assert logged["ungraded/all"] == logged["ungraded/t=0.5"] == 1
 
@@ -184,12 +174,6 @@ def test_rates_by_target() -> None:
     expected |= {"accuracy/t=0.9": 0, "error/t=0.9": 0, "abstention/t=0.9": 0.5, "ungraded/t=0.9": 0.5}
     assert rates == expected
     assert verdict_rates([], []) == {}
-
-
-def test_implied_target_is_logged() -> None:
-    logged: dict[str, float] = {}
-    READY_MADE["knowrl"](**LIMA, log_metric=logged.__setitem__)
-    assert logged["implied_target/ternary_credit_knowrl"] == pytest.approx(2 / 3)
 
 
 @pytest.mark.parametrize(
@@ -275,8 +259,3 @@ def test_build_reward_gives_a_fresh_one() -> None:
 def test_build_reward_explains(name: str, args: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         build_reward(name, args)
-
-
-def test_unknown_preset() -> None:
-    with pytest.raises(ValueError, match=r"unknown preset 'thruthrl'\. Did you mean 'truthrl'"):
-        TernaryCredit.preset("thruthrl")

@@ -1,5 +1,12 @@
 """What trainers are tested with: people, a trainer of the tiny model that takes a second, models of many families."""
 
+import json
+import os
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
 import pytest
 import torch
 import transformers
@@ -49,39 +56,56 @@ FAMILIES = {
 }
 
 
+def new_trainer(cls, config, rows, reward, model_dir, *, model=None, peft_config=None, eval_dataset=None, **args):
+    """A trainer of the model in a folder, that logs each step."""
+    defaults = {
+        "per_device_train_batch_size": 16,
+        "num_generations": 4,
+        "max_completion_length": 4,
+        "max_steps": 2,
+        "learning_rate": 1e-2,
+        "report_to": "none",
+        "logging_steps": 1,
+        "save_strategy": "no",
+        "use_cpu": True,
+        "bf16": False,
+        "gradient_checkpointing": False,
+        "disable_tqdm": True,
+        "remove_unused_columns": False,
+        "beta": 0.0,
+    }
+    return cls(
+        model=model or AutoModelForCausalLM.from_pretrained(model_dir),
+        reward_funcs=reward,
+        args=config(**defaults | args),
+        train_dataset=Dataset.from_list(list(rows)),
+        eval_dataset=eval_dataset,
+        processing_class=AutoTokenizer.from_pretrained(model_dir),
+        peft_config=peft_config,
+    )
+
+
 @pytest.fixture
 def build_trainer(tiny_model_dir, tmp_path):
-    """`build_trainer(cls, config, rows, reward, **args)`: a trainer of the tiny model, that logs each step."""
+    """`build_trainer(cls, config, rows, reward, **args)`: `new_trainer` of the tiny model."""
+    return partial(new_trainer, model_dir=tiny_model_dir, output_dir=str(tmp_path))
 
-    def build(cls, config, rows, reward, *, model=None, peft_config=None, eval_dataset=None, **args):
-        defaults = {
-            "output_dir": str(tmp_path),
-            "per_device_train_batch_size": 16,
-            "num_generations": 4,
-            "max_completion_length": 4,
-            "max_steps": 2,
-            "learning_rate": 1e-2,
-            "report_to": "none",
-            "logging_steps": 1,
-            "save_strategy": "no",
-            "use_cpu": True,
-            "bf16": False,
-            "gradient_checkpointing": False,
-            "disable_tqdm": True,
-            "remove_unused_columns": False,
-            "beta": 0.0,
-        }
-        return cls(
-            model=model or AutoModelForCausalLM.from_pretrained(tiny_model_dir),
-            reward_funcs=reward,
-            args=config(**defaults | args),
-            train_dataset=Dataset.from_list(list(rows)),
-            eval_dataset=eval_dataset,
-            processing_class=AutoTokenizer.from_pretrained(tiny_model_dir),
-            peft_config=peft_config,
-        )
 
-    return build
+def run_script(text, folder, *arguments, processes=1, **environment):
+    """What the processes of a Python script print behind "FOUND", as JSON, and what is said on stderr.
+
+    The script sees this repository's root, and so `tests.trainers`.
+    """
+    (folder / "script.py").write_text(text)
+    several = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
+    command = [sys.executable, *several * (processes > 1), str(folder / "script.py"), *map(str, arguments)]
+    places = {"PYTHONPATH": str(Path(__file__).parents[2]), "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+    environment = os.environ | places | environment
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return [
+        json.loads(line.partition("FOUND")[2]) for line in done.stdout.splitlines() if "FOUND" in line
+    ], done.stderr
 
 
 def with_given_completions(cls):

@@ -3,8 +3,9 @@
 import json
 import logging
 import os
-import subprocess
 import sys
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 from transformers.integrations import integration_utils
@@ -27,7 +28,7 @@ from abstain.trainers.tracking.dashboards import (
 from abstain.trainers.tracking.sinks import TensorBoardSink, markdown_table
 from abstain.trainers.trie.trainer import TrieGRPOTrainer
 
-from .conftest import ROWS
+from .conftest import ROWS, run_script
 
 ABOUT = {"recipe": {"name": "toy", "seed": 0}, "made_with": {"commit": "0123abc-dirty"}}
 
@@ -49,6 +50,8 @@ def make_trainer(build_trainer, tmp_path):
 class FakeWandb:
     """Enough of wandb for transformers and for us; keeps what it is given."""
 
+    __spec__ = object()  # of a module that can be imported
+
     class Settings:
         pass
 
@@ -60,7 +63,7 @@ class FakeWandb:
         if "init" in self.fail:
             raise ConnectionError("api_key not configured (no-tty)")
         self.opened.append((project, name, id))
-        self.run = FakeRun(project, name, id or "id-1")
+        self.run = SimpleNamespace(project=project, name=name, id=id or "id-1", summary={}, _label=lambda code: None)
         return self.run
 
     def log(self, values):
@@ -82,7 +85,8 @@ class FakeWandb:
         return ("image", path)
 
     def Artifact(self, name, type):
-        return FakeArtifact(name)
+        paths = []
+        return SimpleNamespace(name=name, paths=paths, add_file=paths.append)
 
     def log_artifact(self, artifact):
         self.files.append((artifact.name, artifact.paths))
@@ -96,38 +100,12 @@ class FakeConfig(dict):
         super().update(values)
 
 
-class FakeRun:
-    def __init__(self, project, name, id):
-        self.project, self.name, self.id, self.summary = project, name, id, {}
-
-    def _label(self, code):
-        pass
-
-
-class FakeArtifact:
-    def __init__(self, name):
-        self.name, self.paths = name, []
-
-    def add_file(self, path):
-        self.paths.append(path)
-
-
 @pytest.fixture
 def wandb(monkeypatch):
     def install(fail=""):
         fake = FakeWandb(fail)
-        plain = integration_utils.WandbCallback.__init__
-
-        def init(self):
-            plain(self)
-            self._wandb = fake
-
-        monkeypatch.setattr(integration_utils.WandbCallback, "__init__", init)
-        monkeypatch.setattr(
-            sinks.WandbSink,
-            "__init__",
-            lambda self, inner=None: vars(self).update(inner=inner, _wandb=fake, _ours=False),
-        )
+        monkeypatch.setitem(sys.modules, "wandb", fake)
+        monkeypatch.setenv("WANDB_FINISH_TIMEOUT", "1")  # else a sink sets it
         monkeypatch.delenv("WANDB_PROJECT", raising=False)
         return fake
 
@@ -257,52 +235,28 @@ def test_corrupt_or_missing_notes_about_trackers_are_no_problem(tmp_path):
 
 
 def test_a_tracker_that_we_do_not_know_gets_numbers_only_and_may_fail(tmp_path, caplog):
-    class Other:
-        def __init__(self):
-            self.logs = []
-
-        def on_train_begin(self, *args, **kwargs):
-            pass
-
-        def on_log(self, args, state, control, logs=None, **kwargs):
-            self.logs.append(logs)
-
-        def on_train_end(self, *args, **kwargs):
-            raise RuntimeError("gone")
-
+    other = Mock()
+    other.on_train_end.side_effect = RuntimeError("gone")
     args = GRPOConfig(str(tmp_path), report_to="none", use_cpu=True, bf16=False)
-    dashboard = Dashboard("mlflow", Other(), about={})
-    state = type("State", (), {"global_step": 1, "is_world_process_zero": True})()
+    dashboard = Dashboard("mlflow", other, about={})
+    state = SimpleNamespace(global_step=1, is_world_process_zero=True)
     dashboard.on_log(args, state, None, logs={"reward": 0.5, "kl": None})
-    assert dashboard._inner.logs == [{"reward": 0.5}]
+    assert [call.kwargs["logs"] for call in other.on_log.call_args_list] == [{"reward": 0.5}]
     with caplog.at_level(logging.WARNING):
         dashboard.on_train_end(args, state, None)
     assert not dashboard.alive and "mlflow failed" in caplog.text
 
 
 def test_tensorboard_gets_scalars_and_tables_as_text(tmp_path):
-    class Writer:
-        log_dir = "events"
-
-        def __init__(self):
-            self.got = []
-
-        def add_scalar(self, *row):
-            self.got.append(row)
-
-        add_text = add_scalar
-
-        def flush(self):
-            pass
-
-    writer = Writer()
-    sink = TensorBoardSink(type("Inner", (), {"tb_writer": writer})())
+    writer = Mock(log_dir="events")
+    sink = TensorBoardSink(SimpleNamespace(tb_writer=writer))
     sink.log({"guards/alarms": 1.0}, 5)
     sink.table("behaviour/samples", [{"completion": "<b>|\nx", "target": 0.5}], 5)
     sink.describe(ABOUT)
-    assert writer.got[0] == ("guards/alarms", 1.0, 5)
-    assert writer.got[1][1].splitlines()[-1] == "| <b>\\| x | 0.5 |"
-    assert "0123abc-dirty" in writer.got[2][1]
+    writer.add_scalar.assert_called_once_with("guards/alarms", 1.0, 5)
+    (_, table, step), (_, about) = (call.args for call in writer.add_text.call_args_list)
+    assert table.splitlines()[-1] == "| <b>\\| x | 0.5 |" and step == 5
+    assert "0123abc-dirty" in about
     assert sink.run(None) == {"folder": "events"}
 
 
@@ -312,8 +266,7 @@ def test_a_table_of_samples_clips_long_texts(wandb, tmp_path):
     args = GRPOConfig(str(tmp_path), report_to="none", use_cpu=True, bf16=False)
     inner = integration_utils.WandbCallback()
     dashboard = Dashboard("wandb", inner, about={}, samples=lambda: [long])
-    state = type("State", (), {"global_step": 1, "is_world_process_zero": True, "trial_name": None})()
-    state.is_hyper_param_search = False
+    state = SimpleNamespace(global_step=1, is_world_process_zero=True, trial_name=None, is_hyper_param_search=False)
     dashboard.on_log(args, state, None, logs={"reward": 0.5}, model=None)
     ((_, _, data),) = fake.series("behaviour/samples")
     assert len(data[0][3]) < 600
@@ -323,8 +276,6 @@ def test_a_table_of_samples_clips_long_texts(wandb, tmp_path):
 SCRIPT = """
 import json, sys
 from pathlib import Path
-from datasets import Dataset
-from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import GRPOConfig
 from abstain.rewards import ConfidenceTarget
 from abstain.trainers.tracking.dashboards import read_trackers
@@ -332,20 +283,14 @@ from abstain.trainers.tracking.dashboards import add_dashboards, publish_results
 from abstain.trainers.guards.options import GuardOptions
 from abstain.trainers.guards.callback import Guards
 from abstain.trainers.trie.trainer import TrieGRPOTrainer
+from tests.trainers.conftest import ROWS, new_trainer
 
-model, folder, rows = sys.argv[1], Path(sys.argv[2]), json.loads(sys.argv[3])
+folder = Path(sys.argv[2])
 guards = Guards(GuardOptions(every=1))
-trainer = TrieGRPOTrainer(
-    model=AutoModelForCausalLM.from_pretrained(model),
-    reward_funcs=guards.wrap([ConfidenceTarget(grader="f1")]),
-    args=GRPOConfig(
-        str(folder / "toy" / "rl"), per_device_train_batch_size=16, num_generations=4, max_completion_length=3,
-        max_steps=2, bf16=False, report_to=usable_trackers(["wandb", "trackio"]), project="tests", logging_steps=1,
-        save_strategy="no", use_cpu=True, disable_tqdm=True, remove_unused_columns=False,
-    ),
-    train_dataset=Dataset.from_list(rows),
-    processing_class=AutoTokenizer.from_pretrained(model),
-)
+rewards = guards.wrap([ConfidenceTarget(grader="f1")])
+options = {"output_dir": str(folder / "toy" / "rl"), "report_to": usable_trackers(["wandb", "trackio"])}
+options |= {"project": "tests", "max_completion_length": 3}
+trainer = new_trainer(TrieGRPOTrainer, GRPOConfig, ROWS[:4], rewards, sys.argv[1], **options)
 found = add_dashboards(trainer, about={"made_with": {"commit": "0123"}}, samples=lambda: guards.samples)
 guards.attach(trainer)
 trainer.train()
@@ -358,9 +303,7 @@ name = read_trackers(folder / "toy" / "rl" / "trackers.json")["trackio"]["name"]
 (run,) = trackio.Api().runs("tests")
 assert run.name == name and run.config["abstain"] == {"made_with": {"commit": "0123"}}, run.config
 logs = SQLiteStorage.get_logs("tests", name)
-metrics = sorted({key for entry in logs for key in entry})
-steps = [entry["step"] for entry in logs if "train/reward" in entry]
-print("FOUND", json.dumps({"alive": [one.alive for one in found], "metrics": metrics, "steps": steps}))
+print("FOUND", json.dumps([[one.alive for one in found], sorted({key for entry in logs for key in entry})]))
 """
 
 
@@ -368,13 +311,8 @@ print("FOUND", json.dumps({"alive": [one.alive for one in found], "metrics": met
 def test_the_real_trackers_offline(tiny_model_dir, tmp_path):
     """wandb and Trackio as they are installed: the run, its table and its results are there afterwards."""
     places = {"WANDB_MODE": "offline", "WANDB_DIR": str(tmp_path), "TRACKIO_DIR": str(tmp_path / "trackio")}
-    command = [sys.executable, "-c", SCRIPT, str(tiny_model_dir), str(tmp_path), json.dumps(ROWS[:4])]
-    done = subprocess.run(command, env=os.environ | places, capture_output=True, text=True, timeout=280)
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert "did not take" not in done.stderr and "left out" not in done.stderr and "already one" not in done.stderr
-    found = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("FOUND")).partition(" ")[2])
-    assert found["alive"] == [True, True]
-    assert {"behaviour/abstention/t=0.9", "behaviour/samples", "guards/alarms", "train/reward"} <= set(
-        found["metrics"]
-    )
+    ((alive, metrics),), said = run_script(SCRIPT, tmp_path, tiny_model_dir, tmp_path, **places)
+    assert "did not take" not in said and "left out" not in said and "already one" not in said
+    assert alive == [True, True]
+    assert {"behaviour/abstention/t=0.9", "behaviour/samples", "guards/alarms", "train/reward"} <= set(metrics)
     assert any(path.suffix == ".wandb" for path in (tmp_path / "wandb").rglob("*"))

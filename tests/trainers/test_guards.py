@@ -1,6 +1,7 @@
 """Signals and alarms: hand-computed numbers, and collapses that are and are not seen."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -278,7 +279,7 @@ def test_a_watch_goes_on_from_its_state():
     watch = Watch()
     onset(watch, HEALTHY)
     onset(watch, COLLAPSES["all_idk"], checks=2)
-    again = Watch(**json.loads(json.dumps(watch.state())))
+    again = Watch(**json.loads(json.dumps(asdict(watch))))
     assert [alarm.kind for alarm in onset(again, COLLAPSES["all_idk"], checks=1)] == ["all_idk"]
 
 

@@ -1,9 +1,6 @@
 """Held-out questions while training: the numbers of `evaluate`, under keys of their own, and the best model kept."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -31,6 +28,7 @@ from abstain.trainers.run_trainer import log_series
 from abstain.trainers.trie.trainer import TrieGRPOTrainer
 
 from ..conftest import PEOPLE
+from .conftest import run_script
 
 QUESTIONS = tuple(Question(name, f"Where was {name} born?", ("Lima", "Oslo", "Rome")) for name in PEOPLE)
 TASK = Task("people", QUESTIONS[:4], QUESTIONS[4:], grader="f1", max_new_tokens=3)
@@ -79,13 +77,9 @@ def logged(trainer, key):
     return {entry["step"]: entry[key] for entry in trainer.state.log_history if key in entry}
 
 
-def weights(folder: Path):
-    return load_file(folder / "model.safetensors")
-
-
-def holds(trainer, folder):
+def holds(trainer, folder: Path):
     own = trainer.model.state_dict()
-    return all(torch.equal(own[name], value) for name, value in weights(folder).items())
+    return all(torch.equal(own[name], value) for name, value in load_file(folder / "model.safetensors").items())
 
 
 def test_the_numbers_are_those_of_evaluate(make_trainer, tmp_path):
@@ -125,8 +119,8 @@ def test_it_changes_nothing_about_training(make_trainer):
     watched = make_trainer()  # which seeds
     HeldOut(watched, {"people": HeldOutSet(TASK)}, every=1, targets=TARGETS)
     watched.train()
-    for name, value in alone.model.state_dict().items():
-        torch.testing.assert_close(watched.model.state_dict()[name], value, rtol=0, atol=0)
+    states = (dict(trainer.model.state_dict()) for trainer in (watched, alone))
+    torch.testing.assert_close(*states, rtol=0, atol=0)
 
 
 def test_the_best_checkpoint_is_the_result(make_trainer, scripted, tmp_path):
@@ -248,31 +242,20 @@ def test_effective_threshold_of_a_policy_that_keeps_to_the_true_probability():
 
 SCRIPT = """
 import json, sys
-from datasets import Dataset
-from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import GRPOConfig
 from abstain.rewards import ConfidenceTarget
 from abstain.trainers.guards.options import GuardOptions
 from abstain.trainers.guards.callback import Guards
 from abstain.trainers.heldout import HeldOut, HeldOutSet
 from abstain.trainers.trie.trainer import TrieGRPOTrainer
-
-sys.path.insert(0, sys.argv[3])
+from tests.trainers.conftest import new_trainer
 from tests.trainers.test_heldout import ROWS, TARGETS, TASK
 
-model, output = sys.argv[1:3]
 guards = Guards(GuardOptions(every=1))
-trainer = TrieGRPOTrainer(
-    model=AutoModelForCausalLM.from_pretrained(model),
-    reward_funcs=guards.wrap([ConfidenceTarget(grader="f1")]),
-    args=GRPOConfig(
-        output, per_device_train_batch_size=8, num_generations=4, max_completion_length=3, max_steps=2, bf16=False,
-        learning_rate=1e-2, report_to="none", logging_steps=1, save_steps=1, use_cpu=True, disable_tqdm=True,
-        remove_unused_columns=False,
-    ),
-    train_dataset=Dataset.from_list(ROWS),
-    processing_class=AutoTokenizer.from_pretrained(model),
-)
+rewards = guards.wrap([ConfidenceTarget(grader="f1")])
+options = {"per_device_train_batch_size": 8, "max_completion_length": 3, "gradient_checkpointing": True}
+options |= {"output_dir": sys.argv[2], "save_strategy": "steps", "save_steps": 1}
+trainer = new_trainer(TrieGRPOTrainer, GRPOConfig, ROWS, rewards, sys.argv[1], **options)
 guards.attach(trainer)
 HeldOut(trainer, {"people": HeldOutSet(TASK)}, every=1, targets=TARGETS, keep_best=True)
 trainer.train()
@@ -284,20 +267,12 @@ print("FOUND", json.dumps([trainer.accelerator.process_index, groups, trainer.st
 
 @pytest.mark.slow
 def test_two_processes_find_the_same_and_count_all_completions(tiny_model_dir, tmp_path):
-    script = tmp_path / "train.py"
-    script.write_text(SCRIPT)
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", str(script)]
-    command = [*launch, str(tiny_model_dir), str(tmp_path / "out"), str(Path(__file__).parents[2])]
-    environment = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=250)
-    assert done.returncode == 0, done.stderr[-3000:]
-    found = sorted(json.loads(line.partition("FOUND")[2]) for line in done.stdout.splitlines() if "FOUND" in line)
-    (_, first_groups, first_best, first), (_, second_groups, second_best, second) = found
+    found, _ = run_script(SCRIPT, tmp_path, tiny_model_dir, tmp_path / "out", processes=2)
+    (_, first_groups, first_best, first), (_, second_groups, second_best, second) = sorted(found)
     assert first_groups == second_groups == 16 and first_best == second_best
-    drop = {"heldout/seconds"}
-    assert [{k: v for k, v in e.items() if k not in drop} for e in first] == [
-        {k: v for k, v in e.items() if k not in drop} for e in second
-    ]
+    for entry in (*first, *second):
+        del entry["heldout/seconds"]
+    assert first == second
     model = AutoModelForCausalLM.from_pretrained(tiny_model_dir)
     tokenizer = AutoTokenizer.from_pretrained(tiny_model_dir)
     alone = held_out_series(evaluate(Sampler(model, tokenizer), TASK, TARGETS))

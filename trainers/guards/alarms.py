@@ -7,7 +7,6 @@ learns, so an alarm is raised only where a check finds the same several times in
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from abstain.trainers.guards.signals import Behaviour, Signals
 
@@ -58,7 +57,7 @@ class Alarm:
 
 @dataclass
 class Watch:
-    """Looks for collapses, check after check.
+    """Looks for collapses, check after check; `Watch(**asdict(watch))` goes on from where it is.
 
     Args:
         best_correct: largest share of right answers so far.
@@ -77,10 +76,6 @@ class Watch:
         if signals.all.graded >= FEWEST:
             self.best_correct = max(self.best_correct, signals.all.correct)
         return [alarm for name in KINDS if (alarm := self._look(name, signals, step))]
-
-    def state(self) -> dict[str, Any]:
-        """As JSON, for a checkpoint; `Watch(**state)` goes on from it."""
-        return {"best_correct": self.best_correct, "seen": dict(self.seen), "active": dict(self.active)}
 
     def _look(self, name: str, signals: Signals, step: int) -> Alarm | None:
         kind = KINDS[name]
@@ -118,7 +113,8 @@ def _all_guess(signals: Signals, best_correct: float) -> str | None:
     if abstention > 0.02 or not reckless:
         return None
     worst = max(reckless, key=lambda one: one.target or 0.0)
-    return f"at t > 0 it abstains on {abstention:.1%}, at t = {worst.target:g} {_accuracy(worst)}"
+    right = f"only {worst.accuracy_attempted:.0%} of its answers are right"
+    return f"at t > 0 it abstains on {abstention:.1%}, at t = {worst.target:g} {right}"
 
 
 def _one_answer(signals: Signals, best_correct: float) -> str | None:
@@ -155,10 +151,6 @@ def _ungraded(signals: Signals, best_correct: float) -> str | None:
 
 def _below(one: Behaviour, margin: float) -> bool:
     return one.accuracy_attempted is not None and one.accuracy_attempted < (one.target or 0.0) - margin
-
-
-def _accuracy(one: Behaviour) -> str:
-    return f"only {one.accuracy_attempted:.0%} of its answers are right"
 
 
 KINDS = {

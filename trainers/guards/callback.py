@@ -12,6 +12,7 @@ import json
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -54,9 +55,6 @@ class Guards(TrainerCallback):
         start: the starting model's graded guesses on training questions: what it knew. Without them there is no
             over-refusal to see and nothing to replay, and P(correct) is estimated from the completions.
         questions: training questions; where they carry a true P(correct), it is used.
-
-    Raises:
-        ValueError: on `wrap` and `attach`, if a remedy cannot work in this run.
     """
 
     def __init__(
@@ -118,9 +116,7 @@ class Guards(TrainerCallback):
             self.remedies.append(StopRemedy(options.stop))
         trainer.add_callback(self)
 
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, *_: Any, **__: Any) -> None:
         """A resumed run goes on with the alarms and remedies that its checkpoint had."""
         saved = Path(args.output_dir) / f"checkpoint-{state.global_step}" / STATE
         if not state.global_step or not saved.exists():
@@ -149,7 +145,7 @@ class Guards(TrainerCallback):
         if not state.is_world_process_zero or not folder.exists():
             return
         remedies = {type(remedy).__name__: remedy.state() for remedy in self.remedies}
-        content = {"watch": self.watch.state(), "remedies": remedies, "events": self.events}
+        content = {"watch": asdict(self.watch), "remedies": remedies, "events": self.events}
         write_text(folder / STATE, json.dumps(content))
 
     def _check(self, window: Window, state: TrainerState, control: TrainerControl) -> None:

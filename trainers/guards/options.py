@@ -2,14 +2,10 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 
-class _Options(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class SeedIdk(_Options):
+class SeedIdk(BaseModel, extra="forbid"):
     """A few supervised steps on "I don't know", when it is hardly ever sampled.
 
     The examples are the policy's own last completions, so that nothing else changes, but a share of those at t > 0
@@ -26,7 +22,7 @@ class SeedIdk(_Options):
     """Of these steps; by default that of training before any decay."""
 
 
-class AnnealAbstention(_Options):
+class AnnealAbstention(BaseModel, extra="forbid"):
     """What "I don't know" earns falls linearly to 0."""
 
     credit: float | None = None
@@ -37,7 +33,7 @@ class AnnealAbstention(_Options):
     """Begin when an alarm says so, or with training."""
 
 
-class RaiseKl(_Options):
+class RaiseKl(BaseModel, extra="forbid"):
     """A stronger pull to the model that RL started from, while the alarm lasts. `rl.args.beta` must be above 0, or
     there is none."""
 
@@ -47,21 +43,21 @@ class RaiseKl(_Options):
     """The largest beta."""
 
 
-class ReplayKnown(_Options):
+class ReplayKnown(BaseModel, extra="forbid"):
     """Questions that the starting model guessed right take the place of others until they are answered again."""
 
     share: float = Field(0.5, gt=0, lt=1)
     """Share of the prompts that are replaced."""
 
 
-class Stop(_Options):
+class Stop(BaseModel, extra="forbid"):
     """An end, when nothing else has helped. The best checkpoint is the result where `eval.keep_best` is on."""
 
     patience: int = Field(10, ge=1)
     """Checks that an alarm has to last."""
 
 
-class GuardOptions(_Options):
+class GuardOptions(BaseModel, extra="forbid"):
     """Signals and warnings are always on; a remedy is switched on by its key, `seed_idk: {}` for its defaults."""
 
     every: int = Field(10, ge=1)

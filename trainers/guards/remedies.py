@@ -29,9 +29,11 @@ class Remedy(ABC):
 
     Attributes:
         kinds: the alarms that it answers to.
+        memory: what a resumed run has to know, if anything: an object and the name of its attribute.
     """
 
     kinds: tuple[str, ...]
+    memory: tuple[Any, str] | None = None
 
     @abstractmethod
     def apply(self, step: int, control: TrainerControl) -> str | None:
@@ -46,12 +48,13 @@ class Remedy(ABC):
         return {}
 
     def state(self) -> dict[str, Any]:
-        """What a resumed run has to know."""
-        return {}
+        """The memory, as JSON."""
+        return {self.memory[1]: getattr(*self.memory)} if self.memory else {}
 
     def load(self, state: dict[str, Any]) -> None:
         """Go on from `state`."""
-        assert not state, f"{type(self).__name__} has nothing to remember"
+        if self.memory:
+            setattr(*self.memory, state[self.memory[1]])
 
 
 class AnnealAbstentionRemedy(Remedy):
@@ -73,6 +76,7 @@ class AnnealAbstentionRemedy(Remedy):
                 "anneal; give guards.anneal_abstention.credit, or switch it off"
             )
         self.credit = AbstentionCredit(amount, options.steps, 0 if options.begin == "start" else None)
+        self.memory = (self.credit, "begin")
         # Where abstaining is paid too well it fades; where it is not paid, a passing bonus makes it worth trying
         self.kinds = ("all_idk", "targets_ignored") if own_credit > 0 else ("all_guess",)
 
@@ -85,12 +89,6 @@ class AnnealAbstentionRemedy(Remedy):
     def logs(self, step: int) -> dict[str, float]:
         now = self.credit.at(step)
         return {} if now is None else {"guards/abstention_credit": now}
-
-    def state(self) -> dict[str, Any]:
-        return {"begin": self.credit.begin}
-
-    def load(self, state: dict[str, Any]) -> None:
-        self.credit.begin = state["begin"]
 
 
 class RaiseKlRemedy(Remedy):
@@ -111,6 +109,7 @@ class RaiseKlRemedy(Remedy):
         self.options = options
         self.trainer = trainer
         self.least = trainer.args.beta
+        self.memory = (trainer, "beta")
         start_as_reference(trainer)
 
     def apply(self, step: int, control: TrainerControl) -> str | None:
@@ -126,12 +125,6 @@ class RaiseKlRemedy(Remedy):
 
     def logs(self, step: int) -> dict[str, float]:
         return {"guards/beta": float(self.trainer.beta)}
-
-    def state(self) -> dict[str, Any]:
-        return {"beta": self.trainer.beta}
-
-    def load(self, state: dict[str, Any]) -> None:
-        self.trainer.beta = state["beta"]
 
 
 def check_kl(config: Any) -> None:
@@ -172,6 +165,7 @@ class StopRemedy(Remedy):
     def __init__(self, options: Stop) -> None:
         self.options = options
         self.lasted = 0
+        self.memory = (self, "lasted")
 
     def apply(self, step: int, control: TrainerControl) -> str | None:
         self.lasted += 1
@@ -183,12 +177,6 @@ class StopRemedy(Remedy):
     def relax(self, step: int) -> str | None:
         self.lasted = 0
         return None
-
-    def state(self) -> dict[str, Any]:
-        return {"lasted": self.lasted}
-
-    def load(self, state: dict[str, Any]) -> None:
-        self.lasted = state["lasted"]
 
 
 class SeedIdkRemedy(Remedy):
@@ -316,6 +304,7 @@ class ReplayKnownRemedy(Remedy):
         check_loader(trainer.args)
         self.options = options
         self.replay = _Replay(dataset, known)
+        self.memory = (self.replay, "share")
         dataset.set_transform(self.replay)
 
     def apply(self, step: int, control: TrainerControl) -> str | None:
@@ -326,12 +315,6 @@ class ReplayKnownRemedy(Remedy):
 
     def logs(self, step: int) -> dict[str, float]:
         return {"guards/replay_share": self.replay.share}
-
-    def state(self) -> dict[str, Any]:
-        return {"share": self.replay.share}
-
-    def load(self, state: dict[str, Any]) -> None:
-        self.replay.share = state["share"]
 
     def _set(self, share: float) -> str | None:
         before, self.replay.share = self.replay.share, share

@@ -108,7 +108,11 @@ class GuardedReward:
         found, nan = checked_scores(self.__name__, scores, columns)
         if nan is not None and not self._warned:
             self._warned = True
-            warn_of_nan(self.__name__, columns, nan, sum(score != score for score in scores))
+            logger.warning(
+                "Reward '%s' returned NaN for %d of %d completions. They count as ungraded; further ones are not "
+                "reported. The first, row %d:\n%s",
+                *(self.__name__, sum(score != score for score in scores), len(found), nan, show_row(columns, nan)),
+            )
         found = self._credited(columns, found, verdicts)
         if self.rollouts is not None:
             self.rollouts.add(columns, verdicts, found)
@@ -250,19 +254,6 @@ def _number(name: str, score: Any, columns: Mapping[str, Any], row: int) -> floa
         wanted = "it must be a finite number, or None where there is no score"
         raise RewardError(f"reward {name!r} returned {score!r}; {wanted}\n  row {row}:\n{show_row(columns, row)}")
     return number
-
-
-def warn_of_nan(name: str, columns: Mapping[str, Any], row: int, count: int) -> None:
-    """Say once that a reward returned NaN, and for what."""
-    logger.warning(
-        "Reward '%s' returned NaN for %d of %d completions. They count as ungraded; further ones are not reported. "
-        "The first, row %d:\n%s",
-        name,
-        count,
-        _size(columns),
-        row,
-        show_row(columns, row),
-    )
 
 
 def show_row(columns: Mapping[str, Any], row: int) -> str:

@@ -73,7 +73,7 @@ class Dashboard(TrainerCallback):
         name: as in `report_to`.
         inner: transformers' callback.
         about: configuration of the run, versions, commit.
-        samples: gives some completions of the last batch, for a table.
+        samples: gives some completions of the last batch, for a table; as `Guards.samples`.
         samples_every: steps between two tables.
     """
 
@@ -94,13 +94,11 @@ class Dashboard(TrainerCallback):
         self._begun = False
         self._tabled = -samples_every
 
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_train_begin(self, args: TrainingArguments, *event: Any, **kwargs: Any) -> None:
         """Open the run, or one that was interrupted."""
         if not self._begun:
             self._begun = True
-            self._try(args, self._begin, args, state, control, **kwargs)
+            self._try(args, self._begin, args, *event, **kwargs)
 
     def on_log(
         self,
@@ -120,15 +118,12 @@ class Dashboard(TrainerCallback):
             self._show_samples(args, state)
 
     def on_save(self, args: TrainingArguments, *event: Any, **kwargs: Any) -> None:
-        """Theirs."""
         self._try(args, self._inner.on_save, args, *event, **kwargs)
 
     def on_predict(self, args: TrainingArguments, *event: Any, **kwargs: Any) -> None:
-        """Theirs."""
         self._try(args, self._inner.on_predict, args, *event, **kwargs)
 
     def on_push_begin(self, args: TrainingArguments, *event: Any, **kwargs: Any) -> None:
-        """Theirs."""
         self._try(args, self._inner.on_push_begin, args, *event, **kwargs)
 
     def on_train_end(self, args: TrainingArguments, *event: Any, **kwargs: Any) -> None:
@@ -246,9 +241,7 @@ def add_dashboards(
 
     Args:
         trainer: of TRL; call this before other callbacks are added.
-        about: configuration of the run, versions, commit.
-        samples: gives some completions of the last batch, as `Guards.samples`.
-        samples_every: steps between two tables of samples.
+        about, samples, samples_every: as for `Dashboard`.
     """
     args = trainer.args
     folder = "-".join(Path(args.output_dir).absolute().parts[-2:])  # as in runs/quickstart-0/rl
@@ -268,7 +261,6 @@ def publish_results(
     output_dir: Path,
     files: Sequence[Path],
     table: Sequence[Mapping[str, Any]] = (),
-    name: str = "results",
     overall: Mapping[str, Any] | None = None,
 ) -> None:
     """Add the results to the runs that training left in its trackers. What fails is said, and left out.
@@ -277,7 +269,6 @@ def publish_results(
         output_dir: of the training stage.
         files: the table, plots, metrics; those that there are.
         table: rows to show as a table, such as `by_target` of `metrics.json`.
-        name: of the artifact.
         overall: numbers of the whole run, such as `mean_regret`; what is none is left out.
     """
     present = [path for path in files if path.exists()]
@@ -285,12 +276,12 @@ def publish_results(
         try:
             sink = SINKS[tracker]()
             sink.reopen(known)
-            sink.files(name, present)
-            if found := numbers({f"{name}/{key}": value for key, value in (overall or {}).items()}):
+            sink.files("results", present)
+            if found := numbers({f"results/{key}": value for key, value in (overall or {}).items()}):
                 sink.log(found)
             if table:
                 rows = [{key: _plain(value) for key, value in row.items()} for row in table]
-                sink.table(f"{name}/by_target", rows)
+                sink.table("results/by_target", rows)
             sink.close()
         except Exception as error:  # as above
             logger.warning("%s did not take the results: %s", tracker, what_failed(tracker, error))

@@ -63,7 +63,32 @@ class Sink(ABC):
         """Close what `open` or `reopen` opened; what transformers opened it has closed."""
 
 
-class WandbSink(Sink):
+class _LibrarySink(Sink):
+    """A library with `log`, `Table`, `Image` and `Artifact`: wandb, or Trackio, which was made in its likeness."""
+
+    library: Any
+    ours = False  # whether we have opened the run
+
+    def _log(self, content: dict[str, Any], step: int | None) -> None:
+        self.library.log(content, step=step)
+
+    def log(self, values: Mapping[str, float], step: int | None = None) -> None:
+        self._log(dict(values), step)
+
+    def table(self, name: str, rows: Rows, step: int | None = None) -> None:
+        columns = list(rows[0])
+        data = [[row[column] for column in columns] for row in rows]
+        self._log({name: self.library.Table(columns=columns, data=data)}, step)
+
+    def _files(self, artifact: Any, name: str, paths: Sequence[Path]) -> None:
+        for path in paths:
+            artifact.add_file(str(path))
+        self.library.log_artifact(artifact)
+        if pictures := [path for path in paths if path.suffix in PICTURES]:
+            self._log({f"{name}/{path.stem}": self.library.Image(str(path)) for path in pictures}, None)
+
+
+class WandbSink(_LibrarySink):
     """Weights & Biases, online or (`WANDB_MODE=offline`) not."""
 
     def __init__(self, inner: Any = None) -> None:
@@ -73,89 +98,66 @@ class WandbSink(Sink):
             os.environ.setdefault("WANDB_FINISH_TIMEOUT", str(FINISH_SECONDS))
         import wandb
 
-        self._wandb: Any = wandb
-        self._ours = False
+        self.library = wandb
 
     def open(self, args: Any, known: Mapping[str, Any]) -> None:
-        if self._wandb.run is None:
-            self._ours = True
+        if self.library.run is None:
+            self.ours = True
             project = os.environ.get("WANDB_PROJECT") or known.get("project") or args.project
-            self._wandb.init(project=project, name=args.run_name, id=known.get("id"), resume="allow")
+            self.library.init(project=project, name=args.run_name, id=known.get("id"), resume="allow")
 
     def run(self, args: Any) -> dict[str, Any]:
-        run = self._wandb.run
+        run = self.library.run
         return {"project": run.project, "name": run.name, "id": run.id}
 
     def describe(self, content: Mapping[str, Any]) -> None:
-        self._wandb.config.update({"abstain": dict(content)}, allow_val_change=True)
+        self.library.config.update({"abstain": dict(content)}, allow_val_change=True)
 
-    def log(self, values: Mapping[str, float], step: int | None = None) -> None:
-        self._wandb.log(dict(values) if step is None else {**values, STEP: step})
-
-    def table(self, name: str, rows: Rows, step: int | None = None) -> None:
-        table = self._wandb.Table(**_columns(rows))
-        self._wandb.log({name: table} if step is None else {name: table, STEP: step})
+    def _log(self, content: dict[str, Any], step: int | None) -> None:
+        self.library.log(content if step is None else {**content, STEP: step})
 
     def reopen(self, known: Mapping[str, Any]) -> None:
-        self._ours = True
-        self._wandb.init(project=known["project"], name=known["name"], id=known["id"], resume="allow")
+        self.ours = True
+        self.library.init(project=known["project"], name=known["name"], id=known["id"], resume="allow")
 
     def files(self, name: str, paths: Sequence[Path]) -> None:
-        artifact = self._wandb.Artifact(f"{name}-{self._wandb.run.id}", type=name)
-        for path in paths:
-            artifact.add_file(str(path))
-        self._wandb.log_artifact(artifact)
-        pictures = [path for path in paths if path.suffix in PICTURES]
-        self._wandb.log({f"{name}/{path.stem}": self._wandb.Image(str(path)) for path in pictures})
+        self._files(self.library.Artifact(f"{name}-{self.library.run.id}", type=name), name, paths)
 
     def close(self) -> None:
-        if self._ours and self._wandb.run is not None:  # else the next stage would draw its curves into this one's
-            self._wandb.finish()
+        if self.ours and self.library.run is not None:  # else the next stage would draw its curves into this one's
+            self.library.finish()
 
 
-class TrackioSink(Sink):
+class TrackioSink(_LibrarySink):
     """Trackio: a local database, no account."""
 
     def __init__(self, inner: Any = None) -> None:
         super().__init__(inner)
         import trackio
 
-        self._trackio = trackio
-        self._ours = False
+        self.library = trackio
 
     def open(self, args: Any, known: Mapping[str, Any]) -> None:
         """transformers goes on with a run of this name if there is one."""
 
     def run(self, args: Any) -> dict[str, Any]:
-        config = {key: value for key, value in self._trackio.config.items() if not key.startswith("_")}
+        config = {key: value for key, value in self.library.config.items() if not key.startswith("_")}
         return {"project": args.project, "name": args.run_name, "space_id": args.trackio_space_id, "config": config}
 
     def describe(self, content: Mapping[str, Any]) -> None:
-        self._trackio.config.update({"abstain": dict(content)})
-
-    def log(self, values: Mapping[str, float], step: int | None = None) -> None:
-        self._trackio.log(dict(values), step=step)
-
-    def table(self, name: str, rows: Rows, step: int | None = None) -> None:
-        self._trackio.log({name: self._trackio.Table(**_columns(rows))}, step=step)
+        self.library.config.update({"abstain": dict(content)})
 
     def reopen(self, known: Mapping[str, Any]) -> None:
-        self._ours = True
+        self.ours = True
         places = {"name": known["name"], "space_id": known["space_id"], "resume": "allow"}
-        self._trackio.init(known["project"], config=known["config"], **places)  # without it the old one is lost
+        self.library.init(known["project"], config=known["config"], **places)  # without it the old one is lost
 
     def files(self, name: str, paths: Sequence[Path]) -> None:
-        artifact = self._trackio.Artifact(name, type=name)
-        for path in paths:
-            artifact.add_file(str(path))
-        self._trackio.log_artifact(artifact)
-        pictures = [path for path in paths if path.suffix in PICTURES]
-        if pictures:
-            self._trackio.log({f"{name}/{path.stem}": self._trackio.Image(str(path)) for path in pictures})
+        self._files(self.library.Artifact(name, type=name), name, paths)
 
     def close(self) -> None:
-        if self._ours:
-            self._trackio.finish()
+        if self.ours:
+            self.library.finish()
 
 
 class TensorBoardSink(Sink):
@@ -223,8 +225,3 @@ def markdown_table(rows: Rows) -> str:
 
 def _text_column(name: str) -> Column:
     return Column(name, name, lambda row: str(row[name]).replace("\n", " "), is_label=True, folds=True)
-
-
-def _columns(rows: Rows) -> dict[str, list[Any]]:
-    columns = list(rows[0])
-    return {"columns": columns, "data": [[row[column] for column in columns] for row in rows]}

@@ -49,9 +49,8 @@ def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
     path = write(tmp_path / "log.eval", {"0": sample(0), "1": bomb, "2": sample(2)})
     assert path.stat().st_size < 40_000
     ids, problems = read(path)
-    assert ids == ["0", "2"] and "samples/1.json: unpacks to more than 16 MiB" in str(
-        next(iter(problems.found.values()))
-    )
+    (problem,) = problems.found.values()
+    assert ids == ["0", "2"] and "samples/1.json: unpacks to more than 16 MiB" in str(problem)
 
 
 def test_what_a_member_says_about_its_size_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,18 +103,7 @@ def test_deflate_stops_at_the_limit() -> None:
 
 
 def test_values_of_inspect_scores(tmp_path: Path) -> None:
-    values = [
-        "C",
-        "I",
-        "P",
-        "N",
-        1.0,
-        0.0,
-        0.5,
-        float("nan"),
-        True,
-        {"correct": 0, "incorrect": 0, "not_attempted": 1},
-    ]
+    values = [*"CIPN", 1.0, 0.0, 0.5, float("nan"), True, {"correct": 0, "incorrect": 0, "not_attempted": 1}]
     path = write(tmp_path / "log.eval", {f"{n}": sample(n, value) for n, value in enumerate(values)})
     from abstain.evals.rescore.collect import Collector
 

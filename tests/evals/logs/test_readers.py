@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 
@@ -111,11 +110,8 @@ def test_simple_evals_finds_the_abstentions_that_its_log_lost() -> None:
     (run,), collector = read(one("simple_evals/*"))
     assert (run.model, run.task, verdicts(run)) == ("parrot-1b", "simpleqa", "CCAICA")
     assert "33.3% NOT_ATTEMPTED" in collector.problems.notes[0]
-
-
-def test_simple_evals_regraded_from_the_gold_in_its_html() -> None:
-    (run,), _ = read(one("simple_evals/*"), regrade=True)
-    assert verdicts(run) == "CCAICA"
+    (again,), _ = read(one("simple_evals/*"), regrade=True)  # from the gold in its HTML
+    assert verdicts(again) == verdicts(run)
 
 
 def test_simple_evals_page_of_nvidias_package() -> None:
@@ -193,15 +189,10 @@ def test_inspect(name: str) -> None:
     assert collector.problems.notes[0].endswith(f"graded by {knows} of match, three_way, graded")
 
 
-@pytest.mark.parametrize(
-    ("scorer", "expected"), [("match", "CCAICA"), ("graded", "CCAICA"), ("graded.correct", "CCAICA")]
-)
-def test_inspect_by_another_scorer(scorer: str, expected: str) -> None:
-    (run,), _ = read(LOGS / "inspect" / "plain.eval", metric=scorer)
-    assert verdicts(run) == expected
-
-
-def test_inspect_names_the_scorers_there_are() -> None:
+def test_inspect_by_another_scorer() -> None:
+    for scorer in ("match", "graded", "graded.correct"):
+        (run,), _ = read(LOGS / "inspect" / "plain.eval", metric=scorer)
+        assert verdicts(run) == "CCAICA"
     with pytest.raises(ValueError, match=r"no scorer is called 'mach'. Did you mean 'match'"):
         read(LOGS / "inspect" / "plain.eval", metric="mach")
 
@@ -258,10 +249,6 @@ def test_formats_are_told_from_content_not_from_names(pattern: str, tmp_path: Pa
     assert name == FORMATS[pattern] and sum(map(len, rows)) > 0  # type: ignore[arg-type]
 
 
-def fixtures() -> Iterable[Path]:
-    return sorted(FIXTURES.iterdir()) if FIXTURES.is_dir() else []
-
-
 EXPECTED = {
     "helm_narrative_qa_per_instance_stats.json": "IIIII",
     "inspect_2025-02-11T15-17-00-05-00_popularity_dPiJifoWeEQBrfWsAopzWr.eval": "CCCCCCCCCC",
@@ -272,24 +259,19 @@ EXPECTED = {
     "eee_instance_level_eval.schema.json": "no column with grades",
     "inspect_data_with_llm_scoring.json": "an Inspect log without samples",
     "lm_eval_results.json": "lm-eval's means only",
+    "lm_eval_samples_math_perturbed_full.jsonl": "IIIIIIIIII",
 }
 
 
 @pytest.mark.skipif(not FIXTURES.is_dir(), reason="the logs for development are not here")
 @pytest.mark.parametrize("name", EXPECTED)
 def test_logs_from_elsewhere(name: str) -> None:
-    if " " in EXPECTED[name]:
-        with pytest.raises(ValueError, match=EXPECTED[name]):
+    expected = EXPECTED[name]
+    if " " in expected:
+        with pytest.raises(ValueError, match=expected):
             read(FIXTURES / name)
         return
     (run,), _ = read(FIXTURES / name)
-    expected = EXPECTED[name]
     assert len(run.verdict) == len(expected)
     if "popularity_dPi" not in name:  # without scores: graded here
         assert verdicts(run) == expected
-
-
-@pytest.mark.skipif(not FIXTURES.is_dir(), reason="the logs for development are not here")
-def test_lm_eval_mathematics_from_elsewhere() -> None:
-    (run,), _ = read(FIXTURES / "lm_eval_samples_math_perturbed_full.jsonl")
-    assert set(verdicts(run)) == {"I"}
