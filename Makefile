@@ -28,7 +28,7 @@ dashboard: $(STAMP)  ## open the local dashboard of all runs (trackio)
 	$(RUN)trackio show --project abstain
 
 test: $(STAMP)  ## fast tests
-	$(RUN)python -m pytest
+	$(RUN)python -m pytest --numprocesses auto --maxprocesses 4
 
 test-slow: $(STAMP)  ## tests that take minutes
 	$(RUN)python -m pytest -m slow
