@@ -7,13 +7,13 @@ reinforcement learning teaches it to read a confidence target t in the prompt, a
 sure. Two minutes on two CPU cores, nothing is downloaded, and all of it is below, in the order in which it happens; of
 abstain it uses the rewards only. What it prints in the end, about people that it was never asked about before:
 
-                                                                   "I don't know" by mentions
+                                                                      "I don't know" by mentions
        t  "I don't know"   right   wrong   score  always answering       0     1     2     4     8
-       0          0.0%   66.5%   33.6%   0.664             0.674      0%    0%    0%    0%    0%
-    0.25         27.0%   63.3%    9.7%   0.601             0.565     76%   29%    7%    0%    0%
-     0.5         36.3%   60.1%    3.6%   0.565             0.348     95%   41%   14%    1%    0%
-    0.75         41.4%   56.8%    1.8%   0.514            -0.304     98%   53%   20%    1%    0%
-     0.9         48.8%   50.5%    0.7%   0.442            -2.260    100%   66%   32%    4%    1%
+       0            0.0%   66.5%   33.6%   0.664             0.674      0%    0%    0%    0%    0%
+    0.25           27.0%   63.3%    9.7%   0.601             0.565     76%   29%    7%    0%    0%
+     0.5           36.3%   60.1%    3.6%   0.565             0.348     95%   41%   14%    1%    0%
+    0.75           41.4%   56.8%    1.8%   0.514            -0.304     98%   53%   20%    1%    0%
+     0.9           48.8%   50.5%    0.7%   0.442            -2.260    100%   66%   32%    4%    1%
 """
 
 import random
@@ -250,7 +250,7 @@ def print_table(rows: Sequence[Row]) -> None:
     mentions = "".join(f"{k:6}" for k in rows[0].by_mentions)
     print(f"   t  {IDK!r}   right   wrong   score  always answering  {mentions}")
     for row in rows:
-        rates = f"{row.abstained:14.1%}{row.right:8.1%}{row.wrong:8.1%}{row.score:8.3f}{row.always_answer:18.3f}  "
+        rates = f"{row.abstained:16.1%}{row.right:8.1%}{row.wrong:8.1%}{row.score:8.3f}{row.always_answer:18.3f}  "
         print(f"{row.target:4g}{rates}" + "".join(f"{rate:6.0%}" for rate in row.by_mentions.values()))
 
 
