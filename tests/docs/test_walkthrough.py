@@ -13,7 +13,7 @@ import pytest
 import torch
 
 FILE = Path(__file__).parents[2] / "docs" / "walkthrough.py"
-SMALL = {"PEOPLE": 4000, "HELD_OUT": 1000, "TARGETS": (0, 0.5, 0.75), "SFT_STEPS": 250, "RL_STEPS": 150}
+SMALL = {"PEOPLE": 4000, "HELD_OUT": 1000, "TARGETS": (0, 0.5, 0.75), "SFT_STEPS": 250, "RL_STEPS": 200}
 
 
 @pytest.fixture
