@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import IO, Annotated
+from typing import IO, Annotated, Any
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -70,6 +70,21 @@ def read_records(path: str | Path) -> list[Record]:
     """
     with open(path, encoding="utf-8") as file:
         return [_parse_line(line, f"{path}:{number}") for number, line in enumerate(file, 1) if line.strip()]
+
+
+def read_json(path: str | Path) -> Any:
+    """A JSON file of our own.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: not JSON, with the line.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}: not JSON: {error.msg} at line {error.lineno}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{path}: not text in UTF-8") from None
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -4,12 +4,13 @@ Rates are fractions of n, points are per question. What cannot be had is `None` 
 earlier versions load too: a key that they lack is `None`, and one that nobody knows any more is kept.
 """
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WrapValidator
+
+from abstain.evals.records import read_json
 
 Metrics = Mapping[str, Any]
 """The contents of a `metrics.json`, by the names of `MetricsFile`."""
@@ -230,13 +231,7 @@ def read_metrics(path: str | Path) -> Metrics:
         FileNotFoundError: no such file.
         ValueError: it is something else.
     """
-    path = Path(path)
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path}: not JSON: {error.msg} at line {error.lineno}") from None
-    except UnicodeDecodeError:
-        raise ValueError(f"{path}: not text in UTF-8") from None
+    data = read_json(path)
     rows = data.get("by_target") if isinstance(data, dict) else None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise ValueError(f"{path}: not the metrics of an evaluation: it lacks the list by_target")

@@ -3,7 +3,6 @@
 Nothing here fails because a run is unfinished or a file is damaged; that is noted in `missing` and `broken`.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any, TypeVar
 from abstain.evals.audit.sources import read_start
 from abstain.evals.metrics.oracle import BaseGuesses
 from abstain.evals.metrics.schema import Metrics, number, read_metrics
-from abstain.evals.records import Record, read_records
+from abstain.evals.records import Record, read_json, read_records
 from abstain.evals.tables.formats import prose_decimal
 from abstain.evals.tables.grid import MISSING
 from abstain.recipes.report.words import in_words
@@ -101,21 +100,6 @@ def read_run(path: Path) -> RunData:
             run.stages[stage] = state
     run.missing = _missing(run)
     return run
-
-
-def read_json(path: Path) -> Any:
-    """A JSON file.
-
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: not JSON, with the line.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path}: not JSON: {error.msg} at line {error.lineno}") from None
-    except UnicodeDecodeError:
-        raise ValueError(f"{path}: not text in UTF-8") from None
 
 
 def _records(path: Path) -> list[Record]:
