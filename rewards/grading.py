@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from abstain.rewards.errors import nearest
 from abstain.rewards.graders import GRADERS, Grader
 from abstain.rewards.parsing.completion import parse
-from abstain.rewards.response import Response
+from abstain.rewards.response import AnswerFormat, Reading, Response, check_reading
 from abstain.rewards.verdict import Verdict
 
 UNANSWERABLE = "[unanswerable]"  # as the gold: no answer is right, only abstaining is
@@ -57,7 +57,13 @@ def settle(response: Response, gold: Sequence[str] | str | None) -> Verdict | No
     return None
 
 
-def grade_response(response: Response, gold: Sequence[str] | str | None, grader: str = "match") -> Verdict:
+def grade_response(
+    response: Response,
+    gold: Sequence[str] | str | None,
+    grader: str = "match",
+    question: str | None = None,
+    reading: Reading = "lenient",
+) -> Verdict:
     """Grade a parsed completion.
 
     Without a gold answer it is UNGRADED, whatever it says. Else an abstention is ABSTAINED, an empty, malformed or
@@ -68,9 +74,11 @@ def grade_response(response: Response, gold: Sequence[str] | str | None, grader:
         response: what `parse` made of the completion.
         gold: the right answers, or `[UNANSWERABLE]`.
         grader: a key of `GRADERS`.
+        question: what was asked, if it is known: what it names itself is no rival answer, and no answer.
+        reading: "strict", where nothing but an answer's own frame may surround it, or "lenient".
 
     Raises:
-        ValueError: no grader has this name.
+        ValueError: no grader, or no reading, has this name.
 
     Example:
         >>> grade_response(Response("Paris", hedged=True), ["Paris"]).value
@@ -79,19 +87,30 @@ def grade_response(response: Response, gold: Sequence[str] | str | None, grader:
         ['INCORRECT', 'ABSTAINED']
     """
     judge = find_grader(grader)
-    return settle(response, gold) or judge(response.answer, gold_answers(gold))
+    check_reading(reading)
+    return settle(response, gold) or judge(response.answer, gold_answers(gold), question or "", reading)
 
 
-def grade(completion: str | list[dict], gold: Sequence[str] | str | None, grader: str = "match") -> Verdict:
+def grade(
+    completion: str | list[dict],
+    gold: Sequence[str] | str | None,
+    grader: str = "match",
+    question: str | None = None,
+    answer_format: AnswerFormat = "auto",
+    reading: Reading = "lenient",
+) -> Verdict:
     """Parse and grade a completion.
 
     Args:
         completion: the text a model wrote, or the messages of a chat.
         gold: the right answer and its aliases, or `[UNANSWERABLE]`.
         grader: a key of `GRADERS`, such as match, exact, numeric, date, choice or math.
+        question: what was asked, if it is known.
+        answer_format: where the answer stands: see `abstain.rewards.parsing.parse`.
+        reading: "lenient", as evaluation reads, or "strict", as training does.
 
     Raises:
-        ValueError: no grader has this name.
+        ValueError: no grader, answer format or reading has this name.
 
     Example:
         >>> [grade(text, ["Paris"]).value for text in ("It's Paris.", "I don't know.", "London", "")]
@@ -99,4 +118,4 @@ def grade(completion: str | list[dict], gold: Sequence[str] | str | None, grader
         >>> grade("Perhaps Paris, perhaps London", ["Paris"]).value, grade("Paris", []).value
         ('INCORRECT', 'UNGRADED')
     """
-    return grade_response(parse(completion), gold, grader)
+    return grade_response(parse(completion, answer_format=answer_format), gold, grader, question, reading)

@@ -1,6 +1,12 @@
 """What a completion says, read once. Grading, scoring, training and evaluation only look at these fields."""
 
 from dataclasses import dataclass
+from typing import Literal, get_args
+
+from abstain.rewards.errors import nearest
+
+Reading = Literal["strict", "lenient"]
+AnswerFormat = Literal["auto", "plain", "tag", "boxed", "last_line", "json", "harmony"]
 
 
 @dataclass(frozen=True)
@@ -22,3 +28,17 @@ class Response:
     truncated: bool = False
     hedged: bool = False
     malformed: str = ""
+
+
+def check_reading(reading: str) -> None:
+    """Raise `ValueError` unless `reading` is one of `Reading`."""
+    if reading not in get_args(Reading):
+        raise ValueError(f"no reading is called {reading!r}. {nearest(str(reading), get_args(Reading))}")
+
+
+def check_answer_format(answer_format: str) -> None:
+    """Raise `ValueError` unless `answer_format` is one of `AnswerFormat`."""
+    if answer_format not in get_args(AnswerFormat):
+        raise ValueError(
+            f"no answer format is called {answer_format!r}. {nearest(str(answer_format), get_args(AnswerFormat))}"
+        )

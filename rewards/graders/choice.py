@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from abstain.rewards.graders.match import grade_match, plain
 from abstain.rewards.graders.statement import denied, last_choice
 from abstain.rewards.graders.text import tidy
+from abstain.rewards.response import Reading
 from abstain.rewards.verdict import Verdict
 
 _GOLD = re.compile(r"\s*[(\[]?([A-Z])(?:[)\].:]|\s*$)[)\].:]*\s*(.*)", re.DOTALL)
@@ -55,7 +56,9 @@ def _read_gold(gold: Sequence[str]) -> tuple[set[str], list[str]]:
     return letters, texts
 
 
-def grade_choice(answer: str, gold: Sequence[str]) -> Verdict:
+def grade_choice(
+    answer: str, gold: Sequence[str], question: str = "", reading: Reading = "lenient"
+) -> Verdict:
     """Grade a multiple-choice answer. A gold without a letter is UNGRADED.
 
     Example:
@@ -69,4 +72,4 @@ def grade_choice(answer: str, gold: Sequence[str]) -> Verdict:
     said = _letters(last_choice(text, lambda rest: bool(_letters(rest[:200])))) or _letters(text)
     if said:
         return Verdict.CORRECT if len(said) == 1 and said <= letters else Verdict.INCORRECT
-    return grade_match(answer, texts) if texts else Verdict.INCORRECT
+    return grade_match(answer, texts, question, reading) if texts else Verdict.INCORRECT

@@ -13,6 +13,7 @@ from datetime import date as calendar_date
 
 from abstain.rewards.graders.statement import denied, settle
 from abstain.rewards.graders.text import tidy
+from abstain.rewards.response import Reading
 from abstain.rewards.verdict import Verdict
 
 MONTHS = (
@@ -127,7 +128,9 @@ def _gold_day(gold: str) -> frozenset[Day]:
     return mentions[0].readings if len({m.readings for m in mentions}) == 1 else frozenset()
 
 
-def grade_date(answer: str, gold: Sequence[str]) -> Verdict:
+def grade_date(
+    answer: str, gold: Sequence[str], question: str = "", reading: Reading = "lenient"
+) -> Verdict:
     """Grade a date. Several dates that do not all agree with the gold are INCORRECT; a gold without one date is
     UNGRADED.
 

@@ -28,6 +28,7 @@ from abstain.rewards.graders.statement import (
 )
 from abstain.rewards.graders.text import fold, is_unspaced, tidy, without_articles
 from abstain.rewards.graders.words import FUNCTION, NEGATIONS, POLAR
+from abstain.rewards.response import Reading
 from abstain.rewards.verdict import Verdict
 
 LONGEST = 60  # words of a sentence that still answers; a longer one is an essay
@@ -141,7 +142,9 @@ def _symbol(answer: str, gold: Sequence[str]) -> bool:
     return answer.strip() in wordless or answer.strip(" .*\"'\n") in wordless
 
 
-def grade_match(answer: str, gold: Sequence[str]) -> Verdict:
+def grade_match(
+    answer: str, gold: Sequence[str], question: str = "", reading: Reading = "lenient"
+) -> Verdict:
     """Grade a short answer in free text.
 
     Args:

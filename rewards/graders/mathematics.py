@@ -17,6 +17,7 @@ import threading
 from collections.abc import Sequence
 
 from abstain.rewards.graders.statement import denied, last_choice
+from abstain.rewards.response import Reading
 from abstain.rewards.verdict import Verdict
 
 TIME_LIMIT = 5.0  # seconds for one answer
@@ -98,7 +99,9 @@ def _denies(text: str) -> bool:
     return denied(text, text.rfind(" ") + 1, len(text))
 
 
-def grade_math(answer: str, gold: Sequence[str]) -> Verdict:
+def grade_math(
+    answer: str, gold: Sequence[str], question: str = "", reading: Reading = "lenient"
+) -> Verdict:
     """Grade a mathematical expression in LaTeX or plain text. A gold that cannot be read as mathematics is UNGRADED.
 
     Several expressions joined by "or" are INCORRECT unless the gold is a list itself.

@@ -25,6 +25,7 @@ from functools import lru_cache
 from abstain.rewards.graders.numbers import Quantity, Unit, common_unit, find_numbers, number_text
 from abstain.rewards.graders.statement import denied, settle
 from abstain.rewards.graders.text import tidy
+from abstain.rewards.response import Reading
 from abstain.rewards.verdict import Verdict
 
 _RANGE = re.compile(
@@ -107,7 +108,9 @@ def _relevant(statement: str, found: list[Quantity], golds: Sequence[GoldNumber]
     return others or found
 
 
-def grade_numeric(answer: str, gold: Sequence[str]) -> Verdict:
+def grade_numeric(
+    answer: str, gold: Sequence[str], question: str = "", reading: Reading = "lenient"
+) -> Verdict:
     """Grade a number or a quantity; see the module for what counts as the same.
 
     Example:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from abstain.rewards.graders.text import tidy, tokenise, without_articles
+from abstain.rewards.response import Reading
 from abstain.rewards.verdict import Verdict
 
 F1_THRESHOLD = 0.6  # above it, at least half of a name's words are right and little else is said
@@ -28,7 +29,9 @@ def _readable(gold: Sequence[str]) -> list[list[str]]:
     return [words for words in map(normalised, gold) if words]
 
 
-def grade_exact(answer: str, gold: Sequence[str]) -> Verdict:
+def grade_exact(
+    answer: str, gold: Sequence[str], question: str = "", reading: Reading = "lenient"
+) -> Verdict:
     """Grade by equality after normalisation with the gold or any alias.
 
     Example:
@@ -52,7 +55,9 @@ def overlap(answer: Sequence[str], gold: Sequence[str]) -> float:
     return 2 * shared / (len(answer) + len(gold)) if shared else 0.0
 
 
-def grade_f1(answer: str, gold: Sequence[str]) -> Verdict:
+def grade_f1(
+    answer: str, gold: Sequence[str], question: str = "", reading: Reading = "lenient"
+) -> Verdict:
     """Grade by the best word overlap with any gold: CORRECT from F1 = 0.6.
 
     For long free-text golds. It sees neither denial nor rivals ("not Paris" overlaps with "Paris"): use `match` for

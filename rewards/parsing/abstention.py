@@ -208,7 +208,7 @@ _WRAPS = {'"': '"', "“": "”", "「": "」", "'": "'", "‘": "’"}
 
 
 @dataclass(frozen=True)
-class Reading:
+class Offer:
     """What a reply offers: the offered text ("" if none), whether it abstains, and whether it voices doubt."""
 
     answer: str
@@ -245,31 +245,31 @@ def load_phrases(path: str | Path) -> int:
     return added
 
 
-def read(text: str) -> Reading:
+def read(text: str) -> Offer:
     """What a reply offers, by the rule above. Pure and total: any string will do.
 
     Example:
         >>> read("I'm not sure, maybe Paris?")
-        Reading(answer='Paris', abstained=False, hedged=True)
+        Offer(answer='Paris', abstained=False, hedged=True)
         >>> read("わかりませんが、たぶんパリです")
-        Reading(answer='パリ', abstained=False, hedged=True)
+        Offer(answer='パリ', abstained=False, hedged=True)
         >>> read("Paris")
-        Reading(answer='Paris', abstained=False, hedged=False)
+        Offer(answer='Paris', abstained=False, hedged=False)
     """
     text = unwrap_quotes(text.strip())
     if len(text) > MAX_TEXT:
-        return Reading(text)
+        return Offer(text)
     if choice := _CHOICE.fullmatch(text):  # "C. Cannot be determined" is an answer, "E. I don't know" isn't
-        return read(choice["rest"]) if _PERSONAL.match(choice["rest"]) else Reading(text)
+        return read(choice["rest"]) if _PERSONAL.match(choice["rest"]) else Offer(text)
     parts = clauses(text, known_phrases(), _quoted_idk)
     kinds = _in_context(parts, [_with_title(part, text) for part in parts], text)
     offers = [i for i, kind in enumerate(kinds) if kind.name == "offer"]
     doubted = any(kind.name in ("idk", "doubt") or (kind.name == "offer" and kind.about) for kind in kinds)
     if doubted:
-        return Reading(_joined(offers, parts, kinds, text), abstained=not offers, hedged=bool(offers))
+        return Offer(_joined(offers, parts, kinds, text), abstained=not offers, hedged=bool(offers))
     hedged = any(kind.guess or "guess" in (part.before, part.after) for part, kind in zip(parts, kinds, strict=True))
     plain = not hedged or len(offers) < len(parts) or title_case(text, 1)  # "Maybe Tomorrow" may be a song
-    return Reading(text if plain else _joined(offers, parts, kinds, text), hedged=hedged)
+    return Offer(text if plain else _joined(offers, parts, kinds, text), hedged=hedged)
 
 
 def unwrap_quotes(text: str) -> str:

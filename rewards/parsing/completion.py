@@ -12,7 +12,7 @@ from typing import Any
 
 from abstain.rewards.parsing.abstention import read, unwrap_quotes, without_stop
 from abstain.rewards.parsing.confidence import read_confidence
-from abstain.rewards.response import Response
+from abstain.rewards.response import AnswerFormat, Response, check_answer_format
 
 _THINK = re.compile(r"<(/?)(?:think|thinking|thought|reasoning|analysis)\s*>", re.IGNORECASE)
 _ANSWER = re.compile(r"<(/?)(?:answer|final_answer)\s*>", re.IGNORECASE)
@@ -42,7 +42,11 @@ _COPULA = re.compile(r"(?<=.)(?:です|でございます|になります|とな
 
 
 def parse(
-    completion: str | Sequence[Any], *, confidence_scale: float | None = None, truncated: bool = False
+    completion: str | Sequence[Any],
+    *,
+    confidence_scale: float | None = None,
+    truncated: bool = False,
+    answer_format: AnswerFormat = "auto",
 ) -> Response:
     """Read what a completion says: its answer, whether it abstains, its stated confidence.
 
@@ -63,6 +67,7 @@ def parse(
         >>> parse("<think>Hmm").malformed
         'unclosed <think>'
     """
+    check_answer_format(answer_format)
     text, open_think = _without_reasoning(turn_text(completion, "assistant"))
     text, confidence = read_confidence(text, confidence_scale)
     if open_think:
@@ -187,16 +192,18 @@ def _tidy(text: str) -> str:
 _SHORT = 2_000  # characters; longer ones are seldom the same, and would fill the memory
 
 
-def read_response(text: str, truncated: bool = False) -> Response:
+def read_response(text: str, truncated: bool = False, answer_format: AnswerFormat = "auto") -> Response:
     """`abstain.rewards.parsing.completion.parse`, which remembers short texts.
 
     Example:
         >>> read_response("Lima.") is read_response("Lima."), read_response("I don't know").abstained
         (True, True)
     """
-    return _remembered(text, truncated) if len(text) <= _SHORT else parse(text, truncated=truncated)
+    if len(text) > _SHORT:
+        return parse(text, truncated=truncated, answer_format=answer_format)
+    return _remembered(text, truncated, answer_format)
 
 
 @lru_cache(maxsize=100_000)
-def _remembered(text: str, truncated: bool) -> Response:
-    return parse(text, truncated=truncated)
+def _remembered(text: str, truncated: bool, answer_format: AnswerFormat) -> Response:
+    return parse(text, truncated=truncated, answer_format=answer_format)

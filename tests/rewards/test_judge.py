@@ -85,7 +85,7 @@ RESPONSES = st.builds(
 def test_a_judge_is_asked_exactly_where_a_string_grader_would_look(response: Response, gold: Any) -> None:
     """`settle` and `grade_response` are one door: this fails when only one of them changes."""
     looked: list[str] = []
-    with mock.patch.dict(graders.GRADERS, exact=lambda answer, golds: looked.append(answer) or Verdict.CORRECT):
+    with mock.patch.dict(graders.GRADERS, exact=lambda answer, golds, *_: looked.append(answer) or Verdict.CORRECT):
         verdict = grade_response(response, gold, "exact")
     assert settle(response, gold) == (None if looked else verdict)
 
