@@ -212,7 +212,7 @@ def settle(text: str, find: Callable[[str], Sequence[Span]]) -> str:
     return ""
 
 
-_ALTERNATIVE = re.compile(
+ALTERNATIVE = re.compile(
     r"(?:or|maybe|perhaps|possibly|alternatively|also|(?:or )?(?:it |this )?(?:could|might|may)(?: also)? be|another"
     r"|otherwise|if not|failing that|then|または|もしくは|或者|或)\b",
     re.IGNORECASE,
@@ -228,7 +228,7 @@ def alternatives(following: Sequence[str]) -> list[str]:
     """
     taken: list[str] = []
     for sentence in following:
-        if not is_bare(sentence) and not _ALTERNATIVE.match(sentence):
+        if not is_bare(sentence) and not ALTERNATIVE.match(sentence):
             break
         taken.append(sentence)
     return taken

@@ -1,0 +1,402 @@
+"""The lenient reading: which of the things that a reply names is its answer. Decided without knowing the gold.
+
+Everything of the gold's kind that a sentence names is a candidate: every name (or number, or common noun) but the
+question's own. Its place in the sentence gives its role: what is said to be so ("the capital is X", "X is the
+capital", "X"), what a preposition hangs on ("born in X"), or another role altogether ("than X", "near X", "who knew
+X", "(X)"). The strongest role wins, and the first of equals; but two equals side by side, with nothing between them
+that gives the second a role of its own, are two answers, and neither is paid. Since the choice is the same whatever
+the gold is, no text is paid for two of them.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from abstain.rewards.graders.frame import Kind
+from abstain.rewards.graders.pieces import (
+    AND,
+    ANSWER,
+    ASIDE,
+    ASKED,
+    BE,
+    CLOSE,
+    COMMA,
+    DASH,
+    DETERMINER,
+    GOLD,
+    HEDGE,
+    MORE,
+    NAME,
+    NOT,
+    NUMBER,
+    OPEN,
+    OR,
+    PLACE,
+    PREPOSITION,
+    PRONOUN,
+    SAID,
+    VERB,
+    WHO,
+    WORD,
+    Piece,
+    asked_words,
+    pieces,
+)
+from abstain.rewards.graders.statement import ALTERNATIVE, denied, is_bare, is_preamble, sentences
+from abstain.rewards.graders.text import UNSPACED
+from abstain.rewards.graders.unspaced import script_answers
+from abstain.rewards.graders.words import HEADS, KIN, PARTICLES
+
+OTHER, HANGING, SAID_SO = 0, 1, 2  # roles, weakest first
+_JOINS = PARTICLES - {"y", "e", "o", "el"} | {"the", "for", "in"}
+_PARTS: dict[Kind, str] = {"name": NAME + PLACE + ANSWER, "common": WORD + NAME + ANSWER, "number": NUMBER + ANSWER}
+_HEADS = HEADS - {"capital", "north", "south", "east", "west", "center", "centre"}
+_SECOND_OPINION = re.compile(
+    r"\b(?:some (?:sources?|people|say)|others? (?:say|sources?|think|give)|second guess|another (?:possibility|option"
+    r"|candidate|guess|answer)|(?:is|are|being|be) (?:also |equally |another |a |an )?(?:possib|plausib|conceivab"
+    r"|candidate|option)|possible too|(?:could|might|may) also be|second choice|some give)",
+    re.IGNORECASE,
+)
+_ONLY = re.compile(r"\b(?:no|none|nobody|nothing)(?: \w+)?,? (?:but|other than|except)(?: for)?\b", re.IGNORECASE)
+_LINK = r"(?:is|was|are|were)\b"
+_TURN = re.compile(
+    r"(?:[,;.—-]\s*|\s)(?:but|however|yet|actually|instead|though)\b,?\s*(?:(?:in fact|actually|now|really),?\s*)*"
+    rf"(?=(?:it|he|she|that|this|they)(?:'s| {_LINK})|(?:the|its|his|her|their) [\w ]{{1,40}}\b{_LINK}"
+    r"(?! (?:also|possib|plausib|another)))",
+    re.IGNORECASE,
+)
+_LESS_LIKELY = re.compile(r"[,;]? (?:but|though|although)(?: it)? (?:possibly|maybe|perhaps|could|might|may)\b", re.I)
+_LIKELY = re.compile(r"\b(?:(?:most |more )?(?:likely|probably)|i (?:think|believe))\b", re.I)
+_SHARE = re.compile(r"(?<![\w.])(\d{1,3}(?:\.\d+)?) ?(?:percent|%)")
+_WHERE = re.compile(
+    r"\b(?:where|(?:in |what |which )+(?:\w+ )?(?:city|town|village|country|state|county|place|location|continent|region"
+    r"|district|province|island|area|venue|stadium|museum|hospital|university|college|school))\b",
+    re.IGNORECASE,
+)
+_UNSPACED = re.compile(f"[{UNSPACED}]")
+_DEMONYM = ("an", "ese", "ish", "ch", "ic")
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """Something that a sentence may answer with.
+
+    Args:
+        first: its first piece.
+        last: its last piece.
+        words: its folded words.
+        role: how it stands in the sentence.
+        joint: the part of the piece that governs it, "" at the beginning.
+        right: it is the gold.
+        by: it is the agent of a passive ("written by X"), which a sentence is there to name.
+        place: it is a country or a state.
+    """
+
+    first: int
+    last: int
+    words: tuple[str, ...]
+    role: int
+    joint: str
+    right: bool
+    by: bool = False
+    place: bool = False
+
+
+def answers(masked: str, kind: Kind, question: str = "", placed: bool = True) -> bool:
+    """Whether the answer of a reply is the gold, all mentions of which are replaced by `GOLD`.
+
+    Args:
+        masked: the reply, tidied.
+        kind: what the gold is; candidates are of its kind.
+        question: the question, whose own names are no candidates.
+        placed: a country or state is no candidate beside it ("Bergen, Norway").
+
+    Example:
+        >>> [answers(text.format(GOLD), "name") for text in ("{} was built near Turku", "Turku, near {}", "{} x Turku")]
+        [True, False, False]
+    """
+    if _UNSPACED.search(masked):
+        return script_answers(masked)
+    reader = _Reader(kind, asked_words(question), placed, bool(_WHERE.search(question)), bool(question))
+    concluded = reader.last_line(masked)
+    if concluded is not None:
+        return concluded
+    said = [_ONLY.sub("", s) for s in sentences(masked)]
+    for i, sentence in enumerate(said):
+        following = said[i + 1 :]
+        if is_preamble(sentence) or (sentence.endswith(("?", "？")) and following and not _affirmed(following[0])):
+            if following and _denies(following[0]):
+                said[i + 1] = "so"
+            continue
+        verdict = reader.verdict(sentence, following)
+        if verdict is not None:
+            return verdict
+    return False
+
+
+def _affirmed(sentence: str) -> bool:
+    return bool(re.match(r"\W*(?:yes|yeah|yep|はい|是)\b", sentence, re.IGNORECASE))
+
+
+def _denies(sentence: str) -> bool:
+    return bool(re.match(r"\W*(?:no|nope|not)\W*$", sentence, re.IGNORECASE))
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Reads sentences for candidates of one kind."""
+
+    kind: Kind
+    asked: frozenset[str]
+    placed: bool
+    where: bool
+    known: bool
+
+    def last_line(self, masked: str) -> bool | None:
+        """What a bare last line says, where nothing above it has answered."""
+        lines = [line for line in masked.splitlines() if line.strip()]
+        if len(lines) < 2:
+            return None
+        last = self._bare(lines[-1])
+        if last is None:
+            return None
+        above = [s for line in lines[:-1] for s in sentences(line)]
+        for sentence in above:
+            for other in self._candidates(pieces(sentence, self.asked), sentence):
+                stated = other.joint in (BE, SAID) or (self._bare(sentence) is not None)
+                if stated and other.role and not other.right and other.words != last.words:
+                    return None
+        return last.right
+
+    def _bare(self, line: str) -> Candidate | None:
+        """The one candidate that is all there is of a line."""
+        found = pieces(line, self.asked)
+        named = self._candidates(found, line)
+        if len(named) != 1:
+            return None
+        rest = found[: named[0].first] + found[named[0].last + 1 :]
+        return named[0] if all(p.part in DETERMINER + HEDGE + ".,:" for p in rest) else None
+
+    def verdict(self, sentence: str, following: Sequence[str]) -> bool | None:
+        """Whether the sentence's answer is the gold; `None` if it names no answer."""
+        if (turn := list(_TURN.finditer(sentence))) and (
+            after := self.verdict(sentence[turn[-1].end() :], following)
+        ) is not None:
+            return after
+        if (doubt := _LESS_LIKELY.search(sentence)) and _LIKELY.search(sentence[: doubt.start()]):
+            sentence = sentence[: doubt.start()]
+        shares = [(float(m[1]), m.start()) for m in _SHARE.finditer(sentence)] if self.kind != "number" else []
+        if len(shares) > 1:
+            most = max(shares)
+            if sum(share == most[0] for share, _ in shares) > 1:
+                return False
+            ends = [at for _, at in shares if at > most[1]]
+            sentence = sentence[most[1] : min(ends, default=len(sentence))]
+        found = pieces(sentence, self.asked)
+        named = [c for c in self._candidates(found, sentence) if c.role > OTHER]
+        if not named:
+            return None
+        winner = self._winner(found, named)
+        rivals = [c for c in named if c is not winner and self._rivals(c, winner, found, named)]
+        distinct = {c.words for c in named if not c.right} | {("",) for c in named if c.right}
+        if rivals or (len(distinct) > 1 and _SECOND_OPINION.search(sentence)):
+            return False
+        return winner.right and not self._contradicted(winner, following)
+
+    def _candidates(self, found: Sequence[Piece], sentence: str) -> list[Candidate]:
+        """The candidates of a sentence that it does not deny, in order."""
+        parts = _PARTS[self.kind]
+        out: list[Candidate] = []
+        i, depth, doubtful, under = 0, 0, False, 0
+        while i < len(found):
+            part = found[i].part
+            if part == OPEN:
+                depth += 1
+                doubtful = i + 1 < len(found) and found[i + 1].part in HEDGE + OR + NOT
+            elif part == CLOSE:
+                depth = max(0, depth - 1)
+            elif part == WHO and i:
+                under = 1
+            elif part in BE + SAID + VERB and under:
+                under = 0 if under == 2 else under + 1
+            elif part in OR + ";":
+                under = 0
+            if part not in parts:
+                i += 1
+                continue
+            last = self._end(found, i)
+            inside = (depth > 0 and not doubtful) or under > 0
+            made = self._made(found, i, last, inside)
+            if made and out and made.joint in AND + OR and out[-1].last >= i - 3:
+                made = replace(made, role=out[-1].role)
+            if made and not denied(sentence, found[i].start, found[last].end):
+                out.append(made)
+            i = last + 1
+        return out
+
+    def _end(self, found: Sequence[Piece], i: int) -> int:
+        """The last piece of the run of candidate pieces that begins at `i`."""
+        parts, last = _PARTS[self.kind], i
+        while last + 1 < len(found):
+            here, there = found[last], found[last + 1]
+            named = self.kind == "name" and here.part == NAME
+            joined = last + 2 < len(found) and there.norm in _JOINS and found[last + 2].part == NAME
+            if there.part == here.part == ANSWER or (PLACE in (here.part, there.part) and here.part != there.part):
+                break
+            if there.part in parts:
+                last += 1
+            elif named and joined and not (there.norm in ("in", "for")):
+                last += 2
+            elif self.kind == "number" and there.part in HEDGE + NAME and last + 2 < len(found):
+                if found[last + 2].part != NUMBER or there.norm not in _MONTHS:
+                    break
+                last += 2
+            else:
+                break
+        return last
+
+    def _made(self, found: Sequence[Piece], i: int, last: int, inside: bool) -> Candidate | None:
+        run = found[i : last + 1]
+        right = run[-1].part == ANSWER and (self.kind == "common" or self._extends(run[:-1]))
+        after = found[last + 1] if last + 1 < len(found) else None
+        place = all(p.part == PLACE for p in run)
+        if self.kind == "name" and not right:
+            if after and after.part in WORD + ASKED and (run[-1].norm.endswith(_DEMONYM) or (i and found[i - 1].part == DETERMINER)):
+                return None  # "Dutch director": an adjective
+            if i == 0 and len(run) == 1 and run[0].norm.endswith(("ing", "ly")):
+                return None  # the first word of a sentence has a capital anyway
+        if self.kind == "common" and not right and after and after.part in "N9G":
+            return None  # "the author X"
+        governor = self._governor(found, i)
+        joint = found[governor].part if governor >= 0 else ""
+        role, by = SAID_SO, False
+        if inside or joint == MORE:
+            role = OTHER
+        elif joint == PREPOSITION:
+            by = found[governor].norm in ("by", "von", "par") and self._passive(found[:governor])
+            role = SAID_SO if by else self._hanging(found, governor)
+        words = tuple("" if p.part == ANSWER else p.norm for p in run)
+        return Candidate(i, last, words, role, joint, right, by, place)
+
+    @staticmethod
+    def _passive(before: Sequence[Piece]) -> bool:
+        """Whether "was written" stands there, and not ", written"."""
+        verb = next((k for k in range(len(before) - 1, -1, -1) if before[k].part == VERB), 0)
+        k = verb - 1
+        while k >= 0 and before[k].part in HEDGE + VERB:
+            k -= 1
+        return k >= 0 and before[k].part in BE + SAID
+
+    @staticmethod
+    def _extends(before: Sequence[Piece]) -> bool:
+        """Whether the names before a gold are its given names or title: "Lionel Messi", "the American author X"."""
+        return len(before) < 4 and all(p.raw[0].isupper() for p in before if p.part != ANSWER)
+
+    def _governor(self, found: Sequence[Piece], i: int) -> int:
+        """The piece that a candidate at `i` hangs on: what stands before its article and adjectives; -1 for none."""
+        j = i - 1
+        while j >= 0 and found[j].part in DETERMINER + ASIDE + HEDGE and not (
+            found[j].part == HEDGE and j and found[j - 1].part in NAME + ANSWER + PLACE + NUMBER
+        ):
+            j -= 1
+        k = j
+        while k >= 0 and j - k < 3 and found[k].part in WORD + ASKED and self.kind != "common":
+            k -= 1
+        if k != j and k >= 0 and found[k].part in DETERMINER + PREPOSITION + BE + SAID:
+            while k >= 0 and found[k].part in DETERMINER + HEDGE:
+                k -= 1
+            return k
+        return j
+
+    @staticmethod
+    def _hanging(found: Sequence[Piece], governor: int) -> int:
+        """The role of what hangs on a preposition: none in "a suburb of X", some in "the city of X", "born in X"."""
+        before = found[governor - 1] if governor else None
+        of = found[governor].norm in ("of", "from")
+        if of and before and before.part in WORD + ASKED + NAME and before.norm not in _HEADS:
+            verb = any(p.part in BE + SAID + VERB for p in found[:governor])
+            if before.norm in KIN or not verb:
+                return OTHER
+        return HANGING
+
+    def _winner(self, found: Sequence[Piece], named: Sequence[Candidate]) -> Candidate:
+        strong = [c for c in named if c.role == SAID_SO]
+        if not strong:
+            return named[0]
+        agents = [c for c in strong if c.by]
+        if agents:
+            return agents[0]
+        first = strong[0]
+        if not self._is_subject(found, first):
+            said = [c for c in strong if c.joint in (BE, SAID)]
+            return said[0] if said and first.joint == PREPOSITION else first
+        rest = [c for c in named if c.first > first.last]
+        objects = [c for c in rest if c.joint == VERB]
+        if self.known and not self.where:
+            return first
+        pronoun = any(p.part == PRONOUN for p in found[first.last + 1 : rest[0].first]) if rest else True
+        if objects and not self.known:
+            return objects[0]
+        hanging = [c for c in rest if c.joint == PREPOSITION and not (c.place and first.right)]
+        return hanging[0] if hanging and not pronoun else first
+
+    @staticmethod
+    def _is_subject(found: Sequence[Piece], named: Candidate) -> bool:
+        """Whether a candidate is the subject of a verb ("X was born in"), and not of a bare "X is the capital"."""
+        at = named.last + 1
+        if at < len(found) and found[at].part == COMMA:  # "X, the actress, was born"
+            at = next((k + 1 for k in range(at + 1, len(found)) if found[k].part == COMMA), at)
+        while at < len(found) and found[at].part == HEDGE:
+            at += 1
+        if at < len(found) and found[at].part == VERB:
+            return True
+        if at < len(found) and found[at].part == BE:
+            at += 1
+            while at < len(found) and found[at].part == HEDGE:
+                at += 1
+            return at < len(found) and found[at].part in VERB + PREPOSITION
+        return False
+
+    def _rivals(
+        self, other: Candidate, winner: Candidate, found: Sequence[Piece], named: Sequence[Candidate]
+    ) -> bool:
+        """Whether another candidate of the sentence stands beside the winner without a role of its own."""
+        if other.role < winner.role or (other.right and winner.right) or other.by:
+            return False
+        if other.joint in (AND, OR):
+            return True
+        if other.joint in (PREPOSITION, VERB) or (other.first < winner.first and self._is_subject(found, other)):
+            return False
+        if other.place and self.placed and (other.first > winner.first or other.joint == PREPOSITION):
+            return not (other.joint in (COMMA, DASH, OPEN, "") or other.joint in "GNx.:")
+        if set(other.words) <= set(winner.words) or set(winner.words) <= set(other.words) - {""}:
+            return False
+        if self.kind == "common" and other.first > winner.last:
+            return other.joint not in (WHO, PRONOUN, BE, SAID)
+        if other.joint == COMMA and winner.first < other.first and found[other.last + 1 : other.last + 2]:
+            after = found[other.last + 1]
+            return not (after.part in WORD + ASKED)
+        return True
+
+    def _contradicted(self, winner: Candidate, following: Sequence[str]) -> bool:
+        """Whether the sentences behind an answer offer another one: "Or Rome.", bare "Rome.", "It is Rome."."""
+        beside = True
+        for sentence in following[:6]:
+            found = pieces(sentence, self.asked)
+            named = [c for c in self._candidates(found, sentence) if c.role == SAID_SO and not c.right]
+            named = [c for c in named if not (c.place and self.placed)]
+            offered = beside and (is_bare(sentence) or ALTERNATIVE.match(sentence))
+            beside = beside and bool(is_bare(sentence) or ALTERNATIVE.match(sentence))
+            said = [
+                c for c in named
+                if c.joint == SAID or (c.joint == BE and found and found[0].part == PRONOUN and c.first < 6)
+            ]
+            if named and (offered or said or _SECOND_OPINION.search(sentence)):
+                return True
+        return False
+
+
+_MONTHS = frozenset(
+    "january february march april may june july august september october november december jan feb mar apr jun jul aug"
+    " sep sept oct nov dec".split()
+)
