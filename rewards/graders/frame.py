@@ -10,8 +10,7 @@ import re
 from typing import Literal
 
 from abstain.rewards.graders.pieces import GOLD, NAME, PLACE, asked_words, pieces
-from abstain.rewards.graders.text import UNSPACED
-from abstain.rewards.graders.unspaced import script_answers
+from abstain.rewards.graders.unspaced import is_scripted, script_answers
 
 Kind = Literal["name", "common", "number"]
 
@@ -22,8 +21,8 @@ _LEAD = (
     rf"{_FILL}(?:"
     r"[ikcha]*+"  # I think it is
     rf"|{_NP}{_PP}[ha]*+c+[ha]*+"  # the capital of Peru is
-    rf"|(?:{_NP}|w{{1,2}}|N){_PP}[:-]n?"  # Capital of Peru:
-    rf"|(?:[ik]|{_NP}{_PP}|q[qwN]*+)[hac]*+[vwq]{{0,2}}[ha]*+"  # he was born (in), it lies (in)
+    rf"|(?:{_NP}|[wg]{{1,2}}|P|N(?=p)){_PP}[:-]n?"  # Capital of Peru:
+    rf"|(?:[ik]|{_NP}{_PP}|q[qwN]*+)[ha]*+(?:c[ha]*+v?|[vwq]{{1,2}})[ha]*+"  # he was born (in), it lies (in)
     r"|N{1,4}h?c?v+"  # Middlemarch was written (by)
     r"|p[dh]*[PqN]+,"  # in Peru,
     r")p?(?:d?h*gp)?d?h*(?<!,p)"
@@ -53,7 +52,6 @@ _COMMON_TAIL = (
 )
 _COMMON = re.compile(rf"[x.:n(-]?{_LEAD}\(?G\)?{_COMMON_TAIL}{_AFTER}[.nx)]*+")
 _COUNTED = re.compile(r"[^9Ue!rmx]*G[^9Ue!rmx]*(?:G[^9Ue!rmx]*)*")
-_UNSPACED = re.compile(f"[{UNSPACED}]")
 
 
 def is_frame(masked: str, question: str = "", kind: Kind = "name", placed: bool = True) -> bool:
@@ -71,7 +69,7 @@ def is_frame(masked: str, question: str = "", kind: Kind = "name", placed: bool 
     """
     if len(masked) > 400:
         return False
-    if _UNSPACED.search(masked):
+    if is_scripted(masked, kind):
         return script_answers(masked, strict=True)
     parts = "".join(piece.part for piece in pieces(masked, asked_words(question)))
     parts = parts if placed else parts.replace(PLACE, NAME)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from abstain.rewards.graders.aliases import Alias, aliases, text_tokens
 from abstain.rewards.graders.frame import Kind, is_frame
+from abstain.rewards.graders.pieces import pieces
 from abstain.rewards.graders.places import kind_of_place
 from abstain.rewards.graders.roles import answers
 from abstain.rewards.graders.spans import Found, find
@@ -38,11 +39,11 @@ def plain(answer: str) -> str:
 
 def _mask(text: str, found: Sequence[Found]) -> str:
     """The text with `GOLD` for each gold answer in it."""
-    pieces, end = [], 0
+    kept, end = [], 0
     for hit in found:
-        pieces += [text[end : hit.start], GOLD]
+        kept += [text[end : hit.start], GOLD]
         end = hit.end
-    return "".join([*pieces, text[end:]])
+    return "".join([*kept, text[end:]])
 
 
 def _kind(text: str, hit: Found) -> Kind:
@@ -50,7 +51,7 @@ def _kind(text: str, hit: Found) -> Kind:
     raw = text[hit.start : hit.end]
     if hit.alias.words[0].isdigit() or raw[0].isdigit() or raw[-1].isdigit():
         return "number"
-    return "name" if any(c.isupper() for c in raw) or is_unspaced(raw[0]) else "common"
+    return "name" if raw.lower() != raw or raw.lower() == raw.upper() else "common"
 
 
 def _offers(rest: str) -> bool:
@@ -59,22 +60,29 @@ def _offers(rest: str) -> bool:
     return bool(found) and fold(found[0]) not in _GOES_ON
 
 
-_POLAR_WORD = re.compile(
-    r"(?:(?P<not>\bnot |n't )?(?P<word>\b(?:yes|no|yeah|yep|nope)"
-    r"|(?:(?<=is )|(?<=not )|(?<=n't )|(?<='s ))(?:true|false))\b"
-    r"(?=[\"')*]*(?:[.,;:!—]|$))|^[\"'*(]*(?P<first>yes|no|true|false)\b)",
+_POLAR_WORD = re.compile(r"(?<![\w'-])(?P<not>not |n't )?(?P<word>yes|no|yeah|yep|nope|true|false)(?![\w'-])", re.IGNORECASE)
+_OTHER_POLAR = re.compile(
+    r"(?<![\w'-])(?:oui|non|si|sí|ja|nein|nej|nee|sim|não|nao|да|нет|так|ні|tak|nie|evet|hayır|iya|ya|tidak|हाँ|नहीं|نعم|لا"
+    r"|네|아니요|maybe|perhaps|possibly)(?![\w'-])",
     re.IGNORECASE,
 )
+_POLAR_IDIOM = re.compile(r"\bno (?:doubt|question|problem|wonder|need|matter|idea|one|such|longer|way)\b", re.IGNORECASE)
+_POLAR_LEAD = re.compile(r"[ihackd.,:!nvpw-]{0,8}$")
 
 
 def _polar(text: str, wanted: Sequence[Alias]) -> bool:
-    """Whether the gold is yes or no, and the reply says it, and not the other too."""
+    """Whether the gold is yes or no, and the reply says it first, and not the other too, in whatever language."""
     golds = {POLAR[a.words[0]] for a in wanted if a.words in _POLAR_GOLDS}
-    said = set()
-    for hit in _POLAR_WORD.finditer(last_choice(text, bool)[:200]) if golds else ():
-        word = POLAR[(hit["word"] or hit["first"]).lower()]
-        said.add({"yes": "no", "no": "yes"}[word] if hit["not"] else word)
-    return len(said) == 1 and said <= golds and not re.match(r"\W*(?:yes|no) or (?:yes|no)\b", text, re.IGNORECASE)
+    if not golds:
+        return False
+    text = _POLAR_IDIOM.sub(lambda m: "no" if m[0].lower() == "no way" else " ", last_choice(text, bool)[:400])
+    hits = list(_POLAR_WORD.finditer(text))
+    if not hits or _OTHER_POLAR.search(text):
+        return False
+    led = "".join(p.part for p in pieces(text[: hits[0].start()]))
+    said = {{"yes": "no", "no": "yes"}[POLAR[h["word"].lower()]] if h["not"] else POLAR[h["word"].lower()] for h in hits}
+    noun = re.match(r" (?:[a-z]+)", text[hits[0].end() :]) and hits[0]["word"].lower() in ("no", "true", "false")
+    return len(said) == 1 and said <= golds and bool(_POLAR_LEAD.match(led)) and not noun
 
 
 def _symbol(answer: str, gold: Sequence[str]) -> bool:
@@ -111,5 +119,5 @@ def grade_match(
     placed = not kind_of_place(" ".join(found[0].alias.words))
     right = is_frame(masked, question, kind, placed)
     if not right and reading == "lenient":
-        right = answers(last_choice(masked, _offers), kind, question, placed)
+        right = answers(last_choice(masked, _offers), kind, question, placed, len(found[0].alias.words) == 1)
     return Verdict.CORRECT if right or _polar(text, wanted) else Verdict.INCORRECT

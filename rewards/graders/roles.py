@@ -43,9 +43,8 @@ from abstain.rewards.graders.pieces import (
     pieces,
 )
 from abstain.rewards.graders.statement import ALTERNATIVE, denied, is_bare, is_preamble, sentences
-from abstain.rewards.graders.text import UNSPACED
-from abstain.rewards.graders.unspaced import script_answers
-from abstain.rewards.graders.words import HEADS, KIN, PARTICLES
+from abstain.rewards.graders.unspaced import is_scripted, script_answers
+from abstain.rewards.graders.words import HEADS, KIN, PARTICLES, ROLES, TITLES
 
 OTHER, HANGING, SAID_SO = 0, 1, 2  # roles, weakest first
 _JOINS = PARTICLES - {"y", "e", "o", "el"} | {"the", "for", "in"}
@@ -73,7 +72,9 @@ _WHERE = re.compile(
     r"|district|province|island|area|venue|stadium|museum|hospital|university|college|school))\b",
     re.IGNORECASE,
 )
-_UNSPACED = re.compile(f"[{UNSPACED}]")
+_ADJECTIVE = ("al", "ic", "an", "ive", "ous", "ary", "ful", "ish", "ese", "ed")
+_PLACING = frozenset(["in", "at", "of", "from", "by", "for"])
+_GOVERNED = (BE, SAID, VERB, PREPOSITION, MORE, WHO, COMMA, "", ":", "(", "-", "n", ".", PRONOUN)
 _DEMONYM = ("an", "ese", "ish", "ch", "ic")
 
 
@@ -102,7 +103,7 @@ class Candidate:
     place: bool = False
 
 
-def answers(masked: str, kind: Kind, question: str = "", placed: bool = True) -> bool:
+def answers(masked: str, kind: Kind, question: str = "", placed: bool = True, single: bool = True) -> bool:
     """Whether the answer of a reply is the gold, all mentions of which are replaced by `GOLD`.
 
     Args:
@@ -110,20 +111,23 @@ def answers(masked: str, kind: Kind, question: str = "", placed: bool = True) ->
         kind: what the gold is; candidates are of its kind.
         question: the question, whose own names are no candidates.
         placed: a country or state is no candidate beside it ("Bergen, Norway").
+        single: the gold is one word, so that names before it may be given names ("Messi", "Lionel Messi").
 
     Example:
         >>> [answers(text.format(GOLD), "name") for text in ("{} was built near Turku", "Turku, near {}", "{} x Turku")]
         [True, False, False]
     """
-    if _UNSPACED.search(masked):
+    if is_scripted(masked, kind):
         return script_answers(masked)
-    reader = _Reader(kind, asked_words(question), placed, bool(_WHERE.search(question)), bool(question))
+    reader = _Reader(kind, asked_words(question), placed, bool(_WHERE.search(question)), bool(question), single)
     concluded = reader.last_line(masked)
     if concluded is not None:
         return concluded
     said = [_ONLY.sub("", s) for s in sentences(masked)]
     for i, sentence in enumerate(said):
         following = said[i + 1 :]
+        if i + 1 < len(said) and sentence.endswith(("?", "？")) and reader.differ(sentence, following[0]):
+            return False
         if is_preamble(sentence) or (sentence.endswith(("?", "？")) and following and not _affirmed(following[0])):
             if following and _denies(following[0]):
                 said[i + 1] = "so"
@@ -151,6 +155,7 @@ class _Reader:
     placed: bool
     where: bool
     known: bool
+    single: bool
 
     def last_line(self, masked: str) -> bool | None:
         """What a bare last line says, where nothing above it has answered."""
@@ -167,6 +172,11 @@ class _Reader:
                 if stated and other.role and not other.right and other.words != last.words:
                     return None
         return last.right
+
+    def differ(self, sentence: str, following: str) -> bool:
+        """Whether both are bare candidates, and not the same: "Oslo? Riga."."""
+        one, two = self._bare(sentence), self._bare(following)
+        return one is not None and two is not None and one.words != two.words
 
     def _bare(self, line: str) -> Candidate | None:
         """The one candidate that is all there is of a line."""
@@ -208,14 +218,17 @@ class _Reader:
         parts = _PARTS[self.kind]
         out: list[Candidate] = []
         i, depth, doubtful, under = 0, 0, False, 0
+        verbs = [k for k, p in enumerate(found) if p.part in BE + SAID + VERB]
+        closes = [k for k, p in enumerate(found) if p.part == CLOSE]
         while i < len(found):
             part = found[i].part
-            if part == OPEN:
+            if part == OPEN and closes and closes[-1] > i:
                 depth += 1
                 doubtful = i + 1 < len(found) and found[i + 1].part in HEDGE + OR + NOT
+                doubtful = doubtful or (self.kind != "name" and found[i + 1].part in parts and found[i + 2].part == CLOSE)
             elif part == CLOSE:
                 depth = max(0, depth - 1)
-            elif part == WHO and i:
+            elif part == WHO and i and verbs and verbs[-1] > i:
                 under = 1
             elif part in BE + SAID + VERB and under:
                 under = 0 if under == 2 else under + 1
@@ -227,7 +240,7 @@ class _Reader:
             last = self._end(found, i)
             inside = (depth > 0 and not doubtful) or under > 0
             made = self._made(found, i, last, inside)
-            if made and out and made.joint in AND + OR and out[-1].last >= i - 3:
+            if made and out and made.role and made.joint not in _GOVERNED and not any(out[-1].last < k < i for k in verbs):
                 made = replace(made, role=out[-1].role)
             if made and not denied(sentence, found[i].start, found[last].end):
                 out.append(made)
@@ -257,14 +270,19 @@ class _Reader:
 
     def _made(self, found: Sequence[Piece], i: int, last: int, inside: bool) -> Candidate | None:
         run = found[i : last + 1]
-        right = run[-1].part == ANSWER and (self.kind == "common" or self._extends(run[:-1]))
+        right = run[-1].part == ANSWER and (self.kind == "common" or self._extends(run[:-1], self.single))
         after = found[last + 1] if last + 1 < len(found) else None
         place = all(p.part == PLACE for p in run)
         if self.kind == "name" and not right:
-            if after and after.part in WORD + ASKED and (run[-1].norm.endswith(_DEMONYM) or (i and found[i - 1].part == DETERMINER)):
+            before = found[i - 1].part if i else ""
+            noun = after and after.part in WORD + ASKED and len(run) == 1 and not after.norm.endswith("ly")
+            named = last + 2 < len(found) and found[last + 2].part in NAME + ANSWER + PLACE
+            if noun and (run[-1].norm.endswith(_DEMONYM) if named or before != DETERMINER else True) and before:
                 return None  # "Dutch director": an adjective
             if i == 0 and len(run) == 1 and run[0].norm.endswith(("ing", "ly")):
                 return None  # the first word of a sentence has a capital anyway
+        if self.kind == "common" and right and len(run) > 1 and not self._qualified(found, i, run):
+            right = False
         if self.kind == "common" and not right and after and after.part in "N9G":
             return None  # "the author X"
         governor = self._governor(found, i)
@@ -279,6 +297,13 @@ class _Reader:
         return Candidate(i, last, words, role, joint, right, by, place)
 
     @staticmethod
+    def _qualified(found: Sequence[Piece], i: int, run: Sequence[Piece]) -> bool:
+        """Whether what stands before a noun qualifies it: "an old actor", "American politician", "musical genre"."""
+        if i and found[i - 1].part == DETERMINER:
+            return len(run) < 5
+        return len(run) < 4 and all(p.part == ANSWER or p.norm.endswith(_ADJECTIVE) for p in run)
+
+    @staticmethod
     def _passive(before: Sequence[Piece]) -> bool:
         """Whether "was written" stands there, and not ", written"."""
         verb = next((k for k in range(len(before) - 1, -1, -1) if before[k].part == VERB), 0)
@@ -288,9 +313,11 @@ class _Reader:
         return k >= 0 and before[k].part in BE + SAID
 
     @staticmethod
-    def _extends(before: Sequence[Piece]) -> bool:
-        """Whether the names before a gold are its given names or title: "Lionel Messi", "the American author X"."""
-        return len(before) < 4 and all(p.raw[0].isupper() for p in before if p.part != ANSWER)
+    def _extends(before: Sequence[Piece], single: bool) -> bool:
+        """Whether the names before a gold are its given names or titles: "Lionel Messi", "President X"."""
+        if all(p.norm in ROLES | TITLES or p.part == ANSWER for p in before):
+            return True
+        return single and len(before) < 4 and all(p.raw[0].isupper() and (len(p.raw) < 3 or not p.raw.isupper()) for p in before)
 
     def _governor(self, found: Sequence[Piece], i: int) -> int:
         """The piece that a candidate at `i` hangs on: what stands before its article and adjectives; -1 for none."""
@@ -365,6 +392,8 @@ class _Reader:
             return False
         if other.joint in (AND, OR):
             return True
+        if other.joint == PREPOSITION and other.first > winner.first and not self._placed_by(other, winner, found):
+            return True
         if other.joint in (PREPOSITION, VERB) or (other.first < winner.first and self._is_subject(found, other)):
             return False
         if other.place and self.placed and (other.first > winner.first or other.joint == PREPOSITION):
@@ -377,6 +406,14 @@ class _Reader:
             after = found[other.last + 1]
             return not (after.part in WORD + ASKED)
         return True
+
+    def _placed_by(self, other: Candidate, winner: Candidate, found: Sequence[Piece]) -> bool:
+        """Whether a preposition gives what follows an answer a role of its own; without a verb only some do."""
+        if any(p.part == VERB or (p.part == BE and k > winner.last) for k, p in enumerate(found)):
+            return True
+        between = found[winner.last + 1 : other.first]
+        named = {p.norm for p in between if p.part == PREPOSITION}
+        return named <= _PLACING and all(p.part in COMMA + PREPOSITION + DETERMINER for p in between)
 
     def _contradicted(self, winner: Candidate, following: Sequence[str]) -> bool:
         """Whether the sentences behind an answer offer another one: "Or Rome.", bare "Rome.", "It is Rome."."""

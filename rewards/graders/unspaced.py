@@ -53,7 +53,21 @@ _LABEL = re.compile("(?:市|地|名|国|國|人|者|都|日|年|答案|答え|�
 _NAME = re.compile(rf"(?:[ァ-ヺー・]+|[一-鿿々〇]{{1,6}}|[A-Z][\w.]*(?: [A-Z][\w.]*){{0,3}}|[가-힣]{{2,8}})(?:{_COPULA})?")
 
 _NO_NAME = re.compile("[是位于於有在的了不也它他她这這那其因被为為叫称稱始建谢謝请請据據可以就会會能对對没沒来去说着过到由从又约約共即及多人口]")
+_CJK_FRAME = re.compile("[はがもを是叫做为為的年月日人个個]|です|答")
 _LATIN_FRAME = frozenset("icdvphak.,:()GUP-n")
+
+
+_SCRIPT = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]")
+
+
+def is_scripted(masked: str, kind: str) -> bool:
+    """Whether a reply is to be read by particles: it has Chinese or Japanese words around a name, or around a number.
+
+    Example:
+        >>> is_scripted("答えは\ue000です", "name"), is_scripted("The answer is \ue000", "name")
+        (True, False)
+    """
+    return _SCRIPT.search(masked) is not None and (kind == "name" or _CJK_FRAME.search(masked) is not None)
 
 
 def _sentences(text: str) -> list[str]:
@@ -156,4 +170,4 @@ def _beside(text: str, joint: str, before: bool, outside: bool) -> bool:
 
 def _known(text: str) -> bool:
     """Whether a segment holds a word of Chinese or Japanese, or only words that a frame knows."""
-    return bool(re.search(f"[{UNSPACED}]", text)) or {p.part for p in pieces(text)} <= set(_LATIN_FRAME) | set("9w")
+    return bool(re.search(f"[{UNSPACED}]", text)) or {p.part for p in pieces(text)} <= set(_LATIN_FRAME)

@@ -35,6 +35,10 @@ ROLES = _set(
     scientist physicist chemist mathematician philosopher professor doctor capital city town village state country
     river"""
 )
+TITLES = _set(
+    "mr mrs ms miss dr prof rev reverend dame hon sheikh imam rabbi father sister brother justice judge admiral major"
+    " lieutenant sergeant private vice deputy actual acting us american british english french german italian spanish"
+)
 ASIDES = _set(
     """born died formerly originally officially currently now today yes yeah yep sure well okay ok hmm hello hi sorry
     please thanks thank indeed etc answer hint note nope no alas oh ah today"""
