@@ -10,48 +10,80 @@ import re
 from typing import Literal
 
 from abstain.rewards.graders.pieces import GOLD, NAME, PLACE, asked_words, pieces
+from abstain.rewards.graders.statement import ONLY, after_turn, last_choice, offers
 from abstain.rewards.graders.unspaced import is_scripted, script_answers
 
 Kind = Literal["name", "common", "number"]
 
-_FILL = r"(?:[hav]*[ha][,.:n-]?)*+"
-_NP = r"(?:d[wqhvgP9]*|q[wqhN]*+)"
-_PP = r"(?:p[dh]*[wqNP9]+)*"
+_OF = r"(?:p[dhgt]*[wqgNP9t]+(?:e[NP]+)?)"  # a preposition and what hangs on it: a name can't be the answer there
+_SAID = rf"(?:[dwqhvgikacPt9]|{_OF}|m[dhp]*[NPwq9]+(?:e[NP]+)?|e(?=[dwhqvpc]))*+"  # a description
+_FILL = r"(?:[hav!]*[ha][,.:n-]?|![,.:n-])*+"
+_DENIED = r"(?:[ikcdwqpPNh]*!p?d?[NPw9g]+(?:[,.n]|o|(?=[b!])))*+b?"  # "not Oslo, not Rome, but"
+_NP = r"(?:d[wqhvgP9t]*|q[wqhN]*+)"
+_BEFORE = r"p?(?:d?h*gp)?d?[ht]*"
 _LEAD = (
-    rf"{_FILL}(?:"
+    rf"(?:{_FILL}|{_DENIED})(?:"
     r"[ikcha]*+"  # I think it is
-    rf"|{_NP}{_PP}[ha]*+c+[ha]*+"  # the capital of Peru is
-    rf"|(?:{_NP}|[wg]{{1,2}}|P|N(?=p)){_PP}[:-]n?"  # Capital of Peru:
-    rf"|(?:[ik]|{_NP}{_PP}|q[qwN]*+)[ha]*+(?:c[ha]*+v?|[vwq]{{1,2}})[ha]*+"  # he was born (in), it lies (in)
-    r"|N{1,4}h?c?v+"  # Middlemarch was written (by)
+    rf"|{_NP}{_OF}*[ha]*+c+[ha]*+"  # the capital of Peru is
+    rf"|(?:{_NP}|[wg]{{1,2}}|P+|[NP]+(?=p)){_OF}*[:-]n?"  # Capital of Peru:
+    rf"|(?:[ik]|{_NP}{_OF}*|q[qwN]*+)[ha]*+(?:c[ha]*+v?|[vwq]{{1,2}})[ha]*+"  # he was born (in), it lies (in)
+    r"|[dt]*N{1,4}(?:,d[NPwqhtg]+,)?h?c?v+"  # Middlemarch was written (by)
+    r"|d?N{1,4}c(?=p)"  # the palace is (in)
     r"|p[dh]*[PqN]+,"  # in Peru,
-    r")p?(?:d?h*gp)?d?h*(?<!,p)"
+    rf"|d[wqhgt]+{_OF}+,"  # the capital of Peru,
+    r"|d[NP]?[wt]{1,2}(?=G)"  # the American author
+    rf"){_BEFORE}(?<!,p)"
 )
-_DESCRIPTION = r"(?:[dwqhvgikacP]|p[dh]*[wNPq9]+)*+"
-_BRACKET = r"\((?:[dwqhvgpiacP9,.:-]|(?<=p)N+|(?<=pd)N+|G)*+\)"
-_PLACE = r"(?:[,-]?p?d?P+|\(P+\))"
+_BRACKET = rf"\((?:[vdph9][^()Gobe]*|{_SAID}|!d?[NPw9]+|P+|G)\)"
+_PLACE = r"(?:[,x:-]?p?d?P+|\(P+\))"
+_CLAUSE = r",?[be](?=[^GobNx]*[cvki])[^GobNx]*+"  # ", but I am not sure"
 _TAIL = (
     r"(?:"
     rf"{_PLACE}"
-    rf"|[hav]*c[ha]*(?:v?[dpqP]{_DESCRIPTION}|[ha]*)"
-    rf"|[,:n-]?d[wqhP]+{_DESCRIPTION}"
-    rf"|[,:-][hv]+p{_DESCRIPTION}"
+    rf"|[hav]*c[ha]*(?:v?[dq]{_SAID}|v?p[dh]*[wqgP9]+{_SAID}|w?(?=m){_SAID}|[ha]*)"
+    rf"|h*v(?:[idq]{_SAID}|p[dh]*[wqgP9]+{_SAID})"
+    rf"|[,:n-]?d[wqhgPt]+{_SAID}"
+    rf"|[,:-]h*v{_SAID}"
+    rf"|,?r?m[dhp]*[NP]+(?:e[NP]+)?"
     rf"|{_BRACKET}"
     r"|[,-]?p?d?9+"
+    r"|,?!d?[NP]+"
     r"|,?[hiakc]+"
-    rf"|,?o[ikhc]*[cvh]{_DESCRIPTION}"
+    r"|,?r(?=[^Gob]*[cvki])[^Gobx]*+"
+    rf"|{_CLAUSE}"
+    rf"|[,:-][wg]{{1,2}}{_OF}+"
     r"|[,.:n(-]*G\)?"
     r"|g"
     r")*+"
 )
-_AFTER = rf"(?:[.n]+(?:[ikdp]|G(?=[cvhn.]|$)){_DESCRIPTION})*+"
-_NAMED = re.compile(rf"[x.:n(-]?{_LEAD}\(?G\)?{_TAIL}{_AFTER}[.nx)]*+")
+_AFTER = rf"(?:[.n]+(?:[ikdp]|G(?=[cvhn.]|$)|[ha]+[.n]){_SAID})*+"
+_END = r"[.nx,)]*+"
+_NAMED = re.compile(rf"[x.:n(-]?{_LEAD}\(?G\)?{_TAIL}{_AFTER}{_END}")
 _COMMON_TAIL = (
-    rf"(?:[hav]*c[ha]*(?:v?[dpqP]{_DESCRIPTION}|[ha]*)|,?[hiakc]+|,?p?d?9+|,?p[dh]*[qP]+|,?o[ikhc]*[cvh]{_DESCRIPTION}"
+    rf"(?:[hav]*c[ha]*(?:v?[dpqP]{_SAID}|[ha]*)|,?[hiakc]+|,?p?d?9+|,?p[dh]*[qP]+|,?r[ikhc]*[cvh]{_SAID}"
     r"|[,.:n(-]*G\)?)*+"
 )
-_COMMON = re.compile(rf"[x.:n(-]?{_LEAD}\(?G\)?{_COMMON_TAIL}{_AFTER}[.nx)]*+")
-_COUNTED = re.compile(r"[^9Ue!rmx]*G[^9Ue!rmx]*(?:G[^9Ue!rmx]*)*")
+_COMMON_LEAD = (
+    rf"{_FILL}(?:[ikcha]*+|{_NP}{_OF}*[ha]*+c+[ha]*+|(?:{_NP}|[wg]){_OF}*[:-]n?"
+    rf"|(?:[ik]|{_NP}{_OF}*|q[qwN]*+)[ha]*+(?:c[ha]*+v?|[vwq]{{1,2}})[ha]*+|d?N{{1,4}}h?c?v*)p?d?h*"
+)
+_COMMON = re.compile(rf"[x.:n(-]?{_COMMON_LEAD}\(?G\)?{_COMMON_TAIL}{_AFTER}{_END}")
+_COUNTED = re.compile(r"[^9U!obmx]*G(?:[^9U!obmx(]|\([^()!ob]*\)|,?!9+)*+")
+_PHRASES = re.compile(
+    r"\b(?:according to [\w .]{1,30}?,|in conclusion|to the best of my knowledge|as (?:we|you|i) (?:all |may |probably )?"
+    r"(?:know|recall)|if i (?:remember|recall) (?:correctly|right|well)?|as far as i (?:know|can tell|remember)"
+    r"|it'?s no secret|no (?:problem|wonder|doubt)|i(?:'m| am) (?:no|not an?) expert|contrary to [\w ]{1,30}?,|without (?:a )?doubt"
+    r"|everybody knows|everyone knows|there is no doubt|final answer|to be)[,:]?(?: but| that)?",
+    re.IGNORECASE,
+)
+_ECHO = re.compile(
+    r"\A(?:q(?:uestion)?: ?)?(?:(?:in|at|on|by|for|to|of) )?(?:who|what|where|when|which|whose|whom|how|why)\b[^?\n]{3,200}\?\s+"
+    r"(?:a(?:nswer)?: ?)?(?=\S)",
+    re.IGNORECASE,
+)
+_HINT = re.compile(
+    r"accord|conclu|best of|as (?:we|you|i|far)|if i|secret|no |not |contrary|doubt|every|final|to ", re.I
+)
 
 
 def is_frame(masked: str, question: str = "", kind: Kind = "name", placed: bool = True) -> bool:
@@ -69,6 +101,10 @@ def is_frame(masked: str, question: str = "", kind: Kind = "name", placed: bool 
     """
     if len(masked) > 400:
         return False
+    if len(masked) > 12:
+        masked = _ECHO.sub("", after_turn(last_choice(masked, offers)))
+    if _HINT.search(masked):
+        masked = _PHRASES.sub(" so ", ONLY.sub("", masked))
     if is_scripted(masked, kind):
         return script_answers(masked, strict=True)
     parts = "".join(piece.part for piece in pieces(masked, asked_words(question)))

@@ -7,8 +7,10 @@ a partner left out of the gold ("Larry Page and Sergey Brin", gold Larry Page) i
 for both; traditional and simplified characters differ.
 """
 
+import html
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from abstain.rewards.graders.aliases import Alias, aliases, text_tokens
 from abstain.rewards.graders.frame import Kind, is_frame
@@ -16,23 +18,32 @@ from abstain.rewards.graders.pieces import pieces
 from abstain.rewards.graders.places import kind_of_place
 from abstain.rewards.graders.roles import answers
 from abstain.rewards.graders.spans import Found, find
-from abstain.rewards.graders.statement import GOLD, last_choice, without_bullets, words
-from abstain.rewards.graders.text import fold, is_unspaced, tidy, without_articles
-from abstain.rewards.graders.words import FUNCTION, POLAR
+from abstain.rewards.graders.statement import GOLD, last_choice, offers, without_bullets, words
+from abstain.rewards.graders.text import Token, fold, tidy, without_articles
+from abstain.rewards.graders.words import POLAR
 from abstain.rewards.response import Reading
 from abstain.rewards.verdict import Verdict
 
 _POLAR_GOLDS = frozenset((word,) for word in POLAR)
-_GOES_ON = FUNCTION - frozenset(["in", "the", "a", "an", "not", "it", "its", "that", "either"])
+
+
+_LINK = re.compile(r"\[([^\[\]\n]{1,200})\]\(https?://[^\s()]{1,500}\)|\[\d{1,3}\]|[-–:(]? ?https?://\S{1,500}")
+_MARKER = re.compile(
+    r"(?:[-*•] ?)?(?:\[[ xX]\] |\((?:\d{1,2}|[a-h])\) (?=[^\W\d])|[a-h]\) |[①-⑳] ?|No\. ?\d{1,2}: |[>#→∴👉✅✔]{1,6} ?)"
+)
+_MARKED = re.compile(r"[\[(①-⑳:)#>→∴👉✅✔&]")
 
 
 def plain(answer: str) -> str:
-    """The answer as tidied text, without bullets, emphasis and line-break tags.
+    """The answer as tidied text, without bullets, links, emphasis, entities and line-break tags.
 
     Example:
-        >>> plain("- **Paris**<br>")
-        'Paris'
+        >>> plain("- **Paris**<br>"), plain("a) Paris [1]"), plain("[Paris](https://example.org)")
+        ('Paris', 'Paris', 'Paris')
     """
+    if _MARKED.search(answer):
+        answer = html.unescape(answer) if "&" in answer else answer
+        answer = _MARKER.sub("", _LINK.sub(r"\1", answer).lstrip(), count=1)
     text = re.sub(r"<br ?/?>", "\n", without_bullets(tidy(answer)))
     return re.sub(r"[ *_`]+", " ", text).strip()
 
@@ -54,35 +65,78 @@ def _kind(text: str, hit: Found) -> Kind:
     return "name" if raw.lower() != raw or raw.lower() == raw.upper() else "common"
 
 
-def _offers(rest: str) -> bool:
-    """Whether what follows a marker goes on with an answer, and not with "is the capital" or "because ..."."""
-    found = words(rest[:200])
-    return bool(found) and fold(found[0]) not in _GOES_ON
-
-
-_POLAR_WORD = re.compile(r"(?<![\w'-])(?P<not>not |n't )?(?P<word>yes|no|yeah|yep|nope|true|false)(?![\w'-])", re.IGNORECASE)
+_POLAR_WORD = re.compile(
+    r"(?<![\w'-])(?P<not>not |n't )?(?P<word>yes|no|yeah|yep|nope|true|false)(?![\w'-])", re.IGNORECASE
+)
 _OTHER_POLAR = re.compile(
     r"(?<![\w'-])(?:oui|non|si|sí|ja|nein|nej|nee|sim|não|nao|да|нет|так|ні|tak|nie|evet|hayır|iya|ya|tidak|हाँ|नहीं|نعم|لا"
     r"|네|아니요|maybe|perhaps|possibly)(?![\w'-])",
     re.IGNORECASE,
 )
-_POLAR_IDIOM = re.compile(r"\bno (?:doubt|question|problem|wonder|need|matter|idea|one|such|longer|way)\b", re.IGNORECASE)
+_POLAR_IDIOM = re.compile(
+    r"\bno (?:doubt|question|problem|wonder|need|matter|idea|one|such|longer|way)\b", re.IGNORECASE
+)
 _POLAR_LEAD = re.compile(r"[ihackd.,:!nvpw-]{0,8}$")
 
 
-def _polar(text: str, wanted: Sequence[Alias]) -> bool:
+_POLAR_SCRIPT = frozenset(
+    ["はい", "いいえ", "いえ", "是", "否", "不是", "是的", "对", "不对", "對", "不對", "ええ", "违う"]
+)
+_SCRIPT_WORD = re.compile(
+    "(?P<no>不是|不对|不對|否|いいえ|いえ|違い|ではな|じゃな|错|錯)|(?P<yes>是|对|對|はい|ええ|そうで)"
+)
+
+
+def _polar(text: str, wanted: Sequence[Alias], gold: Sequence[str]) -> bool:
     """Whether the gold is yes or no, and the reply says it first, and not the other too, in whatever language."""
     golds = {POLAR[a.words[0]] for a in wanted if a.words in _POLAR_GOLDS}
-    if not golds:
-        return False
+    golds |= {str(_SCRIPT_WORD.match(g).lastgroup) for g in gold if g in _POLAR_SCRIPT}  # type: ignore[union-attr]
+    if scripted := {str(hit.lastgroup) for hit in _SCRIPT_WORD.finditer(text[:400])}:
+        return scripted <= golds and len(scripted) == 1
     text = _POLAR_IDIOM.sub(lambda m: "no" if m[0].lower() == "no way" else " ", last_choice(text, bool)[:400])
     hits = list(_POLAR_WORD.finditer(text))
     if not hits or _OTHER_POLAR.search(text):
         return False
     led = "".join(p.part for p in pieces(text[: hits[0].start()]))
-    said = {{"yes": "no", "no": "yes"}[POLAR[h["word"].lower()]] if h["not"] else POLAR[h["word"].lower()] for h in hits}
+    said = {
+        {"yes": "no", "no": "yes"}[POLAR[h["word"].lower()]] if h["not"] else POLAR[h["word"].lower()] for h in hits
+    }
     noun = re.match(r" (?:[a-z]+)", text[hits[0].end() :]) and hits[0]["word"].lower() in ("no", "true", "false")
     return len(said) == 1 and said <= golds and bool(_POLAR_LEAD.match(led)) and not noun
+
+
+@lru_cache(maxsize=4096)
+def _question_words(question: str) -> tuple[str, ...]:
+    return tuple(t.norm for t in text_tokens(plain(question)))
+
+
+def _holds(row: Sequence[str], part: Sequence[str]) -> bool:
+    """Whether `part` stands in `row` without a gap."""
+    return any(tuple(row[i : i + len(part)]) == tuple(part) for i in range(len(row) - len(part) + 1))
+
+
+def _beside_question(tokens: list[Token], found: list[Found], question: str) -> tuple[list[Found], str]:
+    """The golds found that are no echo of the question, and the question's words that are no candidates.
+
+    A gold that stands in the question is one of the things that are asked about: what it names is a candidate then,
+    and a mention with the question's own next word beside it only says the question again.
+    """
+    asked = _question_words(question)
+    known = set(asked)
+    if not any(hit.alias.words[0] in known and _holds(asked, hit.alias.words) for hit in found):
+        return found, question
+    kept = []
+    for hit in found:
+        i = next(k for k, t in enumerate(tokens) if t.start >= hit.start)
+        j = next((k for k, t in enumerate(tokens) if t.start >= hit.end), len(tokens))
+        around = [tuple(t.norm for t in tokens[max(0, i - 1) : j]), tuple(t.norm for t in tokens[i : j + 1])]
+        if not any(len(row) > j - i and _holds(asked, row) for row in around):
+            kept.append(hit)
+    return kept, " ".join(
+        word
+        for word in words(question)
+        if word[0].islower() and fold(word) not in {w for h in found for w in h.alias.words}
+    )
 
 
 def _symbol(answer: str, gold: Sequence[str]) -> bool:
@@ -91,9 +145,7 @@ def _symbol(answer: str, gold: Sequence[str]) -> bool:
     return answer.strip() in wordless or answer.strip(" .*\"'\n") in wordless
 
 
-def grade_match(
-    answer: str, gold: Sequence[str], question: str = "", reading: Reading = "lenient"
-) -> Verdict:
+def grade_match(answer: str, gold: Sequence[str], question: str = "", reading: Reading = "lenient") -> Verdict:
     """Grade a short answer in free text.
 
     Args:
@@ -104,20 +156,24 @@ def grade_match(
         >>> [grade_match(a, ["Paris"]).value for a in ("It's Paris.", "Paris or London", "London. No wait, Paris.")]
         ['CORRECT', 'INCORRECT', 'CORRECT']
     """
-    wanted = aliases(tuple(gold))
     if not any(g.strip() for g in gold):
         return Verdict.UNGRADED
+    wanted = aliases(tuple(gold))
     text = plain(answer)
     tokens = text_tokens(text)
     given = tuple(t.norm for t in without_articles(tokens)) if tokens else ()
     if _symbol(answer, gold) or any(given == a.words and not a.place for a in wanted):
         return Verdict.CORRECT
-    found = find(tokens, tuple(a for a in wanted if a.words not in _POLAR_GOLDS))
+    if any(a.words in _POLAR_GOLDS for a in wanted) or not _POLAR_SCRIPT.isdisjoint(gold):
+        return Verdict.CORRECT if _polar(text, wanted, gold) else Verdict.INCORRECT
+    found = find(tokens, wanted)
+    if found and question:
+        found, question = _beside_question(tokens, found, question)
     if not found:
-        return Verdict.CORRECT if _polar(text, wanted) else Verdict.INCORRECT
+        return Verdict.INCORRECT
     masked, kind = _mask(text, found), _kind(text, found[0])
     placed = not kind_of_place(" ".join(found[0].alias.words))
     right = is_frame(masked, question, kind, placed)
     if not right and reading == "lenient":
-        right = answers(last_choice(masked, _offers), kind, question, placed, len(found[0].alias.words) == 1)
-    return Verdict.CORRECT if right or _polar(text, wanted) else Verdict.INCORRECT
+        right = answers(last_choice(masked, offers), kind, question, placed, len(found[0].alias.words) == 1)
+    return Verdict.CORRECT if right else Verdict.INCORRECT

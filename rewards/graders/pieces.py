@@ -9,21 +9,28 @@ from functools import lru_cache
 
 from abstain.rewards.graders.places import kind_of_place
 from abstain.rewards.graders.text import UNSPACED, fold
-from abstain.rewards.graders.words import ASIDES, NEGATIONS, NUMBER_WORDS, ORDINAL_WORDS, PREPOSITIONS
+from abstain.rewards.graders.words import ASIDES, NEGATIONS, NUMBER_WORDS, ORDINAL_WORDS, PREPOSITIONS, TITLES
 
 GOLD = "\ue000"  # stands where a gold answer was found
 
 # The parts. A piece that is none of these is a sign ("x").
 ANSWER, NAME, WORD, NUMBER, SCRIPT, ASKED = "GNw9Uq"
-BE, VERB, PRONOUN, DETERMINER, PREPOSITION, HEDGE, ASIDE, OR, AND, NOT, WHO, PLACE, MORE, GENERIC = "cvidphaoe!rPmg"
+BE, VERB, PRONOUN, DETERMINER, PREPOSITION, HEDGE, ASIDE, OR, AND, NOT, WHO, PLACE, MORE, GENERIC, BUT, TITLE = (
+    "cvidphaoe!rPmgbt"
+)
 SAID = "k"
 COMMA, STOP, COLON, OPEN, CLOSE, DASH, LINE, SIGN = ",.:()-nx"
+_CURRENCY = frozenset("$€£¥₹%")
 
 
 def _words(text: str, part: str) -> dict[str, str]:
     return dict.fromkeys(text.split(), part)
 
 
+_RANKS = frozenset(
+    "president king queen emperor empress prince princess duke duchess earl count baron lord lady sir saint pope bishop"
+    " archbishop chancellor governor senator mayor general colonel captain minister prime professor doctor".split()
+)
 _KNOWN = (
     _words("is was are were be been being am become becomes became remain remains remained equals es est ist era ser"
            " sind è é son", BE)
@@ -38,30 +45,38 @@ _KNOWN = (
              " suspect assume recall remember sure certain confident must might may could should would will can"
              " approximately roughly about around almost nearly only commonly usually generally widely currently now"
              " today officially originally formally best final correct right true answer response result guess"
-             " circa ca approx very quite most more fairly pretty highly also known so thus hence therefore then still"
-             " have has had been do does did going go sounds seems seem looks appears lies", HEDGE)
+             " circa ca approx very quite most more fairly pretty highly also known so thus hence therefore then still do does did going go sounds seems seem looks appears lies", HEDGE)
     | dict.fromkeys(ASIDES - {"formerly", "originally", "officially", "currently", "now", "no", "today"}, ASIDE)
     | _words("ah aha uh um er hmm right alright great good question let see me conclusion conclude well", ASIDE)
     | _words("or nor and/or xor oder ou vel vs versus either else otherwise alternatively または または もしくは", OR)
     | _words("and und et y e och en plus", AND)
-    | dict.fromkeys(NEGATIONS | {"no", "nothing", "nobody", "none", "false", "wrong", "incorrect", "except", "but", "anyone", "anything", "excluded",
+    | dict.fromkeys(NEGATIONS | {"no", "nothing", "nobody", "none", "false", "wrong", "incorrect", "except", "anyone", "anything", "everyone", "excluded",
                                  "rejected", "unlikely", "impossible", "doubtful", "refuted", "debunked", "disproved"}, NOT)
-    | _words("who which whom whose where when what why how because since while whereas although though if as", WHO)
-    | _words("than unlike near outside beyond excluding formerly previously against besides opposed", MORE)
+    | _words("who which whom whose where when what why how because since while whereas although though if", WHO)
+    | _words("but however yet", BUT)
+    | _words("than followed succeeded preceded unlike near outside beyond excluding formerly previously against besides opposed", MORE)
+    | dict.fromkeys(TITLES | _RANKS, TITLE)
+    | _words("greater metropolitan", HEDGE)
     | _words("city town village state province county republic kingdom island islands commonwealth district region"
              " municipality territory borough department country river lake sea mountain band group", GENERIC)
     | _words("located situated found born called named titled known based set held written directed produced composed"
              " painted created invented discovered founded established built made released published won played sung"
              " performed recorded signed led ruled raised died buried filmed shot wrote did came went lives lived works"
-             " worked plays stands stood lies lay means meant refers comes states", VERB)
+             " worked chose wrote sang made took gave won beat met left kept held found sold bought brought caught taught drew flew grew knew"
+             " threw wore broke spoke stole froze rose drove rode began sank swam ran hit cut put set fought sought thought built"
+             " sent spent lost paid told felt kept slept slew has had have became received named plays stands stood lies lay means meant refers comes states", VERB)
 )  # fmt: skip
-_KNOWN |= {"about": HEDGE, "around": HEDGE, "that": PRONOUN, "as": WHO}
+_KNOWN |= {"about": HEDGE, "around": HEDGE, "that": PRONOUN, "as": PREPOSITION}
 _MONTHS = frozenset(
     "january february april june july august september october november december jan feb apr jun jul aug sep sept oct nov"
     " dec".split()
 )
-_NUMBERS = frozenset(NUMBER_WORDS) - {"one"} | frozenset(ORDINAL_WORDS) - {"first", "second", "third"} | frozenset(
-    "thirty forty fifty sixty seventy eighty ninety hundred thousand million billion trillion dozen".split()
+_NUMBERS = (
+    frozenset(NUMBER_WORDS) - {"one"}
+    | frozenset(ORDINAL_WORDS) - {"first", "second", "third"}
+    | frozenset(
+        "thirty forty fifty sixty seventy eighty ninety hundred thousand million billion trillion dozen".split()
+    )
 )
 
 _CONTRACTED = frozenset("its thats hes shes theyre heres theres whats".split())  # with an apostrophe: it is, that is
@@ -114,7 +129,10 @@ def pieces(masked: str, asked: frozenset[str] = frozenset()) -> list[Piece]:
             continue
         else:
             norm = raw
-            part = _SIGNS.get(group) or {"gold": ANSWER, "number": ASKED if raw in asked else NUMBER}.get(group, SCRIPT)
+            part = (HEDGE if raw in _CURRENCY else _SIGNS.get(group)) or {
+                "gold": ANSWER,
+                "number": ASKED if raw in asked else NUMBER,
+            }.get(group, SCRIPT)
         found.append(Piece(part, raw, norm, hit.start(), hit.end()))
     return _with_places(found)
 
@@ -123,7 +141,9 @@ def _with_places(found: list[Piece]) -> list[Piece]:
     """The same pieces, names of countries and states marked as such ("New Zealand"), and "May" beside a number."""
     i = 0
     while i < len(found):
-        if found[i].norm in ("may", "march") and any(p.part == NUMBER for p in (*found[max(0, i - 1) : i], *found[i + 1 : i + 2])):
+        if found[i].norm in ("may", "march") and any(
+            p.part == NUMBER for p in (*found[max(0, i - 1) : i], *found[i + 1 : i + 2])
+        ):
             found[i] = replace(found[i], part=NUMBER)
         if found[i].part == NAME:
             for size in (3, 2, 1):

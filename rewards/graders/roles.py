@@ -42,7 +42,7 @@ from abstain.rewards.graders.pieces import (
     asked_words,
     pieces,
 )
-from abstain.rewards.graders.statement import ALTERNATIVE, denied, is_bare, is_preamble, sentences
+from abstain.rewards.graders.statement import ALTERNATIVE, ONLY, after_turn, denied, is_bare, is_preamble, sentences
 from abstain.rewards.graders.unspaced import is_scripted, script_answers
 from abstain.rewards.graders.words import HEADS, KIN, PARTICLES, ROLES, TITLES
 
@@ -54,14 +54,6 @@ _SECOND_OPINION = re.compile(
     r"\b(?:some (?:sources?|people|say)|others? (?:say|sources?|think|give)|second guess|another (?:possibility|option"
     r"|candidate|guess|answer)|(?:is|are|being|be) (?:also |equally |another |a |an )?(?:possib|plausib|conceivab"
     r"|candidate|option)|possible too|(?:could|might|may) also be|second choice|some give)",
-    re.IGNORECASE,
-)
-_ONLY = re.compile(r"\b(?:no|none|nobody|nothing)(?: \w+)?,? (?:but|other than|except)(?: for)?\b", re.IGNORECASE)
-_LINK = r"(?:is|was|are|were)\b"
-_TURN = re.compile(
-    r"(?:[,;.—-]\s*|\s)(?:but|however|yet|actually|instead|though)\b,?\s*(?:(?:in fact|actually|now|really),?\s*)*"
-    rf"(?=(?:it|he|she|that|this|they)(?:'s| {_LINK})|(?:the|its|his|her|their) [\w ]{{1,40}}\b{_LINK}"
-    r"(?! (?:also|possib|plausib|another)))",
     re.IGNORECASE,
 )
 _LESS_LIKELY = re.compile(r"[,;]? (?:but|though|although)(?: it)? (?:possibly|maybe|perhaps|could|might|may)\b", re.I)
@@ -123,7 +115,7 @@ def answers(masked: str, kind: Kind, question: str = "", placed: bool = True, si
     concluded = reader.last_line(masked)
     if concluded is not None:
         return concluded
-    said = [_ONLY.sub("", s) for s in sentences(masked)]
+    said = [ONLY.sub("", s) for s in sentences(masked)]
     for i, sentence in enumerate(said):
         following = said[i + 1 :]
         if i + 1 < len(said) and sentence.endswith(("?", "？")) and reader.differ(sentence, following[0]):
@@ -189,9 +181,8 @@ class _Reader:
 
     def verdict(self, sentence: str, following: Sequence[str]) -> bool | None:
         """Whether the sentence's answer is the gold; `None` if it names no answer."""
-        if (turn := list(_TURN.finditer(sentence))) and (
-            after := self.verdict(sentence[turn[-1].end() :], following)
-        ) is not None:
+        turned = after_turn(sentence)
+        if turned != sentence and (after := self.verdict(turned, following)) is not None:
             return after
         if (doubt := _LESS_LIKELY.search(sentence)) and _LIKELY.search(sentence[: doubt.start()]):
             sentence = sentence[: doubt.start()]
@@ -225,7 +216,9 @@ class _Reader:
             if part == OPEN and closes and closes[-1] > i:
                 depth += 1
                 doubtful = i + 1 < len(found) and found[i + 1].part in HEDGE + OR + NOT
-                doubtful = doubtful or (self.kind != "name" and found[i + 1].part in parts and found[i + 2].part == CLOSE)
+                doubtful = doubtful or (
+                    self.kind != "name" and found[i + 1].part in parts and found[i + 2].part == CLOSE
+                )
             elif part == CLOSE:
                 depth = max(0, depth - 1)
             elif part == WHO and i and verbs and verbs[-1] > i:
@@ -240,7 +233,13 @@ class _Reader:
             last = self._end(found, i)
             inside = (depth > 0 and not doubtful) or under > 0
             made = self._made(found, i, last, inside)
-            if made and out and made.role and made.joint not in _GOVERNED and not any(out[-1].last < k < i for k in verbs):
+            if (
+                made
+                and out
+                and made.role
+                and made.joint not in _GOVERNED
+                and not any(out[-1].last < k < i for k in verbs)
+            ):
                 made = replace(made, role=out[-1].role)
             if made and not denied(sentence, found[i].start, found[last].end):
                 out.append(made)
@@ -317,13 +316,19 @@ class _Reader:
         """Whether the names before a gold are its given names or titles: "Lionel Messi", "President X"."""
         if all(p.norm in ROLES | TITLES or p.part == ANSWER for p in before):
             return True
-        return single and len(before) < 4 and all(p.raw[0].isupper() and (len(p.raw) < 3 or not p.raw.isupper()) for p in before)
+        return (
+            single
+            and len(before) < 4
+            and all(p.raw[0].isupper() and (len(p.raw) < 3 or not p.raw.isupper()) for p in before)
+        )
 
     def _governor(self, found: Sequence[Piece], i: int) -> int:
         """The piece that a candidate at `i` hangs on: what stands before its article and adjectives; -1 for none."""
         j = i - 1
-        while j >= 0 and found[j].part in DETERMINER + ASIDE + HEDGE and not (
-            found[j].part == HEDGE and j and found[j - 1].part in NAME + ANSWER + PLACE + NUMBER
+        while (
+            j >= 0
+            and found[j].part in DETERMINER + ASIDE + HEDGE
+            and not (found[j].part == HEDGE and j and found[j - 1].part in NAME + ANSWER + PLACE + NUMBER)
         ):
             j -= 1
         k = j
@@ -384,9 +389,7 @@ class _Reader:
             return at < len(found) and found[at].part in VERB + PREPOSITION
         return False
 
-    def _rivals(
-        self, other: Candidate, winner: Candidate, found: Sequence[Piece], named: Sequence[Candidate]
-    ) -> bool:
+    def _rivals(self, other: Candidate, winner: Candidate, found: Sequence[Piece], named: Sequence[Candidate]) -> bool:
         """Whether another candidate of the sentence stands beside the winner without a role of its own."""
         if other.role < winner.role or (other.right and winner.right) or other.by:
             return False
@@ -425,7 +428,8 @@ class _Reader:
             offered = beside and (is_bare(sentence) or ALTERNATIVE.match(sentence))
             beside = beside and bool(is_bare(sentence) or ALTERNATIVE.match(sentence))
             said = [
-                c for c in named
+                c
+                for c in named
                 if c.joint == SAID or (c.joint == BE and found and found[0].part == PRONOUN and c.first < 6)
             ]
             if named and (offered or said or _SECOND_OPINION.search(sentence)):

@@ -22,6 +22,7 @@ from abstain.rewards.graders.words import (
     PREAMBLE_ENDS,
 )
 
+_GOES_ON = FUNCTION - frozenset(["in", "the", "a", "an", "not", "it", "its", "that", "either"])
 LONGEST_SENTENCE = 2_000  # characters in which a sentence must have given its answer
 GOLD = "\ue000"  # stands where a gold answer was found
 
@@ -30,7 +31,7 @@ _CORRECTION = (
     r"|on second thoughts?|make that|my mistake|or rather|let me correct (?:that|myself)|sorry"
     r"|actually,? no|no,? actually"
     r"|(?<=[\w,.!?] )no(?=,))\b"
-    r"|(?<=[\w.!?] )actually,? (?:it'?s|it is|it was|the answer is)\b"
+    r"|(?<=[.!?] )actually(?=,)|(?<=[\w.!?] )actually,? (?:it'?s|it is|it was|the answer is)\b"
     r"|いや、|ではなくて?、?|訂正[:：、]?|不对，|不對，|更正[:：]?"
 )
 _CHOICE = (
@@ -55,7 +56,7 @@ _WORD = re.compile(r"[^\W_](?:[\w']*\w)?|" + GOLD)
 _CLAUSE_START = re.compile(r"[,;:()\n—、，；：。]|[.!?](?=\s)|\bbut\b|\byet\b", re.IGNORECASE)
 _DENIED_BEFORE = re.compile(
     r"(?<!none )(?<!no one )(?<!nothing )"
-    r"(?:rather than|instead of|other than|opposed to|except|except for|confused with|unlike"
+    r"(?:rather than|\brul\w+ out|\bexclud(?:e|es|ed|ing)|\breject(?:s|ed)?|\bdismiss(?:es|ed)?|\bnothing to do with|\b(?:any|every)(?:one|body|thing|where) but|\ball but|\bunrelated to|\bfar from|\bfalse (?:that )?(?:it (?:is|was) )?|instead of|other than|opposed to|except|except for|confused with|unlike"
     r"|\bno (?:way|chance)\b[\w' ]{0,30}|(?<!no )(?<!a )\bdoubt(?: that)? it(?:'?s| is| was))"
     r"(?: an?| the| in| at| it'?s| it is)* *[\"'*_]*$"
     r"|(?:不是|并非|並非|不在|不叫|绝非|不可能是|不会是|没有)(?:在)?[\"]*$",
@@ -70,6 +71,19 @@ _DENIED_AFTER = re.compile(
     r"|[\s,:;?!(-]*(?:wrong|incorrect|false|no|nope|not)\s*[.!?)]*\s*$)"
     r"|[\"]?(?:\s*(?:では|じゃ|で)(?:は)?(?:ない|なく|なかった|ありません)|は?(?:間違い|誤り|違い|違う|不正解|誤答)"
     r"|(?:は|が|のはず)[^。、]{0,6}(?:ではない|じゃない|ではありません)|(?:是)?(?:不对|不對|错|錯|不正确|不正確)|不是(?:答案|正确|首都))",
+    re.IGNORECASE,
+)
+
+# "No city but X", "none other than X": X it is.
+ONLY = re.compile(r"\b(?:no|none|nobody|nothing)(?: \w+)?,? (?:but|other than|except)(?: for)?\b", re.IGNORECASE)
+
+_LINK = r"(?:is|was|are|were)\b"
+_TURN = re.compile(
+    r"(?:[,;.—-]\s*|\s)(?:but|however|yet|actually|instead|though)\b,?\s*(?:(?:in fact|actually|now|really),?\s*)*"
+    rf"(?=(?:it|he|she|that|this|they)(?:'s| {_LINK})|(?:the|its|his|her|their) [\w ]{{1,40}}\b{_LINK}"
+    r"(?! (?:also|possib|plausib|another)))"
+    r"|\A(?:among|out of|between|considering|of|first)\b[^.;]{1,200},\s*(?:but )?(?=(?:it|i|that)\b)"
+    r"|,? or rather ",
     re.IGNORECASE,
 )
 
@@ -147,6 +161,23 @@ def last_choice(text: str, offers: Callable[[str], bool]) -> str:
         if offers(rest):
             return rest
     return text
+
+
+def after_turn(sentence: str) -> str:
+    """What a sentence says in the end, where it first says something else: "X was the old capital, but now it is Y".
+
+    Example:
+        >>> after_turn("It was Turku once, but now it is Oslo."), after_turn("Oslo, but Turku is possible")
+        ('it is Oslo.', 'Oslo, but Turku is possible')
+    """
+    turns = list(_TURN.finditer(sentence))
+    return sentence[turns[-1].end() :] if turns else sentence
+
+
+def offers(rest: str) -> bool:
+    """Whether what follows a marker goes on with an answer, and not with "is the capital" or "because ..."."""
+    found = words(rest[:200])
+    return bool(found) and fold(found[0]) not in _GOES_ON
 
 
 def leaning(sentence: str) -> str | None:

@@ -12,7 +12,9 @@ from abstain.rewards.graders.statement import denied
 from abstain.rewards.graders.text import UNSPACED
 
 _SENTENCE = re.compile(r"[^。！？!?\n]*[。！？!?\n]*")
-_SEGMENT = re.compile(r"(?P<joint>^|[，,、;；：:（(）)\s—|/+=·~]+|[-–]{1,2})(?P<text>[^，,、;；：:（(）)\s—|/+=·~–-]*)")
+_SEGMENT = re.compile(
+    r"(?P<joint>^|[，,、;；：:（(）)\s—|/+=·~]+|[-–]{1,2})(?P<text>[^，,、;；：:（(）)\s—|/+=·~–-]*)"
+)
 _QUOTES = re.compile(r"[「」『』《》〈〉“”\"'*_`]")
 _DOUBT = (
     r"(?:おそらく|恐らく|多分|たぶん|きっと|確か|もちろん|つまり|したがって|よって|すなわち|私は|僕は|わたしは|もしかすると"
@@ -34,7 +36,9 @@ _JOINED_RIGHT = re.compile(
     r"(?:と(?!い|呼|言|思|考|され|な|して|も)|か(?!も|な|と|ら|$)|や(?!は)|または|もしくは|あるいは|それとも|および|及び"
     r"|和|与|與|及|跟|或|还是|還是|以及|並び|・)\S"
 )
-_JOINED_LEFT = re.compile(r"\S(?:と|か|や|または|もしくは|あるいは|それとも|および|及び|和|与|與|及|跟|或|或者|或是|还是|還是|以及|・)$")
+_JOINED_LEFT = re.compile(
+    r"\S(?:と|か|や|または|もしくは|あるいは|それとも|および|及び|和|与|與|及|跟|或|或者|或是|还是|還是|以及|・)$"
+)
 _DENIED_RIGHT = re.compile(
     r"以外(?!に?は?(?:あり|ない|考え))|(?:では|じゃ|で)(?:は)?(?:ない|なく|ありません|あるまい)(?!でしょうか|か|かな)|は(?:違|間違|誤|不正)"
     r"|のはず(?:が|は)ない|(?:是)?(?:不对|不對|错|錯|不正确|不正確)|不是(?!吗|嗎)|就错|でない"
@@ -50,9 +54,13 @@ _NOTHING_YET = re.compile(
     r"|以下|首先|まず)[^是は]{0,20}[。！!：:\s]*$|.*[？?]\s*$|.*(?:ではない|ではありません|ではなく|じゃない)[。．]*\s*$|(?:不是|并非|並非)[^，,]*$"
 )
 _LABEL = re.compile("(?:市|地|名|国|國|人|者|都|日|年|答案|答え|正解|答|结果|結果)$")
-_NAME = re.compile(rf"(?:[ァ-ヺー・]+|[一-鿿々〇]{{1,6}}|[A-Z][\w.]*(?: [A-Z][\w.]*){{0,3}}|[가-힣]{{2,8}})(?:{_COPULA})?")
+_NAME = re.compile(
+    rf"(?:[ァ-ヺー・]+|[一-鿿々〇]{{1,6}}|[A-Z][\w.]*(?: [A-Z][\w.]*){{0,3}}|[가-힣]{{2,8}})(?:{_COPULA})?"
+)
 
-_NO_NAME = re.compile("[是位于於有在的了不也它他她这這那其因被为為叫称稱始建谢謝请請据據可以就会會能对對没沒来去说着过到由从又约約共即及多人口]")
+_NO_NAME = re.compile(
+    "[是位于於有在的了不也它他她这這那其因被为為叫称稱始建谢謝请請据據可以就会會能对對没沒来去说着过到由从又约約共即及多人口]"
+)
 _CJK_FRAME = re.compile("[はがもを是叫做为為的年月日人个個]|です|答")
 _LATIN_FRAME = frozenset("icdvphak.,:()GUP-n")
 
@@ -132,7 +140,12 @@ def _judge(sentence: str, strict: bool) -> bool:
     at = next((k for k in there if not inside[k]), there[0])
     left, _, right = segments[at][1].partition(GOLD)
     right = right.replace(GOLD, "")
-    if _denies(sentence, left, right) or _HANGS.match(right) or _JOINED_RIGHT.match(right) or _JOINED_LEFT.search(left):
+    if (
+        _denies(sentence, left, right)
+        or _HANGS.match(right)
+        or _JOINED_RIGHT.match(right)
+        or _JOINED_LEFT.search(left)
+    ):
         return False
     if not _framed(left, _LEAD, left=True) or not _framed(right, _TAIL, left=False):
         return False
