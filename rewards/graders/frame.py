@@ -26,7 +26,7 @@ _LEAD = (
     r"[ikcha]*+"  # I think it is
     rf"|{_NP}{_OF}*[ha]*+c+[ha]*+"  # the capital of Peru is
     rf"|(?:{_NP}|[wg]{{1,2}}|P+|[NP]+(?=p)){_OF}*[:-]n?"  # Capital of Peru:
-    rf"|(?:[ik]|{_NP}{_OF}*|q[qwN]*+)[ha]*+(?:c[ha]*+v?|[vwq]{{1,2}})[ha]*+"  # he was born (in), it lies (in)
+    rf"|(?:i[ha]*+[vwq]{{1,2}}|(?:[ik]|{_NP}{_OF}*|q[qwN]*+)[ha]*+(?:c[ha]*+v?|v{{1,2}}))[ha]*+"  # he was born (in), it lies (in)
     r"|[dt]*N{1,4}(?:,d[NPwqhtg]+,)?h?c?v+"  # Middlemarch was written (by)
     r"|d?N{1,4}c(?=p)"  # the palace is (in)
     r"|p[dh]*[PqN]+,"  # in Peru,
@@ -65,15 +65,15 @@ _COMMON_TAIL = (
 )
 _COMMON_LEAD = (
     rf"{_FILL}(?:[ikcha]*+|{_NP}{_OF}*[ha]*+c+[ha]*+|(?:{_NP}|[wg]){_OF}*[:-]n?"
-    rf"|(?:[ik]|{_NP}{_OF}*|q[qwN]*+)[ha]*+(?:c[ha]*+v?|[vwq]{{1,2}})[ha]*+|d?N{{1,4}}h?c?v*)p?d?h*"
+    rf"|(?:i[ha]*+[vwq]{{1,2}}|(?:[ik]|{_NP}{_OF}*|q[qwN]*+)[ha]*+(?:c[ha]*+v?|v{{1,2}}))[ha]*+|d?N{{1,4}}h?c?v*)p?d?h*"
 )
 _COMMON = re.compile(rf"[x.:n(-]?{_COMMON_LEAD}\(?G\)?{_COMMON_TAIL}{_AFTER}{_END}")
 _COUNTED = re.compile(r"[^9U!obmx]*G(?:[^9U!obmx(]|\([^()!ob]*\)|,?!9+)*+")
 _PHRASES = re.compile(
     r"\b(?:according to [\w .]{1,30}?,|in conclusion|to the best of my knowledge|as (?:we|you|i) (?:all |may |probably )?"
     r"(?:know|recall)|if i (?:remember|recall) (?:correctly|right|well)?|as far as i (?:know|can tell|remember)"
-    r"|it'?s no secret|no (?:problem|wonder|doubt)|i(?:'m| am) (?:no|not an?) expert|contrary to [\w ]{1,30}?,|without (?:a )?doubt"
-    r"|everybody knows|everyone knows|there is no doubt|final answer|to be)[,:]?(?: but| that)?",
+    r"|it'?s no secret|no (?:problem|wonder|doubt)|i(?:'m| am) not (?:\w+ly )?(?:sure|certain|positive)|sounds like|which i(?:'m| am) not sure about|i(?:'m| am) (?:no|not an?) expert|contrary to [\w ]{1,30}?,|without (?:a )?doubt"
+    r"|everybody knows|everyone knows|there is no doubt|final answer|(?<=answer )to be)[,:]?(?: but| that)?",
     re.IGNORECASE,
 )
 _ECHO = re.compile(
@@ -82,7 +82,7 @@ _ECHO = re.compile(
     re.IGNORECASE,
 )
 _HINT = re.compile(
-    r"accord|conclu|best of|as (?:we|you|i|far)|if i|secret|no |not |contrary|doubt|every|final|to ", re.I
+    r"sounds|i'm|i am|accord|conclu|best of|as (?:we|you|i|far)|if i|secret|no |not |contrary|doubt|every|final|to ", re.I
 )
 
 

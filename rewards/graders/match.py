@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from abstain.rewards.graders.aliases import Alias, aliases, text_tokens
+from abstain.rewards.graders.aliases import Alias, aliases, place_name, text_tokens
 from abstain.rewards.graders.frame import Kind, is_frame
 from abstain.rewards.graders.pieces import pieces
 from abstain.rewards.graders.places import kind_of_place
@@ -55,6 +55,27 @@ def _mask(text: str, found: Sequence[Found]) -> str:
         kept += [text[end : hit.start], GOLD]
         end = hit.end
     return "".join([*kept, text[end:]])
+
+
+def _elsewhere(text: str, hit: Found) -> bool:
+    """Whether another country or state follows than the one left off the gold: "Portland, Maine"."""
+    if not hit.alias.place:
+        return False
+    said = re.match(r"[, (]{1,3}([A-Z][\w.]*(?: [A-Z]\w*){0,2})", text[hit.end : hit.end + 60])
+    place = place_name(said[1]) if said else ""
+    return bool(place) and place != hit.alias.place and kind_of_place(place) == kind_of_place(hit.alias.place)
+
+
+def _in_brackets(masked: str, gold: str) -> bool:
+    """Whether the gold in brackets is another form of the name before them: initials, or the same family name."""
+    said = re.search(rf"(?:^|[:,.] |(?:is|was) )([^():,.]{{2,60}}?) ?\({GOLD}\)\W*$", masked)
+    if not said:
+        return False
+    before, inside = said[1].split(), gold.split()
+    short, long = sorted((before, inside), key=len)
+    initials = "".join(word[0] for word in long if word[0].isupper())
+    same = {fold(w) for w in before[1:]} & {fold(w) for w in inside[1:]}
+    return (len(short) == 1 and len(initials) > 1 and short[0].replace(".", "") == initials) or bool(same)
 
 
 def _kind(text: str, hit: Found) -> Kind:
@@ -165,15 +186,20 @@ def grade_match(answer: str, gold: Sequence[str], question: str = "", reading: R
     if _symbol(answer, gold) or any(given == a.words and not a.place for a in wanted):
         return Verdict.CORRECT
     if any(a.words in _POLAR_GOLDS for a in wanted) or not _POLAR_SCRIPT.isdisjoint(gold):
-        return Verdict.CORRECT if _polar(text, wanted, gold) else Verdict.INCORRECT
+        if _polar(text, wanted, gold):
+            return Verdict.CORRECT
+        wanted = tuple(a for a in wanted if a.words not in _POLAR_GOLDS and "".join(a.words) not in _POLAR_SCRIPT)
     found = find(tokens, wanted)
     if found and question:
         found, question = _beside_question(tokens, found, question)
     if not found:
         return Verdict.INCORRECT
     masked, kind = _mask(text, found), _kind(text, found[0])
+    if any(_elsewhere(text, hit) for hit in found):
+        return Verdict.INCORRECT
     placed = not kind_of_place(" ".join(found[0].alias.words))
     right = is_frame(masked, question, kind, placed)
     if not right and reading == "lenient":
         right = answers(last_choice(masked, offers), kind, question, placed, len(found[0].alias.words) == 1)
+        right = right or _in_brackets(masked, text[found[0].start : found[0].end])
     return Verdict.CORRECT if right else Verdict.INCORRECT

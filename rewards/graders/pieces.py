@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from abstain.rewards.graders.places import kind_of_place
+from abstain.rewards.graders.places import STATE_CODES, kind_of_place
 from abstain.rewards.graders.text import UNSPACED, fold
 from abstain.rewards.graders.words import ASIDES, NEGATIONS, NUMBER_WORDS, ORDINAL_WORDS, PREPOSITIONS, TITLES
 
@@ -79,6 +79,7 @@ _NUMBERS = (
     )
 )
 
+_TOPIC = re.compile("^[가-힣]+(?:은|는|이|가|의|에서|에)$")
 _CONTRACTED = frozenset("its thats hes shes theyre heres theres whats".split())  # with an apostrophe: it is, that is
 
 _PIECE = re.compile(
@@ -145,6 +146,9 @@ def _with_places(found: list[Piece]) -> list[Piece]:
             p.part == NUMBER for p in (*found[max(0, i - 1) : i], *found[i + 1 : i + 2])
         ):
             found[i] = replace(found[i], part=NUMBER)
+        code = STATE_CODES.get(found[i].norm) if found[i].raw.isupper() and i and found[i - 1].part in COMMA + OPEN else ""
+        if code and found[i].part in NAME + OR + PREPOSITION + PRONOUN:
+            found[i] = replace(found[i], part=PLACE, norm=code)
         if found[i].part == NAME:
             for size in (3, 2, 1):
                 if kind_of_place(" ".join(p.norm.replace(".", "") for p in found[i : i + size])):
@@ -163,6 +167,8 @@ def _part(raw: str, norm: str, asked: frozenset[str]) -> str:
         return known
     if norm in asked:
         return ASKED
+    if _TOPIC.search(raw):
+        return SAID
     if norm in _NUMBERS or (norm in _MONTHS and raw[0].isupper()):
         return NUMBER
     if raw[0].isupper() or not raw.isascii() and raw[0].lower() == raw[0].upper():

@@ -46,10 +46,11 @@ from abstain.rewards.graders.statement import ALTERNATIVE, ONLY, after_turn, den
 from abstain.rewards.graders.unspaced import is_scripted, script_answers
 from abstain.rewards.graders.words import HEADS, KIN, PARTICLES, ROLES, TITLES
 
+LONGEST = 80  # pieces of a sentence that still answers; a longer one is an essay
 OTHER, HANGING, SAID_SO = 0, 1, 2  # roles, weakest first
 _JOINS = PARTICLES - {"y", "e", "o", "el"} | {"the", "for", "in"}
 _PARTS: dict[Kind, str] = {"name": NAME + PLACE + ANSWER, "common": WORD + NAME + ANSWER, "number": NUMBER + ANSWER}
-_HEADS = HEADS - {"capital", "north", "south", "east", "west", "center", "centre"}
+_HEADS = HEADS - {"capital"}
 _SECOND_OPINION = re.compile(
     r"\b(?:some (?:sources?|people|say)|others? (?:say|sources?|think|give)|second guess|another (?:possibility|option"
     r"|candidate|guess|answer)|(?:is|are|being|be) (?:also |equally |another |a |an )?(?:possib|plausib|conceivab"
@@ -58,6 +59,7 @@ _SECOND_OPINION = re.compile(
 )
 _LESS_LIKELY = re.compile(r"[,;]? (?:but|though|although)(?: it)? (?:possibly|maybe|perhaps|could|might|may)\b", re.I)
 _LIKELY = re.compile(r"\b(?:(?:most |more )?(?:likely|probably)|i (?:think|believe))\b", re.I)
+_LEANT = re.compile(r"[,;—-] ?(?:but )?(?:most |more |very )?(?:likely|probably|i think|i believe|i guess|i'd say)(?: it is)? (?=\S)", re.I)
 _SHARE = re.compile(r"(?<![\w.])(\d{1,3}(?:\.\d+)?) ?(?:percent|%)")
 _WHERE = re.compile(
     r"\b(?:where|(?:in |what |which )+(?:\w+ )?(?:city|town|village|country|state|county|place|location|continent|region"
@@ -194,12 +196,17 @@ class _Reader:
             ends = [at for _, at in shares if at > most[1]]
             sentence = sentence[most[1] : min(ends, default=len(sentence))]
         found = pieces(sentence, self.asked)
-        named = [c for c in self._candidates(found, sentence) if c.role > OTHER]
+        named = [c for c in self._candidates(found, sentence) if c.role > OTHER] if len(found) < LONGEST else []
         if not named:
             return None
         winner = self._winner(found, named)
+        if not self.placed and not winner.right and not winner.place:  # "Bergen, Norway", of Norway
+            behind = [c for c in named if c.right and c.joint in (COMMA, "") and c.first - winner.last < 3]
+            winner = behind[0] if behind else winner
         rivals = [c for c in named if c is not winner and self._rivals(c, winner, found, named)]
         distinct = {c.words for c in named if not c.right} | {("",) for c in named if c.right}
+        if rivals and (leant := _LEANT.search(sentence)):
+            return bool(self.verdict(sentence[leant.end() :], following))
         if rivals or (len(distinct) > 1 and _SECOND_OPINION.search(sentence)):
             return False
         return winner.right and not self._contradicted(winner, following)
@@ -278,6 +285,8 @@ class _Reader:
             named = last + 2 < len(found) and found[last + 2].part in NAME + ANSWER + PLACE
             if noun and (run[-1].norm.endswith(_DEMONYM) if named or before != DETERMINER else True) and before:
                 return None  # "Dutch director": an adjective
+            if len(run) == 1 and run[0].norm in _HEADS and after and after.norm == "of":
+                return None  # "the South of X"
             if i == 0 and len(run) == 1 and run[0].norm.endswith(("ing", "ly")):
                 return None  # the first word of a sentence has a capital anyway
         if self.kind == "common" and right and len(run) > 1 and not self._qualified(found, i, run):
@@ -376,6 +385,8 @@ class _Reader:
     def _is_subject(found: Sequence[Piece], named: Candidate) -> bool:
         """Whether a candidate is the subject of a verb ("X was born in"), and not of a bare "X is the capital"."""
         at = named.last + 1
+        if [p.part for p in found[at : at + 1]] == ["."]:  # "Hey, Jeannie! was created"
+            at += 1
         if at < len(found) and found[at].part == COMMA:  # "X, the actress, was born"
             at = next((k + 1 for k in range(at + 1, len(found)) if found[k].part == COMMA), at)
         while at < len(found) and found[at].part == HEDGE:
@@ -399,6 +410,11 @@ class _Reader:
             return True
         if other.joint in (PREPOSITION, VERB) or (other.first < winner.first and self._is_subject(found, other)):
             return False
+        if not self.placed and winner.right and other.last < winner.first and not other.place:
+            return other.last + 3 <= winner.first
+        leads = found[other.last + 1 : other.last + 3]
+        if other.joint == COMMA and [p.part for p in leads] == [COMMA, PLACE] and self.placed:
+            return False  # "Paris, Île-de-France, France"
         if other.place and self.placed and (other.first > winner.first or other.joint == PREPOSITION):
             return not (other.joint in (COMMA, DASH, OPEN, "") or other.joint in "GNx.:")
         if set(other.words) <= set(winner.words) or set(winner.words) <= set(other.words) - {""}:
