@@ -18,7 +18,7 @@ from abstain.rewards.graders.pieces import pieces
 from abstain.rewards.graders.places import kind_of_place
 from abstain.rewards.graders.roles import answers
 from abstain.rewards.graders.spans import Found, find
-from abstain.rewards.graders.statement import GOLD, last_choice, offers, without_bullets, words
+from abstain.rewards.graders.statement import GOLD, denied, last_choice, offers, without_bullets, words
 from abstain.rewards.graders.text import Token, fold, tidy, without_articles
 from abstain.rewards.graders.words import POLAR
 from abstain.rewards.response import Reading
@@ -64,6 +64,18 @@ def _elsewhere(text: str, hit: Found) -> bool:
     said = re.match(r"[, (]{1,3}([A-Z][\w.]*(?: [A-Z]\w*){0,2})", text[hit.end : hit.end + 60])
     place = place_name(said[1]) if said else ""
     return bool(place) and place != hit.alias.place and kind_of_place(place) == kind_of_place(hit.alias.place)
+
+
+_DENIAL = re.compile(
+    r"\bno|n't|not|never|but|exclu|reject|dismiss|rul|false|wrong|untrue|doubt|far from|unrelated", re.I
+)
+
+
+def _denied(masked: str) -> bool:
+    """Whether every gold in a masked reply is denied."""
+    if not _DENIAL.search(masked):
+        return False
+    return all(denied(masked, m.start(), m.end()) for m in re.finditer(GOLD, masked))
 
 
 def _in_brackets(masked: str, gold: str) -> bool:
@@ -136,8 +148,8 @@ def _holds(row: Sequence[str], part: Sequence[str]) -> bool:
     return any(tuple(row[i : i + len(part)]) == tuple(part) for i in range(len(row) - len(part) + 1))
 
 
-def _beside_question(tokens: list[Token], found: list[Found], question: str) -> tuple[list[Found], str]:
-    """The golds found that are no echo of the question, and the question's words that are no candidates.
+def _beside_question(tokens: list[Token], found: list[Found], question: str) -> tuple[list[Found], str, bool]:
+    """The golds found that are no echo of the question, its words that are no candidates, and whether it names golds.
 
     A gold that stands in the question is one of the things that are asked about: what it names is a candidate then,
     and a mention with the question's own next word beside it only says the question again.
@@ -145,7 +157,7 @@ def _beside_question(tokens: list[Token], found: list[Found], question: str) -> 
     asked = _question_words(question)
     known = set(asked)
     if not any(hit.alias.words[0] in known and _holds(asked, hit.alias.words) for hit in found):
-        return found, question
+        return found, question, False
     kept = []
     for hit in found:
         i = next(k for k, t in enumerate(tokens) if t.start >= hit.start)
@@ -153,11 +165,9 @@ def _beside_question(tokens: list[Token], found: list[Found], question: str) -> 
         around = [tuple(t.norm for t in tokens[max(0, i - 1) : j]), tuple(t.norm for t in tokens[i : j + 1])]
         if not any(len(row) > j - i and _holds(asked, row) for row in around):
             kept.append(hit)
-    return kept, " ".join(
-        word
-        for word in words(question)
-        if word[0].islower() and fold(word) not in {w for h in found for w in h.alias.words}
-    )
+    named = {w for hit in found for w in hit.alias.words}
+    free = " ".join(word for word in words(question) if word[0].islower() and fold(word) not in named)
+    return kept, free, True
 
 
 def _symbol(answer: str, gold: Sequence[str]) -> bool:
@@ -190,16 +200,28 @@ def grade_match(answer: str, gold: Sequence[str], question: str = "", reading: R
             return Verdict.CORRECT
         wanted = tuple(a for a in wanted if a.words not in _POLAR_GOLDS and "".join(a.words) not in _POLAR_SCRIPT)
     found = find(tokens, wanted)
+    among = False
     if found and question:
-        found, question = _beside_question(tokens, found, question)
+        found, question, among = _beside_question(tokens, found, question)
     if not found:
         return Verdict.INCORRECT
     masked, kind = _mask(text, found), _kind(text, found[0])
     if any(_elsewhere(text, hit) for hit in found):
         return Verdict.INCORRECT
     placed = not kind_of_place(" ".join(found[0].alias.words))
-    right = is_frame(masked, question, kind, placed)
+    single = len(found[0].alias.words) == 1 and not among
+    right = is_frame(masked, question, kind, placed) and not _denied(masked)
     if not right and reading == "lenient":
-        right = answers(last_choice(masked, offers), kind, question, placed, len(found[0].alias.words) == 1)
+        right = answers(last_choice(masked, offers), kind, question, placed, single)
         right = right or _in_brackets(masked, text[found[0].start : found[0].end])
     return Verdict.CORRECT if right else Verdict.INCORRECT
+
+
+def gold_stands(answer: str, gold: Sequence[str]) -> bool:
+    """Whether a gold answer stands in a text at all, whatever its role there: what a verdict on long answers rests on.
+
+    Example:
+        >>> [gold_stands(a, ["Paris"]) for a in ("London rather than Paris", "Parisian")]
+        [True, False]
+    """
+    return bool(find(text_tokens(plain(answer)), aliases(tuple(gold))))

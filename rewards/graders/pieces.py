@@ -47,7 +47,7 @@ _KNOWN = (
              " today officially originally formally best final correct right true answer response result guess"
              " circa ca approx very quite most more fairly pretty highly also known so thus hence therefore then still do does did going go sounds seems seem looks appears lies", HEDGE)
     | dict.fromkeys(ASIDES - {"formerly", "originally", "officially", "currently", "now", "no", "today"}, ASIDE)
-    | _words("ah aha uh um er hmm right alright great good question let see me conclusion conclude well", ASIDE)
+    | _words("ah aha hey uh um er hmm right alright great good question let see me conclusion conclude well", ASIDE)
     | _words("or nor and/or xor oder ou vel vs versus either else otherwise alternatively または または もしくは", OR)
     | _words("and und et y e och en plus", AND)
     | dict.fromkeys(NEGATIONS | {"no", "nothing", "nobody", "none", "false", "wrong", "incorrect", "except", "anyone", "anything", "everyone", "excluded",
@@ -94,7 +94,7 @@ _SIGNS = {"comma": COMMA, "stop": STOP, "colon": COLON, "open": OPEN, "close": C
           "sign": SIGN}  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that costs a microsecond each
 class Piece:
     """A word, number, sign or found answer.
 

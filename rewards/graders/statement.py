@@ -56,11 +56,14 @@ _WORD = re.compile(r"[^\W_](?:[\w']*\w)?|" + GOLD)
 _CLAUSE_START = re.compile(r"[,;:()\n—、，；：。]|[.!?](?=\s)|\bbut\b|\byet\b", re.IGNORECASE)
 _DENIED_BEFORE = re.compile(
     r"(?<!none )(?<!no one )(?<!nothing )"
-    r"(?:rather than|\brul\w+ out|\bexclud(?:e|es|ed|ing)|\breject(?:s|ed)?|\bdismiss(?:es|ed)?|\bnothing to do with|\b(?:any|every)(?:one|body|thing|where) but|\ball but|\bunrelated to|\bfar from|\bfalse (?:that )?(?:it (?:is|was) )?|instead of|other than|opposed to|except|except for|confused with|unlike"
+    r"(?:rather than|\brul\w+ out|\bexclud(?:e|es|ed|ing)|\breject(?:s|ed)?|\bdismiss(?:es|ed)?|\bnothing to do with|\bunrelated to|\bfar from|\bfalse (?:that )?(?:it (?:is|was) )?|instead of|other than|opposed to|except|except for|confused with|unlike"
     r"|\bno (?:way|chance)\b[\w' ]{0,30}|(?<!no )(?<!a )\bdoubt(?: that)? it(?:'?s| is| was))"
     r"(?: an?| the| in| at| it'?s| it is)* *[\"'*_]*$"
     r"|(?:不是|并非|並非|不在|不叫|绝非|不可能是|不会是|没有)(?:在)?[\"]*$",
     re.IGNORECASE,
+)
+_ALL_BUT = re.compile(
+    r"\b(?:(?:any|every)(?:one|body|thing|where)|all) (?:but|except)(?: the| in| at)? *[\"'*_]*$", re.IGNORECASE
 )
 _BE = r"(?:is|was|are|were|would be|must be|seems|sounds|looks)"
 _DENIED_AFTER = re.compile(
@@ -216,6 +219,8 @@ def denied(text: str, start: int, end: int) -> bool:
         >>> denied("It isn't Paris.", 9, 14), denied("I'm not sure it is Paris.", 19, 24)
         (True, False)
     """
+    if _ALL_BUT.search(text[max(0, start - 40) : start]):
+        return True
     before = _CLAUSE_START.split(text[max(0, start - 100) : start])[-1]
     if _DENIED_AFTER.match(text[end : end + 60]) or _DENIED_BEFORE.search(before):
         return True

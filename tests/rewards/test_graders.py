@@ -3,23 +3,24 @@
 import json
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from abstain.rewards.graders import GRADERS, mathematics
+from abstain.rewards.graders import GRADERS
+from abstain.rewards.response import Reading
 from abstain.rewards.verdict import Verdict
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "graders"
 HOSTILE = json.loads((GOLDEN.parent / "hostile.json").read_text(encoding="utf-8"))
 CASES = [
-    pytest.param(file.stem, row, id=f"{file.stem}-{row['gold']}-{row['answer'][:40]!r}")
+    pytest.param(file.stem.split("_")[0], row, id=f"{file.stem}-{row['gold']}-{row['answer'][:40]!r}")
     for file in sorted(GOLDEN.glob("*.json"))
     for row in json.loads(file.read_text(encoding="utf-8"))
 ]
+READINGS: tuple[Reading, Reading] = ("lenient", "strict")
 TEXT_GRADERS = sorted(set(GRADERS) - {"math"})  # math asks another process, so it is tried on fewer texts
 CITIES = ["Paris", "São Paulo", "東京"]
 GOLDS = {
@@ -35,7 +36,14 @@ OTHER = {"numeric": "77777", "date": "11 November 1811", "choice": "Z"}
 
 @pytest.mark.parametrize(("grader", "row"), CASES)
 def test_golden_case(grader: str, row: dict) -> None:
-    assert GRADERS[grader](row["answer"], row["gold"]) == row["verdict"], row["why"]
+    verdict = GRADERS[grader](row["answer"], row["gold"], row.get("question", ""), row.get("reading", "lenient"))
+    assert verdict == row["verdict"], row["why"]
+
+
+@pytest.mark.parametrize(("grader", "row"), [case for case in CASES if case.values[0] != "math"])
+def test_the_strict_reading_is_only_ever_stricter(grader: str, row: dict) -> None:
+    lenient, strict = (GRADERS[grader](row["answer"], row["gold"], row.get("question", ""), r) for r in READINGS)
+    assert strict == lenient or (lenient, strict) == (Verdict.CORRECT, Verdict.INCORRECT)
 
 
 @pytest.mark.parametrize(("grader", "least"), [("match", 40), *((name, 20) for name in GRADERS if name != "match")])
@@ -101,25 +109,3 @@ def test_time_is_linear(grader: str, unit: str) -> None:
 
     short = seconds(500)
     assert seconds(4_000) < 24 * short + 0.05 or seconds(4_000) < 24 * short + 0.05
-
-
-def test_math_works_in_any_thread() -> None:
-    with ThreadPoolExecutor(4) as pool:
-        verdicts = pool.map(lambda answer: GRADERS["math"](answer, [r"\frac{1}{2}"]), ["0.5", "1/3", "$1/2$", "2"])
-    assert [v.value for v in verdicts] == ["CORRECT", "INCORRECT", "CORRECT", "INCORRECT"]
-
-
-def test_math_gives_up_on_what_does_not_end_and_goes_on_after(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mathematics, "TIME_LIMIT", 0.3)
-    monkeypatch.setattr(mathematics, "_TOO_BIG", mathematics.re.compile("(?!)"))
-    start = time.perf_counter()
-    assert GRADERS["math"]("$3^{3^{3^{3^3}}}$", ["1"]) is Verdict.UNGRADED
-    assert time.perf_counter() - start < 30
-    monkeypatch.undo()
-    assert GRADERS["math"]("0.5", ["1/2"]) is Verdict.CORRECT
-
-
-@settings(max_examples=25, deadline=None)
-@given(st.text(alphabet="0123456789+-*/^(){}$\\frac sqrt=!,.x", max_size=30))
-def test_math_is_total(answer: str) -> None:
-    assert GRADERS["math"](answer, ["1/2"]) in (Verdict.CORRECT, Verdict.INCORRECT, Verdict.UNGRADED)
