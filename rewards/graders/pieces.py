@@ -43,7 +43,7 @@ _KNOWN = (
     | _words("maybe perhaps possibly probably likely surely certainly definitely undoubtedly obviously clearly indeed"
              " actually simply just exactly really apparently presumably supposedly believe think guess say suppose"
              " suspect assume recall remember sure certain confident must might may could should would will can"
-             " approximately roughly about around almost nearly only commonly usually generally widely currently now"
+             " often usually always typically frequently normally sometimes mostly mainly primarily traditionally approximately roughly about around almost nearly only commonly usually generally widely currently now"
              " today officially originally formally best final correct right true answer response result guess"
              " circa ca approx very quite most more fairly pretty highly also known so thus hence therefore then still do does did going go sounds seems seem looks appears lies", HEDGE)
     | dict.fromkeys(ASIDES - {"formerly", "originally", "officially", "currently", "now", "no", "today"}, ASIDE)
@@ -64,7 +64,7 @@ _KNOWN = (
              " performed recorded signed led ruled raised died buried filmed shot wrote did came went lives lived works"
              " worked chose wrote sang made took gave won beat met left kept held found sold bought brought caught taught drew flew grew knew"
              " threw wore broke spoke stole froze rose drove rode began sank swam ran hit cut put set fought sought thought built"
-             " sent spent lost paid told felt kept slept slew has had have became received named plays stands stood lies lay means meant refers comes states", VERB)
+             " sent spent lost paid told felt kept slept slew has had have became received named occurs happens takes contains includes involves consists refers ends began begin plays stands stood lies lay means meant refers comes states", VERB)
 )  # fmt: skip
 _KNOWN |= {"about": HEDGE, "around": HEDGE, "that": PRONOUN, "as": PREPOSITION}
 _MONTHS = frozenset(
@@ -84,6 +84,7 @@ _CONTRACTED = frozenset("its thats hes shes theyre heres theres whats".split()) 
 
 _PIECE = re.compile(
     rf"(?P<gold>{GOLD}+)"
+    r"|(?P<initial>(?:[A-Z]\.\s?)+(?=[A-Z\ue000]))"
     rf"|(?P<number>[-+]?\.?\d[\d.,:/]*(?<![.,:/])(?:st|nd|rd|th|s|'s)?(?!\w))"
     rf"|(?P<word>[^\W_{UNSPACED}](?:[^\W_{UNSPACED}{GOLD}]|[-'/.&](?=[^\W_{UNSPACED}{GOLD}]))*)"
     rf"|(?P<script>[{UNSPACED}]+)"
@@ -132,6 +133,7 @@ def pieces(masked: str, asked: frozenset[str] = frozenset()) -> list[Piece]:
             norm = raw
             part = (HEDGE if raw in _CURRENCY else _SIGNS.get(group)) or {
                 "gold": ANSWER,
+                "initial": NAME,
                 "number": ASKED if raw in asked else NUMBER,
             }.get(group, SCRIPT)
         found.append(Piece(part, raw, norm, hit.start(), hit.end()))
@@ -146,7 +148,11 @@ def _with_places(found: list[Piece]) -> list[Piece]:
             p.part == NUMBER for p in (*found[max(0, i - 1) : i], *found[i + 1 : i + 2])
         ):
             found[i] = replace(found[i], part=NUMBER)
-        code = STATE_CODES.get(found[i].norm) if found[i].raw.isupper() and i and found[i - 1].part in COMMA + OPEN else ""
+        code = (
+            STATE_CODES.get(found[i].norm)
+            if found[i].raw.isupper() and i and found[i - 1].part in COMMA + OPEN
+            else ""
+        )
         if code and found[i].part in NAME + OR + PREPOSITION + PRONOUN:
             found[i] = replace(found[i], part=PLACE, norm=code)
         if found[i].part == NAME:

@@ -11,6 +11,7 @@ the gold is, no text is paid for two of them.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from abstain.rewards.graders.frame import Kind
 from abstain.rewards.graders.pieces import (
@@ -42,9 +43,19 @@ from abstain.rewards.graders.pieces import (
     asked_words,
     pieces,
 )
-from abstain.rewards.graders.statement import ALTERNATIVE, ONLY, after_turn, denied, is_bare, is_preamble, sentences
+from abstain.rewards.graders.statement import (
+    ALTERNATIVE,
+    ONLY,
+    after_turn,
+    denied,
+    is_bare,
+    is_preamble,
+    sentences,
+    words,
+)
+from abstain.rewards.graders.text import fold
 from abstain.rewards.graders.unspaced import is_scripted, script_answers
-from abstain.rewards.graders.words import HEADS, KIN, PARTICLES, ROLES, TITLES
+from abstain.rewards.graders.words import FUNCTION, HEADS, KIN, PARTICLES, ROLES, TITLES
 
 LONGEST = 80  # pieces of a sentence that still answers; a longer one is an essay
 OTHER, HANGING, SAID_SO = 0, 1, 2  # roles, weakest first
@@ -59,7 +70,10 @@ _SECOND_OPINION = re.compile(
 )
 _LESS_LIKELY = re.compile(r"[,;]? (?:but|though|although)(?: it)? (?:possibly|maybe|perhaps|could|might|may)\b", re.I)
 _LIKELY = re.compile(r"\b(?:(?:most |more )?(?:likely|probably)|i (?:think|believe))\b", re.I)
-_LEANT = re.compile(r"[,;—-] ?(?:but )?(?:most |more |very )?(?:likely|probably|i think|i believe|i guess|i'd say)(?: it is)? (?=\S)", re.I)
+_LEANT = re.compile(
+    r"[,;—-] ?(?:but )?(?:most |more |very )?(?:likely|probably|i think|i believe|i guess|i'd say)(?: it is)? (?=\S)",
+    re.I,
+)
 _SHARE = re.compile(r"(?<![\w.])(\d{1,3}(?:\.\d+)?) ?(?:percent|%)")
 _WHERE = re.compile(
     r"\b(?:where|(?:in |what |which )+(?:\w+ )?(?:city|town|village|country|state|county|place|location|continent|region"
@@ -113,11 +127,14 @@ def answers(masked: str, kind: Kind, question: str = "", placed: bool = True, si
     """
     if is_scripted(masked, kind):
         return script_answers(masked)
-    reader = _Reader(kind, asked_words(question), placed, bool(_WHERE.search(question)), bool(question), single)
+    reader = _Reader(
+        kind, asked_words(question), placed, bool(_WHERE.search(question)), bool(question), single, *content(question)
+    )
     concluded = reader.last_line(masked)
     if concluded is not None:
         return concluded
     said = [ONLY.sub("", s) for s in sentences(masked)]
+    said = said[reader.answering(said) :] if question and len(said) > 1 else said
     for i, sentence in enumerate(said):
         following = said[i + 1 :]
         if i + 1 < len(said) and sentence.endswith(("?", "？")) and reader.differ(sentence, following[0]):
@@ -130,6 +147,19 @@ def answers(masked: str, kind: Kind, question: str = "", placed: bool = True, si
         if verdict is not None:
             return verdict
     return False
+
+
+def stem(word: str) -> str:
+    """The beginning of a word, without the endings of its forms: "takes", "taking" and "take" are one."""
+    return fold(word)[:5].removesuffix("s").removesuffix("e")
+
+
+@lru_cache(maxsize=4096)
+def content(question: str) -> tuple[frozenset[str], str]:
+    """The stems of a question's content words that are no names, and the noun that "how many" counts."""
+    found = {stem(w) for w in words(question) if w[0].islower() and len(w) > 3 and fold(w) not in FUNCTION}
+    counted = re.search(r"\bhow many (?:[a-z]+ly )?([a-z]+)", question, re.IGNORECASE)
+    return frozenset(found), stem(counted[1]) if counted else ""
 
 
 def _affirmed(sentence: str) -> bool:
@@ -150,6 +180,24 @@ class _Reader:
     where: bool
     known: bool
     single: bool
+    content: frozenset[str]
+    counted: str
+
+    def cover(self, sentence: str) -> int:
+        """How many of the question's content words a sentence says again."""
+        return len({stem(w) for w in words(sentence) if w[0].islower()} & self.content)
+
+    def answering(self, said: Sequence[str]) -> int:
+        """Which of the sentences answers: the first, or a later one that alone takes up what was asked."""
+        named = [
+            i
+            for i, s in enumerate(said)
+            if any(c.role for c in self._candidates(pieces(s, self.asked), s)) and not s.endswith(("?", "？"))
+        ]
+        if len(named) < 2 or not self.content or self.cover(said[named[0]]) or len(words(said[named[0]])) < 7:
+            return 0
+        best = max(named[1:5], key=lambda i: (self.cover(said[i]), -i))
+        return best if self.cover(said[best]) else 0
 
     def last_line(self, masked: str) -> bool | None:
         """What a bare last line says, where nothing above it has answered."""
@@ -240,14 +288,10 @@ class _Reader:
             last = self._end(found, i)
             inside = (depth > 0 and not doubtful) or under > 0
             made = self._made(found, i, last, inside)
-            if (
-                made
-                and out
-                and made.role
-                and made.joint not in _GOVERNED
-                and not any(out[-1].last < k < i for k in verbs)
-            ):
-                made = replace(made, role=out[-1].role)
+            if made and out and made.role and not any(out[-1].last < k < i for k in verbs):
+                listed = made.joint == COMMA and out[-1].last >= i - 3
+                if listed or made.joint not in _GOVERNED:
+                    made = replace(made, role=out[-1].role)
             if made and not denied(sentence, found[i].start, found[last].end):
                 out.append(made)
             i = last + 1
@@ -285,10 +329,19 @@ class _Reader:
             named = last + 2 < len(found) and found[last + 2].part in NAME + ANSWER + PLACE
             if noun and (run[-1].norm.endswith(_DEMONYM) if named or before != DETERMINER else True) and before:
                 return None  # "Dutch director": an adjective
+            around = (*found[max(0, i - 1) : i], *found[last + 1 : last + 2])
+            if any(p.part == ASKED and p.raw[0].isupper() for p in around):
+                return None  # a name of the question's, with another word of it
+            if i > 1 and found[i - 1].norm == "the" and found[i - 2].part in NAME + ANSWER:
+                return None  # "Alfred the Great"
             if len(run) == 1 and run[0].norm in _HEADS and after and after.norm == "of":
                 return None  # "the South of X"
             if i == 0 and len(run) == 1 and run[0].norm.endswith(("ing", "ly")):
                 return None  # the first word of a sentence has a capital anyway
+        if self.kind == "common" and not right and len(run) == 1 and run[0].norm.endswith(("ing", "ly")):
+            return None
+        if self.kind == "number" and not right and self.counted and self._of_another(found, last):
+            return None  # "7 seasons and 163 episodes", where episodes were asked for
         if self.kind == "common" and right and len(run) > 1 and not self._qualified(found, i, run):
             right = False
         if self.kind == "common" and not right and after and after.part in "N9G":
@@ -330,6 +383,13 @@ class _Reader:
             and len(before) < 4
             and all(p.raw[0].isupper() and (len(p.raw) < 3 or not p.raw.isupper()) for p in before)
         )
+
+    def _of_another(self, found: Sequence[Piece], last: int) -> bool:
+        """Whether a number counts something else than was asked for, and the asked thing is counted as well."""
+        after = [p for p in found[last + 1 : last + 4] if p.part in WORD + ASKED]
+        if not after or any(stem(p.norm) == self.counted for p in after):
+            return False
+        return any(stem(p.norm) == self.counted for p in found if p.part in WORD + ASKED)
 
     def _governor(self, found: Sequence[Piece], i: int) -> int:
         """The piece that a candidate at `i` hangs on: what stands before its article and adjectives; -1 for none."""
