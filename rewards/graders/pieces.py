@@ -48,7 +48,7 @@ _KNOWN = (
              " circa ca approx very quite most more fairly pretty highly also known so thus hence therefore then still do does did going go sounds seems seem looks appears lies", HEDGE)
     | dict.fromkeys(ASIDES - {"formerly", "originally", "officially", "currently", "now", "no", "today"}, ASIDE)
     | _words("ah aha hey uh um er hmm right alright great good question let see me conclusion conclude well", ASIDE)
-    | _words("or nor and/or xor oder ou vel vs versus either else otherwise alternatively または または もしくは", OR)
+    | _words("failing or nor and/or xor oder ou vel vs versus either else otherwise alternatively または または もしくは", OR)
     | _words("and und et y e och en plus", AND)
     | dict.fromkeys(NEGATIONS | {"no", "nothing", "nobody", "none", "false", "wrong", "incorrect", "except", "anyone", "anything", "everyone", "excluded",
                                  "rejected", "unlikely", "impossible", "doubtful", "refuted", "debunked", "disproved"}, NOT)
@@ -79,6 +79,7 @@ _NUMBERS = (
     )
 )
 
+_ELIDED = re.compile("['-][A-Z]")  # d'Orsay, al-Jazira
 _TOPIC = re.compile("^[가-힣]+(?:은|는|이|가|의|에서|에)$")
 _CONTRACTED = frozenset("its thats hes shes theyre heres theres whats".split())  # with an apostrophe: it is, that is
 
@@ -155,6 +156,8 @@ def _with_places(found: list[Piece]) -> list[Piece]:
         )
         if code and found[i].part in NAME + OR + PREPOSITION + PRONOUN:
             found[i] = replace(found[i], part=PLACE, norm=code)
+        if found[i].part == GENERIC and found[i].raw[0].isupper() and i and found[i - 1].part == NAME:
+            found[i] = replace(found[i], part=NAME)  # "Cape Town"
         if found[i].part == NAME:
             for size in (3, 2, 1):
                 if kind_of_place(" ".join(p.norm.replace(".", "") for p in found[i : i + size])):
@@ -171,6 +174,8 @@ def _part(raw: str, norm: str, asked: frozenset[str]) -> str:
         return SAID
     if known and not (raw[0].isupper() and len(raw) > 1 and raw.isupper() and len(norm) < 3):
         return known
+    if len(norm) > 4 and norm.endswith("ed") and raw.islower():
+        return VERB
     if norm in asked:
         return ASKED
     if _TOPIC.search(raw):
@@ -179,7 +184,7 @@ def _part(raw: str, norm: str, asked: frozenset[str]) -> str:
         return NUMBER
     if raw[0].isupper() or not raw.isascii() and raw[0].lower() == raw[0].upper():
         return NAME
-    return VERB if len(norm) > 4 and norm.endswith("ed") else WORD
+    return NAME if _ELIDED.search(raw) else WORD
 
 
 @lru_cache(maxsize=4096)

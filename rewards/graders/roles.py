@@ -70,6 +70,7 @@ _SECOND_OPINION = re.compile(
 )
 _LESS_LIKELY = re.compile(r"[,;]? (?:but|though|although)(?: it)? (?:possibly|maybe|perhaps|could|might|may)\b", re.I)
 _LIKELY = re.compile(r"\b(?:(?:most |more )?(?:likely|probably)|i (?:think|believe))\b", re.I)
+_CLAUSES = re.compile(r",? (?:and|while|whereas) (?=[A-Z\ue000]|(?:the|its|his|her|he|she|it|they|in) )|; ")
 _LEANT = re.compile(
     r"[,;—-] ?(?:but )?(?:most |more |very )?(?:likely|probably|i think|i believe|i guess|i'd say)(?: it is)? (?=\S)",
     re.I,
@@ -99,6 +100,7 @@ class Candidate:
         right: it is the gold.
         by: it is the agent of a passive ("written by X"), which a sentence is there to name.
         place: it is a country or a state.
+        asked: the verb that it follows is the question's.
     """
 
     first: int
@@ -109,6 +111,7 @@ class Candidate:
     right: bool
     by: bool = False
     place: bool = False
+    asked: bool = False
 
 
 def answers(masked: str, kind: Kind, question: str = "", placed: bool = True, single: bool = True) -> bool:
@@ -151,15 +154,22 @@ def answers(masked: str, kind: Kind, question: str = "", placed: bool = True, si
 
 def stem(word: str) -> str:
     """The beginning of a word, without the endings of its forms: "takes", "taking" and "take" are one."""
-    return fold(word)[:5].removesuffix("s").removesuffix("e")
+    whole = fold(word)
+    for ending in ("ing", "ed", "es", "s", "d", "e"):
+        if whole.endswith(ending) and len(whole) > len(ending) + 1:
+            return whole.removesuffix(ending)[:6]
+    return whole[:6]
 
 
 @lru_cache(maxsize=4096)
-def content(question: str) -> tuple[frozenset[str], str]:
-    """The stems of a question's content words that are no names, and the noun that "how many" counts."""
-    found = {stem(w) for w in words(question) if w[0].islower() and len(w) > 3 and fold(w) not in FUNCTION}
+def content(question: str) -> tuple[frozenset[str], str, bool, bool]:
+    """The stems of a question's content words that are no names, the noun that "how many" counts, whether it asks for
+    an object or a circumstance ("where did X die") and not for a subject, and whether it asks for an end."""
+    found = {stem(w) for w in words(question) if w[0].islower() and len(w) > 2 and fold(w) not in FUNCTION}
     counted = re.search(r"\bhow many (?:[a-z]+ly )?([a-z]+)", question, re.IGNORECASE)
-    return frozenset(found), stem(counted[1]) if counted else ""
+    adjunct = re.search(r"\b(?:did|does|do|was|were|is|are|has|have|had|will)\b", question) is not None
+    ends = re.search(r"\b(?:end|ended|until|stop|stopped)\b", question) is not None
+    return frozenset(found), stem(counted[1]) if counted else "", adjunct, ends
 
 
 def _affirmed(sentence: str) -> bool:
@@ -182,6 +192,8 @@ class _Reader:
     single: bool
     content: frozenset[str]
     counted: str
+    adjunct: bool
+    ends: bool
 
     def cover(self, sentence: str) -> int:
         """How many of the question's content words a sentence says again."""
@@ -243,6 +255,7 @@ class _Reader:
                 return False
             ends = [at for _, at in shares if at > most[1]]
             sentence = sentence[most[1] : min(ends, default=len(sentence))]
+        sentence = self._clause(sentence)
         found = pieces(sentence, self.asked)
         named = [c for c in self._candidates(found, sentence) if c.role > OTHER] if len(found) < LONGEST else []
         if not named:
@@ -258,6 +271,18 @@ class _Reader:
         if rivals or (len(distinct) > 1 and _SECOND_OPINION.search(sentence)):
             return False
         return winner.right and not self._contradicted(winner, following)
+
+    def _clause(self, sentence: str) -> str:
+        """The clause that takes up the question, where one of several with candidates does so more than the others."""
+        if not self.content or len(sentence) < 60:
+            return sentence
+        parts = [part for part in _CLAUSES.split(sentence) if part]
+        named = [p for p in parts if any(c.role for c in self._candidates(pieces(p, self.asked), p))]
+        if len(named) < 2:
+            return sentence
+        covers = [self.cover(part) for part in named]
+        best = max(covers)
+        return named[covers.index(best)] if covers.count(best) == 1 and best > covers[0] else sentence
 
     def _candidates(self, found: Sequence[Piece], sentence: str) -> list[Candidate]:
         """The candidates of a sentence that it does not deny, in order."""
@@ -278,7 +303,11 @@ class _Reader:
                 depth = max(0, depth - 1)
             elif part == WHO and i and verbs and verbs[-1] > i:
                 under = 1
-            elif part in BE + SAID + VERB and under:
+            elif part in WORD + VERB + ASKED and self._participle(found, i):
+                under = 3
+            elif part == COMMA and under == 3:
+                under = 0
+            elif part in BE + SAID + VERB and under in (1, 2):
                 under = 0 if under == 2 else under + 1
             elif part in OR + ";":
                 under = 0
@@ -296,6 +325,15 @@ class _Reader:
                 out.append(made)
             i = last + 1
         return out
+
+    @staticmethod
+    def _participle(found: Sequence[Piece], i: int) -> bool:
+        """Whether a clause without a subject begins: ", won by X,", ", following X"."""
+        if i and found[i - 1].part != COMMA:
+            return False
+        if found[i].norm.endswith("ing"):
+            return True
+        return bool(i) and found[i].part == VERB and found[i + 1 : i + 2] != [] and found[i + 1].part == PREPOSITION
 
     def _end(self, found: Sequence[Piece], i: int) -> int:
         """The last piece of the run of candidate pieces that begins at `i`."""
@@ -355,7 +393,8 @@ class _Reader:
             by = found[governor].norm in ("by", "von", "par") and self._passive(found[:governor])
             role = SAID_SO if by else self._hanging(found, governor)
         words = tuple("" if p.part == ANSWER else p.norm for p in run)
-        return Candidate(i, last, words, role, joint, right, by, place)
+        asked = self.adjunct and role > OTHER and self._asked(found, i)
+        return Candidate(i, last, words, role, joint, right, by, place, asked)
 
     @staticmethod
     def _qualified(found: Sequence[Piece], i: int, run: Sequence[Piece]) -> bool:
@@ -391,6 +430,20 @@ class _Reader:
             return False
         return any(stem(p.norm) == self.counted for p in found if p.part in WORD + ASKED)
 
+    def _asked(self, found: Sequence[Piece], i: int) -> bool:
+        """Whether the nearest verb on the left is the question's: "died in X", where it asks where someone died."""
+        if self.ends and any(p.norm in ("until", "till", "to") for p in found[max(0, i - 2) : i]):
+            return True
+        for k in range(i - 1, max(-1, i - 8), -1):
+            part = found[k].part
+            if part in NAME + NUMBER + ANSWER and k < i - 1 and found[k + 1].part not in PREPOSITION:
+                return False
+            if part in VERB + ASKED + WORD and found[k].raw[0].islower() and stem(found[k].norm) in self.content:
+                return True
+            if part in COMMA + VERB + "eo":
+                return False
+        return False
+
     def _governor(self, found: Sequence[Piece], i: int) -> int:
         """The piece that a candidate at `i` hangs on: what stands before its article and adjectives; -1 for none."""
         j = i - 1
@@ -422,6 +475,9 @@ class _Reader:
 
     def _winner(self, found: Sequence[Piece], named: Sequence[Candidate]) -> Candidate:
         strong = [c for c in named if c.role == SAID_SO]
+        asked = [c for c in named if c.asked]
+        if asked:
+            return asked[0]
         if not strong:
             return named[0]
         agents = [c for c in strong if c.by]
@@ -462,6 +518,13 @@ class _Reader:
 
     def _rivals(self, other: Candidate, winner: Candidate, found: Sequence[Piece], named: Sequence[Candidate]) -> bool:
         """Whether another candidate of the sentence stands beside the winner without a role of its own."""
+        if winner.asked and not other.asked:
+            return other.joint in OR and abs(other.first - winner.last) < 4
+        if other.joint == COMMA and winner.role == HANGING and not other.place:
+            beside = [c for c in named if c.last < other.first]
+            alone = not any(c.joint in AND + OR + COMMA and c.first > other.last for c in named)
+            if (beside and beside[-1] is not winner) or (self.known and alone):
+                return False  # "in Pinelands, Cape Town"
         if other.role < winner.role or (other.right and winner.right) or other.by:
             return False
         if other.joint in (AND, OR):
@@ -506,7 +569,8 @@ class _Reader:
             said = [
                 c
                 for c in named
-                if c.joint == SAID or (c.joint == BE and found and found[0].part == PRONOUN and c.first < 6)
+                if (c.joint == SAID or (c.joint == BE and found and found[0].part == PRONOUN and c.first < 6))
+                and found[c.first - 1].part in BE + SAID + HEDGE
             ]
             if named and (offered or said or _SECOND_OPINION.search(sentence)):
                 return True
