@@ -1,20 +1,23 @@
 """The spellings of a gold answer that are looked for, and the words of a text in the same spelling."""
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-from abstain.rewards.graders.dates import MONTHS, find_dates
-from abstain.rewards.graders.places import STATE_CODES, kind_of_place, same_place
+from abstain.rewards.graders.calendars import MONTHS, find_dates
+from abstain.rewards.graders.people import is_person, middle_names, without_title
+from abstain.rewards.graders.places import STATE_CODES, country_of_code, kind_of_place, same_place
+from abstain.rewards.graders.spelling import repaired, respell, spelt_out
 from abstain.rewards.graders.text import Token, tidy, tokenise, without_articles
-from abstain.rewards.graders.words import ABBREVIATIONS, FUNCTION, GENERIC_END, NUMBER_WORDS, ORDINAL_WORDS
+from abstain.rewards.graders.words import FUNCTION, GENERIC_END
 
+Words = tuple[str, ...]
 _AMBIGUOUS_ACRONYMS = FUNCTION | {"us"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Alias:
     """One spelling of a gold answer, ready to be looked for.
 
@@ -24,24 +27,26 @@ class Alias:
             "first" ("The Who"), or "".
         place: the place that was left off ("oregon" of "Portland, Oregon"), else "".
         bare: a general last word was left off ("rock" of "rock music"), so that "folk rock" must not do.
+        middle: `None` where no middle names may come in between; else those that were left off, with which others must
+            agree.
     """
 
     words: tuple[str, ...]
     capitals: Literal["", "first", "all"] = ""
     place: str = ""
     bare: bool = False
+    middle: tuple[str, ...] | None = None
 
 
-def _rename(tokens: list[Token]) -> Iterator[Token]:
-    """Number words become digits and "St." becomes "Saint"; "one of them" is no number."""
-    for i, token in enumerate(tokens):
-        following = tokens[i + 1].norm if i + 1 < len(tokens) else ""
-        before = tokens[i - 1].norm if i else ""
-        pronoun = token.norm == "one" and (following == "of" or before in ("no", "the", "any"))
-        if token.norm in NUMBER_WORDS and not pronoun:
-            yield replace(token, norm=NUMBER_WORDS[token.norm])
-        else:
-            yield replace(token, norm=ORDINAL_WORDS.get(token.norm) or ABBREVIATIONS.get(token.norm, token.norm))
+_LEADS = frozenset(["in", "on", "at", "to", "from", "by", "of", "for", "with", "during", "through", "into"])
+ABOUT = frozenset(
+    ["about", "around", "approximately", "approx", "roughly", "circa", "ca", "typically", "usually", "generally"]
+)
+_AFTER_NAME = GENERIC_END | frozenset(
+    ["project", "movement", "program", "club", "series", "franchise", "brand", "website", "newspaper", "magazine"]
+)
+_DIGIT = re.compile(r"\d|元")
+_MONTH_LIKE = re.compile(r"\d ?[-/.年月] ?\d|年|月|" + "|".join(rf"\b{name[:3]}" for name in MONTHS), re.IGNORECASE)
 
 
 def text_tokens(text: str) -> list[Token]:
@@ -51,7 +56,9 @@ def text_tokens(text: str) -> list[Token]:
         >>> [t.norm for t in text_tokens("on 5 Sept. 2005")], [t.norm for t in text_tokens("September 2005")]
         (['on', '2005', 'september', 'day 5'], ['2005', 'september'])
     """
-    tokens = list(_rename(tokenise(text)))
+    tokens = respell(tokenise(text))
+    if not (_DIGIT.search(text) and _MONTH_LIKE.search(text)):
+        return tokens
     dates = [m for m in find_dates(text) if len(m.readings) == 1 and next(iter(m.readings)).month]
     out, i = [], 0
     for mention in dates:
@@ -73,12 +80,49 @@ def text_tokens(text: str) -> list[Token]:
 def _spellings(gold: str) -> Iterator[tuple[str, str]]:
     """(spelling, place left off) of a gold: as it is, without a trailing bracket, "Booker, Devin" turned round."""
     yield gold, ""
-    bare = re.sub(r"\s*\([^()]*\)\s*$", "", gold)
-    yield bare, ""
-    parts = [p.strip() for p in bare.split(",")]
-    if len(parts) == 2 and all(parts) and not any(c.isdigit() for c in bare):
-        place = place_name(parts[1])
-        yield (parts[0], place) if place else (f"{parts[1]} {parts[0]}", "")
+    stripped = gold.rstrip()
+    opened = stripped.rfind("(") if stripped.endswith(")") else -1
+    bare = stripped[:opened].rstrip() if opened > 0 else gold
+    if bare is not gold:
+        yield bare, ""
+        short = stripped[opened + 1 : -1]
+        if abbreviates(short, bare):
+            yield short, ""
+    if "," in bare and not any(c.isdigit() for c in bare):
+        first, *rest = [part.strip() for part in bare.split(",")]
+        places = [place_name(part) for part in rest]
+        if first and all(places) and len(places) < 4:
+            yield first, places[0]
+            if len(places) > 1:
+                yield f"{first} {rest[-1]}", places[0]
+        elif first and len(rest) == 1 and rest[0]:
+            yield f"{rest[0]} {first}", ""
+    spelt = spelt_out(gold)
+    if spelt:
+        yield spelt, ""
+
+
+def abbreviates(short: str, long: str) -> bool:
+    """Whether a word is made of the first letters of others.
+
+    Example:
+        >>> abbreviates("ADP", "adenosine diphosphate"), abbreviates("WHO", "World Health Organization")
+        (True, True)
+        >>> abbreviates("UK", "United Nations")
+        False
+    """
+    if not 2 <= len(short) <= 6 or not short.isalpha() or not sum(c.isupper() for c in short) > 1:
+        return False
+    letters, rest = short.casefold(), long.casefold()
+    initials = "".join(word[0] for word in re.findall(r"[^\W_]+", rest))
+    if letters == initials or letters == "".join(w[0] for w in re.findall(r"\b[A-Z]", long)).casefold():
+        return True
+    place = 0
+    for letter in letters:  # "adenosine diphosphate": in order, the first letter first
+        place = rest.find(letter, place) + 1
+        if not place:
+            return False
+    return rest[0] == letters[0] and len(initials) > 1 and initials[-1] in letters
 
 
 def place_name(text: str) -> str:
@@ -89,7 +133,8 @@ def place_name(text: str) -> str:
         ('virginia', 'us', '')
     """
     name = " ".join(t.norm for t in without_articles(tokenise(tidy(text))))
-    name = STATE_CODES.get(name, name) if text.strip(" .").isupper() else name
+    if len(name) == 2 and text.strip(" .").isupper():
+        name = STATE_CODES.get(name) or ("" if kind_of_place(name) else country_of_code(name.upper())) or name
     name = name.replace(" ", "") if name and ord(name[0]) > 0x3000 else name
     return name if kind_of_place(name) else ""
 
@@ -101,22 +146,113 @@ def aliases(gold: tuple[str, ...]) -> tuple[Alias, ...]:
     Example:
         >>> [" ".join(a.words) for a in aliases(("Portland, Oregon", "the rock music"))]
         ['portland oregon', 'rock music', 'portland', 'rock']
+        >>> [" ".join(a.words) for a in aliases(("President John F. Kennedy",))]
+        ['president john f kennedy', 'john f kennedy', 'john kennedy', 'jf kennedy']
     """
     found: dict[tuple[str, ...], Alias] = {}
-    for spelling, place in (pair for text in gold for pair in _spellings(tidy(text))):
-        tokens = without_articles(text_tokens(spelling))
-        forms = [tuple(t.norm for t in tokens)]
-        name = " ".join(forms[0])
-        forms += [tuple(other.split()) for other in sorted(same_place(name))]
-        shorter = forms[0][:-1] if tokens and tokens[-1].norm in GENERIC_END else ()
-        if len(tokens) > 2:
-            forms.append((forms[0][0], *(t.norm for t in tokens[1:-1] if not is_initial(t)), forms[0][-1]))
-        capitals = _capitals(tokens[0]) if len(tokens) == 1 else ""
-        for form in filter(None, forms):
-            found.setdefault(form, Alias(form, "all" if form == ("us",) else capitals, place))
-        if shorter and not kind_of_place(" ".join(shorter)):
-            found.setdefault(shorter, Alias(shorter, bare=True))
+    for text in gold:
+        for spelling, place in _spellings(tidy(repaired(text))):
+            tokens = without_articles(text_tokens(spelling))
+            if tokens and all(t.norm for t in tokens):  # no letters are left of a lone tatweel
+                for alias in _forms(tokens, place):
+                    found.setdefault(alias.words, alias)
     return tuple(sorted(found.values(), key=lambda a: -len(a.words)))
+
+
+def _forms(tokens: list[Token], place: str) -> Iterator[Alias]:
+    """A spelling, and what is left of it without its title, middle names or a general last word."""
+    words = tuple([t.norm for t in tokens])
+    if len(words) == 1:
+        yield Alias(words, "all" if words == ("us",) else _capitals(tokens[0]), place)
+        yield from _elsewhere(words[0], place)
+        return
+    name = without_title(tokens)
+    person = is_person(name)
+    yield Alias(words, "", place, middle=() if person and len(words) == 2 == len(name) else None)
+    yield from _elsewhere(" ".join(words), place)
+    if len(name) < len(words):
+        yield Alias(words[-len(name) :], "", place, middle=() if person and len(name) == 2 else None)
+    if len(name) > 2 and person:
+        given = middle_names(name[:-1])
+        yield Alias((name[0].norm, words[-1]), "", place, middle=given[len(middle_names(name[:1])) :])
+        yield Alias(("".join(part[:1] for part in given), words[-1]), "", place)
+    elif len(name) > 2:
+        yield Alias((name[0].norm, *(t.norm for t in name[1:-1] if not is_initial(t)), words[-1]), "", place)
+    if tokens[0].raw.islower() or tokens[-1].raw.islower() or words[-1] in GENERIC_END:
+        for form, bare in shorter(tokens):
+            yield Alias(form, bare=bare)
+
+
+def norms(tokens: Sequence[Token]) -> Words:
+    return tuple([t.norm for t in tokens])
+
+
+def shorter(tokens: list[Token]) -> Iterator[tuple[Words, bool]]:
+    """What an answer may leave off of a gold, and whether that was its general last word: "in", "about", "project", a
+    plural, the place where it is.
+
+    Example:
+        >>> [" ".join(words) for words, _ in shorter(tokenise("in the Apollo project"))]
+        ['apollo project', 'apollo']
+    """
+    rest = tokens
+    while len(rest) > 1 and len(tokens) - len(rest) < 3 and _is_lead(rest):
+        rest = without_articles(rest[1:])
+        yield norms(rest), False
+    if not rest:
+        return
+    key, last = norms(rest), rest[-1]
+    if len(key) > 1 and last.norm in _AFTER_NAME and not kind_of_place(" ".join(key[:-1])):
+        yield key[:-1], True
+    elif last.raw.islower() and last.norm.isalpha() and last.norm.isascii() and len(last.norm) > 3:
+        yield from (((*key[:-1], other), False) for other in other_number(last.norm))
+    there = key.index("in") if "in" in key[1:-1] else 0
+    if there and all(t.capital for t in (rest[0], rest[there - 1], *rest[there + 1 :])):  # "Kew Gardens in London"
+        yield key[:there], False
+
+
+def _is_lead(tokens: list[Token]) -> bool:
+    first = tokens[0]
+    if first.norm in ABOUT:
+        return True
+    return first.norm in _LEADS and first.raw.islower()
+
+
+def other_number(noun: str) -> Iterator[str]:
+    """The plural of a singular, or the other way round.
+
+    Example:
+        >>> [list(other_number(noun)) for noun in ("rocks", "enemy", "box", "glass", "atlas")]
+        [['rock'], ['enemies'], ['boxes'], ['glasses'], ['atla', 'atlases']]
+    """
+    if noun.endswith("ies"):
+        yield noun[:-3] + "y"
+    elif noun.endswith(("ses", "xes", "zes", "ches", "shes", "oes")):
+        yield from (noun[:-2], noun[:-1])
+    elif noun.endswith("s") and not noun.endswith(("ss", "us", "is")):
+        yield noun[:-1]
+    if noun.endswith("y") and noun[-2:-1] not in "aeiou":
+        yield noun[:-1] + "ies"
+    elif noun.endswith(("x", "z", "ch", "sh", "ss", "as", "us")):
+        yield noun + "es"
+    elif not noun.endswith("s"):
+        yield noun + "s"
+        if noun.endswith("o"):
+            yield noun + "es"
+
+
+def without_realm(name: list[Token]) -> Iterator[Words]:
+    """A ruler's name without the country: "Otto I of Greece"."""
+    key = norms(name)
+    realm = key.index("of") if "of" in key[1:] else 0
+    if realm and key[realm - 1].isdigit() and kind_of_place(" ".join(key[realm + 1 :])):
+        yield key[:realm]
+
+
+def _elsewhere(name: str, place: str) -> Iterator[Alias]:
+    """The other names of a country or city."""
+    for other in same_place(name) - {name}:
+        yield Alias(tuple(other.split()), "all" if other == "us" else "", place)
 
 
 def _capitals(token: Token) -> Literal["", "first", "all"]:

@@ -44,7 +44,7 @@ _TAIL = (
     rf"|h*v(?:[idq]{_SAID}|p[dh]*[wqgP9]+{_SAID})"
     rf"|[,:n-]?d[wqhgPt]+{_SAID}"
     rf"|[,:-]h*v{_SAID}"
-    rf"|,?r?m[dhp]*[NP]+(?:e[NP]+)?"
+    rf"|,?[rp]?m[dhp]*[NP]+(?:e[NP]+)?"
     rf"|{_BRACKET}"
     r"|[,-]?p?d?9+"
     r"|,?!d?[NP]+"
@@ -56,7 +56,7 @@ _TAIL = (
     r"|g"
     r")*+"
 )
-_AFTER = rf"(?:[.n]+(?:[ikdp]|G(?=[cvhn.]|$)|[ha]+[.n]){_SAID})*+"
+_AFTER = rf"(?:[.n]+(?:[ikdp]|G(?=[cvhn.]|$)|[ha]+(?:[.n]|$)){_SAID})*+"
 _END = r"[.nx,)]*+"
 _NAMED = re.compile(rf"[x.:n(-]?{_LEAD}\(?G\)?{_TAIL}{_AFTER}{_END}")
 _COMMON_TAIL = (
@@ -73,7 +73,7 @@ _PHRASES = re.compile(
     r"\b(?:according to [\w .]{1,30}?,|in conclusion|to the best of my knowledge|as (?:we|you|i) (?:all |may |probably )?"
     r"(?:know|recall)|if i (?:remember|recall) (?:correctly|right|well)?|as far as i (?:know|can tell|remember)"
     r"|it'?s no secret|no (?:problem|wonder|doubt)|i(?:'m| am) not (?:\w+ly )?(?:sure|certain|positive)|sounds like|which i(?:'m| am) not sure about|i(?:'m| am) (?:no|not an?) expert|contrary to [\w ]{1,30}?,|without (?:a )?doubt"
-    r"|everybody knows|everyone knows|there is no doubt|final answer|(?<=answer )to be)[,:]?(?: but| that)?",
+    r"|everybody knows|everyone knows|there is no doubt|final answer|as (?:so )?many (?:people )?(?:believe|think|say|assume))[,:]?(?: but| that)?",
     re.IGNORECASE,
 )
 _ECHO = re.compile(
@@ -82,8 +82,12 @@ _ECHO = re.compile(
     re.IGNORECASE,
 )
 _HINT = re.compile(
-    r"sounds|i'm|i am|accord|conclu|best of|as (?:we|you|i|far)|if i|secret|no |not |contrary|doubt|every|final|to ", re.I
+    r"sounds|i'm|i am|accord|conclu|best of|as (?:we|you|i|far)|if i|secret|no |none|nobody|nothing|not |contrary|doubt|every|final|to ",
+    re.I,
 )
+
+
+_COUNTER = re.compile(rf"{GOLD} ?[つ個个人年月日本枚回歳岁点円元名只台位座家]+(?:です|くらい|左右)?")
 
 
 def is_frame(masked: str, question: str = "", kind: Kind = "name", placed: bool = True) -> bool:
@@ -104,7 +108,9 @@ def is_frame(masked: str, question: str = "", kind: Kind = "name", placed: bool 
     if len(masked) > 12:
         masked = _ECHO.sub("", after_turn(last_choice(masked, offers)))
     if _HINT.search(masked):
-        masked = _PHRASES.sub(" so ", ONLY.sub("", masked))
+        masked = _PHRASES.sub(" so ", ONLY.sub("", masked.replace("answer to be", "answer is")))
+    if kind == "number":
+        masked = _COUNTER.sub(GOLD, masked)
     if is_scripted(masked, kind):
         return script_answers(masked, strict=True)
     parts = "".join(piece.part for piece in pieces(masked, asked_words(question)))

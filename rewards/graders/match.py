@@ -13,17 +13,26 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from abstain.rewards.graders.aliases import Alias, aliases, place_name, text_tokens
+from abstain.rewards.graders.dates import grade_date
 from abstain.rewards.graders.frame import Kind, is_frame
+from abstain.rewards.graders.mentions import whole_mention
+from abstain.rewards.graders.names import same
+from abstain.rewards.graders.numeric import grade_numeric
 from abstain.rewards.graders.pieces import pieces
 from abstain.rewards.graders.places import kind_of_place
 from abstain.rewards.graders.roles import answers
 from abstain.rewards.graders.spans import Found, find
 from abstain.rewards.graders.statement import GOLD, denied, last_choice, offers, without_bullets, words
-from abstain.rewards.graders.text import Token, fold, tidy, without_articles
+from abstain.rewards.graders.text import Token, fold, tidy
 from abstain.rewards.graders.words import POLAR
 from abstain.rewards.response import Reading
 from abstain.rewards.verdict import Verdict
 
+_EDGES = " .*\"'\n"
+_NUMBERED = re.compile(
+    r"\d|[〇零一二三四五六七八九十百千万億亿]|\b(?:zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|\w+ty|hundred|thousand|million|billion|dozen|once|twice|first|second|third|\w+th)\b",
+    re.I,
+)
 _POLAR_GOLDS = frozenset((word,) for word in POLAR)
 
 
@@ -170,10 +179,15 @@ def _beside_question(tokens: list[Token], found: list[Found], question: str) -> 
     return kept, free, True
 
 
-def _symbol(answer: str, gold: Sequence[str]) -> bool:
-    """Whether the answer is a gold without a word in it ("∞", "*"); such a gold is not looked for inside a text."""
-    wordless = {g.strip() for g in gold if g.strip() and not words(g)}
-    return answer.strip() in wordless or answer.strip(" .*\"'\n") in wordless
+@lru_cache(maxsize=20_000)
+def _counted(golds: tuple[str, ...]) -> str:
+    """ "date" or "number" where every gold is one and nothing else, else ""."""
+    if not all(map(_NUMBERED.search, golds)):
+        return ""
+    mentions = [whole_mention(gold) for gold in golds]
+    if not all(mentions):
+        return ""
+    return "date" if any(mention.date for mention in mentions if mention) else "number"
 
 
 def grade_match(answer: str, gold: Sequence[str], question: str = "", reading: Reading = "lenient") -> Verdict:
@@ -189,12 +203,17 @@ def grade_match(answer: str, gold: Sequence[str], question: str = "", reading: R
     """
     if not any(g.strip() for g in gold):
         return Verdict.UNGRADED
-    wanted = aliases(tuple(gold))
-    text = plain(answer)
-    tokens = text_tokens(text)
-    given = tuple(t.norm for t in without_articles(tokens)) if tokens else ()
-    if _symbol(answer, gold) or any(given == a.words and not a.place for a in wanted):
+    bare = answer.strip(_EDGES).casefold()
+    if any(bare == g.strip(_EDGES).casefold() and (bare or answer.strip() == g.strip()) for g in gold):
         return Verdict.CORRECT
+    golds = tuple(gold)
+    if kind := _counted(golds):
+        return (grade_date if kind == "date" else grade_numeric)(answer, gold, question, reading)
+    text = plain(answer)
+    if same(text, golds, question):
+        return Verdict.CORRECT
+    wanted = aliases(golds)
+    tokens = text_tokens(text)
     if any(a.words in _POLAR_GOLDS for a in wanted) or not _POLAR_SCRIPT.isdisjoint(gold):
         if _polar(text, wanted, gold):
             return Verdict.CORRECT
@@ -205,14 +224,14 @@ def grade_match(answer: str, gold: Sequence[str], question: str = "", reading: R
         found, question, among = _beside_question(tokens, found, question)
     if not found:
         return Verdict.INCORRECT
-    masked, kind = _mask(text, found), _kind(text, found[0])
+    masked, sort = _mask(text, found), _kind(text, found[0])
     if any(_elsewhere(text, hit) for hit in found):
         return Verdict.INCORRECT
     placed = not kind_of_place(" ".join(found[0].alias.words))
     single = len(found[0].alias.words) == 1 and not among
-    right = is_frame(masked, question, kind, placed) and not _denied(masked)
+    right = is_frame(masked, question, sort, placed) and not _denied(masked)
     if not right and reading == "lenient":
-        right = answers(last_choice(masked, offers), kind, question, placed, single)
+        right = answers(last_choice(masked, offers), sort, question, placed, single)
         right = right or _in_brackets(masked, text[found[0].start : found[0].end])
     return Verdict.CORRECT if right else Verdict.INCORRECT
 

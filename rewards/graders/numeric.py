@@ -1,19 +1,16 @@
 """The `numeric` grader: the same number, to the last significant digit of the gold.
 
 * Gold "3.5 million" is met by 3,512,000 and not by 3,560,000; gold "29.1" by 29.12; a whole number without a scale
-word is
-  exact. A scaled number has at least two significant digits ("3 million" is 3.0). Windows are half-open, as in
+  word is exact. A scaled number has at least two significant digits ("3 million" is 3.0). Windows are half-open, as in
   rounding: no answer meets two neighbouring golds.
 * "(acceptable range: anything between X and Y)" in the gold, as in SimpleQA Verified, replaces that rule.
 * Units are converted ("5 km" is "5000 m"); between systems 1 % is allowed for rounding ("3.1 miles" is "5 km"). A unit
-that
-  measures something else is wrong; a missing unit is taken to be the gold's.
-* "12%" is met by "12" and by "0.12". Currencies are not converted.
-* Several different numbers without a choice are wrong; numbers of another kind than the gold ("in 1889 it was 324 m
-tall")
-  are passed over.
+  that measures something else is wrong; a missing unit is taken to be the gold's.
+* "12%" is met by "12" and by "0.12". Currencies are not converted. "4th" meets "fourth" and is no 4.
+* Limits ("less than 5", 5以上) state no number, unless the gold is the same limit.
+* Which number a reply states is found before the gold is looked at: see `stated`.
 
-How numbers are written is in `numbers`. A gold without exactly one number is UNGRADED.
+How numbers are written is in `quantities`. A gold without exactly one number is UNGRADED.
 """
 
 import math
@@ -21,96 +18,150 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
-from abstain.rewards.graders.numbers import Quantity, Unit, common_unit, find_numbers, number_text
-from abstain.rewards.graders.statement import denied, settle
-from abstain.rewards.graders.text import tidy
+from abstain.rewards.graders.limits import limit_of
+from abstain.rewards.graders.mentions import Stated, find_stated
+from abstain.rewards.graders.quantities import Quantity
+from abstain.rewards.graders.stated import Sift, is_dated, noun_behind, stated, touching
+from abstain.rewards.graders.tokens import number_text
+from abstain.rewards.graders.units import MONEY, ORDINAL, common_unit, convert, may_measure
 from abstain.rewards.response import Reading
 from abstain.rewards.verdict import Verdict
 
 _RANGE = re.compile(
     r"acceptable range:? (?:anything )?(?:between |from )?(.{1,40}?) (?:and|to|-) (.{1,40}?)\)", re.IGNORECASE
 )
-_YEAR_BEFORE = re.compile(r"\b(?:in|since|by|as of|until|during|year|before|after|from|circa) $", re.IGNORECASE)
-_BRACKET = re.compile(r"\([^()]*\)")
+_BRACKET = re.compile(r"\([^()]{0,200}\)")
 
 
 @dataclass(frozen=True)
 class GoldNumber:
-    """A gold quantity, and the range it allows, ends included, if it states one."""
+    """A gold quantity, and the range it allows, ends included, if it states one; `bound` for "more than 5"."""
 
     quantity: Quantity
     low: float | None = None
     high: float | None = None
+    bound: str = ""
 
 
-def _one(text: str) -> Quantity | None:
-    found = find_numbers(text)
-    return found[0] if found and all(q.value == found[0].value for q in found) else None
+def _one(text: str) -> Stated | None:
+    found = [s for s in find_stated(text) if s.quantity and not math.isnan(s.quantity.value)]
+    same = found and all(
+        s.quantity and found[0].quantity and s.quantity.value == found[0].quantity.value for s in found
+    )
+    return found[0] if same else None
 
 
 @lru_cache(maxsize=20_000)
 def _gold_number(gold: str) -> GoldNumber | None:
-    text = tidy(number_text(gold))
-    stated = _one(_BRACKET.sub(" ", text)) or _one(text)
+    text = number_text(gold)
+    found = _one(_BRACKET.sub(" ", text)) or _one(text)
+    if found is None or found.quantity is None:
+        return None
     limits = _RANGE.search(text)
     low, high = (_one(limits[1]), _one(limits[2])) if limits else (None, None)
-    if stated is None or not (low and high):
-        return GoldNumber(stated) if stated else None
-    return GoldNumber(stated, min(low.value, high.value), max(low.value, high.value))
+    if not (low and high and low.quantity and high.quantity):
+        return GoldNumber(found.quantity, bound=limit_of(text, found))
+    ends = low.quantity.value, high.quantity.value
+    return GoldNumber(found.quantity, min(ends), max(ends))
 
 
-def _is_near(stated: float, gold: GoldNumber, slack: float = 0.0) -> bool:
+def _is_near(value: float, gold: GoldNumber, slack: float = 0.0) -> bool:
     """Whether a number in the gold's unit is the gold's, `slack` being allowed for conversion."""
-    value, step = gold.quantity.value, gold.quantity.step
-    exact = 1e-9 * abs(value)
+    wanted, step = gold.quantity.value, gold.quantity.step
+    exact = 1e-9 * abs(wanted)
     if gold.low is not None and gold.high is not None:
-        return gold.low - exact - slack <= stated <= gold.high + exact + slack
+        return gold.low - exact - slack <= value <= gold.high + exact + slack
     if slack or not step:
-        return abs(stated - value) <= max(slack, exact)
-    return -step / 2 - exact <= stated - value < step / 2 - exact
+        return abs(value - wanted) <= max(slack, exact)
+    return -step / 2 - exact <= value - wanted < step / 2 - exact
 
 
-def _convert(value: float, unit: Unit, to: Unit) -> float:
-    return (value * unit.factor + unit.offset - to.offset) / to.factor
-
-
-def _same(stated: Quantity, gold: GoldNumber) -> bool:
+def _same(said: Quantity, gold: GoldNumber) -> bool:
     """Whether a stated quantity is the gold one, units considered."""
-    unit, wanted = common_unit(stated.unit, gold.quantity.unit)
-    measures = {u.measures for u in (unit, wanted) if u}
+    unit, wanted = common_unit(said.unit, gold.quantity.unit)
     if unit is None or wanted is None:
-        as_fraction = stated.value * 100 if wanted else stated.value / 100
-        return _is_near(stated.value, gold) or (measures == {"percent"} and _is_near(as_fraction, gold))
-    if len(measures) > 1:
+        if unit is ORDINAL:
+            return False
+        if _is_near(said.value, gold):
+            return True
+        percent = (unit or wanted) if (unit or wanted or ORDINAL).measures == "percent" else None
+        if percent is None:
+            return False
+        worth = percent.factor / 100
+        return _is_near(said.value / worth, gold) if wanted else _is_near(said.value * worth, gold)
+    if unit.measures != wanted.measures:
         return False
-    converted = _convert(stated.value, unit, wanted)
+    if unit == wanted:
+        return _is_near(said.value, gold)
     decades = math.log10(unit.factor / wanted.factor)
     exact = unit.offset == wanted.offset and abs(decades - round(decades)) < 1e-9
-    slack = (
-        0.0 if exact else max(0.01 * abs(gold.quantity.value) if not wanted.offset else 0.5, gold.quantity.step / 2)
-    )
-    return _is_near(converted, gold, slack)
+    if unit.measures == "time" and unit.offset == 0:
+        exact = max(unit.factor, wanted.factor) < 2_000_000  # months and years are not equally long
+    value = convert(said.value, unit, wanted)
+    rounding = 0.01 * abs(gold.quantity.value) if not wanted.offset else 0.5
+    return _is_near(value, gold, 0.0 if exact else max(rounding, gold.quantity.step / 2))
 
 
-def _relevant(statement: str, found: list[Quantity], golds: Sequence[GoldNumber]) -> list[Quantity]:
-    """The numbers that could be the answer: of the gold's kind if there are any, and no bare year beside others."""
-    units = {g.quantity.unit.measures if g.quantity.unit else None for g in golds}
-    for kind in ([q for q in found if q.unit and q.unit.measures in units], [q for q in found if q.unit is None]):
-        if kind and (units != {None} or kind[0].unit is None):
-            found = kind
-            break
-    others = [
-        q
-        for q in found
-        if not (1000 <= q.value <= 2100 and _YEAR_BEFORE.search(statement[max(0, q.start - 8) : q.start]))
-    ]
-    return others or found
+def same_number(first: Stated, second: Stated) -> bool:
+    """Whether two mentions of a reply are one number: rounded, converted, or a share and its percentage.
+
+    Example:
+        >>> both = find_stated("324 m (1,063 ft)")
+        >>> same_number(*both), same_number(*find_stated("41 or 42"))
+        (True, False)
+    """
+    one, other = first.quantity, second.quantity
+    if one is None or other is None:
+        return False
+    if one.value == other.value and one.unit == other.unit:
+        return True
+    if math.isnan(one.value) or math.isnan(other.value):
+        return False
+    if one.unit is not None and other.unit is not None:
+        return _same(one, GoldNumber(other)) or _same(other, GoldNumber(one))
+    if (one.unit or other.unit) is ORDINAL:
+        return False
+    return _same(one, GoldNumber(other)) or _same(other, GoldNumber(one))
 
 
-def grade_numeric(
-    answer: str, gold: Sequence[str], question: str = "", reading: Reading = "lenient"
-) -> Verdict:
+def _sift(measures: frozenset[str], years: bool) -> Sift:
+    """Keeps the mentions of a reply that are of the gold's kind, or all numbers if there are none."""
+
+    def sift(text: str, found: list[Stated]) -> list[Stated]:
+        numbers = [s for s in found if s.quantity is not None]
+        if len(numbers) < 2:
+            return numbers
+        units = [s.quantity.unit if s.quantity else None for s in numbers]
+        bare = [s for s, unit in zip(numbers, units, strict=True) if unit is None and (years or not is_dated(text, s))]
+        if measures:
+            of_kind = [s for s, unit in zip(numbers, units, strict=True) if unit and measures & may_measure(unit)]
+            free = [s for s in bare if not (of_kind and noun_behind(text, s.end))]
+            kind = [*of_kind, *free]
+        else:
+            kind = bare[:] or [s for s, unit in zip(numbers, units, strict=True) if unit is not ORDINAL]
+        if kind and len(kind) < len(numbers):
+            pairs = [(a, b) for a, b in pairwise(numbers) if touching(text, a, b) and "(" not in text[a.end : b.start]]
+            signs = [s for pair in pairs for s in pair if s.quantity and s.quantity.unit is not ORDINAL]
+            starts = {s.start for s in kind}
+            kind += {s.start: s for s in signs if s.start not in starts}.values()
+        numbers = sorted(kind or numbers, key=lambda s: s.start)
+        return numbers if years else [s for s in numbers if not is_dated(text, s)] or numbers
+
+    return sift
+
+
+@lru_cache(maxsize=20_000)
+def _golds(gold: tuple[str, ...]) -> tuple[tuple[GoldNumber, ...], Sift]:
+    golds = tuple(number for text in gold if (number := _gold_number(text)))
+    units = [g.quantity.unit for g in golds]
+    measures = frozenset(measure for unit in units if unit for measure in may_measure(unit))
+    measures |= MONEY if measures & MONEY else frozenset()  # all money is of one kind
+    return golds, _sift(measures if None not in units else frozenset(), any(g.quantity.year for g in golds))
+
+
+def grade_numeric(answer: str, gold: Sequence[str], question: str = "", reading: Reading = "lenient") -> Verdict:
     """Grade a number or a quantity; see the module for what counts as the same.
 
     Example:
@@ -119,13 +170,11 @@ def grade_numeric(
         >>> [grade_numeric(a, ["5 km"]).value for a in ("5000 m", "5 kg")], grade_numeric("5", ["Paris"]).value
         (['CORRECT', 'INCORRECT'], 'UNGRADED')
     """
-    golds = [number for text in gold if (number := _gold_number(text))]
+    golds, sift = _golds(tuple(gold))
     if not golds:
         return Verdict.UNGRADED
-    statement = settle(tidy(number_text(answer)), find_numbers)
-    result = re.split(r"[=≈]", statement)[-1]
-    statement = result if find_numbers(result) else statement
-    found = [q for q in find_numbers(statement) if not denied(statement, q.start, q.end)]
-    stated = _relevant(statement, found, golds)
-    right = bool(stated) and all(any(_same(q, g) for g in golds) for q in stated)
+    said = stated(number_text(answer), question and number_text(question), reading == "strict", sift, same_number)
+    right = bool(said) and any(
+        all(s.quantity and _same(s.quantity, g) and s.bound in ("", g.bound) for s in said) for g in golds
+    )
     return Verdict.CORRECT if right else Verdict.INCORRECT

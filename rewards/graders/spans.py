@@ -10,9 +10,20 @@ import re
 from dataclasses import dataclass
 
 from abstain.rewards.graders.aliases import Alias, is_initial
+from abstain.rewards.graders.people import MIDDLE, is_middle, middle_names, same_middle
 from abstain.rewards.graders.places import kind_of_place
 from abstain.rewards.graders.text import Token, fold, is_article
-from abstain.rewards.graders.words import COMPASS, FUNCTION, GENERIC_AFTER, HEADS, KIN, MAGNITUDES, MODIFIERS
+from abstain.rewards.graders.words import (
+    ASIDES,
+    COMPASS,
+    FUNCTION,
+    GENERIC_AFTER,
+    HEADS,
+    HEDGES,
+    KIN,
+    MAGNITUDES,
+    MODIFIERS,
+)
 
 _LEFT_CHARS = frozenset("是在为為于於叫就即的了称稱名和与與或到从從")
 _LEFT_WORDS = frozenset(
@@ -24,24 +35,43 @@ _KANA_RIGHT = frozenset("はがのをにでともへやかだよねとまじ")
 _HANGUL_END = re.compile(
     r"(?<=[가-힣])(?:입니다|이에요|예요|이었습니다|였습니다|이다|은|는|이|가|을|를|에서|에|의|으로|로|와|과|도|라고)$"
 )
+_LATER = ASIDES | HEDGES | frozenset(["instead", "too", "again", "here", "there", "then", "yesterday", "university"])
 _LINKING = frozenset(["de", "du", "des", "della", "di", "da", "do", "dos", "von", "van"])
 
 
-def _same(token: Token, word: str, last: bool) -> bool:
-    if token.norm == word:
-        return True
-    return last and (fold(token.raw.removesuffix("'s")) == word or _HANGUL_END.sub("", token.norm) == word)
+def _norms(token: Token) -> tuple[str, ...]:
+    """The word, and what it is without "'s" or a Korean ending: ways to read a word that may be the last of a name."""
+    if token.raw[-2:] == "'s":
+        return token.norm, fold(token.raw[:-2])
+    if token.raw[-1] >= "\uac00" and token.raw[-1] <= "\ud7a3":
+        return token.norm, _HANGUL_END.sub("", token.norm)
+    return (token.norm,)
 
 
 def _end_of(tokens: list[Token], i: int, alias: Alias) -> int:
-    """The index behind the alias if it begins at token `i`, else 0. Articles and middle initials may come between."""
-    k = 0
-    for j in range(i, min(len(tokens), i + 2 * len(alias.words))):
-        if _same(tokens[j], alias.words[k], k == len(alias.words) - 1):
+    """The index behind the alias if it begins at token `i`, else 0. Articles and initials may come between its words,
+    and in a person's name those middle names that agree with the gold's."""
+    if alias.middle is not None:
+        return _end_of_person(tokens, i, alias.words, alias.middle)
+    words, k = alias.words, 0
+    for j in range(i, min(len(tokens), i + 2 * len(words))):
+        last = k == len(words) - 1
+        if tokens[j].norm == words[k] or (last and words[k] in _norms(tokens[j])):
             k += 1
-            if k == len(alias.words):
+            if k == len(words):
                 return j + 1
         elif k == 0 or not (is_article(tokens, j) or is_initial(tokens[j])):
+            return 0
+    return 0
+
+
+def _end_of_person(tokens: list[Token], i: int, words: tuple[str, ...], middle: tuple[str, ...]) -> int:
+    if tokens[i].norm != words[0]:
+        return 0
+    for j in range(i + 1, min(len(tokens), i + MIDDLE + 2)):
+        if words[1] in _norms(tokens[j]):
+            return j + 1 if same_middle(middle_names(tokens[i + 1 : j]), middle) else 0
+        if not is_middle(tokens[j]):
             return 0
     return 0
 
@@ -105,27 +135,41 @@ def _is_compound(tokens: list[Token], j: int, lower: bool) -> bool:
 def _free_right(tokens: list[Token], i: int, j: int, alias: Alias, lower: bool) -> bool:
     """Whether what stands behind token `j - 1` leaves the name, or the number, its meaning."""
     last, after = tokens[j - 1], tokens[j]
-    if after.start == last.start:  # "September 2005" in "5 September 2005"
-        return True
-    if after.gap == "-" or (after.gap == "" and last.numeric and after.capital):
+    name = " ".join(alias.words)
+    while after.start != last.start:  # as it is for "September 2005" in "5 September 2005"
+        if after.gap == "-" or (after.gap == "" and last.numeric and after.capital):
+            return False
+        if after.raw == "The" and not after.gap.strip() and j + 1 < len(tokens) and tokens[j + 1].capital:
+            return False
+        if after.gap.strip(" '") or after.norm in FUNCTION or after.unspaced:
+            return True
+        if last.norm != alias.words[-1] and last.raw.endswith("'s"):
+            return False
+        if last.numeric:
+            return after.norm not in MAGNITUDES and not after.numeric
+        if after.norm not in GENERIC_AFTER:
+            return _free_before(tokens, i, j, lower) or (not kind_of_place(name) and _is_place(tokens, j))
+        if after.norm == "city" and kind_of_place(name):
+            return False
+        j += 1
+        if j == len(tokens):
+            return True
+        last, after = tokens[j - 1], tokens[j]
+    return True
+
+
+def _is_place(tokens: list[Token], j: int) -> bool:
+    return any(kind_of_place(" ".join(t.norm for t in tokens[j:end])) for end in (j + 1, j + 2))
+
+
+def _free_before(tokens: list[Token], i: int, j: int, lower: bool) -> bool:
+    """Whether the word `j`, no function word, leaves the name before it its meaning: "Java coffee" is no Java."""
+    if lower or not tokens[i].capital:
+        return not _is_compound(tokens, j, lower)
+    if tokens[j].capital or tokens[j].numeric:
         return False
-    if after.raw == "The" and not after.gap.strip() and j + 1 < len(tokens) and tokens[j + 1].capital:
-        return False
-    if after.gap.strip(" '") or after.norm in FUNCTION or after.unspaced:
-        return True
-    if last.norm != alias.words[-1] and last.raw.endswith("'s"):
-        return False
-    if last.numeric:
-        return after.norm not in MAGNITUDES and not after.numeric
-    name, nearby = " ".join(alias.words), [after.norm, " ".join(t.norm for t in tokens[j : j + 2])]
-    if after.norm in GENERIC_AFTER:
-        further = j + 1 == len(tokens) or _free_right(tokens, i, j + 1, alias, lower)
-        return further and not (after.norm == "city" and kind_of_place(name))
-    if any(map(kind_of_place, nearby)) and not kind_of_place(name):
-        return True
-    if tokens[i].capital and not lower:
-        return not (after.capital or after.numeric)
-    return not _is_compound(tokens, j, lower)
+    alone = all(is_article(tokens, k) for k in range(i)) if i < 3 else False
+    return not (alone and j + 1 == len(tokens) and tokens[j].norm not in _LATER and _is_compound(tokens, j, True))
 
 
 def _stands(tokens: list[Token], i: int, j: int, alias: Alias, lower: bool) -> bool:
@@ -160,11 +204,18 @@ def find(tokens: list[Token], wanted: tuple[Alias, ...]) -> list[Found]:
         >>> [text[f.start : f.end + 4] for f in find(text_tokens(text), aliases(("Paris",)))]
         ['Paris for']
     """
-    lower = not any(t.capital for t in tokens)
+    firsts = {alias.words[0] for alias in wanted}
     places: dict[str, list[int]] = {}
     for i, token in enumerate(tokens):
-        for norm in {token.norm, fold(token.raw.removesuffix("'s")), _HANGUL_END.sub("", token.norm)}:
-            places.setdefault(norm, []).append(i)
+        if token.norm in firsts:
+            places.setdefault(token.norm, []).append(i)
+        elif token.raw[-1] == "s" or token.raw[-1] >= "\uac00":
+            for norm in _norms(token)[1:]:
+                if norm in firsts:
+                    places.setdefault(norm, []).append(i)
+    if not places:
+        return []
+    lower = not any(t.capital for t in tokens)
     taken, found = bytearray(len(tokens)), []
     for alias in wanted:
         for i in places.get(alias.words[0], ()):

@@ -54,6 +54,10 @@ _NOTHING_YET = re.compile(
     r"|以下|首先|まず)[^是は]{0,20}[。！!：:\s]*$|.*[？?]\s*$|.*(?:ではない|ではありません|ではなく|じゃない)[。．]*\s*$|(?:不是|并非|並非)[^，,]*$"
 )
 _LABEL = re.compile("(?:市|地|名|国|國|人|者|都|日|年|答案|答え|正解|答|结果|結果)$")
+_DESCRIBES = re.compile(
+    "(?:首都|都市|城市|国家|國家|省会|州都|作家|歌手|画家|詩人|诗人|演员|俳優|大统领|大統領|总统|總統)$"
+)
+_REMARK = re.compile(rf"{_COPULA}|[它他她该這这也其位人始是又]|[は-んー]|.{{1,12}}的")
 _NAME = re.compile(
     rf"(?:[ァ-ヺー・]+|[一-鿿々〇]{{1,6}}|[A-Z][\w.]*(?: [A-Z][\w.]*){{0,3}}|[가-힣]{{2,8}})(?:{_COPULA})?"
 )
@@ -84,6 +88,8 @@ def _sentences(text: str) -> list[str]:
 
 def _is_name(segment: str) -> bool:
     """Whether a segment is no more than a name, with or without a copula."""
+    if _DESCRIBES.search(segment):
+        return False
     bare = re.sub(rf"^{_DOUBT}+", "", segment.strip("。！？!?. "))
     if not bare or kind_of_place(bare) or GOLD in bare or not _NAME.fullmatch(bare):
         return False
@@ -155,11 +161,11 @@ def _judge(sentence: str, strict: bool) -> bool:
         if k == at - 1 and segments[at][0] in ("：", ":") and _LABEL.search(text):
             continue
         if inside[k] and not inside[at]:
-            if _OTHER_OFFER.match(text) or (strict and _is_name(text)):
+            if _OTHER_OFFER.match(text) or (strict and _is_name(text) and not text.isascii()):
                 return False
         elif _beside(text, joint, k < at, inside[at] and k == at - 1):
             return False
-        elif strict and k > at and not re.match(rf"{_COPULA}|[它他她该這这也其位人始是又]|[は-んー]", text):
+        elif strict and k > at and re.search(r"\w", text) and not _REMARK.match(text):
             return False
     return True
 

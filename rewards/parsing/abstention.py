@@ -1,4 +1,4 @@
-"""Does a reply offer an answer, or does it only say that it has none? In English, Japanese and Chinese.
+"""Does a reply offer an answer, or does it only say that it has none? In the languages of `phrases/`.
 
 The rule, for training and evaluation alike, so that hedging can't be farmed: **whoever offers an answer, however
 hedged, has attempted**. A reply is an abstention iff a clause says "I don't know" and no clause offers anything.
@@ -10,7 +10,8 @@ sections of `phrases/*.txt`, where the words are):
 - *idk*, "I don't know the capital of Peru", or *doubt*, "not sure", or *broad*, a denial of knowing or answering.
   What it is that is not known restates the question, so names in it are no offer, and neither are those after a
   further comma ("in Lima, Peru"), unless it is only "the answer" (*object*). Exceptions: a number ("I don't know the
-  year, 1998"), "if it's Paris", "idk Paris?", titles in title case.
+  year, 1998"), "if it's Paris", "idk Paris?", titles in title case. Who only asks back ("Which Paris do you mean?")
+  says *idk* too, and so does who says that a text does not tell.
 - *excuse*: apologies, reasons, advice, and remarks about the question, records or oneself; *meta* is the same unless
   it says a name or a number; a *question* back; a *topic* before "I don't know"; a *negation* ("The census never
   recorded it"), unless it is about him, her or them.
@@ -19,6 +20,9 @@ sections of `phrases/*.txt`, where the words are):
   From an offer a closing です or 吧 (*tail*) is taken off.
 
 Quoted words and titles are never read as saying anything, but the quotation "I don't know" itself may be the answer.
+
+Most replies hold no word of any phrase that could make them more than a plain offer, and are not read at all (`cues`);
+of the others, only the sentences that do (`sentences`), unless one of them voices doubt.
 """
 
 import re
@@ -26,15 +30,32 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
-from abstain.rewards.parsing.clauses import Clause, clauses
-from abstain.rewards.parsing.phrasebook import QUOTED_IDK, Phrasebook, read_phrases
+from abstain.rewards.parsing.cues import Folding, Phrase, PhraseIndex, cues_of
+from abstain.rewards.parsing.phrasebook import QUOTED_IDK, SECTIONS, WHOLE, Phrasebook, read_phrases
+from abstain.rewards.parsing.sentences import Clause, Folded, Folder, cut, quotations, sentences
 
 MAX_TEXT = 10_000  # characters; who writes more than that has not just said "I don't know"
 MAX_CLAUSE = 400
 _MAX_FILLERS = 8
+_MAX_TAIL = 80
+_MANY_SENTENCES = 40
+_SHORT = 200  # characters; of longer texts each sentence is looked at anyhow
+_BORDERS = ("keep", "contrast", "guess")
+_OPEN = ("meta", "question", "topic", "unknown")  # kinds that only the neighbours settle
+_TELLING = frozenset((*WHOLE, "filler", "particle", "start", "lead"))
+_DECIDING = ("idk", "doubt", "broad", "start", "guess")  # without one of these, a text is a plain offer
 _RUN_ON = re.compile(r" ?(?:(?:and|so|if|whether|that|but|or|because) )?")
 _CONSEQUENCE = re.compile(r"(?:so|only|just|then|yet|thus|hence|therefore|which means)\b")
-_NAME = re.compile(r"(?<=[\s\"'(])(?!AI\b|Wikipedia|Google|Internet)[A-Z][^\W\d_]+|[0-9]")
+_NAME = re.compile(
+    r"(?<=[\s\"'(])(?!AI\b|Wikipedia|Google|Internet)[A-Z][^\W\d_]+|"
+    r"(?<![0-9.,])(?!0?\.[0-9]|[0-9][0-9.,]{0,8}\s?(?:%|％|percent))[0-9]"  # a percentage is of confidence
+)
+_TERM = re.compile(r"(?:不确定|不可知|未知|不明)(?:性|论|关系|数|飞行|物|量)")  # "uncertainty" is a subject too
+_LIFESPAN = re.compile(r"(?:c |ca )?[0-9]{3,4} (?:c |ca )?[0-9]{2,4}")
+_THIRD = re.compile(
+    r"(?:他|她|它)们?(?:当时|从来|并|也|都|还|其实|从)?(?:不(?:知|清|记|确|认|懂|会|能)|没有?(?:回|听|见|答))[^我]*"
+)
+_PARTICLE = re.compile("[がはのをにで的]")
 _SHORT_GUESS = re.compile(
     r"(?:know|idk|dunno) (?!wh|how|if|the|that|this|about|it|him|her|them|any|much)(\w+(?: \w+)?)$"
 )
@@ -66,25 +87,88 @@ def known_phrases() -> Phrasebook:
     return book
 
 
+class _Reader:
+    """What is derived from the known phrases once."""
+
+    def __init__(self, book: Phrasebook) -> None:
+        self.folding = Folding(book.pairs)
+        self.phrases = PhraseIndex(book, (section for section in SECTIONS if section not in _BORDERS))
+        self.bordering = PhraseIndex(book, _BORDERS)
+        self.deciding = PhraseIndex(book, _DECIDING)
+        self.inside = Folder(book, lambda quote: False)
+        self.folder = Folder(book, _quoted_idk)
+
+    def undecided(self, text: str) -> bool:
+        """Whether some phrase that makes a text more than a plain offer may be in it."""
+        cues = cues_of(text.lower() if text.isascii() else text.translate(self.folding))
+        return bool(self.deciding.always) or next(self.deciding.having(cues), None) is not None
+
+
+@lru_cache(maxsize=1)
+def _reader() -> _Reader:
+    return _Reader(known_phrases())
+
+
+def _forget() -> None:
+    """Read anew what is derived from the known phrases."""
+    _reader.cache_clear()
+    _found.cache_clear()
+    _kind.cache_clear()
+
+
+@lru_cache(maxsize=4096)
+def _found(text: str) -> dict[str, list[Phrase]]:
+    """The phrases that a folded clause may hold, by section."""
+    found: dict[str, list[Phrase]] = {}
+    for phrase in _reader().phrases.candidates(text):
+        found.setdefault(phrase.section, []).append(phrase)
+    return found
+
+
+def _is(section: str, text: str, start: int = 0, end: int = MAX_TEXT) -> bool:
+    """Whether a phrase of the section covers a folded clause from start to end."""
+    phrases = _found(text).get(section)
+    return phrases is not None and any(phrase.full.fullmatch(text, start, end) for phrase in phrases)
+
+
+def _begins(section: str, text: str, start: int, end: int = MAX_TEXT, bare: bool = False) -> int | None:
+    """Where a phrase of the section that begins at `start` ends."""
+    for phrase in _found(text).get(section, ()):
+        if found := (phrase.bare if bare else phrase.full).match(text, start, end):
+            return found.end()
+    return None
+
+
+def _ends(section: str, text: str, start: int, end: int) -> int | None:
+    """Where a phrase of the section that ends at `end` begins."""
+    phrases = _found(text).get(section)
+    if phrases is None:
+        return None
+    matches = (phrase.at_end.search(text, start, end) for phrase in phrases)
+    return min((found.start() for found in matches if found), default=None)
+
+
 def _quoted_idk(quote: str) -> bool:
-    parts = clauses(quote, known_phrases(), lambda inner: False)
-    return bool(parts) and all(_kind(part.text).name in ("idk", "doubt", "excuse") for part in parts)
+    folded = _reader().inside.fold(quote, 0, len(quote), [])
+    parts = cut(quote, folded, 0, len(quote), _reader().bordering.candidates(folded.text))
+    kinds = {_kind(part.text).name for part in parts}
+    return kinds <= {"idk", "doubt", "excuse"} and not kinds <= {"excuse"}
 
 
 def _fillers_off(text: str) -> tuple[int, int]:
     """The part of a clause between "sorry", "well", ね, 啊 and the like."""
-    book, left, right = known_phrases(), 0, len(text)
+    left, right = 0, len(text)
     for _ in range(_MAX_FILLERS):
-        found = book.full["filler"].match(text, left, right)
-        if not found:
+        at = _begins("filler", text, left, right)
+        if at is None:
             break
-        left = found.end() + (text[found.end() : found.end() + 1] == " ")
+        left = at + (text[at : at + 1] == " ")
     for _ in range(_MAX_FILLERS):
-        rest = text[left:right]
-        found = book.at_end["particle"].search(rest) or book.at_end["filler"].search(rest)
-        if not found:
+        at = _ends("particle", text, left, right)
+        at = _ends("filler", text, left, right) if at is None else at
+        if at is None:
             break
-        right = left + len(rest[: found.start()].rstrip())
+        right = left + len(text[left:at].rstrip())
     return min(left, right), right
 
 
@@ -93,47 +177,46 @@ def _kind(text: str) -> Kind:
     """The kind of a folded clause on its own: a section's name, "offer", "empty" or "unknown"."""
     if len(text) > MAX_CLAUSE:
         return Kind("offer")
-    book = known_phrases()
+    if _TELLING.isdisjoint(_found(text)) or _TERM.match(text) or _THIRD.fullmatch(text):
+        return Kind("unknown")
     left, right = _fillers_off(text)
-    for start, end in {(0, len(text)): 0, (left, len(text)): 0, (left, right): 0}:
+    cores = {(0, len(text)): 0, (left, len(text)): 0, (left, right): 0}
+    for start, end in cores:
         for name in ("idk", "doubt", "excuse"):
-            if book.full[name].fullmatch(text, start, end):
+            if _is(name, text, start, end):
                 about = not _bare(name, text, start, end)
-                broadly = name == "excuse" and book.full["broad"].fullmatch(text, start, end)
+                broadly = name == "excuse" and _is("broad", text, start, end)
                 return _run_on(text, start) or Kind("doubt" if broadly else name, about)
     if left >= right:
         return Kind("empty")
     for name in ("start", "lead"):
-        if found := book.full[name].match(text, left):
-            return _introduced(text, found.end(), name == "start")
-    cores = {text: 0, text[left:]: 0, text[left:right]: 0}
-    names = (
-        name for name in ("broad", "meta", "question", "topic") for core in cores if book.full[name].fullmatch(core)
-    )
+        if (at := _begins(name, text, left)) is not None:
+            return _introduced(text, at, name == "start")
+    names = (name for name in ("broad", "meta", "question", "topic") for core in cores if _is(name, text, *core))
     name = next(names, "unknown")
     return Kind("doubt") if name == "broad" else Kind(name, left=left)
 
 
 def _bare(name: str, text: str, start: int, end: int) -> bool:
     """Whether "I don't know" names nothing but "the answer", "this one" and the like."""
-    book = known_phrases()
     ends = {end, _fillers_off(text)[1]}
-    if found := book.at_end["object"].search(text[:end]):
-        ends.add(len(text[: found.start()].rstrip()))
-    return any(book.bare[name].fullmatch(text, start, max(start, at)) for at in ends)
+    if (at := _ends("object", text, 0, end)) is not None:
+        ends.add(len(text[:at].rstrip()))
+    phrases = _found(text).get(name, ())
+    return any(phrase.bare.fullmatch(text, start, max(start, at)) for phrase in phrases for at in ends)
 
 
 def _run_on(text: str, start: int) -> Kind | None:
     """An offer that follows "I don't know" with nothing in between: "i don't know it might be paris"."""
-    book = known_phrases()
-    known = book.bare["idk"].match(text, start) or book.bare["doubt"].match(text, start)
-    if not known or known.end() == len(text):
+    known = _begins("idk", text, start, bare=True)
+    known = _begins("doubt", text, start, bare=True) if known is None else known
+    if known is None or known == len(text):
         return None
-    at = _RUN_ON.match(text, known.end()).end()  # type: ignore[union-attr]  # it matches the empty string too
-    if found := book.full["start"].match(text, at):
-        return replace(_introduced(text, found.end(), True), about=True)
-    found = book.full["lead"].match(text, at)
-    return Kind("candidate", True, found.end()) if found and found.end() < len(text) else None
+    at = _RUN_ON.match(text, known).end()  # type: ignore[union-attr]  # it matches the empty string too
+    if (begun := _begins("start", text, at)) is not None:
+        return replace(_introduced(text, begun, True), about=True)
+    begun = _begins("lead", text, at)
+    return Kind("candidate", True, begun) if begun is not None and begun < len(text) else None
 
 
 def _introduced(text: str, at: int, guess: bool) -> Kind:
@@ -149,7 +232,7 @@ def _with_title(part: Clause, text: str) -> Kind:
     """The kind of a clause, where the original's capitals and digits may tell a name from a statement."""
     kind = _kind(part.text)
     if kind.name == "candidate":  # "not sure if it's Paris" names one, "not sure if it is true" doesn't
-        first = text[part.spans[kind.left + (part.text[kind.left] == " ")][0]]
+        first = text[part.start_of(kind.left + (part.text[kind.left] == " "))]
         return replace(kind, name="offer" if first.isupper() or first.isdigit() else "idk")
     if kind.name == "idk" and part.after == "asked" and (guess := _SHORT_GUESS.search(part.text)):
         return Kind("offer", about=True, left=guess.start(1))
@@ -164,18 +247,27 @@ def title_case(text: str, least: int = 2) -> bool:
     return len(long) >= least and all(word[0].isupper() for word in long) and not text.isupper()
 
 
-def _in_context(parts: list[Clause], kinds: list[Kind], text: str) -> list[Kind]:
-    """Settle the clauses that can only be told from their neighbours."""
+def _in_context(parts: list[Clause], kinds: list[Kind], text: str, first: bool = True) -> list[Kind]:
+    """Settle the clauses that can only be told from their neighbours; `first`: the text begins with them."""
     for i, part in enumerate(parts):  # He said: "I don't know."
         if i and part.text == QUOTED_IDK and part.before in ("comma", "colon") and kinds[i - 1].name == "unknown":
             kinds[i] = Kind("unknown")
+        if i > 1 and kinds[i].name == "idk" and _PARTICLE.match(part.text) and kinds[i - 2].name in _OPEN:
+            opening = parts[i - 1].start
+            if text[opening - 1 : opening] in ("(", "（"):  # アルバ（画家）がどこで生まれたかはわかりません
+                kinds[i - 1] = kinds[i - 2] = Kind("excuse")
+    shouted = text.isupper()
     settled: list[Kind] = []
     for i, (part, kind) in enumerate(zip(parts, kinds, strict=True)):
         before = settled[-1] if settled and part.before == "comma" else Kind("")
         after = kinds[i + 1] if i + 1 < len(kinds) else Kind("")
-        if kind.name in ("meta", "question", "topic", "unknown"):
-            named = bool(_NAME.search(text[part.start : part.end].lstrip()))
-            kind = _settled(part, kind, before, after, named and bool(settled))
+        follows = i + 1 < len(parts) and parts[i + 1].before == "comma"
+        if before.about and follows and _LIFESPAN.fullmatch(part.text):  # I don't know where she (1850–1910) was born
+            kind = Kind("excuse", about=True)
+        elif kind.name in _OPEN:
+            said = text[part.start : part.end].lstrip()
+            named = bool(_NAME.search(said.lower() if shouted else said))
+            kind = _settled(part, kind, before, after, named and (bool(settled) or not first))
         settled.append(kind)
     return settled
 
@@ -184,7 +276,7 @@ def _settled(part: Clause, kind: Kind, before: Kind, after: Kind, named: bool) -
     """The kind of a clause that its words alone leave open; `named`: it says a name or number, and isn't first."""
     excuse = Kind("excuse", about=before.about)
     guessed = part.before == "guess"
-    denies = bool(known_phrases().full["negation"].search(part.text))
+    denies = any(phrase.full.search(part.text) for phrase in _found(part.text).get("negation", ()))
     if kind.name == "meta" and not guessed and (denies or not named):
         return excuse
     if kind.name == "question" and part.after == "asked" and (not named or _YOU.search(part.text)):
@@ -241,7 +333,7 @@ def load_phrases(path: str | Path) -> int:
         (1, True)
     """
     added = read_phrases(path, known_phrases())
-    _kind.cache_clear()
+    _forget()
     return added
 
 
@@ -261,15 +353,81 @@ def read(text: str) -> Offer:
         return Offer(text)
     if choice := _CHOICE.fullmatch(text):  # "C. Cannot be determined" is an answer, "E. I don't know" isn't
         return read(choice["rest"]) if _PERSONAL.match(choice["rest"]) else Offer(text)
-    parts = clauses(text, known_phrases(), _quoted_idk)
-    kinds = _in_context(parts, [_with_title(part, text) for part in parts], text)
+    if len(text) <= _SHORT and not _reader().undecided(text):
+        return Offer(text)
+    reply = _Reply(text)
+    voiced = reply.voiced()
+    if not voiced:
+        return Offer(text)
+    # whoever only guesses offers all of it, so that only its ends are of interest
+    parts, own = reply.all() if "doubt" in voiced else reply.ends()
+    kinds = _in_context(parts, own, text)
     offers = [i for i, kind in enumerate(kinds) if kind.name == "offer"]
-    doubted = any(kind.name in ("idk", "doubt") or (kind.name == "offer" and kind.about) for kind in kinds)
-    if doubted:
+    if any(_doubts(kind) for kind in kinds):
         return Offer(_joined(offers, parts, kinds, text), abstained=not offers, hedged=bool(offers))
-    hedged = any(kind.guess or "guess" in (part.before, part.after) for part, kind in zip(parts, kinds, strict=True))
+    hedged = "guess" in voiced
     plain = not hedged or len(offers) < len(parts) or title_case(text, 1)  # "Maybe Tomorrow" may be a song
     return Offer(text if plain else _joined(offers, parts, kinds, text), hedged=hedged)
+
+
+class _Reply:
+    """The sentences of a reply, each read when it is asked for."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        opaque = quotations(text)
+        self.spans = sentences(text, opaque)
+        self._read: dict[int, tuple[list[Clause], list[Kind]]] = {}
+        self._opaque: list[list[re.Match[str]]] = [[] for _ in self.spans]
+        at = 0
+        for match in opaque:
+            while match.start() >= self.spans[at][1]:
+                at += 1
+            self._opaque[at].append(match)
+
+    def sentence(self, i: int) -> tuple[list[Clause], list[Kind]]:
+        """The clauses of a sentence, and the kind of each on its own."""
+        if i not in self._read:
+            start, end = self.spans[i]
+            folded = _reader().folder.fold(self.text, start, end, self._opaque[i])
+            parts = cut(self.text, folded, start, end, _reader().bordering.candidates(folded.text))
+            self._read[i] = parts, [_with_title(part, self.text) for part in parts]
+        return self._read[i]
+
+    def voiced(self) -> set[str]:
+        """Whether doubt, or a guess, is voiced somewhere."""
+        found = set()
+        for i, (start, end) in enumerate(self.spans):
+            if _reader().undecided(self.text[start:end]):
+                for part, kind in zip(*self.sentence(i), strict=True):
+                    found |= {"doubt"} if _doubts(kind) else set()
+                    found |= {"guess"} if kind.guess or "guess" in (part.before, part.after) else set()
+        return found
+
+    def ends(self) -> tuple[list[Clause], list[Kind]]:
+        """The clauses of the first and the last sentence, and their kinds."""
+        return self._joined([self.sentence(i) for i in sorted({0, len(self.spans) - 1})])
+
+    def all(self) -> tuple[list[Clause], list[Kind]]:
+        """All clauses and their kinds. In a long text, once something was offered, what has no cue is an offer."""
+        read, offered = [], False
+        for i, (start, end) in enumerate(self.spans):
+            if offered and i not in self._read:
+                read.append(([Clause("", Folded(), 0, "stop", "stop", start, end)], [Kind("offer")]))
+                continue
+            plain = i not in self._read
+            parts, kinds = self.sentence(i)
+            read.append((parts, kinds))
+            if plain and len(self.spans) > _MANY_SENTENCES:
+                offered = any(kind.name == "offer" for kind in _in_context(parts, kinds, self.text, first=not i))
+        return self._joined(read)
+
+    def _joined(self, read: list[tuple[list[Clause], list[Kind]]]) -> tuple[list[Clause], list[Kind]]:
+        return [part for parts, _ in read for part in parts], [kind for _, kinds in read for kind in kinds]
+
+
+def _doubts(kind: Kind) -> bool:
+    return kind.name in ("idk", "doubt") or (kind.name == "offer" and kind.about)
 
 
 def unwrap_quotes(text: str) -> str:
@@ -290,7 +448,7 @@ def _joined(offers: list[int], parts: list[Clause], kinds: list[Kind], text: str
     """The offered stretches of the original text; neighbours stay together."""
     stretches: list[tuple[int, int]] = []
     for i in offers:
-        left = parts[i].spans[kinds[i].left - 1][1] if kinds[i].left else parts[i].start
+        left = parts[i].end_of(kinds[i].left - 1) if kinds[i].left else parts[i].start
         if stretches and kinds[i - 1].name == "offer":
             stretches[-1] = (stretches[-1][0], parts[i].end)
         else:
@@ -302,8 +460,11 @@ def _trimmed(answer: str) -> str:
     """An offered stretch without punctuation around it and without a closing です, 吧 …"""
     answer = without_stop(answer.strip(" \t\n\r,;:!?、，；：！？…—–*"))
     if answer and not answer.isascii():
-        tail = known_phrases().at_end["tail"].search(answer)
-        answer = answer[: tail.start()] if tail and tail.start() > 0 else answer
+        last = answer[-_MAX_TAIL:]
+        tail = _ends("tail", last, 0, len(last))
+        answer = (
+            answer[: len(answer) - len(last) + tail] if tail is not None and len(answer) > len(last) - tail else answer
+        )
     return unwrap_quotes(answer.strip())
 
 

@@ -1,4 +1,4 @@
-"""A reply as clauses: folded text in which case, width, quotes and punctuation no longer matter, cut at its borders.
+"""A reply folded, so that case, width, accents, quotes and punctuation no longer matter, and its borders are marked.
 
 Every folded character remembers where it came from, so that an offered answer is cut from the original text.
 """
@@ -10,11 +10,14 @@ from dataclasses import dataclass, field
 
 from abstain.rewards.parsing.phrasebook import QUOTED, QUOTED_IDK, Phrasebook, fold_char
 
-_TITLE = r"《[^《》]{0,200}》|〈[^〈〉]{0,200}〉|『[^『』]{0,200}』"
-_QUOTE = r"\"[^\"\n]{1,200}\"|“[^“”]{1,200}”|「[^「」]{1,200}」"
+_TITLE = r"《[^《》]{0,200}》|〈[^〈〉]{0,200}〉|『[^『』]{0,200}』|«[^«»\n]{0,200}»"
+_QUOTE = r"\"[^\"\n]{1,200}\"|[“„][^“”„]{1,200}[”“]|「[^「」]{1,200}」"
 _OPAQUE = re.compile(rf"(?P<title>{_TITLE})|(?P<quote>{_QUOTE})|(?P<command>\\[A-Za-z]+)")
-_BORDERS = dict.fromkeys(".!;\n。", ".") | dict.fromkeys(",()[]{}<>=|→⇒—–、", ",") | {":": ":", "?": "?"}
+_BORDERS = (
+    dict.fromkeys(".!;\n。।॥۔؛", ".") | dict.fromkeys(",()[]{}<>=|→⇒—–、،¿¡", ",") | {":": ":", "?": "?", "؟": "?"}
+)
 _ABBREVIATIONS = {"dr", "mr", "mrs", "ms", "prof", "st", "jr", "sr", "vs", "approx", "mt", "gen", "lt"}
+_BREAK = re.compile("[ .,:?]")
 _PREDICATE_ENDS = ("ん", "す", "ね", "よ", "ない", "だ")  # a 、 after these ends a Japanese clause, others do not
 
 
@@ -24,25 +27,6 @@ class Folded:
 
     text: str = ""
     spans: list[tuple[int, int]] = field(default_factory=list)
-
-
-@dataclass
-class Clause:
-    """A stretch of folded text between two borders, and the original text's offsets around it.
-
-    Args:
-        text: folded, stripped.
-        spans: for each character of `text`, where it stands in the original.
-        before, after: the kinds of the borders: stop, asked, comma, colon, contrast, guess, or "" at an end.
-        start, end: offsets in the original text, from border to border.
-    """
-
-    text: str
-    spans: list[tuple[int, int]]
-    before: str
-    after: str
-    start: int
-    end: int
 
 
 def fold(text: str, book: Phrasebook, quoted_idk: Callable[[str], bool]) -> Folded:
@@ -74,6 +58,8 @@ def fold(text: str, book: Phrasebook, quoted_idk: Callable[[str], bool]) -> Fold
             if text[i] in "\u3099\u309aﾞﾟ" and out:  # half-width kana carry their voicing mark separately
                 mark = "\u3099" if text[i] in "\u3099ﾞ" else "\u309a"
                 out[-1] = unicodedata.normalize("NFC", out[-1] + mark)[:1]
+            elif "\u1161" <= text[i] <= "\u11c2" and out:  # and so may Korean vowels and finals
+                out[-1] = unicodedata.normalize("NFC", out[-1] + text[i])[:1]
             else:
                 emit("".join(_letter(c, text, i, out) for c in fold_char(text[i], book.pairs)), i, i + 1)
 
@@ -90,48 +76,6 @@ def fold(text: str, book: Phrasebook, quoted_idk: Callable[[str], bool]) -> Fold
     return Folded("".join(out), spans)
 
 
-def clauses(text: str, book: Phrasebook, quoted_idk: Callable[[str], bool]) -> list[Clause]:
-    """The clauses of a text, empty ones left out.
-
-    Example:
-        >>> [c.text for c in clauses("No idea, Dr. Smith. Oslo?", Phrasebook(), lambda quote: False)]
-        ['no idea', 'dr smith', 'oslo']
-    """
-    folded = fold(text, book, quoted_idk)
-    borders = [m for m in book.split.finditer(folded.text) if m.lastgroup != "keep" and not _named(m, folded, text)]
-    found = []
-    begin, before, start = 0, "", 0
-    for border in [*borders, None]:
-        at = border.start() if border else len(folded.text)
-        end = folded.spans[at][0] if border else len(text)
-        after = str(border.lastgroup) if border else ""
-        words = folded.text[begin:at]
-        left = begin + len(words) - len(words.lstrip())
-        stripped = words.strip()
-        if stripped:
-            spans = folded.spans[left : left + len(stripped)]
-            found.append(Clause(stripped, spans, before, after, start, end))
-        if border:
-            # "but," and ", but" border the next clause as "but" does
-            weak = not stripped and before in ("contrast", "guess") and after in ("comma", "colon")
-            before = before if weak else after
-            begin, start = border.end(), folded.spans[border.end() - 1][1]
-    return found
-
-
-def _named(border: re.Match[str], folded: Folded, text: str) -> bool:
-    """Whether a word that could be a border is part of a name: the Maybe in "Call Me Maybe"."""
-    at = folded.spans[border.start()][0]
-    words = text[max(0, at - 40) : at].split()
-    return (
-        bool(words)
-        and text[at].isupper()
-        and words[-1][0].isupper()
-        and words[-1][-1].isalnum()
-        and not text.isupper()
-    )
-
-
 def _is_cjk(char: str) -> bool:
     return "\u3040" <= char <= "\u9fff" or char in (QUOTED, QUOTED_IDK)
 
@@ -140,8 +84,8 @@ def _letter(char: str, text: str, i: int, out: list[str]) -> str:
     """What a folded character of the original becomes: itself, a border, or a space."""
     if char in _BORDERS:
         return _border(char, text, i, out)
-    if char in "'%" or char.isalnum():
-        return char
+    if char in "'%" or char.isalnum() or ("\u0900" <= char <= "\u1cff" and unicodedata.category(char)[0] == "M"):
+        return char  # vowel signs of Indian scripts are letters of their words
     if char in "・·‧":  # within a foreign name
         return ""
     dash = char == "-" and text[i - 1 : i] in (" ", "") and text[i + 1 : i + 2] == " "
@@ -169,4 +113,4 @@ def _ends_sentence(text: str, i: int, out: list[str]) -> bool:
         return False
     letter = text[i - 1 : i]
     initial = letter.isalpha() and not _is_cjk(letter) and text[max(0, i - 2) : i - 1] in ("", " ", ".")
-    return not initial and "".join(out[-8:]).rpartition(" ")[2] not in _ABBREVIATIONS
+    return not initial and _BREAK.split("".join(out[-8:]))[-1] not in _ABBREVIATIONS

@@ -1,44 +1,90 @@
-"""Completion -> `Response`. Reads any string in linear time and never raises on one.
+r"""Completion -> `Response`. Reads any string in linear time and never raises on one.
 
-Reasoning is not the reply. What is stated where prompts ask for it stands for the whole: the last `<answer>`, in it
-the last `\boxed{}`, or else what follows the last "Answer:", 答え： or 答案：; whatever comes before is reasoning. In
-what is left, the rule of `abstain.rewards.parsing.abstention` tells an offered answer from "I don't know".
+The reply is what the assistant says in its first turn, without control tokens (`controls`), reasoning (`reasoning`), a
+next question that the model wrote itself (`labels`) and its stated confidence (`confidence`). Where in it the answer
+stands is the `answer_format`:
+
+- plain: all of the reply is the answer, apart from a lead-in ("The answer is") and remarks after it ("Source: …");
+- tag: the last `<answer>`; boxed: the last `\boxed{}`; last_line: the last line; json: "answer" of an object; harmony:
+  the `final` channel. A policy that was taught one of them is read by it and nothing else: an answer elsewhere is
+  malformed. "I don't know" needs no format: a reply that says only that is an abstention in all of them.
+- auto: whatever the reply uses. A tag stands before a box in it, a later label ("Answer: C") before an earlier box. A
+  tag, a box beside it and a JSON "answer" that name two things are malformed, and so INCORRECT: one text, one answer.
+
+In what is stated, the rule of `abstain.rewards.parsing.abstention` tells an offered answer from "I don't know".
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 from abstain.rewards.parsing.abstention import read, unwrap_quotes, without_stop
-from abstain.rewards.parsing.confidence import read_confidence
+from abstain.rewards.parsing.confidence import number_stated, read_confidence
+from abstain.rewards.parsing.controls import without_controls
+from abstain.rewards.parsing.formats import Stated, boxed, disagree, in_json, last_line, tagged
+from abstain.rewards.parsing.labels import first_reply, labelled, without_remarks
+from abstain.rewards.parsing.markup import tidy
+from abstain.rewards.parsing.reasoning import final_channel, without_reasoning
 from abstain.rewards.response import AnswerFormat, Response, check_answer_format
 
-_THINK = re.compile(r"<(/?)(?:think|thinking|thought|reasoning|analysis)\s*>", re.IGNORECASE)
-_ANSWER = re.compile(r"<(/?)(?:answer|final_answer)\s*>", re.IGNORECASE)
-_BOXED = re.compile(r"\\(?:boxed|fbox)\s{0,3}\{")
-_WRAPPER = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathit|operatorname)\s{0,3}\{")
-_LABEL = re.compile(
-    r"(?:\A|(?<=\n))[ \t>*_#-]{0,12}"
-    r"(?:(?:(?:so|thus|therefore|hence),? )?(?:(?:the|my) )?(?:(?:final|correct|short|best) )?(?:answer|ans)(?: is)?"
-    r"|(?:私の|最終的な|最终|最終|正确|正確|我的)?(?:答え|回答|解答|答案|正解|答)(?:は|是|为|為)?)"
-    r"[ \t*_]{0,6}[:：]",
+_MISSING = {
+    "tag": "no <answer>",
+    "boxed": "no \\boxed{}",
+    "json": 'no JSON with an "answer"',
+    "harmony": "no final channel",
+}
+# One scan tells that a short text has nothing to be taken off; most replies of a trained policy are such.
+_MARKED = re.compile(
+    r"[\n\r\t<>\[\]{}\\*_`~$#|:：=→⇒➜➤▶►∴•‣◦✅✔☑👉◁‹%％\"“”「‘答解确確信把自率概肯割成申歉ĠĊ▁\ufffd\u200b\u200d\ufeff\x00\u263a\u2728\u2764\u2b50\U0001f1e6-\U0001faff]|\A\W|'\Z"
+)
+_CUES = frozenset(
+    (
+        *(
+            "answer",
+            "ans",
+            "confidence",
+            "confident",
+            "certain",
+            "certainty",
+            "sure",
+            "positive",
+            "probability",
+            "conf",
+        ),
+        *(
+            "likelihood",
+            "chance",
+            "prob",
+            "credence",
+            "sureness",
+            "hope",
+            "apologies",
+            "apologize",
+            "apologise",
+            "sorry",
+        ),
+        *("know", "feel", "final", "source", "note", "reason"),
+    )
+)
+_GLUED = re.compile(r"analysis|commentary|assistantfinal|final[A-Z0-9]")
+_WORD = re.compile(r"[a-z]+")
+_PLAIN = 200  # characters
+_COPULA_END = ("す", "ね", "よ", "!", "！")
+_APOLOGY = re.compile(
+    r"\A(?:(?:i(?: sincerely| deeply)? apologi[sz]e|(?:my )?apologies|(?:i['’]?m |i am )?(?:so |very )?sorry)"
+    r"(?: again)? for (?:the|my|any|that|this)[^.!\n]{0,60}[.!]"
+    r"|(?:申し訳|すみません|失礼)[^。！\n]{0,20}(?:ました|ません)[。！]"
+    r"|(?:抱歉|对不起|對不起)[，,]?[^。！，\n]{0,15}[了误錯错誤][。！])"
+    r"\s{0,5}(?=\S)",
     re.IGNORECASE,
 )
-_SENTENCE = re.compile(
-    r"(?:\A|(?<=[.!?。！？\n]) {0,2})(?:(?:so|thus|therefore|hence),? )?"
-    r"(?:the|my) (?:final |correct )?answer (?:is|would be):? "
-    r"|(?<=[.!?] )(?:final )?answer: "
-    r"|\A(?:私の|正しい)?(?:答え|回答|解答|正解)は、?|\A(?:我的|正确|正確)?(?:答案|回答)(?:是|为|為)",
+
+_WHISPER = re.compile(
+    r"\b(?:guess|probably|perhaps|maybe|might|may|could be|likely|answer|possibly|think|believe)\b"
+    r"|たぶん|多分|恐らく|おそらく|かもしれ|だろう|答|可能|也许|也許|大概|猜|或许|或許",
     re.IGNORECASE,
 )
-_SHORT_LABEL = re.compile(r"\A[ \t*]{0,4}A[*]{0,2}[:：]")
-_REMARK = re.compile(
-    r"\n[ \t*_#]{0,6}(?:explanation|reasoning|justification|rationale|解説|理由|説明|解释|解釋|说明|說明)[*_ ]{0,4}"
-    r"[:：]",
-    re.IGNORECASE,
-)
-_COPULA = re.compile(r"(?<=.)(?:です|でございます|になります|となります)(?:ね|よ)?[。.!！]*\Z")
 
 
 def parse(
@@ -47,6 +93,7 @@ def parse(
     confidence_scale: float | None = None,
     truncated: bool = False,
     answer_format: AnswerFormat = "auto",
+    control_tokens: Collection[str] = (),
 ) -> Response:
     """Read what a completion says: its answer, whether it abstains, its stated confidence.
 
@@ -54,8 +101,11 @@ def parse(
         completion: text, or chat messages, of which the last assistant turn counts.
         confidence_scale: what full confidence is called where that is not plain from the number: 1, 10 or 100.
         truncated: the sampler cut the completion off. An unclosed tag or `\\boxed{` says so by itself.
+        answer_format: where the answer stands: what the policy was taught, or "auto" for whatever it uses.
+        control_tokens: the tokenizer's special tokens, where it has some that don't look like any other's.
 
-    Raises `ValueError` if `confidence_scale` is not a positive number; never because of the completion.
+    Raises `ValueError` if `confidence_scale` is not a positive number or no answer format has this name; never because
+    of the completion.
 
     Example:
         >>> parse("<think>Peru ... Lima</think><answer>Lima</answer> Confidence: 85%")
@@ -64,16 +114,115 @@ def parse(
         True
         >>> parse("I don't know, but perhaps Paris").answer
         'Paris'
-        >>> parse("<think>Hmm").malformed
-        'unclosed <think>'
+        >>> parse("<think>Hmm").malformed, parse(r"<answer>41</answer> or \\boxed{42}").malformed
+        ('unclosed <think>', "two answers: '41' and '42'")
+        >>> parse("Lima", answer_format="boxed").malformed, parse("I don't know", answer_format="boxed").abstained
+        ('no \\\\boxed{}', True)
     """
-    check_answer_format(answer_format)
-    text, open_think = _without_reasoning(turn_text(completion, "assistant"))
-    text, confidence = read_confidence(text, confidence_scale)
+    if answer_format != "auto":
+        check_answer_format(answer_format)
+    text = turn_text(completion, "assistant")
+    if answer_format in ("auto", "plain", "last_line") and not control_tokens and _has_no_markup(text):
+        read_confidence("", confidence_scale)
+        return _read(_undressed(text), None, truncated)
+    text, channel = _reply(text, control_tokens)
+    text, open_think = without_reasoning(text)
     if open_think:
+        read_confidence("", confidence_scale)
         return Response("", truncated=True, malformed="unclosed <think>")
-    answer, cut = _stated(text)
-    truncated = truncated or cut
+    text = first_reply(text.strip())
+    if answer_format in ("auto", "json") and (found := in_json(text)):
+        rest, confidence = read_confidence(found.rest, confidence_scale)
+        if found.confidence is not None:
+            confidence = number_stated(found.confidence, confidence_scale)
+        stated: Stated | str = found
+        if answer_format == "auto" and (other := tagged(rest) or boxed(rest)) and other.text.strip():
+            stated = _two(found, other) if disagree(found, other) else found
+    else:
+        text, confidence = read_confidence(text, confidence_scale)
+        stated = _stated(text, answer_format, channel)
+    if isinstance(stated, str):
+        if stated in _MISSING.values() and not truncated and read(tidy(_spoken(text))).abstained:
+            return Response("", abstained=True, confidence=confidence)
+        cut = truncated or (stated == _MISSING["harmony"] and channel == "")
+        return Response("", confidence=confidence, truncated=cut, malformed=stated)
+    return _read(tidy(stated.text), confidence, truncated or stated.cut)
+
+
+def _reply(text: str, control_tokens: Collection[str]) -> tuple[str, str | None]:
+    """The assistant's first turn that says something, and its `final` channel if it uses channels."""
+    channel = final_channel(text)
+    reply = without_controls(text if channel is None else channel, control_tokens, _says_something)
+    return reply, channel
+
+
+def _says_something(turn: str) -> bool:
+    text, open_think = without_reasoning(turn)
+    return open_think or bool(text.strip())
+
+
+def _stated(text: str, answer_format: AnswerFormat, channel: str | None) -> Stated | str:
+    """The answer in its format, or why there is none."""
+    if answer_format == "harmony" or (answer_format == "auto" and channel is not None):
+        if not (channel or "").strip():
+            return _MISSING["harmony"]
+        return _auto(text)
+    if answer_format == "auto":
+        return _auto(text)
+    if answer_format == "plain":
+        return Stated(_spoken(text))
+    if answer_format == "last_line":
+        return Stated(_spoken(last_line(text)))
+    found = {"tag": tagged, "boxed": boxed, "json": in_json}[answer_format](text)
+    return found or _MISSING[answer_format]
+
+
+def _auto(text: str) -> Stated | str:
+    tag = tagged(text)
+    if tag:
+        beside = boxed(tag.rest)
+        inner = boxed(tag.text) or Stated(_spoken(tag.text))
+        stated = Stated(inner.text, tag.cut or inner.cut)
+        return _two(stated, beside) if beside and beside.text.strip() and disagree(stated, beside) else stated
+    box = boxed(text)
+    if box is None:
+        return Stated(_spoken(text))
+    after = text[text.rindex("box{") if "box{" in text else 0 :]
+    label = labelled(after.partition("\n")[2]) if "\n" in after else None
+    return Stated(label) if label is not None and label.strip() else box
+
+
+def _two(one: Stated, other: Stated) -> str:
+    return f"two answers: {tidy(one.text)[:40]!r} and {tidy(other.text)[:40]!r}"
+
+
+def _spoken(text: str) -> str:
+    """What is said in words: behind a label, before remarks."""
+    text = text.strip()
+    text = _APOLOGY.sub("", text)
+    said = labelled(text)
+    text = (text if said is None else said).strip()
+    head = without_remarks(text)
+    if not head.strip(" \t\n*_#>") or (_WHISPER.search(text, len(head)) and read(head).abstained):
+        return text  # "I don't know.\nNote: it may be Oslo" offers something
+    return head
+
+
+def _has_no_markup(text: str) -> bool:
+    """Whether a text is short, and plainly has neither markup nor a cue of confidence, labels or remarks."""
+    if len(text) > _PLAIN or _MARKED.search(text):
+        return False
+    return _CUES.isdisjoint(_WORD.findall(text.lower())) and not _GLUED.match(text)
+
+
+def _undressed(text: str) -> str:
+    text = text.strip()
+    if text.endswith(_COPULA_END) or text.endswith("。"):
+        return tidy(text)
+    return without_stop(text) if text.endswith(".") else unwrap_quotes(text) if text.startswith("'") else text
+
+
+def _read(answer: str, confidence: float | None, truncated: bool) -> Response:
     if not answer:
         return Response("", confidence=confidence, truncated=truncated, malformed="empty")
     reading = read(answer)
@@ -107,83 +256,6 @@ def turn_text(messages: str | Sequence[Any], role: str) -> str:
 def _part(part: object) -> str:
     text = part.get("text") if isinstance(part, Mapping) else part
     return text if isinstance(text, str) else ""
-
-
-def _without_reasoning(text: str) -> tuple[str, bool]:
-    """The text outside <think>…</think>, and whether the last one is left open.
-
-    A closing tag without an opening one ends reasoning that the prompt template began.
-    """
-    kept: list[str] = []
-    done, inside = 0, False
-    for tag in _THINK.finditer(text):
-        if tag[1]:
-            kept = kept if inside else []
-            inside, done = False, tag.end()
-        elif not inside:
-            kept.append(text[done : tag.start()])
-            inside = True
-    return "".join([*kept, "" if inside else text[done:]]), inside
-
-
-def _stated(text: str) -> tuple[str, bool]:
-    """The stated answer, and whether it was cut off."""
-    text, cut = _tagged(text)
-    boxes = list(_BOXED.finditer(text))
-    if boxes:
-        inner, closed = _braced(text, boxes[-1].end())
-        return _tidy(inner), cut or not closed
-    return _tidy(_labelled(text.strip())), cut
-
-
-def _tagged(text: str) -> tuple[str, bool]:
-    tags = list(_ANSWER.finditer(text))
-    opened = [i for i, tag in enumerate(tags) if not tag[1]]
-    if opened:
-        i = opened[-1]
-        closed = i + 1 < len(tags)
-        return text[tags[i].end() : tags[i + 1].start() if closed else None], not closed
-    return (text[: tags[0].start()] if tags else text), False
-
-
-def _braced(text: str, at: int) -> tuple[str, bool]:
-    """The text from `at` to the brace that closes it, and whether there is one."""
-    depth = 1
-    for brace in re.finditer(r"\\.|[{}]", text[at:], re.DOTALL):
-        depth += {"{": 1, "}": -1}.get(brace[0], 0)
-        if not depth:
-            return text[at : at + brace.start()], True
-    return text[at:], False
-
-
-def _labelled(text: str) -> str:
-    """What follows the last label or, without one, the last "The answer is"; without its explanation."""
-    end = len(text.rstrip(" \t\n.*_"))
-    if _LABEL.fullmatch(text[:end]):
-        return ""
-    for pattern in (_LABEL, _SENTENCE, _SHORT_LABEL):
-        places = [m.end() for m in pattern.finditer(text) if m.end() < end]
-        if places:
-            text = text[places[-1] :].strip()
-            break
-    head = _REMARK.split(text, maxsplit=1)[0]
-    return head if head.strip() and read(head).answer else text
-
-
-def _tidy(text: str) -> str:
-    """The answer without markup around it, or a full stop at its end."""
-    for _ in range(4):
-        before = text
-        text = text.strip().strip("*").strip()
-        wrapper = _WRAPPER.match(text)
-        if wrapper and text.endswith("}") and _braced(text, wrapper.end())[0] == text[wrapper.end() : -1]:
-            text = text[wrapper.end() : -1]
-        if len(text) > 2 and text[0] == text[-1] and text[0] in "$`_" and text[0] not in text[1:-1]:
-            text = text[1:-1]
-        text = unwrap_quotes(text)
-        if text == before:
-            break
-    return without_stop(_COPULA.sub("", text))
 
 
 # Completions read once: models say the same short things again and again, and a Response cannot change.

@@ -5,15 +5,16 @@
     i (really|) don't @know ...      one phrase a line: `(a|b|)` alternatives, `...` any words within the clause,
                                      `$` the end of a clause
 
-Text is compared after `clauses.fold`: case, width, curly apostrophes and punctuation are gone, and Traditional Chinese
-characters are replaced by the pairs of `[fold]`. Lines before any header belong to `[idk]`. What the sections mean is
-said in `abstain.rewards.parsing.abstention`. In `[contrast]`, `(a|b)/c` finds c only after a or b.
+Text is compared after `clauses.fold`: case, width, accents, curly apostrophes and punctuation are gone ("No sé." is
+"no se"), and Traditional Chinese characters are replaced by the pairs of `[fold]`. Lines before any header belong to
+`[idk]`. What the sections mean is said in `abstain.rewards.parsing.abstention`. In `[contrast]`, `(a|b)/c` finds c
+only after a or b.
 """
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
-from functools import cached_property
+from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 from abstain.rewards.errors import nearest
@@ -28,52 +29,53 @@ MAX_DEPTH = 20
 MAX_LENGTH = 20_000  # of a phrase whose names are filled in: names within names could grow without end
 
 _SLOT = "[^.,:?]*"
-_SPACE = r"(?: |\b)"  # nothing is enough where no two words would run together
+_SPACE = r"(?: |(?<!\w)|(?!\w))"  # nothing is enough where no two words would run together (\b knows no vowel signs)
 _END = "(?=[.,:?]|$)"
 _KANA = 0x60  # from katakana to hiragana
-_NEVER = r"(?!)"
+_LETTER = "a-z\u00c0-\u0dff\u10a0-\u177f\u1800-\u1fff\uac00-\ud7af"  # where words are spaced: not Thai, Chinese …
+_WORD = f"[{_LETTER}0-9']"
+# marks that writers leave out or that have two spellings: Latin accents, Hebrew and Arabic vowels, a dot below (nukta)
+_MARKS = dict.fromkeys(
+    [*range(0x300, 0x334), *range(0x591, 0x5C8), 0x640, *range(0x64B, 0x660), 0x670, 0x93C, 0x9BC, 0x200C, 0x200D]
+)
+_APOSTROPHES = set("’‘ʼ`´′")
+_INVISIBLE = set("\xad\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u2066\u2067\u2068\u2069\ufeff")
 
 
 def fold_char(char: str, pairs: dict[str, str]) -> str:
-    """One character without width, case, kana and script variants; may be longer than one.
+    """One character without width, case, accents, kana and script variants; may be longer than one, or nothing.
 
     Example:
-        >>> fold_char("Ｋ", {}), fold_char("’", {}), fold_char("無", {"無": "无"})
-        ('k', "'", '无')
+        >>> fold_char("Ｋ", {}), fold_char("’", {}), fold_char("無", {"無": "无"}), fold_char("É", {})
+        ('k', "'", '无', 'e')
     """
+    folded = _plain(char)
+    return pairs.get(folded, folded)
+
+
+@lru_cache(maxsize=100_000)
+def _plain(char: str) -> str:
     folded = unicodedata.normalize("NFKC", char).casefold()
+    if not folded.isascii():
+        if folded in _INVISIBLE:
+            return ""
+        folded = unicodedata.normalize("NFC", unicodedata.normalize("NFD", folded).translate(_MARKS))
     folded = "".join(chr(ord(c) - _KANA) if "ァ" <= c <= "ヶ" else c for c in folded)
-    return "'" if folded in "’‘ʼ`´′" else pairs.get(folded, folded)
-
-
-class _Patterns(dict[str, re.Pattern[str]]):
-    """Patterns by section, compiled when first asked for."""
-
-    def __init__(self, make: Callable[[str], str]) -> None:
-        self.make = make
-
-    def __missing__(self, section: str) -> re.Pattern[str]:
-        self[section] = re.compile(self.make(section) or _NEVER)
-        return self[section]
+    return "'" if folded in _APOSTROPHES else folded
 
 
 class Phrasebook:
-    """Phrases by section, compiled when first used.
+    """Phrases by section, their names filled in, and the pairs of characters that are read as one.
 
     Example:
         >>> book = Phrasebook()
-        >>> book.add("[idk]\\nsearch (me|us) ...")
-        1
-        >>> bool(book.full["idk"].fullmatch("search me for that")), bool(book.bare["idk"].fullmatch("search me"))
-        (True, True)
+        >>> book.add("@us = me|us\\n[idk]\\nsearch @us ..."), book.phrases["idk"]
+        (1, ['search (me|us) ...'])
     """
 
     def __init__(self) -> None:
         self.phrases: dict[str, list[str]] = {name: [] for name in SECTIONS}
         self.pairs: dict[str, str] = {}
-        self.full = _Patterns(lambda section: self._union(section))
-        self.bare = _Patterns(lambda section: self._union(section, without="..."))  # "I don't know" without what
-        self.at_end = _Patterns(lambda section: f"(?:{self._union(section) or _NEVER})\\Z")
 
     def add(self, text: str, source: str = "<phrases>") -> int:
         """Add the phrases of one file; return how many. Raises `ValueError` naming file:line, adding nothing then."""
@@ -92,22 +94,7 @@ class Phrasebook:
         self.pairs |= pairs
         for section, phrase in added:
             self.phrases[section].append(phrase)
-        for compiled in (self.full, self.bare, self.at_end):
-            compiled.clear()
-        self.__dict__.pop("split", None)
         return len(added)
-
-    def _union(self, section: str, without: str = "") -> str:
-        script = str.maketrans(self.pairs)
-        phrases = {phrase.removesuffix(without).rstrip().translate(script) for phrase in self.phrases[section]}
-        longest_first = sorted(filter(None, phrases), key=len, reverse=True)
-        return "|".join(to_regex(phrase, section) for phrase in longest_first)
-
-    @cached_property
-    def split(self) -> re.Pattern[str]:
-        """What parts a folded text into clauses; the matched group's name is the kind of border."""
-        parts = "|".join(f"(?P<{name}>{self.full[name].pattern})" for name in INSIDE if name != "negation")
-        return re.compile(rf"{parts}|(?P<stop>\.)|(?P<asked>\?)|(?P<comma>,)|(?P<colon>:)")
 
 
 def read_phrases(path: str | Path, book: Phrasebook) -> int:
@@ -164,13 +151,17 @@ def to_regex(phrase: str, section: str) -> str:
         >>> to_regex("(clue|idea) ...", "idk")
         '(?:clue|idea)(?: [^.,:?]*)?'
     """
+    before = ""
     if section == "contrast" and "/" in phrase:
         before, _, phrase = phrase.partition("/")
-        return _only_after(before, section) + to_regex(phrase, section)
+        before = _only_after(before, section)
     parts = re.split(r"( \.\.\.|\.\.\. |\.\.\.|[()| $])", phrase.replace("<idk>", QUOTED_IDK))
     pattern = "".join(_token(part) for part in parts)
-    if section in INSIDE or section in EDGE:  # words end where letters do; Chinese and Japanese do not mark it
-        pattern = rf"(?<![a-z0-9'])(?:{pattern})(?![a-z0-9'])" if re.search("[a-z]", phrase) else f"(?:{pattern})"
+    if section not in WHOLE:  # words end where letters do; Chinese and Japanese do not mark it
+        spaced = re.search(f"[{_LETTER}]", phrase)
+        pattern = f"(?:{pattern})(?!{_WORD})" if spaced else f"(?:{pattern})"
+        attached = before or re.search("[\uac00-\ud7af]", phrase)  # Korean endings
+        pattern = f"(?<!{_WORD}){pattern}" if spaced and not attached else before + pattern
     return pattern
 
 

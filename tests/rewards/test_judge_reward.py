@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 
 from abstain.rewards import ConfidenceTarget, ProperScore, TernaryCredit
-from abstain.rewards.catalogue import JudgedReward, read_questions
+from abstain.rewards.catalogue import JudgedReward
+from abstain.rewards.graders import GRADERS
 from abstain.rewards.judge.grader import JudgeGrader
 from abstain.rewards.judge.prompts import JudgePrompt
 from abstain.rewards.judge.usage import Reply
 from abstain.rewards.prompts import prompt_text
+from abstain.rewards.verdict import Verdict
 
 SHORT = JudgePrompt("{question}|{gold}|{answer}|CORRECT, INCORRECT or NOT_ATTEMPTED?")
 
@@ -49,8 +51,8 @@ def call(reward: JudgedReward, completions: list[Any], **columns: Any) -> list[f
     return asyncio.run(reward(completions=completions, **(given | columns)))
 
 
-GRADES = {"Lima": "CORRECT", "City of Kings": "CORRECT", "Quito": "INCORRECT", "Pass": "NOT_ATTEMPTED"}
-COMPLETIONS = ["Lima", "City of Kings", "Quito", "I don't know", "Pass", "", "Cusco"]
+GRADES = {"Lima": "CORRECT", "City of Kings": "CORRECT", "Quito": "INCORRECT", "Ask my sister": "NOT_ATTEMPTED"}
+COMPLETIONS = ["Lima", "City of Kings", "Quito", "I don't know", "Ask my sister", "", "Cusco"]
 
 
 def test_scores_by_hand() -> None:
@@ -111,7 +113,7 @@ def test_what_is_logged() -> None:
     assert extra == {f"{reward.__name__}/verdict": verdicts}
     assert metrics["accuracy/t=0.75"] == metrics["abstention/all"] == pytest.approx(2 / 7)
     assert metrics["ungraded/all"] == pytest.approx(1 / 7)
-    # of Lima, City of Kings, Quito and Pass, match agrees on Lima and Quito
+    # of Lima, City of Kings, Quito and the last, match agrees on Lima and Quito
     assert metrics["judge/agreement"] == pytest.approx(1 / 2)
 
 
@@ -128,16 +130,27 @@ def test_the_judge_sees_the_question_without_the_instruction() -> None:
     assert reward.judge.backend.asked == [SHORT.render("Capital of Peru?", ["Lima"], "Lima")]  # type: ignore
 
 
-def test_questions_from_every_shape() -> None:
-    parts = [{"role": "user", "content": [{"type": "text", "text": "Who?"}]}]
-    assert read_questions(None, ["Who?", parts, []], None, 3) == ["Who?", "Who?", ""]
-    assert read_questions(["Who?"], ["no"], [0.5], 1) == ["Who?"]
-    pictured = [{"role": "user", "content": [{"type": "image", "text": None}, "Who?"]}]
-    assert read_questions(None, [pictured], None, 1) == ["Who?"]
+def test_a_judge_needs_the_question() -> None:
     with pytest.raises(ValueError, match="neither a column 'question' nor prompts"):
-        read_questions(None, None, None, 1)
-    with pytest.raises(ValueError, match="'question' has 1 entries for 2 completions"):
-        read_questions(["Who?"], None, None, 2)
+        call(judged(), ["Lima"], question=None)
+
+
+def test_the_format_that_was_taught_is_the_scorings() -> None:
+    reward = judged(scoring="ConfidenceTarget", scoring_args={"answer_format": "boxed"})
+    assert reward.answer_format == "boxed" and judged().answer_format == "auto"
+
+
+def test_agreement_is_that_of_the_reading(monkeypatch: pytest.MonkeyPatch) -> None:
+    def grade_toy(answer: str, gold: Sequence[str], question: str = "", reading: str = "lenient") -> Verdict:
+        assert question == "Capital of Peru?"
+        return Verdict.CORRECT if reading == "lenient" else Verdict.INCORRECT
+
+    monkeypatch.setitem(GRADERS, "exact", grade_toy)
+    for options, agrees in (({}, 1.0), ({"reading": "strict"}, 0.0)):
+        logged: dict[str, float] = {}
+        call(judged(grader="exact", **options), ["Lima"], log_metric=logged.__setitem__)
+        assert logged["judge/agreement"] == agrees
+        assert "reading/gap" not in logged
 
 
 LOCAL = {"model": "m", "url": "http://localhost/v1", "cache": False}

@@ -2,8 +2,10 @@
 
 import pickle
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from math import factorial, prod, sqrt
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -11,8 +13,11 @@ from hypothesis import strategies as st
 
 import abstain.rewards
 from abstain.rewards import READY_MADE, REWARDS, ConfidenceTarget, ProperScore, TernaryCredit, Verdict, build_reward
+from abstain.rewards.graders import GRADERS
+from abstain.rewards.prompts import prompt_text
+from abstain.rewards.response import AnswerFormat, Response
 from abstain.rewards.scoring import Form, confidence_score
-from abstain.rewards.verdict_reward import VerdictReward, verdict_rates
+from abstain.rewards.verdict_reward import VerdictReward, read_questions, verdict_rates
 
 TARGETS = st.floats(0, 0.99)
 CHANCES = st.floats(0, 1)
@@ -196,6 +201,148 @@ def test_wrong_columns_are_named(columns: dict[str, Any], message: str) -> None:
         ConfidenceTarget()(completions=["Lima"], **columns)
 
 
+# --- golds that are missing, and golds of every make
+
+
+MISSING = [None, [], [None], "", [""], [" "], float("nan"), [float("nan")], "nan", ["nan"], "[]", "[null]"]
+
+
+def data_frame_cells() -> list[Any]:
+    """What a data frame says where there is nothing, and how arrays hold what there is."""
+    pandas, numpy = pytest.importorskip("pandas"), pytest.importorskip("numpy")
+    return [pandas.NA, [pandas.NA], pandas.NaT, numpy.nan, numpy.array([]), numpy.array([None]), numpy.float64("nan")]
+
+
+@pytest.mark.parametrize("reward", [ConfidenceTarget(), TernaryCredit(), ProperScore()], ids=lambda r: r.__name__)
+def test_a_missing_gold_is_ungraded_however_it_is_spelt(reward: VerdictReward) -> None:
+    """Never a mistake, and never a gold that is called "nan"."""
+    golds = [*MISSING, *data_frame_cells()]
+    for said in ("nan", "None", "Lima", "I don't know", ""):
+        scores = reward(completions=[said] * len(golds), answers=golds, target=[0.5] * len(golds))
+        assert scores == [None] * len(golds), said
+
+
+def test_golds_are_read_from_lists_in_texts_and_from_arrays() -> None:
+    numpy = pytest.importorskip("numpy")
+    golds = [
+        '["Lima", "City of Kings"]',
+        "['City of Kings', 'Lima']",
+        numpy.array(["Lima", "Ciudad de los Reyes"]),
+        (None, numpy.str_("Lima")),
+        ["Lima", float("nan")],
+    ]
+    assert TernaryCredit()(completions=["Lima"] * len(golds), answers=golds) == [1] * len(golds)
+    numbers = [[numpy.int64(1975)], [1975.0], numpy.array([1975]), [numpy.float64(1975)]]
+    assert TernaryCredit()(completions=["1975"] * 4, answers=numbers) == [1] * 4
+    interval = [["[0, 1)"], ["[1, 2]"]]  # mathematics, no lists of answers
+    assert TernaryCredit(grader="exact")(completions=["[0, 1)", "1"], answers=interval) == [1, -1]
+
+
+@pytest.mark.parametrize("gold", [{"text": "Lima"}, [{"text": "Lima"}], [b"Lima"], [object()]])
+def test_what_is_no_gold_is_refused_by_row(gold: Any) -> None:
+    with pytest.raises(ValueError, match=r"column 'answers', row 1: .* no gold answer; give text, a number or a list"):
+        TernaryCredit()(completions=["Lima"] * 2, answers=[["Lima"], gold])
+
+
+# --- the two readings, and the question
+
+
+@dataclass
+class Toy:
+    """A grader that looks for the gold: strictly it is the whole answer, leniently it stands anywhere."""
+
+    asked: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def __call__(self, answer: str, gold: Sequence[str], question: str = "", reading: str = "lenient") -> Verdict:
+        self.asked.append((answer, question, reading))
+        right = answer in gold if reading == "strict" else any(one in answer for one in gold)
+        return Verdict.CORRECT if right else Verdict.INCORRECT
+
+
+@pytest.fixture
+def toy(monkeypatch: pytest.MonkeyPatch) -> Toy:
+    grader = Toy()
+    monkeypatch.setitem(GRADERS, "match", grader)
+    return grader
+
+
+SAID = ["Lima", "Lima maybe Rome", "Rome", "I don't know", "", "Lima maybe Rome"]
+
+
+def test_training_reads_strictly_and_says_what_it_would_pay_leniently(toy: Toy) -> None:
+    logged: dict[str, Any] = {}
+    log = {"log_extra": logged.__setitem__, "log_metric": logged.__setitem__}
+    assert TernaryCredit()(completions=SAID, answers=[["Lima"]] * 6, **log) == [1, -1, -1, 0, -1, -1]
+    assert logged["reading/gap"] == pytest.approx(2 / 6)
+    assert [v[0] for v in logged["ternary_credit_truthrl/verdict"]] == list("CIIAII")
+    assert [v[0] for v in logged["ternary_credit_truthrl/lenient"]] == list("CCIAIC")
+    # each answer once strictly, and only what is wrong once more; an empty one never
+    assert [said for said, _, reading in toy.asked if reading == "strict"] == ["Lima", "Lima maybe Rome", "Rome"]
+    assert [said for said, _, reading in toy.asked if reading == "lenient"] == ["Lima maybe Rome", "Rome"]
+
+
+def test_a_lenient_reward_says_what_it_would_not_pay_strictly(toy: Toy) -> None:
+    logged: dict[str, Any] = {}
+    log = {"log_extra": logged.__setitem__, "log_metric": logged.__setitem__}
+    reward = TernaryCredit(reading="lenient")
+    assert reward(completions=SAID, answers=[["Lima"]] * 6, **log) == [1, 1, -1, 0, -1, 1]
+    assert logged["reading/gap"] == pytest.approx(2 / 6)
+    assert [v[0] for v in logged["ternary_credit_truthrl_lenient/strict"]] == list("CIIAII")
+
+
+def test_nothing_is_graded_twice_where_nobody_listens(toy: Toy) -> None:
+    TernaryCredit()(completions=SAID, answers=[["Lima"]] * 6)
+    assert len(toy.asked) == 3
+
+
+def test_the_grader_is_told_the_question(toy: Toy) -> None:
+    asked = prompt_text("Capital of Peru?", 0.75)
+    chat = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": asked}]
+    shots = f"Question: Capital of Chile?\nAnswer: Santiago\n\nQuestion: {asked}\nAnswer:"
+    completions, answers = ["Lima"] * 3, [["Lima"]] * 3
+    TernaryCredit()(completions=completions, answers=answers, prompts=[asked, chat, shots])
+    TernaryCredit()(completions=completions, answers=answers, prompts=["Who?"] * 3, question=["Capital of Peru?"] * 3)
+    TernaryCredit()(completions=completions, answers=answers, prompts=[asked] * 3, question=[None, float("nan"), ""])
+    assert toy.asked == [("Lima", "Capital of Peru?", "strict")] * 3
+    TernaryCredit()(completions=completions, answers=answers)
+    assert toy.asked[-1] == ("Lima", "", "strict")
+    with pytest.raises(ValueError, match="column 'question' has 2 entries for 3 completions"):
+        TernaryCredit()(completions=completions, answers=answers, question=["Who?"] * 2)
+
+
+def test_the_same_answer_to_another_question_is_graded_again(toy: Toy) -> None:
+    rows = {"completions": ["Lima"] * 4, "answers": [["Lima"]] * 3 + [["Rome"]], "prompts": ["a", "a", "b", "b"]}
+    assert TernaryCredit()(**rows) == [1, 1, 1, -1]
+    assert [question for _, question, _ in toy.asked] == ["a", "b", "b"]
+
+
+def test_questions_from_every_shape() -> None:
+    parts = [{"role": "user", "content": [{"type": "text", "text": "Who?"}]}]
+    assert read_questions(None, ["Who?", parts, []], 3) == ["Who?", "Who?", ""]
+    assert read_questions(["Who?"], ["no"], 1) == ["Who?"]
+    pictured = [{"role": "user", "content": [{"type": "image", "text": None}, "Who?"]}]
+    assert read_questions(None, [pictured], 1) == ["Who?"]
+    assert read_questions(None, None, 1) is None
+    stated = [prompt_text("Who?", t) for t in (0, 0.05, 0.5, 0.75, 1e-5)]
+    stated.append(prompt_text("Who?", None, instruct="confidence"))
+    assert read_questions(None, stated, 6) == ["Who?"] * 6
+    with pytest.raises(ValueError, match="'question' has 1 entries for 2 completions"):
+        read_questions(["Who?"], None, 2)
+
+
+def test_a_format_that_was_taught_is_handed_to_the_parser(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+
+    def parse(text: str, **options: Any) -> Response:
+        seen.append((text, options["answer_format"]))
+        return Response(text)
+
+    monkeypatch.setattr("abstain.rewards.verdict_reward.parse", parse)
+    TernaryCredit(answer_format="tag")(completions=["Lima", "Lima"], answers=[["Lima"]] * 2)
+    ProperScore(answer_format="json")(completions=["Lima"], answers=[["Lima"]])
+    assert seen == [("Lima", "tag"), ("Lima", "json")]
+
+
 VARIANTS = [
     *READY_MADE.values(),
     *(ConfidenceTarget(t, form) for t in (0, 0.05, 0.5, 0.55, 1e-5) for form in ("bounded", "original")),
@@ -203,6 +350,10 @@ VARIANTS = [
     *(ProperScore("beta", a=a, b=b) for a, b in [(1, 1), (1, 11), (11, 1), (1.1, 1)]),
     ProperScore("log", eps=0.05),
     ProperScore(confidence_scale=10),
+    ConfidenceTarget(reading="lenient"),
+    TernaryCredit(reading="lenient", answer_format="boxed"),
+    *(ConfidenceTarget(answer_format=name) for name in get_args(AnswerFormat) if name != "auto"),
+    ProperScore(grader="exact", reading="lenient", answer_format="json"),
     ConfidenceTarget(grader="exact"),
     TernaryCredit(grader="exact"),
     ProperScore(grader="exact"),
@@ -231,6 +382,15 @@ def test_ready_made_are_module_attributes() -> None:
     assert all(getattr(abstain.rewards, name) is reward for name, reward in READY_MADE.items())
 
 
+def test_options_of_grading_are_chosen_by_name_and_shown() -> None:
+    built = build_reward("truthrl", {"reading": "lenient", "answer_format": "boxed"})
+    assert (built.reading, built.answer_format) == ("lenient", "boxed")
+    assert "reading='lenient', answer_format='boxed'" in repr(built)
+    assert built.__name__ == "ternary_credit_truthrl_lenient_boxed"
+    assert {(reward.reading, reward.answer_format) for reward in READY_MADE.values()} == {("strict", "auto")}
+    assert repr(ConfidenceTarget(reading="lenient")) == "ConfidenceTarget(reading='lenient')"
+
+
 def test_build_reward_gives_a_fresh_one() -> None:
     built = build_reward("truthrl", {"grader": "exact"})
     assert (built.grader, READY_MADE["truthrl"].grader) == ("exact", "match")
@@ -251,6 +411,8 @@ def test_build_reward_gives_a_fresh_one() -> None:
         ),
         ("ConfidenceTarget", {"target": 1}, r"reward ConfidenceTarget: confidence target 1 is outside \[0, 1\)"),
         ("ConfidenceTarget", {"grader": "exakt"}, "no grader is called 'exakt'. Did you mean 'exact'"),
+        ("ConfidenceTarget", {"reading": "strickt"}, "no reading is called 'strickt'. Did you mean 'strict'"),
+        ("ProperScore", {"answer_format": "box"}, "no answer format is called 'box'. Did you mean 'boxed'"),
         ("ConfidenceTarget", {"eos_token_ids": 2}, r"eos_token_ids is 2; .* such as \[2\]"),
         ("knowrl", {"wrong": 3}, "reward knowrl: a wrong answer"),
         ("ProperScore", {"rule": "bier"}, "unknown rule 'bier'. Did you mean 'brier'"),

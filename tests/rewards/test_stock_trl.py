@@ -62,5 +62,9 @@ def test_trl_grpo_runs_and_logs_ready_made_rewards(tmp_path: Path, make_tiny_mod
     split = {key for log in history for key in log if key.startswith("eval_abstention/")}
     assert split == {f"eval_abstention/{group}" for group in ("all", "t=0", "t=0.5", "t=0.75", "t=0.9")}
 
+    gaps = [log[key] for log in history for key in ("reading/gap", "eval_reading/gap") if key in log]
+    assert len(gaps) == 4 and all(0 <= gap <= 1 for gap in gaps)
+
     table = pandas.read_parquet(tmp_path / "out" / "completions" / "completions_00001.parquet")
-    assert set(table["confidence_target/verdict"]) <= {"CORRECT", "INCORRECT", "ABSTAINED"}
+    for column in ("confidence_target/verdict", "confidence_target/lenient", "ternary_credit_truthrl/lenient"):
+        assert set(table[column]) <= {"CORRECT", "INCORRECT", "ABSTAINED"}
