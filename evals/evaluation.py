@@ -16,16 +16,17 @@ import numpy as np
 
 from abstain.evals.metrics.measuring import measure
 from abstain.evals.metrics.oracle import BaseGuesses, ForcedAnswers, baselines
+from abstain.evals.metrics.readings import doubts, long_answers, reading_gap
 from abstain.evals.metrics.schema import Metrics
 from abstain.evals.records import Record, write_records, write_text
 from abstain.evals.sampler import Completion, Sampler
 from abstain.evals.tables.table import render
 from abstain.evals.tasks.question import Question, Task
-from abstain.rewards.grading import grade_response, settle
+from abstain.rewards.grading import grade_responses, settle
 from abstain.rewards.judge.grader import Case, JudgeGrader, agreement_with
 from abstain.rewards.parsing.completion import read_response
 from abstain.rewards.prompts import TARGETS, Instruct, check_target, prompt_text
-from abstain.rewards.response import Response
+from abstain.rewards.response import AnswerFormat, Reading, Response, check_reading
 from abstain.rewards.verdict import Verdict
 
 TRAIN_LIMIT = 2_000
@@ -94,6 +95,7 @@ class _Asking:
     sampler: Sampler
     task: Task
     judge: JudgeGrader | None
+    reading: Reading
     progress: bool
 
     def __call__(
@@ -104,9 +106,16 @@ class _Asking:
         label = f"{self.task.name}, {stated}" if self.progress else None
         sampled = self.sampler.sample(prompts, max_new_tokens=self.task.max_new_tokens, progress=label)
         completions = [row[0] for row in sampled]
-        responses = [read_response(completion.text, completion.truncated) for completion in completions]
-        verdicts = _grade(self.task, questions, responses, self.judge)
-        return [_Answer(*row) for row in zip(prompts, completions, responses, verdicts, strict=True)]
+        read = [read_response(one.text, one.truncated, self.task.answer_format) for one in completions]
+        return [_Answer(*row) for row in zip(prompts, completions, read, self.grade(questions, read), strict=True)]
+
+    def grade(self, questions: Sequence[Question], responses: Sequence[Response]) -> list[Verdict]:
+        """A verdict for each response: the judge's, or the string grader's."""
+        if self.judge is not None:
+            pairs = zip(questions, responses, strict=True)
+            return self.judge.grade([Case(question.question, question.gold, response) for question, response in pairs])
+        golds, asked = [question.gold for question in questions], [question.question for question in questions]
+        return grade_responses(responses, golds, self.task.grader, asked, self.reading)
 
 
 def evaluate(
@@ -120,6 +129,8 @@ def evaluate(
     seed: int = 0,
     judge: JudgeGrader | None = None,
     instruct: Instruct = "target",
+    reading: Reading = "lenient",
+    answer_format: AnswerFormat | None = None,
     progress: bool = False,
 ) -> Evaluation:
     """Ask every held-out question at every target, greedily, with the target stated in the prompt.
@@ -142,16 +153,22 @@ def evaluate(
         judge: grades instead of the task's grader; `judge` in the metrics says how far the two agree.
         instruct: what prompts say: the target; "nothing", where each question is asked once, without instruction, and
             its answer is scored at every target; or that a "confidence" is to be stated.
+        reading: how the string grader reads: "lenient", where sentences may say more, or "strict", as in training.
+            `reading_gap` in the metrics is the share that is right leniently only.
+        answer_format: where the answer stands; as the task says by default.
         progress: show progress bars on the terminal.
 
     Raises:
-        ValueError: a target outside [0, 1), no targets, no held-out questions, or a `start` that was not asked them.
+        ValueError: a target outside [0, 1), no targets, no held-out questions, a `start` that was not asked them, or
+            an unknown reading or answer format.
     """
+    check_reading(reading)
+    task = task if answer_format is None else replace(task, answer_format=answer_format)
     targets = sorted({check_target(target) for target in targets})
     held_out = _draw(task.held_out, limit, seed)
     if not targets or not held_out:
         raise ValueError(f"nothing to evaluate: {len(targets)} targets, {len(held_out)} held-out questions")
-    ask = _Asking(sampler, task, judge, progress)
+    ask = _Asking(sampler, task, judge, reading, progress)
     guessing = None if instruct == "nothing" else 0.0
     guesses = ask(held_out, None, instruct) if instruct == "confidence" else ask(held_out, guessing)
     answers = {t: _answers_at(t, held_out, guesses, ask, instruct) for t in targets}
@@ -176,14 +193,15 @@ def evaluate(
         guesses=replace(_forced(held_out, guesses), confidence=np.array([guess.confidence for guess in guesses])),
         seed=seed,
     )
-    cut_off = [answer.completion.truncated for t in targets for answer in answers[t]]
+    seen = [pair for t in targets for pair in zip(held_out, answers[t], strict=True)]
+    cut_off = [answer.completion.truncated for _, answer in seen]
     metrics |= {"start": start.model, "instruct": instruct, "truncated": sum(cut_off) / len(cut_off)}
+    metrics |= {"reading": reading, "answer_format": task.answer_format, **_in_doubt(task, seen, judge, reading)}
     if instruct == "confidence":
         metrics["confidence_missing"] = _unstated(guesses)
     if judge is not None:
-        seen = [(question, answer) for t in targets for question, answer in zip(held_out, answers[t], strict=True)]
         cases = [Case(question.question, question.gold, answer.response) for question, answer in seen]
-        agreed = agreement_with(task.grader, cases, [answer.verdict for _, answer in seen])
+        agreed = agreement_with(task.grader, cases, [answer.verdict for _, answer in seen], reading)
         metrics["judge"] = judge.report() | {"grader": task.grader, "agreement": agreed}
     return Evaluation(records, metrics, start)
 
@@ -209,13 +227,14 @@ def _unstated(answers: Sequence[_Answer]) -> float | None:
     return stated.count(None) / len(stated) if stated else None
 
 
-def _grade(
-    task: Task, questions: Sequence[Question], responses: Sequence[Response], judge: JudgeGrader | None
-) -> list[Verdict]:
-    pairs = list(zip(questions, responses, strict=True))
+def _in_doubt(
+    task: Task, seen: Sequence[tuple[Question, _Answer]], judge: JudgeGrader | None, reading: Reading
+) -> dict[str, Any]:
+    """What the string grader's verdicts rest on; nothing of it is known where a judge graded."""
     if judge is not None:
-        return judge.grade([Case(question.question, question.gold, response) for question, response in pairs])
-    return [grade_response(response, question.gold, task.grader) for question, response in pairs]
+        return {"reading_gap": None, "long_answers": None}
+    flags = [doubts(one.response, q.gold, one.verdict, task.grader, q.question, reading) for q, one in seen]
+    return {"reading_gap": reading_gap(flags, len(flags)), "long_answers": long_answers(flags, task.grader)}
 
 
 def _forced(questions: Sequence[Question], answers: Sequence[_Answer]) -> ForcedAnswers:

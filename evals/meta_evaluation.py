@@ -2,9 +2,13 @@
 
     python -m abstain.evals.meta_evaluation                        # the table of meta_evaluation.yaml
     python -m abstain.evals.meta_evaluation mine.yaml --format latex
+    python -m abstain.evals.meta_evaluation --judged RUN           # is the judge of that run fair?
 
 If a right answer earns r, a wrong one w and "I don't know" a, answering with probability p of being right pays iff
 p > t = (a - w) / (r - w): the confidence target that a benchmark implies. At t = 0 there is no reason ever to abstain.
+
+A benchmark that a language model grades pays for what its judge likes. `--judged` tells whether that depends on how
+long an answer is, or on where the right option stands.
 """
 
 import argparse
@@ -16,9 +20,15 @@ from typing import Any, get_args
 
 import yaml
 
-from abstain.evals.tables.document import Block, Format, Heading, render_tables
+from abstain.evals.metrics.schema import read_metrics
+from abstain.evals.records import read_records
+from abstain.evals.tables.agreement import LEGEND, agreement_blocks
+from abstain.evals.tables.document import Block, Format, Heading, Notes, render_tables
 from abstain.evals.tables.grid import Column, Grid
 from abstain.rewards.errors import nearest
+from abstain.rewards.judge.grader import Case, agreement_with, describe_agreement
+from abstain.rewards.parsing.completion import read_response
+from abstain.rewards.response import AnswerFormat, Reading
 
 FILE = Path(__file__).with_name("meta_evaluation.yaml")
 Groups = Mapping[str, Sequence["Benchmark"]]
@@ -168,14 +178,58 @@ def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in row.items() if key != "credits"} | earned
 
 
+def read_judged(folder: str | Path) -> dict[str, Any]:
+    """How far a run's judge agrees with the string grader, as it grades today.
+
+    Args:
+        folder: with the `records.jsonl` and `metrics.json` of an evaluation whose answers a judge graded.
+
+    Returns:
+        What `abstain.rewards.judge.grader.agreement_with` does, with the names of both as `judge` and `grader`.
+
+    Raises:
+        FileNotFoundError: one of the files is not there.
+        ValueError: one of them is something else, or no judge graded.
+    """
+    folder = Path(folder)
+    metrics = read_metrics(folder / "metrics.json")
+    judge = metrics["judge"]
+    if not judge:
+        raise ValueError(f"{folder}: no judge graded these answers; `abstain eval … --judge NAME --out DIR` asks one")
+    records = read_records(folder / "records.jsonl")
+    answer_format: AnswerFormat = metrics["answer_format"] or "auto"
+    reading: Reading = metrics["reading"] or "lenient"
+    cases = [
+        Case(one.question, one.gold, read_response(one.completion, answer_format=answer_format)) for one in records
+    ]
+    found = agreement_with(judge["grader"], cases, [one.verdict for one in records], reading)
+    return {"judge": judge["model"], "grader": judge["grader"], **found}
+
+
+def render_judged(found: Mapping[str, Any], format: Format = "text", *, width: int = 100) -> str:
+    """The tables of `read_judged`, ending in a newline; "csv" has a row for each group of answers.
+
+    Raises:
+        ValueError: an unknown format.
+    """
+    said = describe_agreement(dict(found), found["judge"], found["grader"])
+    rows = [{**row, **row["pairs"]} for row in (*found["by_length"], *found["by_letter"])]
+    flat = [{key: value for key, value in row.items() if key != "pairs"} for row in rows]
+    return render_tables([said, *agreement_blocks(found), Notes(LEGEND)], format, rows=flat, data=found, width=width)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """`python -m abstain.evals.meta_evaluation`."""
     parser = argparse.ArgumentParser(description="What benchmarks pay for “I don't know”.")
     parser.add_argument("file", nargs="?", default=FILE, help="a YAML file like abstain's own meta_evaluation.yaml")
     parser.add_argument("--format", choices=get_args(Format), default="text")
+    parser.add_argument("--judged", metavar="RUN", help="a directory that `abstain eval … --judge … --out` wrote")
     asked = parser.parse_args(arguments)
     try:
-        print(render_benchmarks(read_benchmarks(asked.file), asked.format), end="")
+        if asked.judged:
+            print(render_judged(read_judged(asked.judged), asked.format), end="")
+        else:
+            print(render_benchmarks(read_benchmarks(asked.file), asked.format), end="")
     except (OSError, ValueError) as error:
         parser.error(str(error))
 

@@ -17,6 +17,7 @@ from abstain.rewards.errors import nearest
 from abstain.rewards.grading import grade_response
 from abstain.rewards.parsing.completion import read_response
 from abstain.rewards.prompts import DEFAULT_TEMPLATE, check_target, penalty, prompt_text
+from abstain.rewards.response import Reading
 from abstain.rewards.verdict import Verdict
 
 NO_INSTRUCTION = "none"
@@ -112,6 +113,7 @@ def ask_reworded(
     records: Sequence[Record],
     wordings: Sequence[str] = tuple(WORDINGS),
     *,
+    reading: Reading = "lenient",
     progress: bool = False,
 ) -> dict[str, list[Record]]:
     """The questions of an evaluation again, greedily: in other words at its targets above 0, and as they stand.
@@ -121,6 +123,7 @@ def ask_reworded(
         task: where the questions come from.
         records: those of the evaluation.
         wordings: keys of `WORDINGS`.
+        reading: that of the evaluation.
         progress: show progress bars.
 
     Returns:
@@ -129,10 +132,12 @@ def ask_reworded(
     lowest = min(record.target for record in records)
     groups = {name: [record for record in records if record.target > 0] for name in wordings}
     groups[NO_INSTRUCTION] = [replace(record, target=0.0) for record in records if record.target == lowest]
-    return {name: _ask(sampler, task, group, name, progress) for name, group in groups.items()}
+    return {name: _ask(sampler, task, group, name, reading, progress) for name, group in groups.items()}
 
 
-def _ask(sampler: Sampler, task: Task, group: Sequence[Record], wording: str, progress: bool) -> list[Record]:
+def _ask(
+    sampler: Sampler, task: Task, group: Sequence[Record], wording: str, reading: Reading, progress: bool
+) -> list[Record]:
     targets = [None if wording == NO_INSTRUCTION else record.target for record in group]
     prompts = [
         reworded_prompt(record.question, target, wording, task.template)
@@ -141,17 +146,17 @@ def _ask(sampler: Sampler, task: Task, group: Sequence[Record], wording: str, pr
     label = f"{task.name}, wording: {wording}" if progress else None
     rows = sampler.sample(prompts, max_new_tokens=task.max_new_tokens, progress=label)
     answered = zip(group, prompts, rows, strict=True)
-    return [_graded(record, prompt, row[0], task.grader) for record, prompt, row in answered]
+    return [_graded(record, prompt, row[0], task, reading) for record, prompt, row in answered]
 
 
-def _graded(record: Record, prompt: str, completion: Completion, grader: str) -> Record:
-    response = read_response(completion.text, completion.truncated)
+def _graded(record: Record, prompt: str, completion: Completion, task: Task, reading: Reading) -> Record:
+    response = read_response(completion.text, completion.truncated, task.answer_format)
     return replace(
         record,
         prompt=prompt,
         completion=completion.text,
         answer=response.answer,
-        verdict=grade_response(response, record.gold, grader),
+        verdict=grade_response(response, record.gold, task.grader, record.question, reading),
     )
 
 
@@ -181,11 +186,15 @@ def ask_agreement(
         progress=label,
     )
     return [
-        (sum(_says(completion, guess.answer, task.grader) for completion in row) + 0.5) / (n + 1)
+        (sum(_says(completion, guess, task) for completion in row) + 0.5) / (n + 1)
         for guess, row in zip(guesses, rows, strict=True)
     ]
 
 
-def _says(completion: Completion, answer: str, grader: str) -> bool:
-    response = read_response(completion.text, completion.truncated)
-    return bool(answer) and grade_response(response, [answer], grader) == Verdict.CORRECT
+def _says(completion: Completion, guess: Record, task: Task) -> bool:
+    """Whether a completion says what the guess says; the same words do, whatever they are."""
+    response = read_response(completion.text, completion.truncated, task.answer_format)
+    if not guess.answer or response.abstained:
+        return False
+    same = response.answer.casefold() == guess.answer.casefold()
+    return same or grade_response(response, [guess.answer], task.grader, guess.question) is Verdict.CORRECT

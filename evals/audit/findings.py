@@ -18,7 +18,7 @@ itself at every target.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +129,7 @@ def audit_model(
     Args:
         sampler: the model.
         task: whose questions were asked.
-        evaluation: of this model, t = 0 among its targets.
+        evaluation: of this model, t = 0 among its targets. What else is asked is read and graded as it was there.
         start: best guesses of the starting model, to go by.
         samples: go by so many sampled answers per question instead.
         seed: of samples and bootstrap.
@@ -143,10 +143,12 @@ def audit_model(
     guesses = [record for record in evaluation.records if record.target == 0]
     if not guesses:
         raise ValueError("an audit needs best guesses: ask at t = 0 too")
+    task = replace(task, answer_format=evaluation.metrics["answer_format"])
     source = _source(sampler, task, guesses, start, samples, seed, progress)
     foreign = unreadable(sampler)
     readable = [name for name in WORDINGS if name not in foreign]
-    reworded = ask_reworded(sampler, task, evaluation.records, readable, progress=progress)
+    reading = evaluation.metrics["reading"]
+    reworded = ask_reworded(sampler, task, evaluation.records, readable, reading=reading, progress=progress)
     found = audit(evaluation.metrics, evaluation.records, source, reworded, seed=seed)
     not_asked = [
         f"It was not asked in wording {name!r}: its tokenizer has no tokens for {share:.0%} of it."

@@ -14,9 +14,9 @@ from functools import partial
 from string import ascii_uppercase
 from typing import Any
 
-from abstain.evals.harnesses.stated_targets import with_choices
 from abstain.evals.tasks.columns import Columns, answers_of, find_columns, parse_literal, to_question
 from abstain.evals.tasks.presets import GENERIC, PRESETS
+from abstain.evals.tasks.question import with_choices
 from abstain.evals.tasks.rows import Table
 from abstain.rewards.parsing.completion import parse
 

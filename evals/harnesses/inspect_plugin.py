@@ -28,15 +28,16 @@ from inspect_ai.scorer import (  # type: ignore[import-not-found, unused-ignore]
 )
 from inspect_ai.solver import Generate, Solver, TaskState, solver  # type: ignore[import-not-found, unused-ignore]
 
-from abstain.evals.harnesses.stated_targets import Graded, read_targets, read_value, scores_by_target, with_choices
+from abstain.evals.harnesses.stated_targets import Graded, read_targets, read_value, scores_by_target
 from abstain.evals.harnesses.stated_targets import rates as shares
 from abstain.evals.tasks.catalogue import load_task
+from abstain.evals.tasks.question import with_choices
 from abstain.rewards.grading import find_grader, grade_response
 from abstain.rewards.judge.grader import Case, JudgeGrader
 from abstain.rewards.judge.usage import Reply
 from abstain.rewards.parsing.completion import parse
 from abstain.rewards.prompts import TARGETS, prompt_text
-from abstain.rewards.response import Response
+from abstain.rewards.response import AnswerFormat, Reading, Response, check_answer_format, check_reading
 from abstain.rewards.verdict import Verdict
 
 STATED = "confidence_target"
@@ -115,28 +116,41 @@ def _graded(score: SampleScore) -> Graded:
 
 
 @scorer(metrics=[rates(), target_scores()])
-def verdict(grader: str | None = None, judge: bool = False) -> Scorer:
+def verdict(
+    grader: str | None = None,
+    judge: bool = False,
+    reading: Reading = "lenient",
+    answer_format: AnswerFormat = "auto",
+) -> Scorer:
     """C, I or N ("I don't know"), by the rules of `abstain.rewards.grading`; what cannot be graded is unscored.
 
     Args:
         grader: a key of `abstain.rewards.graders.GRADERS`; by default "choice" where a sample has choices, or "match".
         judge: ask the model in the role "grader" (`--model-role grader=...`), as `abstain.rewards.judge.grader` does.
+        reading: how a string grader reads: "lenient", where sentences may say more than the answer, or "strict".
+        answer_format: where the answer stands, one of `abstain.rewards.response.AnswerFormat`.
     """
+    check_reading(reading)
+    check_answer_format(answer_format)
     if grader:
         find_grader(grader)
     judges: list[JudgeGrader] = []  # made when first needed: models are not to be had while scorers are made
 
     async def score(state: TaskState, target: Target) -> Score:
         output = state.output
-        response = parse(output.completion, truncated=output.stop_reason in ("max_tokens", "model_length"))
+        cut = output.stop_reason in ("max_tokens", "model_length")
+        response = parse(output.completion, truncated=cut, answer_format=answer_format)
         gold = _gold(state, target)
         if not judge:
             usual = "choice" if len(state.choices) else "match"
-            return _score(state, response, grade_response(response, gold, grader or usual))
+            question = with_choices(state.input_text, [choice.value for choice in state.choices])
+            graded = grade_response(response, gold, grader or usual, question, reading)
+            return _score(state, response, graded, {"reading": reading, "answer_format": answer_format})
         if not judges:
             judges.append(JudgeGrader.of(InspectModel(get_model(role="grader")), cache=False))
         case = Case(state.input_text, gold, response)
-        return _score(state, response, (await judges[0].grade_async([case]))[0], judges[0].model)
+        graded = (await judges[0].grade_async([case]))[0]
+        return _score(state, response, graded, {"answer_format": answer_format}, judges[0].model)
 
     return score
 
@@ -148,8 +162,8 @@ def _gold(state: TaskState, target: Target) -> list[str]:
     return golds + [letters[gold] for gold in golds if gold in letters]
 
 
-def _score(state: TaskState, response: Response, graded: Verdict, judge: str = "") -> Score:
-    about = {STATED: state.metadata.get(STATED), "confidence": response.confidence, "hedged": response.hedged}
+def _score(state: TaskState, response: Response, graded: Verdict, how: dict[str, str], judge: str = "") -> Score:
+    about = {STATED: state.metadata.get(STATED), "confidence": response.confidence, "hedged": response.hedged, **how}
     by = f" by {judge}" if judge else ""
     said = response.malformed or response.answer or "no answer offered"
     answer = response.answer or state.output.completion.strip()  # converters take it for what was said
@@ -199,6 +213,8 @@ def open_rubric(
     targets: Any = TARGETS,
     grader: str | None = None,
     judge: bool = False,
+    reading: Reading = "lenient",
+    answer_format: AnswerFormat | None = None,
 ) -> Task:
     """Every question at every target, graded as correct, incorrect or abstained.
 
@@ -206,7 +222,7 @@ def open_rubric(
         questions: a task that `abstain tasks` lists, of which the held-out questions are asked; "qa" asks all of them.
         data: file, folder or hub id, for tasks that need it.
         targets: confidence targets to state, one epoch each.
-        grader, judge: as for `verdict`; the task's own grader by default.
+        grader, judge, reading, answer_format: as for `verdict`; the task's own grader and format by default.
     """
     options: dict[str, Any] = {"data": data} if data else {}
     loaded = load_task(questions, **options, **({"held_out": 1.0} if questions == "qa" else {}))
@@ -215,6 +231,6 @@ def open_rubric(
     return Task(
         dataset=MemoryDataset(samples, name=loaded.name),
         solver=confidence_target(list(stated)),
-        scorer=verdict(grader or loaded.grader, judge),
+        scorer=verdict(grader or loaded.grader, judge, reading, answer_format or loaded.answer_format),
         epochs=Epochs(len(stated)),
     )

@@ -17,6 +17,7 @@ from abstain.evals.tasks.rows import Table, numbered, read_data
 from abstain.rewards.errors import nearest
 from abstain.rewards.grading import grade
 from abstain.rewards.prompts import IDK, TARGETS, prompt_text
+from abstain.rewards.response import AnswerFormat, Reading, check_answer_format, check_reading
 from abstain.rewards.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -27,7 +28,13 @@ REASONS = '{question}\n{instruction}\nThink step by step. Then write a last line
 
 
 def load(
-    source: Mapping[str, Any], data: str | None = None, targets: Any = TARGETS, template: str | None = None, **_: Any
+    source: Mapping[str, Any],
+    data: str | None = None,
+    targets: Any = TARGETS,
+    template: str | None = None,
+    reading: Reading = "lenient",
+    answer_format: AnswerFormat = "auto",
+    **_: Any,
 ) -> "dict[str, Dataset]":
     """For `custom_dataset`: a question and target in each row.
 
@@ -37,14 +44,19 @@ def load(
         targets: from `--metadata`.
         template: from `--metadata`: prompt text with `{question}` and `{instruction}`, for a model that was trained
             with another than the tasks' own.
+        reading: from `--metadata`: "lenient", where sentences may say more than the answer, or "strict".
+        answer_format: from `--metadata`: where the answer stands, one of `abstain.rewards.response.AnswerFormat`.
         _: all else that `--metadata` and `--model_args` hold, which is handed over too.
 
     Raises:
-        ValueError: an unknown reader, rows that lack a column, a template without its fields, a target outside [0, 1).
+        ValueError: an unknown reader, reading or answer format, rows that lack a column, a template without its
+            fields, a target outside [0, 1).
         FileNotFoundError: no such file, or hub data set.
     """
     from datasets import Dataset
 
+    check_reading(reading)
+    check_answer_format(answer_format)
     reader = source["reader"]
     if reader not in READERS:
         raise ValueError(f"no reader is called {reader!r}. {nearest(str(reader), READERS)}")
@@ -57,7 +69,8 @@ def load(
     asked = [one for table in tables for one in READERS[reader](table)]
     if not asked:
         raise ValueError(f"{data or source['hub']}: holds no question for this task")
-    return {"test": Dataset.from_list(list(documents(asked, read_targets(targets), template)))}
+    read = {"reading": reading, "answer_format": answer_format}
+    return {"test": Dataset.from_list([row | read for row in documents(asked, read_targets(targets), template)])}
 
 
 def hub_tables(source: Mapping[str, Any]) -> Iterator[Table]:
@@ -112,7 +125,8 @@ def process_results(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str,
         >>> process_results({"gold": ["Lima"], "grader": "match", "target": 0.75}, [" I don't know."])
         {'verdict': 'ABSTAINED', 'score_t0.75': 0.0, 'correct_t0.75': 0.0, 'wrong_t0.75': 0.0, 'abstained_t0.75': 1.0}
     """
-    verdict = grade(results[0], doc["gold"], doc["grader"])
+    reading, answer_format = doc.get("reading", "lenient"), doc.get("answer_format", "auto")
+    verdict = grade(results[0], doc["gold"], doc["grader"], doc.get("question"), answer_format, reading)
     t = f"t{doc['target']:g}"
     outcomes = {"correct": Verdict.CORRECT, "wrong": Verdict.INCORRECT, "abstained": Verdict.ABSTAINED}
     return {

@@ -1,7 +1,6 @@
-"""What the plug-ins share: targets from a command line, choices in a prompt, and numbers for each stated target."""
+"""What the plug-ins share: targets from a command line, and numbers for each stated target."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from string import ascii_uppercase
 from typing import Any
 
 from abstain.rewards.prompts import TARGETS, check_target, penalty
@@ -27,19 +26,6 @@ def read_targets(given: Any) -> tuple[float, ...]:
     if not targets:
         raise ValueError("no confidence target: give one or several in [0, 1), such as 0,0.5,0.75,0.9")
     return targets
-
-
-def with_choices(question: str, choices: Sequence[str]) -> str:
-    """A question and its choices, a line each; the question alone if there are none.
-
-    Example:
-        >>> print(with_choices("Capital of Peru?", ["Lima", "Quito"]))
-        Capital of Peru?
-        (A) Lima
-        (B) Quito
-    """
-    lines = [f"({letter}) {choice}" for letter, choice in zip(ascii_uppercase, choices, strict=False)]
-    return "\n".join([question, *lines])
 
 
 def rates(verdicts: Iterable[Verdict]) -> dict[str, float]:

@@ -30,6 +30,7 @@ from abstain.evals.logs.batch import (
     text_of,
 )
 from abstain.evals.logs.grades import ABSTAINED, CORRECT, INCORRECT, LETTERS, NONE, PARTIAL, UNGRADED, ZERO, read_grade
+from abstain.evals.tasks.question import with_choices
 from abstain.rewards.errors import nearest
 
 NAME = "Inspect log"
@@ -167,6 +168,8 @@ def _fill(entry: Entry, sample: dict[str, Any], scorer: str) -> None:
     if entry.confidence is None:
         entry.confidence = as_dict(as_dict(scores.get(scorer)).get("metadata")).get("confidence")
     entry.gold = _gold(sample)
+    if entry.question and isinstance(choices := sample.get("choices"), list):
+        entry.question = with_choices(entry.question, [str(choice) for choice in choices])  # as they were asked
     entry.completion, entry.truncated = _completion(sample, attached)
 
 

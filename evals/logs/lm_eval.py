@@ -30,6 +30,7 @@ from abstain.evals.tasks.columns import answers_of
 
 NAME = "lm-evaluation-harness samples"
 METRICS = ("verdict", "acc", "exact_match", "em", "mcc_match", "acc_norm", "is_correct", "correct", "pass@1", "f1")
+_QUESTION = ("question", "Question", "problem", "query", "input")
 _FILE = re.compile(r"samples_(?P<task>.+?)_(?P<date>\d{4}-\d\d-\d\dT[\d.:-]+)\.jsonl")
 _RESULTS_LIMIT = 64 << 20
 
@@ -83,8 +84,7 @@ def _entry(number: int, row: dict[str, Any], model: str, task: str, grade: int) 
     entry.prompt = prompt if isinstance(prompt, str) else None
     entry.target = stated_target(entry.prompt)
     doc = as_dict(row["doc"])
-    asked = [doc[key] for key in ("question", "problem", "query") if isinstance(doc.get(key), str)]
-    entry.question = asked[0] if asked else entry.prompt
+    entry.question = next((doc[key] for key in _QUESTION if isinstance(doc.get(key), str)), entry.prompt)
     if entry.target is not None and isinstance(doc.get("question_id"), str | int):
         entry.id = str(doc["question_id"])  # one question asked at several targets
     scores = _log_likelihoods(row)

@@ -74,7 +74,9 @@ def _entries(path: Path, document: dict[str, Any], options: Options, problems: P
         entry = Entry(place, str(place), model, task, _grade(html, more, options))
         entry.gold = more.get("correct_answer") or _found(_GOLD, html)
         entry.prompt = last_text(convo, "user")
-        entry.question, entry.target, entry.completion = entry.prompt, stated_target(entry.prompt), completion
+        asked = more.get("problem")
+        entry.question = asked if isinstance(asked, str) else entry.prompt
+        entry.target, entry.completion = stated_target(entry.prompt), completion
         yield entry
 
 

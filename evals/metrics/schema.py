@@ -193,10 +193,20 @@ class MetricsFile(BaseModel):
     instruct: Text = key("instruct", "text",
         "what prompts state: the `target`, `nothing`, or that a `confidence` q is asked for, which answers t if q > t")
     truncated: Number = key("cut off", "share", "share of completions that ran out of tokens")
+    reading: Text = key("reading", "text",
+        "how the string grader read: `lenient`, where sentences may say more, or `strict`, as in training")
+    answer_format: Text = key("answer format", "text",
+        "where the answer was looked for: `auto`, `plain`, `tag`, `boxed`, `last_line`, `json` or `harmony`")
+    reading_gap: Number = key("reading gap", "share",
+        "share of all answers that are CORRECT leniently, but not strictly; none where a judge graded")
+    long_answers: Object = key("long answers", "other",
+        "`n` answers of more than 12 words that the string `grader` read; `gold_unpaid` hold the gold and were not "
+        "paid, `paid_leniently` were paid in sentences that say more, `in_doubt` is the share of both")
     confidence_missing: Number = key("confidence missing", "share",
         "with `instruct: confidence`: share of answers that state none, and count at every t")
     judge: Object = key("judge", "other",
-        "of a judge: replies, tokens, `failures`, `cost`, and `agreement` (Cohen's `kappa`) with the string `grader`")
+        "of a judge: replies, tokens, `failures`, `cost`, and `agreement` (Cohen's `kappa`) with the string `grader`, "
+        "also `by_length` of the answers and `by_letter` of the gold")
     label: Text = key("label", "text", "`abstain rescore`: what the run is called in tables")
     source: Text = key("source", "text", "`abstain rescore`: its file")
     format: Text = key("format", "text", "`abstain rescore`: what kind of log that is")

@@ -23,6 +23,8 @@ TITLES = {
     "accuracy": "Right",
     "error": "Wrong",
     "ungraded": "Ungraded",
+    "reading/gap": "Right leniently, not strictly",
+    "heldout/reading_gap": "Held-out: right leniently only",
     "score": "Score",
     "regret": "Regret",
     "effective_threshold": "Effective threshold",
@@ -41,6 +43,7 @@ TITLES = {
 """What is drawn, in this order, if it was logged and is not 0 all along; what else was logged per target follows."""
 RATES = {"abstention", "accuracy", "error", "ungraded", "mean_token_accuracy", "frac_reward_zero_std"}
 RATES |= {"heldout/abstained", "heldout/correct", "heldout/incorrect", "guards/over_refusal"}
+RATES |= {"reading/gap", "heldout/reading_gap"}
 _PER_TARGET = re.compile(r"([\w ./:-]{1,60})/t=([0-9.]{1,8})")
 _MOST, _COLUMNS = 18, 4
 

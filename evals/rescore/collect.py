@@ -13,8 +13,7 @@ from abstain.evals.logs.batch import CONFIDENCE, Batch, Options, Problems, place
 from abstain.evals.logs.detect import open_log
 from abstain.evals.logs.plain import Summary
 from abstain.evals.rescore.grading import Grading, Tally, answer_key, confidences, verdicts
-from abstain.evals.rescore.runs import Run, Spool, as_repeats, duplicates, repeat_numbers, self_consistency
-from abstain.rewards.parsing.completion import read_response
+from abstain.evals.rescore.runs import COLUMNS, Run, Spool, as_repeats, duplicates, repeat_numbers, self_consistency
 
 BAD = -np.inf
 """A confidence or target that is no number; told from NaN, which is one that the log does not have."""
@@ -76,8 +75,10 @@ class Collector:
         names = zip(columns["model"], columns["task"], strict=True)
         file.unit = batch.unit
         values, kinds = confidences(batch, self.grading)
+        codes, flags = verdicts(batch, self.grading, file.tally, self.problems)
         part = {
-            "verdict": verdicts(batch, self.grading, file.tally, self.problems),
+            "verdict": codes,
+            "doubts": flags,
             "run": np.array(list(map(file.names.__getitem__, names)), dtype=np.int32),
             "question": np.array(list(map(self.ids.__getitem__, columns["id"])), dtype=np.int32),
             "place": np.array(columns["place"], dtype=np.int64),
@@ -85,7 +86,7 @@ class Collector:
             "kind": np.array([_KINDS.index(kind) for kind in kinds] if values else [0] * len(batch), dtype=np.int8),
             "target": to_numbers(targets) if (targets := batch.get("target")) else np.full(len(batch), np.nan),
             "repeat": np.array(batch.get("repeat") or [0] * len(batch), dtype=np.int16),
-            "answer": _answers(batch),
+            "answer": _answers(batch, self.grading),
         }
         file.size += len(batch)
         file.answered = file.answered or bool(batch.get("repeat") and batch.get("completion"))
@@ -131,8 +132,8 @@ class Collector:
 
     def _run(self, file: "_File", name: tuple[str, str], rows: np.ndarray, columns: Mapping[str, np.ndarray]) -> Run:
         kinds = np.bincount(columns["kind"][rows][~np.isnan(columns["confidence"][rows])], minlength=len(_KINDS))
-        picked = {key: columns[key][rows] for key in ("verdict", "confidence", "target", "question", "repeat")}
-        about = {"kind": _KINDS[int(kinds.argmax())], "spool": file.spool}
+        picked = {key: columns[key][rows] for key in COLUMNS if key != "rows"}
+        about = {"kind": _KINDS[int(kinds.argmax())], "spool": file.spool, "grading": self.grading}
         run = Run(name[0], name[1], file.path, file.name, rows=rows, **picked, **about)  # type: ignore[arg-type]
         answers, places = columns["answer"][rows], columns["place"][rows]
         doubled = duplicates(run)
@@ -171,12 +172,12 @@ class _File:
     parts: dict[str, list[np.ndarray]] = field(default_factory=dict)
 
 
-def _answers(batch: Batch) -> np.ndarray:
+def _answers(batch: Batch, grading: Grading) -> np.ndarray:
     """A number for each row's answer, where questions were asked several times."""
     texts = batch.get("completion")
     if not batch.get("repeat") or not texts:
         return np.zeros(len(batch), dtype=np.int64)
-    return np.array([hash(answer_key(read_response(t))) if isinstance(t, str) else 0 for t in texts], dtype=np.int64)
+    return np.array([hash(answer_key(grading.read(t))) if isinstance(t, str) else 0 for t in texts], dtype=np.int64)
 
 
 def _spooled(batch: Batch) -> list[bytes]:
@@ -188,7 +189,7 @@ def _spooled(batch: Batch) -> list[bytes]:
 def _summary_run(summary: Summary, path: Path, name: str) -> Run:
     whole, real = np.empty(0, dtype=np.int32), np.empty(0)
     names = printable(summary.model), printable(summary.task)
-    return Run(*names, path, name, whole, real, real, whole, whole, whole, summary=summary)
+    return Run(*names, path, name, whole, real, real, whole, whole, whole, whole, summary=summary)
 
 
 # Numbers from a stranger's log: confidence that may be a percentage, NaN, 150 % or a word; stated targets.

@@ -12,13 +12,16 @@ import numpy as np
 
 from abstain.evals.logs.batch import Batch, Problems
 from abstain.evals.logs.grades import ABSTAINED, INCORRECT, NONE, PARTIAL, UNGRADED, UNREADABLE, VERDICTS, ZERO
+from abstain.evals.metrics.readings import doubts
 from abstain.evals.tasks.columns import answers_of
-from abstain.rewards.grading import grade_response
+from abstain.rewards.grading import gold_answers, grade_response
 from abstain.rewards.parsing.completion import read_response
 from abstain.rewards.parsing.confidence import read_confidence
-from abstain.rewards.response import Response
+from abstain.rewards.prompts import question_of
+from abstain.rewards.response import AnswerFormat, Reading, Response
 from abstain.rewards.verdict import Verdict
 
+_LONGEST_QUESTION = 1_000  # characters
 _CODES = {verdict: code for code, verdict in enumerate(VERDICTS)}
 
 
@@ -29,10 +32,18 @@ class Grading:
     Args:
         grader: a key of `abstain.rewards.graders.GRADERS`, for answers without a grade.
         regrade: grade every answer that has gold, whatever the log says.
+        reading: how the grader reads: "lenient", where sentences may say more than the answer, or "strict".
+        answer_format: where the answer stands, one of `abstain.rewards.response.AnswerFormat`.
     """
 
     grader: str = "match"
     regrade: bool = False
+    reading: Reading = "lenient"
+    answer_format: AnswerFormat = "auto"
+
+    def read(self, text: str, truncated: bool = False) -> Response:
+        """What a completion says."""
+        return read_response(text, truncated, self.answer_format)
 
 
 @dataclass
@@ -45,45 +56,57 @@ class Tally:
     partial: int = 0
 
 
-def verdicts(batch: Batch, grading: Grading, tally: Tally, problems: Problems) -> np.ndarray:
-    """The code of each row's verdict, its place in `VERDICTS`.
+def verdicts(batch: Batch, grading: Grading, tally: Tally, problems: Problems) -> tuple[np.ndarray, np.ndarray]:
+    """The code of each row's verdict, its place in `VERDICTS`, and what is to be said against those given here.
 
     Args:
         batch: rows.
         grading: how to grade those without a grade.
         tally: counts what was done.
         problems: told of what could not be graded.
+
+    Returns:
+        Codes, and flags of `abstain.evals.metrics.readings.doubts`, 0 where the log has the grade.
     """
     codes = np.array(batch.get("grade"), dtype=np.int8)
     texts = batch.get("completion") or [None] * len(batch)
     golds = batch.get("gold") or [None] * len(batch)
     cut = batch.get("truncated") or [False] * len(batch)
+    asked = batch.get("question") or [None] * len(batch)
+    flags = np.zeros(len(batch), dtype=np.int8)
     tally.partial += int((codes == PARTIAL).sum())
     if grading.regrade:
         codes[[text is not None and gold is not None for text, gold in zip(texts, golds, strict=True)]] = NONE
     for row in np.flatnonzero(codes > UNGRADED):
         text = texts[row] if isinstance(texts[row], str) else None
         if codes[row] in (ZERO, PARTIAL):
-            codes[row] = _not_right(text, bool(cut[row]), tally)
-        else:
-            codes[row] = _graded(batch, int(row), text, golds[row], bool(cut[row]), grading, tally, problems)
-    return codes
+            codes[row] = _not_right(text, bool(cut[row]), grading, tally)
+            continue
+        gold = _gold(batch, int(row), text, golds[row], problems)
+        if text is None or not gold:
+            codes[row] = UNGRADED
+            continue
+        tally.regraded += 1
+        response, question = grading.read(text, bool(cut[row])), asked_alone(asked[row])
+        given = grade_response(response, gold, grading.grader, question, grading.reading)
+        codes[row] = _CODES[given]
+        flags[row] = doubts(response, gold, given, grading.grader, question, grading.reading)
+    return codes, flags
 
 
-def _not_right(text: str | None, truncated: bool, tally: Tally) -> int:
+def _not_right(text: str | None, truncated: bool, grading: Grading, tally: Tally) -> int:
     if text is None:
         tally.blind += 1
         return INCORRECT
-    abstained = read_response(text, truncated).abstained
+    abstained = grading.read(text, truncated).abstained
     tally.abstained += abstained
     return ABSTAINED if abstained else INCORRECT
 
 
-def _graded(
-    batch: Batch, row: int, text: str | None, gold: Any, cut: bool, grading: Grading, tally: Tally, problems: Problems
-) -> int:
+def _gold(batch: Batch, row: int, text: str | None, gold: Any, problems: Problems) -> tuple[str, ...]:
+    """The gold answers to grade a row by; without any, or without a text to grade, the problem is told."""
     try:
-        answers = answers_of(gold)
+        answers = tuple(gold_answers(answers_of(gold)))
     except ValueError:
         answers = ()
     if text is None or not answers:
@@ -91,9 +114,7 @@ def _graded(
         known = batch.columns["grade"][row] == UNREADABLE
         what = "a grade that cannot be read" if known else "no grade"
         problems.add(batch.file, "ungradable", f"{batch.where(row)}: {what}, and no {lacks} to grade by", lost=False)
-        return UNGRADED
-    tally.regraded += 1
-    return _CODES[grade_response(read_response(text, cut), answers, grading.grader)]
+    return answers
 
 
 def confidences(batch: Batch, grading: Grading) -> tuple[list[Any] | None, list[str]]:
@@ -102,19 +123,40 @@ def confidences(batch: Batch, grading: Grading) -> tuple[list[Any] | None, list[
     kinds = list(kinds) if kinds else ["log"] * len(batch)
     found = list(values) if values else [None] * len(batch)
     votes, texts = batch.get("votes"), batch.get("completion")
+    asked = batch.get("question") or [None] * len(batch)
     if not texts:
         return (found, kinds) if values else (None, kinds)
     for row, text in enumerate(texts):
-        if found[row] is not None or not isinstance(text, str):
+        if not _is_blank(found[row]) or not isinstance(text, str):
             continue
         if votes and votes[row]:
-            found[row], kinds[row] = agreement(votes[row], text, grading.grader), "agreement"
+            found[row], kinds[row] = agreement(votes[row], text, grading, asked_alone(asked[row])), "agreement"
         elif read_confidence(text)[1] is not None:  # quick; but what is said in reasoning does not count
-            found[row], kinds[row] = read_response(text).confidence, "stated"
+            found[row], kinds[row] = grading.read(text).confidence, "stated"
     return found, kinds
 
 
-def agreement(votes: Sequence[str], chosen: str, grader: str = "match") -> float:
+def asked_alone(text: Any) -> str | None:
+    """The question in what a log has for one, without instructions and the examples before it.
+
+    A grader takes what the question names for no answer, so a passage to read the answer in must not pass for a part
+    of the question: of a text that is too long for a question there is none.
+
+    Example:
+        >>> asked_alone("Question: Capital of Chile?\\nAnswer: Santiago\\n\\nQuestion: Capital of Peru?\\nAnswer:")
+        'Capital of Peru?'
+        >>> asked_alone("Once upon a time " * 100 + "Who was it?"), asked_alone(None)
+        (None, None)
+    """
+    asked = question_of(text) if isinstance(text, str) else ""
+    return asked if 0 < len(asked) <= _LONGEST_QUESTION else None
+
+
+def _is_blank(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def agreement(votes: Sequence[str], chosen: str, grading: Grading = Grading(), question: str | None = None) -> float:
     """Share of several answers that say what the chosen one says: its self-consistency (Wang et al. 2023).
 
     Two answers say the same if they read the same once parsed, or if the grader takes one for the other's gold.
@@ -123,16 +165,16 @@ def agreement(votes: Sequence[str], chosen: str, grader: str = "match") -> float
         >>> agreement(["Lima", "It's Lima.", "Quito", "I don't know"], "Lima")
         0.5
     """
-    answer = read_response(chosen)
-    return sum(_same(read_response(vote), answer, grader) for vote in votes) / len(votes)
+    answer = grading.read(chosen)
+    return sum(_same(grading.read(vote), answer, grading.grader, question) for vote in votes) / len(votes)
 
 
-def _same(one: Response, other: Response, grader: str) -> bool:
+def _same(one: Response, other: Response, grader: str, question: str | None) -> bool:
     if one.abstained or other.abstained:
         return one.abstained and other.abstained
     if answer_key(one) == answer_key(other):
         return True
-    return bool(other.answer) and grade_response(one, [other.answer], grader) is Verdict.CORRECT
+    return bool(other.answer) and grade_response(one, [other.answer], grader, question) is Verdict.CORRECT
 
 
 def answer_key(response: Response) -> str:

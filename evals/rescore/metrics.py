@@ -14,6 +14,7 @@ from abstain.evals.logs.grades import CORRECT, INCORRECT, UNGRADED, VERDICTS
 from abstain.evals.metrics.confidence import confidence_metrics
 from abstain.evals.metrics.intervals import LEVEL, RESAMPLES, bootstrap_interval
 from abstain.evals.metrics.measuring import counts_row
+from abstain.evals.metrics.readings import GRADED, long_answers, reading_gap
 from abstain.evals.rescore.runs import Run
 from abstain.rewards.prompts import penalty
 
@@ -59,6 +60,18 @@ def measure_run(run: Run, targets: Sequence[float], seed: int = 0) -> dict[str, 
         "confidence_share": run.confidence_share,
         "confidence_target": chosen[0] if run.level == 3 else None,
         "interval": {"level": LEVEL, "resamples": RESAMPLES, "seed": seed},
+        **_read(run),
+    }
+
+
+def _read(run: Run) -> dict[str, Any]:
+    """How answers were read that were graded here, and what these verdicts rest on; none where the log has grades."""
+    here = bool((run.doubts & GRADED).any())
+    return {
+        "reading": run.grading.reading if here else None,
+        "answer_format": run.grading.answer_format if here else None,
+        "reading_gap": reading_gap(run.doubts, len(run.doubts)),
+        "long_answers": long_answers(run.doubts, run.grading.grader),
     }
 
 

@@ -14,7 +14,7 @@ import orjson
 from abstain.evals.logs.grades import ABSTAINED, INCORRECT, VERDICTS
 from abstain.evals.logs.plain import Summary
 from abstain.evals.records import whole_file
-from abstain.rewards.parsing.completion import read_response
+from abstain.evals.rescore.grading import Grading
 
 MOST_REPEATS = 30_000
 FEW = 0.5  # with confidence in fewer of the attempted answers than this, a run is said to have none
@@ -40,6 +40,10 @@ class Spool:
             yield self.file.read(self.ends[row + 1] - self.ends[row])
 
 
+COLUMNS = ("verdict", "confidence", "target", "question", "repeat", "rows", "doubts")
+"""What a run holds for each answer."""
+
+
 @dataclass
 class Run:
     """What a model did on a task, one row for each answer.
@@ -54,6 +58,8 @@ class Run:
         question: number of the question's id in `ids`, the same in all runs.
         repeat: which of several answers to a question.
         rows: numbers of the rows in the spool.
+        doubts: flags of `abstain.evals.metrics.readings.doubts`; 0 where the log has the grade.
+        grading: how answers without a grade were graded.
         kind: where the confidence comes from, a key of `abstain.evals.logs.batch.CONFIDENCE`.
         summary: the shares, where the log is a table of them and there are no rows.
         label: what tables call the model.
@@ -71,6 +77,8 @@ class Run:
     question: np.ndarray
     repeat: np.ndarray
     rows: np.ndarray
+    doubts: np.ndarray
+    grading: Grading = field(default_factory=Grading)
     kind: str = "log"
     summary: Summary | None = None
     label: str = ""
@@ -108,8 +116,7 @@ class Run:
 
     def pick(self, rows: np.ndarray) -> "Run":
         """The same run with some of its rows."""
-        names = ("verdict", "confidence", "target", "question", "repeat", "rows")
-        return replace(self, **{name: getattr(self, name)[rows] for name in names})
+        return replace(self, **{name: getattr(self, name)[rows] for name in COLUMNS})
 
     def at(self, target: float) -> "Run":
         """The rows that count at a target: those that state it, or all if no prompt states any."""
@@ -194,7 +201,7 @@ def pool_runs(runs: Sequence[Run]) -> list[Run]:
 
 def _joined(runs: Sequence[Run], tasks: dict[str, int]) -> Run:
     """Questions of different tasks may have the same id, so the task becomes part of it."""
-    names = ("verdict", "confidence", "target", "repeat")
+    names = ("verdict", "confidence", "target", "repeat", "doubts")
     columns = {name: np.concatenate([getattr(run, name) for run in runs]) for name in names}
     columns["question"] = np.concatenate([run.question.astype(np.int64) + (tasks[run.task] << 32) for run in runs])
     columns["rows"] = np.arange(len(columns["verdict"]))
@@ -232,7 +239,7 @@ def records(run: Run) -> Iterator[dict[str, Any]]:
             "target": _known(target),
             "prompt": _text(row["prompt"]),
             "completion": completion,
-            "answer": read_response(completion).answer if completion else "",
+            "answer": run.grading.read(completion).answer if completion else "",
             "verdict": VERDICTS[verdict],
             "confidence": _known(confidence),
         }

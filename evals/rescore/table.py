@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from abstain.evals.metrics.intervals import Interval
+from abstain.evals.metrics.readings import describe_long_answers
 from abstain.evals.metrics.schema import BY_TARGET, OVERALL, Metrics
 from abstain.evals.rescore.ranking import Crossing, Lead, Ranking, Stretch
 from abstain.evals.tables.document import Block, Format, Heading, Notes, render_tables
@@ -120,6 +121,10 @@ def _notes(metrics: Sequence[Metrics], rankings: Sequence[Ranking], remarks: Seq
     terms += [*_levels(metrics), ("n", _asked(metrics)), ("score", _SCORE), ("interval", _interval(metrics))]
     judged = [line for one in metrics if (line := _confidence(one, len(metrics) > 1))]
     terms += [("confidence", _some(judged))] if judged else []
+    read = [line for one in metrics if (line := _reading(one, len(metrics) > 1))]
+    terms += [("reading", _some(read))] if read else []
+    doubted = [line for one in metrics if (line := _in_doubt(one, len(metrics) > 1))]
+    terms += [("string grader", _some(doubted))] if doubted else []
     return [*terms, ("notes", "\n".join(remarks))] if remarks else terms
 
 
@@ -202,8 +207,26 @@ def _asked(metrics: Sequence[Metrics]) -> str:
     return f"questions: {shown}; every rate is a fraction of the answers"
 
 
+def _whose(one: Metrics, several: bool) -> str:
+    return ", ".join(filter(None, [one["label"], one["task"]])) + ": " if several else ""
+
+
+def _reading(one: Metrics, several: bool) -> str:
+    """How answers were read that were graded here."""
+    if one["reading_gap"] is None:
+        return ""
+    read = f"{one['reading']}, answer format {one['answer_format']}"
+    gap = f"{one['reading_gap']:.1%} of the answers are right when read leniently but not strictly"
+    return f"{_whose(one, several)}{read}; {gap}"
+
+
+def _in_doubt(one: Metrics, several: bool) -> str:
+    found = one["long_answers"]
+    return _whose(one, several) + describe_long_answers(found, "see docs/judge.md") if found else ""
+
+
 def _confidence(one: Metrics, several: bool) -> str:
-    whose = ", ".join(filter(None, [one["label"], one["task"]])) + ": " if several else ""
+    whose = _whose(one, several)
     share = one["confidence_share"]
     if not share:
         return ""

@@ -5,6 +5,7 @@ The oracles are explained here, for tables and reports alike.
 
 from collections.abc import Sequence
 
+from abstain.evals.metrics.readings import describe_long_answers
 from abstain.evals.metrics.schema import Metrics
 from abstain.rewards.judge.grader import describe_agreement
 
@@ -33,6 +34,8 @@ def footer(metrics: Sequence[Metrics], labels: Sequence[str]) -> Notes:
         *_judged(metrics, labels),
         *_cut_off(metrics, labels),
         *_graded_by(metrics, labels),
+        *_read(metrics, labels),
+        *_in_doubt(metrics, labels),
     ]
 
 
@@ -95,3 +98,31 @@ def _graded_by(metrics: Sequence[Metrics], labels: Sequence[str]) -> Notes:
             note = agreed + (f"; {failed:,} answers could not be judged" if failed else "")
             notes.append(("judge", f"{label}: {note}" if len(metrics) > 1 else note))
     return notes
+
+
+def _read(metrics: Sequence[Metrics], labels: Sequence[str]) -> Notes:
+    """In which reading the string grader graded, and how much it matters."""
+    lines = [
+        (label, f"{one['reading']}, answer format {one['answer_format']}; {one['reading_gap']:.1%} of the answers are "
+         "right when read leniently but not strictly")
+        for label, one in zip(labels, metrics, strict=True)
+        if one.get("reading_gap") is not None
+    ]  # fmt: skip
+    return _each("reading", lines, len(metrics))
+
+
+def _in_doubt(metrics: Sequence[Metrics], labels: Sequence[str]) -> Notes:
+    lines = [
+        (label, describe_long_answers(one["long_answers"], "abstain eval … --judge NAME"))
+        for label, one in zip(labels, metrics, strict=True)
+        if one.get("long_answers")
+    ]
+    return _each("string grader", lines, len(metrics))
+
+
+def _each(term: str, lines: Sequence[tuple[str, str]], models: int) -> Notes:
+    """One note for what all models share; else a line for each."""
+    if not lines:
+        return []
+    alike = len(lines) == models and len({line for _, line in lines}) == 1
+    return [(term, lines[0][1] if alike else "\n".join(f"{label}: {line}" for label, line in lines))]

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from abstain.evals.metrics.schema import BY_TARGET, OVERALL, Metrics
-from abstain.evals.tables.document import Format, Notes, render_tables
+from abstain.evals.tables.agreement import LEGEND, agreement_blocks
+from abstain.evals.tables.document import Block, Format, Notes, render_tables
 from abstain.evals.tables.footnotes import footer
 from abstain.evals.tables.formats import schema_column
 from abstain.evals.tables.grid import MISSING, Column, Grid
@@ -53,10 +54,11 @@ def render(
     if not metrics or len(names) != len(metrics):
         raise ValueError(f"a table needs one label for each model: {len(metrics)} models, {len(names)} labels")
     entries = _entries(metrics, names)
+    judged = _judged(metrics, names)
     about = dict.fromkeys(f"{one['n']:,} questions of {one['task']}" for one in metrics)
     level = f"{metrics[-1]['interval']['level']:.0%}"
     return render_tables(
-        [*_grids(metrics, names), Notes(footer(metrics, names))],
+        [*_grids(metrics, names), *judged, Notes([*footer(metrics, names), *(LEGEND if judged else [])])],
         format,
         rows=[split_interval(entry) for entry in entries],
         data=entries,
@@ -91,6 +93,14 @@ def _grids(metrics: Sequence[Metrics], labels: Sequence[str]) -> list[Grid]:
     targets = Grid.of(columns, by_target, keys=1 + several, grouped=several, dim=dim(by_target))
     overall = Grid.of([*names, *_OVERALL], totals, keys=int(several), dim=dim(totals))
     return [targets, overall] if any(cell != MISSING for row in overall.cells for cell in row[several:]) else [targets]
+
+
+def _judged(metrics: Sequence[Metrics], labels: Sequence[str]) -> list[Block]:
+    """How far each model's judge and string grader agree, by length and by option."""
+    pairs = [(one["judge"], label) for one, label in zip(metrics, labels, strict=True) if one.get("judge")]
+    whose = [label if len(metrics) > 1 else "" for _, label in pairs]
+    found = [judge.get("agreement") or {} for judge, _ in pairs]
+    return [block for one, label in zip(found, whose, strict=True) for block in agreement_blocks(one, label)]
 
 
 def split_interval(entry: Entry) -> dict[str, Any]:

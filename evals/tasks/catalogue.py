@@ -15,8 +15,8 @@ from abstain.evals.tasks.splits import check_overlap, repeated
 from abstain.rewards.errors import nearest
 from abstain.rewards.grading import UNANSWERABLE
 
-COMMON_OPTIONS: dict[str, Any] = {"max_new_tokens": None, "template": None}
-"""Options of every task: room for an answer, and the prompt with `{question}` and `{instruction}`."""
+COMMON_OPTIONS: dict[str, Any] = {"answer_format": None, "max_new_tokens": None, "template": None}
+"""Options of every task: where the answer stands, room for it, the prompt with `{question}` and `{instruction}`."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,8 @@ class TaskSpec:
 
         Example:
             >>> sorted(TASKS["geo"].options())
-            ['held_out', 'kinds', 'limit', 'max_new_tokens', 'max_questions', 'min_population', 'seed', 'template']
+            ['answer_format', 'held_out', 'kinds', 'limit', 'max_new_tokens', 'max_questions', 'min_population',
+            'seed', 'template']
         """
         if self.options_class:
             named = fields(getattr(importlib.import_module(self.module), self.options_class))
@@ -133,7 +134,8 @@ def describe(task: Task) -> str:
     again = len(repeated(everything))
     if again:
         parts.append(f"{again:,} questions are asked more than once")
-    parts.append(f"grader {task.grader}")
+    told = "" if task.answer_format == "auto" else f", answers read as {task.answer_format}"
+    parts.append(f"grader {task.grader}{told}")
     return "; ".join(parts) + "." + _example(task)
 
 

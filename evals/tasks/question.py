@@ -6,11 +6,13 @@ A row of a question file, and what it becomes::
     Question(id="P36-17", question="What is the capital of Peru?", gold=("Lima",), subject="Peru", metadata={})
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from string import ascii_uppercase
 from typing import Any
 
 from abstain.rewards.prompts import DEFAULT_TEMPLATE
+from abstain.rewards.response import AnswerFormat, check_answer_format
 
 
 @dataclass(frozen=True)
@@ -44,9 +46,11 @@ class Task:
         template: prompt text with `{question}` and `{instruction}`; the question comes first, so that all targets
             of one question share a prefix.
         max_new_tokens: room for an answer.
+        answer_format: where the answer stands in a completion, one of `abstain.rewards.response.AnswerFormat`. "auto"
+            finds it; a model that was taught a format is graded on that and nothing else.
 
     Raises:
-        ValueError: the template lacks one of its fields.
+        ValueError: the template lacks one of its fields, or no answer format is called so.
     """
 
     name: str
@@ -55,8 +59,10 @@ class Task:
     grader: str = "match"
     template: str = DEFAULT_TEMPLATE
     max_new_tokens: int = 32
+    answer_format: AnswerFormat = "auto"
 
     def __post_init__(self) -> None:
+        check_answer_format(self.answer_format)
         for slot in ("{question}", "{instruction}"):
             if slot not in self.template:
                 raise ValueError(f"template {self.template!r} lacks {slot}")
@@ -65,3 +71,16 @@ class Task:
         """The same, with these of its held-out questions only."""
         wanted = set(ids)
         return replace(self, held_out=tuple(question for question in self.held_out if question.id in wanted))
+
+
+def with_choices(question: str, choices: Sequence[str]) -> str:
+    """A question and its choices, a line each; the question alone if there are none.
+
+    Example:
+        >>> print(with_choices("Capital of Peru?", ["Lima", "Quito"]))
+        Capital of Peru?
+        (A) Lima
+        (B) Quito
+    """
+    lines = [f"({letter}) {choice}" for letter, choice in zip(ascii_uppercase, choices, strict=False)]
+    return "\n".join([question, *lines])

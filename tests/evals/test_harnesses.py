@@ -20,12 +20,12 @@ from abstain.evals.harnesses.stated_targets import (
     read_targets,
     read_value,
     scores_by_target,
-    with_choices,
 )
 from abstain.evals.logs.batch import stated_target
 from abstain.evals.metrics.measuring import counts_row
 from abstain.evals.rescore.rescoring import rescore
 from abstain.evals.tasks.columns import answers_of
+from abstain.evals.tasks.question import with_choices
 from abstain.rewards.graders import GRADERS
 from abstain.rewards.grading import grade
 from abstain.rewards.verdict import Verdict
@@ -143,6 +143,28 @@ class TestLoading:
         assert rows[0]["prompt"].endswith("0 points.\nA:")
         with pytest.raises(ValueError, match=r"'\{question\}' lacks \{instruction\}"):
             open_rubric.load({"reader": "qa"}, data, template="{question}")
+
+    def test_the_question_and_how_to_read_reach_the_grader(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked: list[tuple[str, str]] = []
+
+        def grade_it(answer: str, gold: list[str], question: str = "", reading: str = "lenient") -> Verdict:
+            asked.append((question, reading))
+            return C
+
+        monkeypatch.setitem(GRADERS, "match", grade_it)
+        data = str(write_rows(tmp_path / "rows.jsonl", ROWS["qa"]))
+        for read in ({}, {"reading": "strict", "answer_format": "last_line"}):
+            (row,) = open_rubric.load({"reader": "qa"}, data, [0.5], **read)["test"]  # type: ignore[arg-type]
+            assert open_rubric.process_results(row, ["Cusco"])["verdict"] == "CORRECT"
+        assert row["answer_format"] == "last_line"
+        open_rubric.process_results({"gold": ["Lima"], "grader": "match", "target": 0.5}, ["Lima"])  # an older log's
+        assert asked == [(ROWS["qa"]["question"], "lenient"), (ROWS["qa"]["question"], "strict"), ("", "lenient")]
+        with pytest.raises(ValueError, match="Did you mean 'strict'"):
+            open_rubric.load({"reader": "qa"}, data, reading="strickt")  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="Did you mean 'boxed'"):
+            open_rubric.load({"reader": "qa"}, data, answer_format="box")  # type: ignore[arg-type]
 
     def test_a_wrong_reader_is_answered_with_the_nearest(self) -> None:
         with pytest.raises(ValueError, match="Did you mean 'simpleqa'"):

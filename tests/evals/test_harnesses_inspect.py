@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from abstain.evals.rescore.rescoring import Rescored, rescore
+from abstain.rewards.graders import GRADERS
 from abstain.rewards.judge.grader import Case, JudgeGrader
 from abstain.rewards.parsing.completion import parse
 from abstain.rewards.verdict import Verdict
@@ -175,6 +176,38 @@ class TestAnyTask:
         assert asked[0].startswith("Capital of Peru?\n(A) Quito\n(B) Lima\nAnswer only if you are > 0.5")
         scores = [told[f"score_t{t}"] for t in ("0.5", "0.75", "0.8", "0.9")]
         assert scores == pytest.approx([1, 1, -4, 0])
+
+    def test_the_question_and_how_to_read_reach_the_grader(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from inspect_ai import Task
+        from inspect_ai.dataset import MemoryDataset, Sample
+
+        from abstain.evals.harnesses.inspect_plugin import confidence_target, verdict
+
+        asked: list[tuple[str, str]] = []
+
+        def grade_it(answer: str, gold: list[str], question: str = "", reading: str = "lenient") -> Verdict:
+            asked.append((question, reading))
+            return C
+
+        for name in ("match", "choice"):
+            monkeypatch.setitem(GRADERS, name, grade_it)
+        samples = [
+            Sample(id="Peru", input="Capital of Peru?", target="Lima"),
+            Sample(id="Chile", input="Capital of Chile?", choices=["Quito", "Santiago"], target="B"),
+        ]
+        how = {"reading": "strict", "answer_format": "last_line"}
+        task = Task(MemoryDataset(samples), solver=confidence_target(0.5), scorer=verdict(**how))
+        log = run(task, tmp_path, lambda prompt: "Lima", max_samples=1)
+        assert sorted(asked) == [
+            ("Capital of Chile?\n(A) Quito\n(B) Santiago", "strict"),
+            ("Capital of Peru?", "strict"),
+        ]
+        (score,) = log.samples[0].scores.values()
+        assert {key: score.metadata[key] for key in how} == how
+        with pytest.raises(ValueError, match="Did you mean 'strict'"):
+            verdict(reading="strickt")  # type: ignore[arg-type]
 
 
 class TestJudge:

@@ -28,7 +28,8 @@ ROOT = Path(__file__).resolve().parents[2]
 RECORDS = [Record("1", "toy", "Where?", ("Lima",), 0.5, "", "Lima", "Lima", Verdict.CORRECT, 0.9)]
 RESCORED = {"label", "source", "format", "level", "level_name", "confidence_kind", "confidence_share"}
 RESCORED |= {"remarks", "skipped"}
-EVALUATED = {"start", "instruct", "truncated"}
+READ = {"reading", "answer_format", "reading_gap", "long_answers"}
+EVALUATED = {"start", "instruct", "truncated"} | READ
 
 
 def stored(folder: Path) -> dict[str, Any]:
@@ -69,7 +70,7 @@ def test_every_key_of_a_re_scored_log_is_known(tmp_path: Path) -> None:
     rescore([log]).save(tmp_path / "out")
     found = stored(tmp_path / "out")
     assert set(found) <= set(OVERALL) and row_keys(found) <= set(BY_TARGET)
-    assert set(found) >= RESCORED and "thresholded" in row_keys(found) and found["level"] == 2
+    assert set(found) >= RESCORED | READ and "thresholded" in row_keys(found) and found["level"] == 2
 
 
 def test_what_is_written_comes_back_as_it_was(save_evaluation: Callable[..., Path], tmp_path: Path) -> None:

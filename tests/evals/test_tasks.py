@@ -221,6 +221,7 @@ def test_describe_says_what_there_is() -> None:
     shared = describe(Task("mine", asked[1:2], asked[2:]))
     assert "1 training questions share a subject (0) or their text (1)" in shared
     assert describe(Task("mine", (), ())) == "mine: 0 training and 0 held-out questions; grader match."
+    assert describe(Task("mine", (), (), answer_format="tag")).endswith("; grader match, answers read as tag.")
 
 
 def test_every_task_takes_a_template_and_room_for_an_answer() -> None:
