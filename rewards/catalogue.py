@@ -10,16 +10,14 @@ from hashlib import sha256
 from typing import Any
 
 from abstain.rewards.errors import nearest
-from abstain.rewards.grading import grade_response, settle
+from abstain.rewards.grading import grade_responses, settle
 from abstain.rewards.judge.grader import Case, JudgeGrader
 from abstain.rewards.judge.prompts import JUDGE_PROMPT
-from abstain.rewards.parsing.completion import turn_text
-from abstain.rewards.prompts import check_target, instruction
 from abstain.rewards.proper import ProperScore
-from abstain.rewards.response import Response
+from abstain.rewards.response import Reading, Response
 from abstain.rewards.scoring import ConfidenceTarget, TernaryCredit
 from abstain.rewards.verdict import Verdict
-from abstain.rewards.verdict_reward import VerdictReward, check_length, read_answers
+from abstain.rewards.verdict_reward import VerdictReward, read_answers, read_questions
 
 
 @dataclass(eq=False, repr=False)
@@ -28,7 +26,7 @@ class JudgedReward(VerdictReward):
 
     Abstentions are read by the parser and cost no request. A completion that the judge fails on gets `None`. Besides
     the other reward's metrics, `judge/agreement` is logged: the share of judged completions on which the string grader
-    `grader` agrees.
+    `grader` agrees, in its lenient `reading` by default, as evaluation has it.
 
     The judge sees the question: the column `question` if the data set has one, else the prompt (of a conversation, the
     user's last turn) without the instruction that states its target.
@@ -37,7 +35,8 @@ class JudgedReward(VerdictReward):
         judge: whom to ask, or what `JudgeGrader.at` takes: {"model": ..., "url": ...}.
         scoring: the reward that prices the verdicts, as an object, or the name of a class or a ready-made reward.
         scoring_args: its arguments, if it is given by name.
-        grader: the string grader to compare with.
+        grader, reading: the string grader to compare with, and how it reads.
+        answer_format: see `VerdictReward`; by default that of `scoring`.
         eos_token_ids: see `VerdictReward`.
 
     Raises:
@@ -52,6 +51,7 @@ class JudgedReward(VerdictReward):
     scoring: VerdictReward | str = "ConfidenceTarget"
     _: KW_ONLY
     scoring_args: Mapping[str, Any] = field(default_factory=dict)
+    reading: Reading = "lenient"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -62,6 +62,8 @@ class JudgedReward(VerdictReward):
         if isinstance(self.scoring, JudgedReward):
             raise ValueError("scoring must price verdicts, not ask a judge itself")
         self.judge = _judge(self.judge)
+        if self.answer_format == "auto":
+            self.answer_format = self._pricing.answer_format
 
     @property
     def threshold_dependent(self) -> bool:
@@ -92,14 +94,17 @@ class JudgedReward(VerdictReward):
         golds = read_answers(answers, size, columns)
         targets = self._targets(target, size, columns)
         responses = self._read(completions, self._truncated(completion_ids, size))
-        questions = read_questions(question, prompts, target, size)
+        questions = read_questions(question, prompts, size)
+        if questions is None:
+            raise ValueError("a judge needs the question: neither a column 'question' nor prompts were passed on")
         verdicts = await self._verdicts(
             [Case(q, gold, r) for q, gold, r in zip(questions, golds, responses, strict=True)], log_metric
         )
         return self._pay(verdicts, responses, targets, log_extra, log_metric)
 
     def __repr__(self) -> str:
-        return f"JudgedReward({self.scoring!r}, judge={self._asked.model!r})"
+        extra = "".join(f", {name}={value!r}" for name, value in self._chosen().items())
+        return f"JudgedReward({self.scoring!r}, judge={self._asked.model!r}{extra})"
 
     @property
     def _asked(self) -> JudgeGrader:
@@ -117,13 +122,13 @@ class JudgedReward(VerdictReward):
         settings = {**judge.backend.identity, "model": "", "url": "", "prompt": judge.prompt.text}
         usual = settings.get("request") in ({"temperature": 0}, None) and judge.prompt.text == JUDGE_PROMPT
         own = [] if usual else [sha256(repr(sorted(settings.items())).encode()).hexdigest()[:6]]
-        return [self._pricing.__name__, "judged_by", slug, *own]
+        return [*self._pricing._name_parts(), "judged_by", slug, *own]
 
     def _targets(self, column: Any, size: int, columns: dict[str, Any]) -> list[float | None]:
         return self._pricing._targets(column, size, columns)
 
-    def _parse(self, completion: Any, truncated: bool) -> Response:
-        return self._pricing._parse(completion, truncated)
+    def _confidence_scale(self) -> float | None:
+        return self._pricing._confidence_scale()
 
     def _score(self, verdict: Verdict, response: Response, target: float | None) -> float | None:
         return self._pricing._score(verdict, response, target)
@@ -141,42 +146,17 @@ class JudgedReward(VerdictReward):
             if verdict is not Verdict.UNGRADED and settle(case.response, case.gold) is None
         ]
         if judged and log_metric is not None:
-            same = [v is grade_response(case.response, case.gold, self.grader) for v, case in judged]
+            alone = [case for _, case in judged]
+            strings = grade_responses(
+                [case.response for case in alone],
+                [case.gold for case in alone],
+                self.grader,
+                [case.question for case in alone],
+                self.reading,
+            )
+            same = [verdict is other for (verdict, _), other in zip(judged, strings, strict=True)]
             log_metric("judge/agreement", sum(same) / len(same))
         return verdicts
-
-
-def read_questions(column: Any, prompts: Sequence[Any] | None, target: Any, size: int) -> list[str]:
-    """What the judge is told was asked, one question per completion.
-
-    Args:
-        column: the column `question`, or `None`.
-        prompts: texts or conversations, read if there is no such column; the instruction that states the target, as
-            `abstain.rewards.prompts` words it, is taken out.
-        target: the column `target`, or `None`.
-        size: number of completions.
-
-    Raises:
-        ValueError: neither column nor prompts, or not one per completion.
-
-    Example:
-        >>> from abstain.rewards.prompts import prompt_text
-        >>> read_questions(None, [prompt_text("Who?", 0.75), "Who else?"], [0.75, None], 2)
-        ['Who?', 'Who else?']
-    """
-    if column is not None:
-        check_length("question", column, size)
-        return [str(question) for question in column]
-    if prompts is None:
-        raise ValueError("a judge needs the question: neither a column 'question' nor prompts were passed on")
-    check_length("prompts", prompts, size)
-    targets = [None] * size if target is None else target
-    return [_question(prompt, t) for prompt, t in zip(prompts, targets, strict=True)]
-
-
-def _question(prompt: Any, target: Any) -> str:
-    text = turn_text(prompt, "user")
-    return text.strip() if target is None else text.replace(instruction(check_target(target)), "").strip()
 
 
 def _judge(judge: JudgeGrader | Mapping[str, Any] | None) -> JudgeGrader:
@@ -231,8 +211,8 @@ def build_reward(name: str, args: dict[str, Any] | None = None) -> VerdictReward
         >>> build_reward("ConfidenceTarget", {"targt": 0.5})
         Traceback (most recent call last):
         ...
-        ValueError: ConfidenceTarget has no argument 'targt'. Did you mean 'target'? Allowed: eos_token_ids, form,
-        grader, target.
+        ValueError: ConfidenceTarget has no argument 'targt'. Did you mean 'target'? Allowed: answer_format,
+        eos_token_ids, form, grader, reading, target.
     """
     if name not in REWARDS | READY_MADE:
         raise ValueError(f"unknown reward {name!r}. {nearest(str(name), REWARDS | READY_MADE)}")

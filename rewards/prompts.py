@@ -10,7 +10,11 @@ The wording is that of Kalai et al. 2025, section 4.2. The paper prints "penalty
 t / (1 - t) gives 3, and the formula is what is used here.
 """
 
+import json
+import re
 from typing import Literal
+
+from abstain.rewards.response import AnswerFormat
 
 Instruct = Literal["target", "nothing", "confidence"]
 """What a prompt says besides its question: the confidence target, nothing, or that a confidence is to be stated."""
@@ -75,6 +79,68 @@ def instruction(target: float) -> str:
         return GUESS_INSTRUCTION
     points = f"{penalty(t):.4g}"
     return _TARGET_INSTRUCTION.format(target=f"{t:.4g}", penalty=points, points="point" if points == "1" else "points")
+
+
+_STATED = re.escape(_TARGET_INSTRUCTION).replace(r"\{points\}", "points?")
+_INSTRUCTIONS = re.compile(
+    f"{re.escape(GUESS_INSTRUCTION)}|{re.escape(CONFIDENCE_INSTRUCTION)}|"
+    + re.sub(r"\\{(?:target|penalty)\\}", "[0-9.e+-]{1,20}", _STATED)
+)
+_ASKED = re.compile(r"(?:\A|(?<=\n))[ \t*#]{0,6}(?:question|q|問題|質問|问题|問)[ \t*]{0,3}[:：]\s*", re.IGNORECASE)
+_TO_ANSWER = re.compile(r"(?:\A|\n)[ \t*#]{0,6}(?:answer|a|答え|回答|答案|答)[ \t*]{0,3}[:：]\s*\Z", re.IGNORECASE)
+
+
+def question_of(prompt: str) -> str:
+    """What a prompt asks, without the instructions of this module: the last question, where examples stand before it.
+
+    Example:
+        >>> question_of(prompt_text("Capital of Peru?", 0.75))
+        'Capital of Peru?'
+        >>> question_of("Question: Capital of Chile?\\nAnswer: Santiago\\n\\nQuestion: Capital of Peru?\\nAnswer:")
+        'Capital of Peru?'
+    """
+    text = _TO_ANSWER.sub("", _INSTRUCTIONS.sub("", prompt).rstrip())
+    labels = list(_ASKED.finditer(text))
+    return text[labels[-1].end() if labels else 0 :].strip()
+
+
+_ASKS_FOR: dict[AnswerFormat, re.Pattern[str]] = {
+    "tag": re.compile(r"</?answer\s?>", re.IGNORECASE),
+    "boxed": re.compile(r"\\boxed\b|\bboxed\s?\{"),
+    "json": re.compile(r"\bjson\b|[\"']answer[\"']\s?:", re.IGNORECASE),
+    "harmony": re.compile(r"<\|channel\|>"),
+    "last_line": re.compile(r"\b(?:last|final|own) line\b|最後の行|最終行|最后一行|最後一行", re.IGNORECASE),
+}
+
+
+def asked_format(prompt: str) -> AnswerFormat | None:
+    """The answer format that a prompt's wording asks for, `None` if it asks for none.
+
+    Example:
+        >>> asked_format("{question} Put your final answer in <answer></answer>."), asked_format("{question}")
+        ('tag', None)
+    """
+    return next((name for name, wording in _ASKS_FOR.items() if wording.search(prompt)), None)
+
+
+def in_format(answer: str, answer_format: AnswerFormat, confidence: float | None = None) -> str:
+    """An answer as a model is to write it, with the confidence that it states, if any.
+
+    In Harmony the chat template writes what stands around an answer.
+
+    Example:
+        >>> in_format("Lima", "boxed"), in_format("Lima", "plain", 0.8)
+        ('\\\\boxed{Lima}', 'Lima. Confidence: 0.8')
+        >>> in_format("Lima", "json", 0.8)
+        '{"answer": "Lima", "confidence": 0.8}'
+    """
+    if answer_format == "json":
+        stated = {} if confidence is None else {"confidence": confidence}
+        return json.dumps({"answer": answer} | stated, ensure_ascii=False)
+    written = {"tag": f"<answer>{answer}</answer>", "boxed": f"\\boxed{{{answer}}}"}.get(answer_format, answer)
+    if confidence is None:
+        return written
+    return with_confidence(answer, confidence) if written == answer else f"{written} Confidence: {confidence:g}"
 
 
 def with_confidence(answer: str, confidence: float) -> str:

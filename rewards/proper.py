@@ -19,7 +19,6 @@ from statistics import fmean, pstdev
 from typing import Any, Literal, get_args
 
 from abstain.rewards.errors import nearest
-from abstain.rewards.parsing.completion import parse
 from abstain.rewards.response import Response
 from abstain.rewards.verdict import Verdict
 from abstain.rewards.verdict_reward import VerdictReward, name_number
@@ -179,8 +178,8 @@ class ProperScore(VerdictReward):
         scale = [] if self.confidence_scale is None else [f"scale{name_number(self.confidence_scale)}"]
         return ["proper_score", self.rule, *beta, *eps, *scale]
 
-    def _parse(self, completion: Any, truncated: bool) -> Response:
-        return parse(completion, confidence_scale=self.confidence_scale, truncated=truncated)
+    def _confidence_scale(self) -> float | None:
+        return self.confidence_scale
 
     def _score(self, verdict: Verdict, response: Response, target: float | None) -> float:
         if verdict is Verdict.ABSTAINED:

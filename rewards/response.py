@@ -7,6 +7,7 @@ from abstain.rewards.errors import nearest
 
 Reading = Literal["strict", "lenient"]
 AnswerFormat = Literal["auto", "plain", "tag", "boxed", "last_line", "json", "harmony"]
+_READINGS, _FORMATS = get_args(Reading), get_args(AnswerFormat)  # `get_args` takes as long as reading a short answer
 
 
 @dataclass(frozen=True)
@@ -31,14 +32,19 @@ class Response:
 
 
 def check_reading(reading: str) -> None:
-    """Raise `ValueError` unless `reading` is one of `Reading`."""
-    if reading not in get_args(Reading):
-        raise ValueError(f"no reading is called {reading!r}. {nearest(str(reading), get_args(Reading))}")
+    """Raise `ValueError` unless `reading` is one of `Reading`.
+
+    Example:
+        >>> check_reading("strickt")
+        Traceback (most recent call last):
+        ...
+        ValueError: no reading is called 'strickt'. Did you mean 'strict'? Allowed: lenient, strict.
+    """
+    if reading not in _READINGS:
+        raise ValueError(f"no reading is called {reading!r}. {nearest(str(reading), _READINGS)}")
 
 
 def check_answer_format(answer_format: str) -> None:
     """Raise `ValueError` unless `answer_format` is one of `AnswerFormat`."""
-    if answer_format not in get_args(AnswerFormat):
-        raise ValueError(
-            f"no answer format is called {answer_format!r}. {nearest(str(answer_format), get_args(AnswerFormat))}"
-        )
+    if answer_format not in _FORMATS:
+        raise ValueError(f"no answer format is called {answer_format!r}. {nearest(str(answer_format), _FORMATS)}")

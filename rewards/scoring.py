@@ -146,7 +146,7 @@ class TernaryCredit(VerdictReward):
 
     @classmethod
     def preset(cls, name: str, **options: Any) -> Self:
-        """Credits as published: "truthrl", "knowrl" or "nemo"; `options` are `grader` and `eos_token_ids`."""
+        """Credits as published: "truthrl", "knowrl" or "nemo"; `options` are those of `VerdictReward`."""
         if name not in cls.PRESETS:
             raise ValueError(f"unknown preset {name!r}. {nearest(str(name), cls.PRESETS)}")
         return cls(*cls.PRESETS[name], **options)
@@ -168,7 +168,7 @@ class TernaryCredit(VerdictReward):
             )
 
     def __repr__(self) -> str:
-        extra = "" if self.grader == "match" else f", grader={self.grader!r}"
+        extra = "".join(f", {name}={value!r}" for name, value in self._chosen().items())
         return (
             f"TernaryCredit(correct={self.correct:g}, abstain={self.abstain:g}, wrong={self.wrong:g}{extra}, "
             f"implied_target={self.implied_target:.3g})"

@@ -6,6 +6,7 @@ set under the same keys. Here `abstain.evals.evaluation` asks a fixed draw of qu
     heldout/factworld/score            mean over targets of S_t, points per question
     heldout/factworld/score/t=0.5      and regret, correct, incorrect, abstained, effective_threshold, by target
     heldout/factworld/mean_regret, heldout/factworld/aurc
+    heldout/factworld/reading_gap      share that is right leniently, as evaluation reads, and not strictly
 """
 
 import time
@@ -28,11 +29,11 @@ from abstain.rewards.verdict_reward import target_label
 from abstain.trainers.guards.signals import effective_threshold, fitted_probabilities
 from abstain.trainers.run_trainer import log_series
 
-CURVES = ("mean_regret", "aurc")
+CURVES = ("mean_regret", "aurc", "reading_gap")
 """Keys of `metrics.json` that are logged, besides the mean of `score` over the targets …"""
 CURVES_BY_TARGET = ("score", "regret", "correct", "incorrect", "abstained")
 """… and of its `by_target`."""
-SMALL_IS_BETTER = frozenset({"mean_regret", "aurc", "regret", "incorrect"})
+SMALL_IS_BETTER = frozenset({"mean_regret", "aurc", "reading_gap", "regret", "incorrect"})
 
 
 class SharedSampler(Sampler):
@@ -243,7 +244,7 @@ def held_out_series(evaluation: Evaluation, questions: Sequence[Question] = ()) 
     metrics = evaluation.metrics
     rows = {target_label(row["target"]): row for row in metrics["by_target"]}
     scores = [row["score"] for row in rows.values()]
-    series = {key: metrics[key] for key in CURVES}
+    series = {key: metrics.get(key) for key in CURVES}
     series["score"] = float(np.mean(scores)) if None not in scores else None
     series |= {f"{key}/{label}": row[key] for label, row in rows.items() for key in CURVES_BY_TARGET}
     series |= {f"effective_threshold/{label}": tau for label, tau in _thresholds(evaluation, questions).items()}

@@ -5,7 +5,7 @@ Or prompts that ask for a confidence, and rewards that pay for an honest one.
 TRL does the training; here are the defaults that keep a target exact, and the checks that TRL lacks.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,9 @@ from abstain.evals.metrics.oracle import BaseGuesses
 from abstain.evals.sampler import PromptFormat
 from abstain.evals.tasks.question import Task
 from abstain.rewards import build_reward
+from abstain.rewards.prompts import asked_format
+from abstain.rewards.response import AnswerFormat
+from abstain.rewards.verdict_reward import VerdictReward
 from abstain.trainers.dataset import rl_dataset
 from abstain.trainers.embedding_rows import answers, instructions, only_rows_of
 from abstain.trainers.run_trainer import train
@@ -48,6 +51,51 @@ def build_rl_config(task: Task, stage: RlStage, output_dir: Path, seed: int) -> 
     return build_config(CONFIGS[stage.algorithm], stage.args, DEFAULTS[stage.algorithm] | given)
 
 
+def build_rewards(stage: RlStage, grader: str = "match", answer_format: AnswerFormat = "auto") -> list[VerdictReward]:
+    """The rewards of a stage.
+
+    Args:
+        stage: names them, with arguments.
+        grader, answer_format: the task's, where a reward has no own.
+
+    Raises:
+        ValueError: as `abstain.rewards.build_reward`.
+
+    Example:
+        >>> build_rewards(RlStage(rewards=[{"name": "truthrl"}]), answer_format="plain")[0].__name__
+        'ternary_credit_truthrl_plain'
+    """
+    of_task = {"grader": grader, "answer_format": answer_format}
+    return [build_reward(reward.name, of_task | reward.args) for reward in stage.rewards]
+
+
+def check_answer_formats(rewards: Sequence[VerdictReward], taught: AnswerFormat | None) -> None:
+    """Refuse a reward that pays for any format, where the policy was taught one: the others would be ways to hedge.
+
+    Args:
+        rewards: of a stage.
+        taught: by a stage before it, or asked for in its prompts; `None` if none was.
+
+    Raises:
+        ValueError: with the format to set.
+
+    Example:
+        >>> from abstain.rewards import ConfidenceTarget
+        >>> check_answer_formats([ConfidenceTarget()], "boxed")
+        Traceback (most recent call last):
+        ...
+        ValueError: the policy was taught to answer in the format 'boxed', and the reward confidence_target pays for
+        any: two answers in two formats would be two chances. Set answer_format: boxed, or the one that is meant
+    """
+    for reward in rewards:
+        if taught and reward.answer_format == "auto":
+            raise ValueError(
+                f"the policy was taught to answer in the format {taught!r}, and the reward {reward.__name__} pays for "
+                f"any: two answers in two formats would be two chances. Set answer_format: {taught}, or the one that "
+                "is meant"
+            )
+
+
 def run_rl(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -66,7 +114,7 @@ def run_rl(
 
     Args:
         model, tokenizer: the policy to start from.
-        task: its training questions are asked, each at every target of the stage.
+        task: its training questions are asked, each at every target of the stage. Rewards read its `answer_format`.
         stage: algorithm, rewards, targets and TRL's fields.
         output_dir: for checkpoints and `trainer_state.json`.
         seed, prompt_format, resume, about: as for `abstain.trainers.sft.run_sft`.
@@ -78,7 +126,8 @@ def run_rl(
 
     Raises:
         ThresholdDriftError: the reward scaling would move a reward's threshold.
-        ValueError: no training questions, or fewer than one batch of them; no such tracker; out of memory.
+        ValueError: a reward that pays for any format where prompts ask for one; no training questions, or fewer than
+            one batch of them; no such tracker; out of memory.
     """
     # These take seconds to import, and a recipe is checked without them
     from abstain.trainers.guards.callback import Guards
@@ -87,7 +136,8 @@ def run_rl(
     from abstain.trainers.tracking.dashboards import add_dashboards, usable_trackers
 
     config = build_rl_config(task, stage, output_dir, seed)
-    rewards = [build_reward(reward.name, {"grader": task.grader} | reward.args) for reward in stage.rewards]
+    rewards = build_rewards(stage, task.grader, task.answer_format)
+    check_answer_formats(rewards, asked_format(task.template))
     if not stage.allow_threshold_drift:
         check_threshold_drift(rewards, stage.algorithm, config)
     ends = {tokenizer.eos_token_id, tokenizer.pad_token_id, *_list(model.generation_config.eos_token_id)} - {None}

@@ -23,7 +23,7 @@ from abstain.evals.sampler import PromptFormat, Sampler
 from abstain.evals.tasks.question import Question, Task
 from abstain.rewards.grading import grade_response
 from abstain.rewards.parsing.completion import parse
-from abstain.rewards.prompts import IDK, prompt_text, with_confidence
+from abstain.rewards.prompts import IDK, in_format, prompt_text
 from abstain.rewards.verdict import Verdict
 from abstain.trainers.dataset import Prompt, as_trl_prompt, draw
 from abstain.trainers.embedding_rows import instructions, only_rows_of
@@ -47,7 +47,7 @@ class Guess:
     Args:
         answer: "" if it abstains even then, or cannot be read.
         probability: of exactly this completion.
-        correct: graded as CORRECT.
+        correct: graded as CORRECT, leniently: it says what the model knows, and pays for nothing.
     """
 
     answer: str
@@ -126,9 +126,9 @@ def _guesses(sampler: Sampler, task: Task, questions: Sequence[Question], stage:
     completions = sampler.sample(prompts, max_new_tokens=task.max_new_tokens, progress="best guesses")
     guesses: list[Guess | None] = []
     for question, (completion,) in zip(questions, completions, strict=True):
-        response = parse(completion.text, truncated=completion.truncated)
+        response = parse(completion.text, truncated=completion.truncated, answer_format=task.answer_format)
         usable = "" if response.truncated or response.abstained else response.answer
-        correct = grade_response(response, question.gold, task.grader) is Verdict.CORRECT
+        correct = grade_response(response, question.gold, task.grader, question.question) is Verdict.CORRECT
         guesses.append(Guess(usable, math.exp(completion.logprob), correct))
     return guesses
 
@@ -139,7 +139,7 @@ def examples(
     """One example per question, at a target drawn for it, or with a confidence.
 
     Args:
-        task: gives the template.
+        task: gives the template, and the format that answers are written in.
         questions: what is asked.
         guesses: the model's best guess for each; `None` where the stage needs none.
         stage: which answer is taught, and when "I don't know" is.
@@ -158,8 +158,9 @@ def examples(
     for question, guess in zip(questions, guesses, strict=True):
         target = None if stage.instruct == "confidence" else rng.choice(stage.targets)
         answer = IDK if _is_unsure(guess, target, stage, rng) else _taught(question, guess, stage)
-        if answer and answer != IDK and stage.instruct == "confidence":
-            answer = with_confidence(answer, _level(guess, stage, rng))
+        if answer and answer != IDK:  # which needs no format
+            stated = _level(guess, stage, rng) if stage.instruct == "confidence" else None
+            answer = in_format(answer, task.answer_format, stated)
         if answer:
             prompt = prompt_text(question.question, target, task.template, stage.instruct)
             yield {"question_id": question.id, "target": target, "prompt": prompt, "completion": answer}

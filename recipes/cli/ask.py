@@ -80,7 +80,7 @@ def reply_lines(
         sampler: the model.
         question: the question alone.
         target: confidence target t in [0, 1) that the prompt states.
-        gold: right answers; empty if none is known.
+        gold: right answers; empty if none is known. The answer is read leniently, as in evaluation.
         grader: a key of `abstain.rewards.graders.GRADERS`.
         template: what the prompt looks like.
     """
@@ -90,7 +90,7 @@ def reply_lines(
     yield "target", f"{target:g}" + (" (best guess)" if target == 0 else f" (a mistake costs {penalty(target):.4g})")
     yield "answer", said.text.strip() or "(nothing)"
     if gold:
-        yield "verdict", grade_response(reply, gold, grader).value
+        yield "verdict", grade_response(reply, gold, grader, question).value
     if target > 0:
         yield "best guess", guess.answer or guessed.text.strip() or "(nothing)"
     yield "probability", f"{math.exp(guessed.logprob):.2f} by the model's own reckoning that its best guess is right"

@@ -7,9 +7,11 @@ import typer
 from rich.console import Console
 
 from abstain.recipes.cli.options import (
+    ANSWER_FORMAT,
     MEASURING,
     OUT,
     SEED,
+    STRICTNESS,
     TARGETS,
     BatchTokens,
     Data,
@@ -34,6 +36,7 @@ from abstain.recipes.cli.options import (
 from abstain.recipes.run.console import on_terminal, say
 from abstain.recipes.run.directory import claim_results
 from abstain.recipes.run.recipe import parse_overrides
+from abstain.rewards.response import AnswerFormat, Reading
 
 if TYPE_CHECKING:
     from abstain.evals.metrics.oracle import BaseGuesses
@@ -42,6 +45,8 @@ if TYPE_CHECKING:
 RESULTS = ("records.jsonl", "metrics.json", "table.md")
 AUDIT_RESULTS = ("audit.json", "audit.md", "audit.png", "audit.svg", "reworded.jsonl")
 AUDITING = "The audit"
+READ = worded(STRICTNESS, "lenient, or strict as in training: nothing may stand beside an answer.", MEASURING)
+FORMAT = worded(ANSWER_FORMAT, "plain, tag, boxed, last_line, json, harmony, auto; else as the task says.", MEASURING)
 TRAIN_LIMIT = option("--train-limit", "N", "Fit the oracle on N training questions.", MEASURING, min=1)
 AUDIT = option("--audit", None, "Does it answer exactly when it is more than t sure?", AUDITING)
 START = option("--start", "RUN", "Oracle and audit go by the model that this run began with.", AUDITING)
@@ -63,6 +68,8 @@ def evaluate(
     audit: Annotated[bool, AUDIT] = False,
     start: Annotated[Path | None, START] = None,
     samples: Annotated[int | None, SAMPLES] = None,
+    reading: Annotated[Reading, READ] = "lenient",
+    answer_format: Annotated[AnswerFormat | None, FORMAT] = None,
     judge: Judge = None,
     judge_url: JudgeUrl = None,
     judge_prompt: JudgePromptFile = None,
@@ -117,6 +124,8 @@ def evaluate(
         train_limit=train_limit,
         seed=seed,
         judge=grader,
+        reading=reading,
+        answer_format=answer_format,
         progress=on_terminal(),
     )
     if grader:

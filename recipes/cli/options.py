@@ -51,6 +51,9 @@ BatchTokens = Annotated[
     int | None, option("--batch-tokens", "N", "Batch size; halve it when memory runs out.", MEASURING, min=1)
 ]
 
+STRICTNESS = typer.Option("--reading", metavar="NAME")
+ANSWER_FORMAT = typer.Option("--answer-format", metavar="NAME")
+
 MODEL = "The model"
 Model = Annotated[
     str, typer.Argument(metavar="MODEL", help="Hub id, directory, GGUF file, or python:PACKAGE holding one.")

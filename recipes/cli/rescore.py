@@ -8,9 +8,21 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from abstain.recipes.cli.options import GRADER, OUT, SEED, TARGETS, TableFormat, option, parse_targets, worded
+from abstain.recipes.cli.options import (
+    ANSWER_FORMAT,
+    GRADER,
+    OUT,
+    SEED,
+    STRICTNESS,
+    TARGETS,
+    TableFormat,
+    option,
+    parse_targets,
+    worded,
+)
 from abstain.recipes.run.console import say
 from abstain.recipes.run.directory import claim_results
+from abstain.rewards.response import AnswerFormat, Reading
 
 if TYPE_CHECKING:
     from abstain.evals.logs.batch import Problem
@@ -29,6 +41,8 @@ COLUMN = option(
     READING,
 )
 REGRADE = option("--regrade", None, "Grade all answers that have gold, whatever the log says.", GRADING)
+READ = worded(STRICTNESS, "The grader reads lenient, or strict: nothing may stand beside an answer.", GRADING)
+FORMAT = worded(ANSWER_FORMAT, "Where answers stand: auto, plain, tag, boxed, last_line, json or harmony.", GRADING)
 NAME = option("--name", "NAME", "What to call a log's model; once for each LOG.", GRADING)
 NAME_BY = option("--name-by", "WHAT", "Name models after: auto, model, file or folder.", GRADING)
 POOL = option("--pool", None, "Take all tasks of a model as one.", GRADING)
@@ -50,6 +64,8 @@ def rescore(
     column: Annotated[list[str] | None, COLUMN] = None,
     grader: Annotated[str, worded(GRADER, "Grades answers that have gold but no grade.", GRADING)] = "match",
     regrade: Annotated[bool, REGRADE] = False,
+    reading: Annotated[Reading, READ] = "lenient",
+    answer_format: Annotated[AnswerFormat, FORMAT] = "auto",
     name: Annotated[list[str] | None, NAME] = None,
     name_by: Annotated[Literal["auto", "model", "file", "folder"], NAME_BY] = "auto",
     pool: Annotated[bool, POOL] = False,
@@ -83,7 +99,12 @@ def rescore(
         def show(path: Path, rows: int) -> None:
             status.update(Text(f"reading {path.name}: {rows:,} rows"))
 
-        collector = Collector(Options(metric, pass_mark, columns), Grading(grader, regrade), out is not None, show)
+        collector = Collector(
+            Options(metric, pass_mark, columns),
+            Grading(grader, regrade, reading, answer_format),
+            out is not None,
+            show,
+        )
         rescored = score(logs, chosen, collector=collector, names=name or [], name_by=name_by, pool=pool, seed=seed)
     if out:
         rescored.save(out)

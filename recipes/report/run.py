@@ -16,7 +16,7 @@ from abstain.evals.tables.footnotes import ORACLES
 from abstain.evals.tables.formats import prose_decimal, prose_percent
 from abstain.recipes.report.examples import as_json, examples, shown
 from abstain.recipes.report.source import RunData
-from abstain.recipes.report.words import START, further, headline
+from abstain.recipes.report.words import START, further, headline, readings
 from abstain.recipes.run.yaml_lines import write_yaml
 
 TEMPLATE = "run.html.jinja"
@@ -40,7 +40,7 @@ def run_content(run: RunData) -> tuple[dict[str, Any], list[Plot]]:
         "name": _name(run),
         "facts": _facts(run),
         "headline": headline(run.metrics),
-        "further": further(run.metrics),
+        "further": [*further(run.metrics), *readings(run.metrics, _history(run, "rl"))],
         "missing": run.missing,
         "broken": [shown(one) for one in run.broken],
         "two": len(run.metrics) > 1,
@@ -82,6 +82,11 @@ def training(run: RunData) -> dict[str, list[Plot]]:
     """Curves of each stage, the last one first."""
     found = {stage: training_plots(run.stages[stage]["log_history"], stage) for stage in reversed(list(run.stages))}
     return {stage: plots for stage, plots in found.items() if plots}
+
+
+def _history(run: RunData, stage: str) -> list[Mapping[str, Any]]:
+    history = run.stages.get(stage, {}).get("log_history", [])
+    return [entry for entry in history if isinstance(entry, Mapping)]
 
 
 def table_rows(metrics: Mapping[str, Metrics]) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from abstain.evals.metrics.schema import Metrics
+from abstain.evals.metrics.schema import Metrics, number
 from abstain.evals.tables.footnotes import ORACLES
 from abstain.evals.tables.formats import prose_decimal, prose_percent
 
@@ -12,6 +12,8 @@ Rates = Mapping[str, Any]
 START = "the starting model"
 REFERENCE = 0.5
 """The target that a headline speaks of; the nearest above 0 if it was not measured."""
+GROWN = 0.05
+"""By which the gap between the two readings has grown if a sentence is to warn of it."""
 _NOTHING = 0.005  # what answers less often than this answers next to nothing
 
 
@@ -49,6 +51,34 @@ def further(metrics: Mapping[str, Metrics]) -> list[str]:
         found.append(f"Up to {prose_percent(ungraded, 1)} of its answers to a target could not be graded.")
     if last["truncated"]:
         found.append(f"{prose_percent(last['truncated'], 1)} of the completions ran out of tokens.")
+    return found
+
+
+def readings(metrics: Mapping[str, Metrics], history: Sequence[Mapping[str, Any]]) -> list[str]:
+    """How far the two readings of an answer are apart: when measured, and while it trained.
+
+    Args:
+        metrics: by "before" and "after"; either may be missing.
+        history: `log_history` of the RL stage.
+
+    Example:
+        >>> gaps = [{"step": step, "reading/gap": gap} for step, gap in ((10, 0.0), (20, 0.12))]
+        >>> print(*readings({}, gaps), sep="\\n")
+        While it trained, completions that are right leniently and not strictly went from 0.0 % to 12.0 %: the reward
+        is being farmed, or the strict grammar is too narrow for how it has learned to answer.
+    """
+    measured = {label: gap for label, one in metrics.items() if (gap := number(one.get("reading_gap"))) is not None}
+    found = []
+    if (gap := measured.get("after", measured.get("before"))) is not None:
+        was = f" (before: {prose_percent(measured['before'], 1)})" if len(measured) > 1 else ""
+        found.append(f"{prose_percent(gap, 1)} of all answers are right leniently and not strictly{was}.")
+    trained = [gap for entry in history if (gap := number(entry.get("reading/gap"))) is not None]
+    if len(trained) > 1:
+        first, last = trained[0], trained[-1]
+        grown = last - min(trained) > GROWN
+        meaning = ": the reward is being farmed, or the strict grammar is too narrow for how it has learned to answer"
+        went = f"went from {prose_percent(first, 1)} to {prose_percent(last, 1)}{meaning * grown}"
+        found.append(f"While it trained, completions that are right leniently and not strictly {went}.")
     return found
 
 

@@ -10,13 +10,21 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from abstain.evals.tasks.catalogue import TASKS
-from abstain.recipes.run.recipe import FACTWORLD, FORMAT, Origin, Recipe, TaskConfig
+from abstain.recipes.run.recipe import (
+    FACTWORLD,
+    FORMAT,
+    Origin,
+    Recipe,
+    TaskConfig,
+    taught_format,
+    training_format,
+)
 from abstain.recipes.run.yaml_lines import KeyPath
 from abstain.rewards import ConfidenceTarget, ProperScore, build_reward
 from abstain.rewards.errors import nearest
-from abstain.rewards.prompts import CONFIDENCE_INSTRUCTION, with_confidence
-from abstain.trainers.rl import CONFIGS, DEFAULTS
-from abstain.trainers.stages import RlStage
+from abstain.rewards.prompts import CONFIDENCE_INSTRUCTION, asked_format, with_confidence
+from abstain.trainers.rl import CONFIGS, DEFAULTS, build_rewards, check_answer_formats
+from abstain.trainers.stages import RlStage, SftStage
 from abstain.trainers.trl_args import check_threshold_drift, check_trl_args, config_class
 
 WORDS = "confidence_words"
@@ -41,17 +49,21 @@ def _problems(recipe: Recipe) -> Problems:
     if recipe.eval.task:
         yield from _task_problems(("eval", "task"), recipe.eval.task)
     for name, stage in recipe.stages.items():
-        yield from _rl_problems(stage) if isinstance(stage, RlStage) else _trl_problems(name, "SFTConfig", stage.args)
+        if isinstance(stage, SftStage):
+            yield from _trl_problems(name, "SFTConfig", stage.args)
+        else:
+            yield from _rl_problems(recipe, stage)
 
 
-def _rl_problems(stage: RlStage) -> Problems:
+def _rl_problems(recipe: Recipe, stage: RlStage) -> Problems:
     found = list(_trl_problems("rl", CONFIGS[stage.algorithm], stage.args))
     for index, reward in enumerate(stage.rewards):
         found += _attempt(("rl", "rewards", index), build_reward, reward.name, reward.args)
     if found:
         yield from found
         return
-    rewards = [build_reward(reward.name, reward.args) for reward in stage.rewards]
+    yield from _format_problems(recipe, stage)
+    rewards = build_rewards(stage)
     settings = _settings(stage)
     if not stage.allow_threshold_drift:
         yield from _attempt(("rl", "args"), check_threshold_drift, rewards, stage.algorithm, settings)
@@ -59,6 +71,17 @@ def _rl_problems(stage: RlStage) -> Problems:
         from abstain.trainers.guards.callback import check_guards  # takes seconds to import
 
         yield from _attempt(("rl", "guards"), check_guards, stage.guards, rewards, settings)
+
+
+def _format_problems(recipe: Recipe, stage: RlStage) -> Problems:
+    """A reward pays for the format that the policy was taught, and for no other."""
+    taught = asked_format(str(recipe.task.options.get("template") or "")) or taught_format(recipe)
+
+    def check() -> None:
+        check_answer_formats(build_rewards(stage, answer_format=training_format(recipe)), taught)
+
+    own = [index for index, reward in enumerate(stage.rewards) if "answer_format" in reward.args]
+    yield from _attempt(("rl", "rewards", own[0]) if own else ("task", "answer_format"), check)
 
 
 def _settings(stage: RlStage) -> SimpleNamespace:

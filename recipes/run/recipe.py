@@ -13,9 +13,11 @@ from typing import Any, Literal, Self, get_args
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from abstain.evals.tasks.catalogue import COMMON_OPTIONS
 from abstain.recipes.run.yaml_lines import KeyPath, parse_value, read_yaml
 from abstain.rewards.errors import nearest
-from abstain.rewards.prompts import TARGETS, Instruct
+from abstain.rewards.prompts import TARGETS, Instruct, asked_format
+from abstain.rewards.response import AnswerFormat
 from abstain.trainers.stages import RlStage, SftStage, Target
 
 FORMAT, BEFORE, AFTER = "format", "before", "after"
@@ -26,7 +28,10 @@ FACTWORLD = "factworld"
 
 
 class TaskConfig(BaseModel, extra="allow"):
-    """A task of `abstain tasks` by name; every other key is an option of that task."""
+    """A task of `abstain tasks` by name; every other key is an option of that task.
+
+    `answer_format` is an option of every task: what `format` and `sft` teach answers in, what RL pays for, and what
+    evaluation reads. Unless it is said, RL pays for plain answers after those stages, and else for any ("auto")."""
 
     name: str
 
@@ -132,6 +137,39 @@ class Recipe(BaseModel, extra="forbid"):
         """
         judged = [name for name in self.stages if name != FORMAT]
         return [FORMAT] * (self.format is not None) + [BEFORE, *judged, AFTER]
+
+
+def world_options(task: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that the fact world's own model depends on: those of the world, and none that every task has.
+
+    Example:
+        >>> world_options("factworld", {"people": 200, "answer_format": "plain"}), world_options("geo", {"limit": 8})
+        ({'people': 200}, {})
+    """
+    return {name: value for name, value in options.items() if task == FACTWORLD and name not in COMMON_OPTIONS}
+
+
+def taught_format(recipe: Recipe) -> AnswerFormat | None:
+    """The format that the stages before RL teach answers in, `None` if there are none.
+
+    Example:
+        >>> recipe = Recipe(name="r", task={"name": "geo"}, model={"path": "m"}, sft={}, rl={})
+        >>> taught_format(recipe), training_format(recipe)
+        ('plain', 'plain')
+    """
+    if not any(name in recipe.stages for name in (FORMAT, "sft")):
+        return None
+    said: AnswerFormat | None = recipe.task.options.get("answer_format")
+    return "plain" if said in (None, "auto") else said
+
+
+def training_format(recipe: Recipe) -> AnswerFormat:
+    """The format that RL pays for: what the task says, else what the stages before it teach, unless prompts ask for
+    another, which has to be said."""
+    options = recipe.task.options
+    said: AnswerFormat | None = options.get("answer_format")
+    asked = asked_format(str(options.get("template") or ""))
+    return said or ("auto" if asked else taught_format(recipe) or "auto")
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from abstain.evals.tasks.question import Task
 from abstain.evals.tasks.splits import drop_overlap
 from abstain.recipes.run.checks import asks_confidence, check_words
 from abstain.recipes.run.directory import RunDir, made_with, without_secrets, write_directory
-from abstain.recipes.run.recipe import BEFORE, FACTWORLD, FORMAT, Recipe
+from abstain.recipes.run.recipe import BEFORE, FACTWORLD, FORMAT, Recipe, training_format, world_options
 from abstain.trainers.dataset import draw
 from abstain.trainers.heldout import HeldOutSet
 from abstain.trainers.ppo import NAME as VALUE_HEAD
@@ -50,7 +50,7 @@ def load_start(
     if name_or_path == FACTWORLD:
         from abstain.evals.tasks.factworld_model import base_model
 
-        name_or_path = str(base_model(**(task_options or {} if task == FACTWORLD else {})))
+        name_or_path = str(base_model(**world_options(task, task_options or {})))
     return load_model(name_or_path, dtype=dtype, revision=revision, trust_remote_code=trust_remote_code, device=device)
 
 
@@ -103,7 +103,8 @@ class Training:
         """Load them; no subject is both trained on and held out."""
         task = load_task(self.recipe.task.name, **self.recipe.task.options)
         other = self.recipe.eval.task
-        held_out = load_task(other.name, **other.options) if other else task
+        said = {key: value for key, value in self.recipe.task.options.items() if key == "answer_format"}
+        held_out = load_task(other.name, **(said | other.options)) if other else task
         if other:
             task = replace(task, train=drop_overlap(task.train, held_out.held_out, task.name)[0])
         return Tasks(task, self._not_taught(task), held_out)
@@ -180,6 +181,7 @@ class Training:
         with redirect_stdout(sys.stderr):  # where trainers print their logs; our stdout is for the table
             if isinstance(stage, SftStage):
                 return run_sft(model, loaded.tokenizer, task, stage, **settings)
+            task = replace(task, answer_format=training_format(self.recipe))
             start = BaseGuesses.load(self.directory.path / BEFORE / "start.json")
             held_out = self._held_out(tasks.held_out, start)
             return run_rl(model, loaded.tokenizer, task, stage, start=start, held_out=held_out, **settings)

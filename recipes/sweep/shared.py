@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from abstain.recipes.run.directory import RunDir, comparable, write_directory
-from abstain.recipes.run.recipe import BEFORE, FACTWORLD, Recipe, load_recipe
+from abstain.recipes.run.recipe import BEFORE, FACTWORLD, Recipe, load_recipe, world_options
 
 SHARED_NAME = "shared"
 
@@ -110,7 +110,7 @@ def prepare_bases(recipes: Iterable[Recipe]) -> None:
     wanted: dict[str, dict[str, Any]] = {}
     for recipe in recipes:
         if recipe.model.path == FACTWORLD:
-            options = recipe.task.options if recipe.task.name == FACTWORLD else {}
+            options = world_options(recipe.task.name, recipe.task.options)
             wanted[json.dumps(options, sort_keys=True, default=str)] = options
     for options in wanted.values():
         from abstain.evals.tasks.factworld_model import base_model

@@ -10,6 +10,7 @@ same rules as under the string graders. What the judge calls NOT_ATTEMPTED has a
 did not know. A judge that fails, or whose reply is no grade, leaves UNGRADED.
 """
 
+import re
 import warnings
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
@@ -24,7 +25,7 @@ from abstain.rewards.judge.cache import OpenCache, ReplyCache, default_cache, re
 from abstain.rewards.judge.endpoint import Endpoint
 from abstain.rewards.judge.prompts import JudgePrompt, read_grade
 from abstain.rewards.judge.usage import GIVEN_UP, UNREADABLE, Reply, Usage, check_prices
-from abstain.rewards.response import Response
+from abstain.rewards.response import Reading, Response
 from abstain.rewards.verdict import Verdict
 
 T = TypeVar("T")
@@ -265,10 +266,32 @@ def agreement(ours: Sequence[Verdict], theirs: Sequence[Verdict]) -> dict[str, A
     }
 
 
-def agreement_with(grader: str, cases: Sequence[Case], verdicts: Sequence[Verdict]) -> dict[str, Any]:
+LENGTHS = ((5, "≤ 5"), (12, "6–12"), (40, "13–40"), (10**9, "> 40"))
+"""The most words of an answer in each group of `by_length`, and what the group is called."""
+_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]")
+_LETTER = re.compile(r"\s*[(\[]?([A-Z])(?:[)\].:]|\s*\Z)")
+
+
+def agreement_with(
+    grader: str, cases: Sequence[Case], verdicts: Sequence[Verdict], reading: Reading = "lenient"
+) -> dict[str, Any]:
     """How far the string grader `grader` agrees with a judge's verdicts; see `agreement`, whose "ours" is the judge.
 
     Only cases that a judge had to look at are compared: on what the parser settles both agree by construction.
+
+    Judges have faults of their own: they pass long wrong answers, and prefer an option for its place. So the same is
+    told apart by how many words the answer has (`by_length`), and for multiple choice by the letter of the gold
+    (`by_letter`), where a judge that does not care about the order of options agrees equally often at each.
+
+    Args:
+        grader: a key of `abstain.rewards.graders.GRADERS`.
+        cases: what was judged.
+        verdicts: the judge's.
+        reading: how the string grader reads.
+
+    Returns:
+        What `agreement` does, and `by_length` and `by_letter`: the same for each group that has answers, with its
+        `words` or `letter`. The second is empty unless the grader is `choice`.
 
     Example:
         >>> from abstain.rewards.response import Response
@@ -276,10 +299,51 @@ def agreement_with(grader: str, cases: Sequence[Case], verdicts: Sequence[Verdic
         >>> found = agreement_with("match", cases, [Verdict.CORRECT, Verdict.CORRECT, Verdict.INCORRECT])
         >>> found["n"], found["agreed"], found["pairs"]
         (2, 0.5, {'CORRECT/CORRECT': 1, 'CORRECT/INCORRECT': 1})
+        >>> [(group["words"], group["n"], group["agreed"]) for group in found["by_length"]]
+        [('≤ 5', 2, 0.5)]
     """
     judged = [(v, c) for v, c in zip(verdicts, cases, strict=True) if settle(c.response, c.gold) is None]
-    theirs = [grade_response(case.response, case.gold, grader) for _, case in judged]
-    return agreement([verdict for verdict, _ in judged], theirs)
+    ours = [verdict for verdict, _ in judged]
+    theirs = [grade_response(case.response, case.gold, grader, case.question, reading) for _, case in judged]
+    lengths = [next(name for most, name in LENGTHS if count_words(c.response.answer) <= most) for _, c in judged]
+    letters = [gold_letter(case.gold) if grader == "choice" else "" for _, case in judged]
+
+    def groups(of: str, names: Sequence[str], order: Sequence[str]) -> list[dict[str, Any]]:
+        """Agreement for each of the names."""
+        rows = {name: [row for row, own in enumerate(names) if own == name] for name in order}
+        return [
+            {of: name, **agreement([ours[row] for row in own], [theirs[row] for row in own])}
+            for name, own in rows.items()
+            if own
+        ]
+
+    by_length = groups("words", lengths, [name for _, name in LENGTHS])
+    return agreement(ours, theirs) | {
+        "by_length": by_length,
+        "by_letter": groups("letter", letters, sorted(set(letters) - {""})),
+    }
+
+
+def count_words(text: str) -> int:
+    """How many words a text has. Where a script has no spaces, two characters are about one word.
+
+    Example:
+        >>> count_words("It is Lima, of course."), count_words("首都是利马。")
+        (5, 2)
+    """
+    unspaced = len(_UNSPACED.findall(text))
+    return len(re.findall(r"\w+", _UNSPACED.sub(" ", text))) + unspaced // 2 if unspaced else len(text.split())
+
+
+def gold_letter(gold: Sequence[str]) -> str:
+    """The letter of the right option, "" if no gold has one or several have different ones.
+
+    Example:
+        >>> gold_letter(["B", "Quito"]), gold_letter(["(C) Lima"]), gold_letter(["Lima"])
+        ('B', 'C', '')
+    """
+    letters = {found[1] for text in gold_answers(gold) if (found := _LETTER.match(text))}
+    return letters.pop() if len(letters) == 1 else ""
 
 
 def describe_agreement(found: dict[str, Any], ours: str, theirs: str) -> str:

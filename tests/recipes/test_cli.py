@@ -53,6 +53,17 @@ def test_eval_writes_and_prints_the_same_numbers(abstain, tmp_path, tiny_model, 
     assert [row["score"] for row in metrics["by_target"]] == [row["score"] for row in printed]
     assert metrics["n"] == 4 and len(read_records(out / "records.jsonl")) == 8
     assert (out / "table.md").read_text().startswith("|")
+    assert (metrics["reading"], metrics["answer_format"]) == ("lenient", "auto")
+
+
+def test_eval_says_how_it_read(abstain, tmp_path, tiny_model, question_file):
+    out = tmp_path / "results"
+    chosen = ("--reading", "strict", "--answer-format", "tag")
+    options = ("--option", "max_new_tokens=3", "--limit", 2, "--out", out)
+    abstain("eval", tiny_model, "--data", question_file, "--targets", "0", *options, *chosen)
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert (metrics["reading"], metrics["answer_format"]) == ("strict", "tag")
+    assert metrics["by_target"][0]["incorrect"] == 1  # so small a model writes no tags
 
 
 def test_ask_grades_when_gold_is_given(abstain, tiny_model):

@@ -14,7 +14,7 @@ from abstain.recipes.report.examples import LONGEST, as_json, examples, shown
 from abstain.recipes.report.page import render_page, write_report
 from abstain.recipes.report.run import TEMPLATE, run_content
 from abstain.recipes.report.source import read_run
-from abstain.recipes.report.words import further, headline
+from abstain.recipes.report.words import further, headline, readings
 from abstain.rewards.verdict import Verdict
 
 TARGETS = (0.0, 0.5, 0.9)
@@ -116,6 +116,28 @@ def test_one_file_says_it_all(whole):
     data = embedded(page)
     assert len(data["rows"]["question"]) == 3 * N and data["sides"] == ["before", "after"] and data["asked"] == 0
     assert data["targets"][data["start"]] == 0.5
+
+
+def test_the_two_readings_are_compared_in_a_curve_and_in_sentences(tmp_path, no_drawing):
+    run = make_run(tmp_path / "gap")
+    for folder, gap in ((run / "before", 0.004), (run, 0.021)):
+        metrics = json.loads((folder / "metrics.json").read_text())
+        write_text(folder / "metrics.json", json.dumps(metrics | {"reading_gap": gap}))
+    state = json.loads((run / "rl" / "trainer_state.json").read_text())
+    for entry, gap in zip(state["log_history"], (0.0, 0.3), strict=True):
+        entry["reading/gap"] = gap
+    write_text(run / "rl" / "trainer_state.json", json.dumps(state))
+    page = page_of(run).replace("\u00a0", " ")
+    assert "2.1 % of all answers are right leniently and not strictly (before: 0.4 %)." in page
+    assert "went from 0.0 % to 30.0 %: the reward is being farmed, or the strict grammar is too narrow" in page
+    assert "Right leniently, not strictly while training: from 0 to 0.3." in page
+
+
+def test_a_gap_that_stays_small_is_no_warning():
+    history = [{"step": 1, "reading/gap": 0.02}, {"step": 2}, {"step": 3, "reading/gap": 0.01}, {"reading/gap": "x"}]
+    (said,) = readings({"after": {"reading_gap": None}}, history)
+    assert said.replace("\u00a0", " ").endswith("not strictly went from 2.0 % to 1.0 %.")
+    assert readings({}, []) == readings({"after": {}}, history[:1]) == []
 
 
 def test_it_needs_nothing_else(whole):

@@ -41,7 +41,20 @@ def test_problems_go_to_stderr_with_a_count(run: Any, tmp_path: Path) -> None:
     assert "2 rows were skipped in all" in result.stderr and "50.0%" in result.stdout
 
 
+def test_reading_and_format_reach_the_grader(run: Any, tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_text('{"id": 1, "gold": "Nairobi", "completion": "<answer>Nairobi</answer>"}\n')
+    for chosen, right in (("tag", 1), ("boxed", 0)):
+        options = ("--targets", "0", "--answer-format", chosen, "--reading", "strict", "--out", tmp_path / chosen)
+        run(path, *options)
+        metrics = json.loads((tmp_path / chosen / "metrics.json").read_text())
+        assert metrics["by_target"][0]["correct"] == right
+        assert not right or (metrics["reading"], metrics["answer_format"]) == ("strict", chosen)
+
+
 WRONG = {
+    "an unknown reading": (["LOG", "--reading", "strickt"], "'strickt' is not one of 'strict'"),
+    "an unknown format": (["LOG", "--answer-format", "box"], "'box' is not one of 'auto'"),
     "no such file": (["nothing.jsonl"], "no file"),
     "a target of 75": (["LOG", "--targets", "75"], "did you mean 0.75"),
     "an unknown grader": (["LOG", "--grader", "matchh"], "Did you mean 'match'"),

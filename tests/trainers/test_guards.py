@@ -1,6 +1,7 @@
 """Signals and alarms: hand-computed numbers, and collapses that are and are not seen."""
 
 import json
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 
@@ -256,9 +257,9 @@ def test_right_abstention_is_no_collapse():
     signals = measure_window(humble, known={"another"})  # what it knew was not asked
     assert not signals.over_refusal
     fine = measure_window(Window([*humble.groups, group(0.9, correct=80, abstained=20, question="k")] * 2), {"k"})
-    assert KINDS["all_idk"].check(fine, 0.1) is None
+    assert KINDS["all_idk"].check(fine, Watch(best_correct=0.1)) is None
     sure = measure_window(window((0.99, 0.01, 0), (0.99, 0.01, 0)))
-    assert all(kind.check(sure, 0.99) is None for kind in KINDS.values())
+    assert all(kind.check(sure, Watch(best_correct=0.99)) is None for kind in KINDS.values())
 
 
 def test_answers_that_are_alike_by_nature_are_no_collapse():
@@ -273,6 +274,73 @@ def test_ungraded_completions_raise_an_alarm_and_are_not_mistaken_for_abstention
 
 def test_too_few_completions_say_nothing():
     assert onset(Watch(), window((0, 0, 1), (0, 0, 1), n=10)) == []
+
+
+def gap_alarms(shares, n=400, watch=None):
+    """Alarms of a run in which these shares of completions are right leniently only, check after check."""
+    watch = watch or Watch()
+    found = []
+    for step, share in enumerate(shares):
+        seen = window((0.5, 0.5, 0), (0.45, 0.02, 0.53))
+        seen.compared = n
+        seen.apart = Counter(["Lima maybe Rome"] * round(share * n))
+        found += watch.update(measure_window(seen, {"known"}), step)
+    return found
+
+
+def test_a_growing_gap_between_the_readings_raises_an_alarm_that_shows_it():
+    alarms = gap_alarms([0.01, 0.0, 0.02, 0.05, 0.09, 0.15, 0.3, 0.6])
+    assert [(alarm.kind, alarm.step) for alarm in alarms] == [("reading_gap", 5)]
+    message = alarms[0].message
+    assert (
+        "15.0% of the completions are right leniently and not strictly, 0.0% once were: 'Lima maybe Rome'" in message
+    )
+    assert "farmed" in message and "grammar is too narrow" in message and "guards.stop" in message
+
+
+@pytest.mark.parametrize(
+    "shares",
+    [
+        [0.0] * 8,
+        [0.3, 0.31, 0.29, 0.3, 0.33, 0.3],  # it has always written in sentences
+        [0.4, 0.3, 0.2, 0.1, 0.05, 0.02],  # and learns not to
+        [0.0, 0.04, 0.03, 0.04, 0.04],
+        [0.0, 0.2, 0.0, 0.2, 0.0],  # no two checks in a row
+    ],
+)
+def test_a_gap_that_does_not_grow_raises_none(shares):
+    assert gap_alarms(shares) == []
+
+
+def test_few_completions_and_one_reading_raise_none():
+    assert gap_alarms([0.0] + [0.1] * 5, n=70) == []  # three standard errors are 11 %
+    assert gap_alarms([0.0] + [0.9] * 5, n=20) == []
+    assert measure_window(window((0.5, 0.5, 0), (0.5, 0.5, 0))).reading_gap is None
+
+
+def test_the_gap_ends_and_is_remembered_by_a_resumed_run():
+    watch = Watch()
+    gap_alarms([0.0], watch=watch)
+    again = Watch(**json.loads(json.dumps(asdict(watch))))
+    assert [(a.kind, a.ended) for a in gap_alarms([0.2, 0.2, 0.01], watch=again)] == [
+        ("reading_gap", False),
+        ("reading_gap", True),
+    ]
+    old = {"best_correct": 0.5, "seen": {}, "active": {}}  # of a checkpoint that knew no gap
+    assert gap_alarms([0.2, 0.2], watch=Watch(**old)) == []
+
+
+def test_both_readings_are_overheard_and_counted():
+    rollouts = Rollouts()
+    rollouts.open = True
+    texts = ["Lima", "Lima maybe Rome", "Lima maybe Rome", "Rome"]
+    verdicts, others = ["CORRECT", *["INCORRECT"] * 3], [*["CORRECT"] * 3, "INCORRECT"]
+    rollouts.add(columns([0.5] * 4, texts), verdicts, [0.0] * 4, others)
+    rollouts.add(columns([0.5] * 4, texts), verdicts, [0.0] * 4)  # of a judge, which reads one way
+    found = rollouts.take()
+    assert found.compared == 4 and +found.apart == {"Lima maybe Rome": 2}
+    signals = measure_window(Window.joined([found, found]))
+    assert (signals.compared, signals.reading_gap, signals.apart) == (8, 0.5, "Lima maybe Rome")
 
 
 def test_a_watch_goes_on_from_its_state():

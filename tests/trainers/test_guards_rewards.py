@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from abstain.rewards import ConfidenceTarget, TernaryCredit
+from abstain.rewards.graders import GRADERS
+from abstain.rewards.verdict import Verdict
 from abstain.trainers.guards.rewards import (
     AbstentionCredit,
     GuardedAsyncReward,
@@ -71,11 +73,25 @@ def test_names_are_those_that_trl_gives():
         assert is_async_callable(guarded) == is_async_callable(reward)
 
 
+def test_both_readings_are_overheard(monkeypatch):
+    def grade_toy(answer, gold, question="", reading="lenient"):
+        return Verdict.CORRECT if answer in gold or reading == "lenient" else Verdict.INCORRECT
+
+    monkeypatch.setitem(GRADERS, "match", grade_toy)
+    for reading in ("strict", "lenient"):
+        rollouts = Rollouts()
+        rollouts.open = True
+        guard_reward(ConfidenceTarget(reading=reading), rollouts)(**BATCH)
+        window = rollouts.take()
+        assert window.compared == 3 and +window.apart == {"Quito": 1}
+
+
 def test_hooks_still_get_what_the_reward_logs():
     extra, metrics = {}, {}
     batch = BATCH | {"log_extra": extra.__setitem__, "log_metric": metrics.__setitem__}
     guard_reward(ConfidenceTarget(), Rollouts())(**batch)
     assert extra["confidence_target/verdict"] == ["CORRECT", "ABSTAINED", "INCORRECT"]
+    assert extra["confidence_target/lenient"] == ["CORRECT", "ABSTAINED", "INCORRECT"]
     assert metrics["abstention/all"] == pytest.approx(1 / 3)
     without = {name: value for name, value in BATCH.items() if not name.startswith("log_")}
     assert guard_reward(ConfidenceTarget())(**without) == [0.25, 0.0, -0.75]

@@ -90,8 +90,10 @@ def test_the_numbers_are_those_of_evaluate(make_trainer, tmp_path):
     after = evaluate(Sampler(trainer.model, trainer.processing_class), TASK, TARGETS, start=start.start)
     for step, found in ((0, start), (2, after)):
         expected = held_out_series(found)
-        for key in ("score", "mean_regret", "aurc", "score/t=0.9", "regret/t=0", "abstained/t=0.9", "correct/t=0"):
+        keys = ("score", "mean_regret", "aurc", "score/t=0.9", "regret/t=0", "abstained/t=0.9", "correct/t=0")
+        for key in (*keys, *(["reading_gap"] if "reading_gap" in expected else [])):
             assert logged(trainer, f"heldout/people/{key}")[step] == pytest.approx(expected[key])
+    assert (expected.get("reading_gap"), after.metrics["reading"]) == (after.metrics["reading_gap"], "lenient")
     rows = {row["target"]: row for row in after.metrics["by_target"]}
     assert expected["score"] == pytest.approx((rows[0.0]["score"] + rows[0.9]["score"]) / 2)
     assert list(logged(trainer, "heldout/people/score")) == [0, 1, 2]

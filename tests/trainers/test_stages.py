@@ -2,8 +2,10 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import get_args
 
 import pytest
 from pydantic import ValidationError
@@ -11,11 +13,14 @@ from pydantic import ValidationError
 from abstain.evals.models import load_model
 from abstain.evals.tasks.question import Task
 from abstain.rewards import ConfidenceTarget, TernaryCredit
+from abstain.rewards.graders import GRADERS
 from abstain.rewards.parsing.completion import parse
 from abstain.rewards.prompts import CONFIDENCE_INSTRUCTION, IDK, instruction
+from abstain.rewards.response import AnswerFormat
+from abstain.rewards.verdict import Verdict
 from abstain.trainers.dataset import draw, rl_dataset
-from abstain.trainers.rl import build_rl_config, run_rl
-from abstain.trainers.sft import LEVELS, Guess, examples, run_sft
+from abstain.trainers.rl import build_rewards, build_rl_config, check_answer_formats, run_rl
+from abstain.trainers.sft import LEVELS, Guess, _guesses, examples, run_sft
 from abstain.trainers.stages import RlStage, SftStage
 from abstain.trainers.trl_args import (
     CHOICES,
@@ -101,6 +106,59 @@ def test_known_teaches_only_right_guesses_and_gold_asks_no_model() -> None:
     assert taught(SftStage(answers="known", targets=[0]), Guess("Oslo", 0.9, False)) == []
     assert set(taught(SftStage(answers="known", targets=[0]), Guess("Lima", 0.9, True))) == {"Lima"}
     assert set(taught(SftStage(answers="gold", targets=[0]), None)) == {"Lima"}
+
+
+@pytest.mark.parametrize("answer_format", get_args(AnswerFormat))
+def test_the_format_that_is_taught_is_the_format_that_is_read(answer_format: AnswerFormat) -> None:
+    """Answers are written in the task's format, which reads them back; "I don't know" needs none."""
+    task = replace(TASK, answer_format=answer_format)
+    for stage in (SftStage(idk_share=0.5, targets=[0.5]), SftStage(instruct="confidence", idk_share=0.5)):
+        rows = list(examples(task, QUESTIONS * 20, [Guess("Oslo", 0.74, False)] * 20 * len(QUESTIONS), stage, 0))
+        written = {row["completion"] for row in rows}
+        assert IDK in written and len(written) == 2
+        said = parse(max(written - {IDK}), answer_format="auto" if answer_format == "harmony" else answer_format)
+        assert said.answer == "Oslo" and not said.malformed
+        assert said.confidence == (0.75 if stage.instruct == "confidence" else None)
+        assert parse(IDK, answer_format=answer_format).abstained
+
+
+def test_guesses_are_read_leniently_and_with_their_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def grade_toy(answer: str, gold: list[str], question: str = "", reading: str = "lenient") -> Verdict:
+        asked.append((question, reading))
+        return Verdict.CORRECT
+
+    monkeypatch.setitem(GRADERS, TASK.grader, grade_toy)
+    sampler = SimpleNamespace(
+        sample=lambda prompts, **_: [[SimpleNamespace(text="Oslo", truncated=False, logprob=0.0)] for _ in prompts]
+    )
+    found = _guesses(sampler, TASK, QUESTIONS, SftStage())  # type: ignore[arg-type]
+    assert all(guess and guess.correct for guess in found)
+    assert asked == [(question.question, "lenient") for question in QUESTIONS]
+
+
+# Rewards and formats
+
+
+def test_rewards_read_the_tasks_format_strictly_unless_they_say_otherwise() -> None:
+    own = {"name": "truthrl", "args": {"reading": "lenient", "answer_format": "json", "grader": "exact"}}
+    stage = RlStage(rewards=[{"name": "ConfidenceTarget"}, own])
+    first, second = build_rewards(stage, "f1", "plain")
+    assert (first.grader, first.reading, first.answer_format) == ("f1", "strict", "plain")
+    assert (second.grader, second.reading, second.answer_format) == ("exact", "lenient", "json")
+
+
+def test_rl_refuses_to_pay_for_any_format_where_prompts_ask_for_one(tmp_path: Path) -> None:
+    task = replace(TASK, template="{question}\n{instruction}\nPut the answer in \\\\boxed{}.")
+    tokenizer = SimpleNamespace(chat_template=None, eos_token_id=1, pad_token_id=0)
+    model = SimpleNamespace(generation_config=SimpleNamespace(eos_token_id=1))
+    stage = RlStage(args=TINY_RL | {"use_cpu": True})
+    with pytest.raises(ValueError, match=r"taught to answer in the format 'boxed'.* Set answer_format: boxed"):
+        run_rl(model, tokenizer, task, stage, output_dir=tmp_path, seed=0)  # type: ignore[arg-type]
+    check_answer_formats(build_rewards(stage, answer_format="boxed"), "boxed")
+    check_answer_formats(build_rewards(stage, answer_format="plain"), "boxed")  # whoever says so means it
+    check_answer_formats(build_rewards(stage), None)
 
 
 @pytest.mark.parametrize(
@@ -222,6 +280,7 @@ def test_rl_changes_the_model(tmp_path: Path, tiny_model_dir: Path, algorithm: s
     assert "abstention/t=0.5" in log or "abstention/t=0.75" in log or "abstention/t=0.9" in log
     alike = [entry["frac_reward_zero_std"] for entry in json.loads(log)["log_history"] if "reward" in entry]
     assert len(alike) == 2 and bool(moved) == (min(alike) < 1)
+    assert log.count('"reading/gap": ') == 2
 
 
 def test_sft_teaches_and_resumes_on_the_same_examples(tmp_path: Path, tiny_model_dir: Path) -> None:

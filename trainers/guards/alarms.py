@@ -7,6 +7,7 @@ learns, so an alarm is raised only where a check finds the same several times in
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import sqrt
 
 from abstain.trainers.guards.signals import Behaviour, Signals
 
@@ -19,13 +20,13 @@ class Kind:
     """A way to collapse.
 
     Args:
-        check: what it looks like, given the signals and the best share of right answers so far.
+        check: what it looks like, given the signals and what was seen before.
         meaning: what has happened.
         advice: what to try; a remedy that a recipe can switch on is named by its key.
         patience: checks in a row that have to find it.
     """
 
-    check: Callable[[Signals, float], str | None]
+    check: Callable[[Signals, "Watch"], str | None]
     meaning: str
     advice: str
     patience: int = 2
@@ -61,11 +62,13 @@ class Watch:
 
     Args:
         best_correct: largest share of right answers so far.
+        least_gap: smallest gap between the two readings so far.
         seen: checks in a row that found each kind.
         active: kinds whose alarm was raised and is not over, with the step.
     """
 
     best_correct: float = 0.0
+    least_gap: float = 1.0
     seen: dict[str, int] = field(default_factory=dict)
     active: dict[str, int] = field(default_factory=dict)
 
@@ -75,11 +78,13 @@ class Watch:
             return []
         if signals.all.graded >= FEWEST:
             self.best_correct = max(self.best_correct, signals.all.correct)
+        if signals.reading_gap is not None and signals.compared >= FEWEST:
+            self.least_gap = min(self.least_gap, signals.reading_gap)
         return [alarm for name in KINDS if (alarm := self._look(name, signals, step))]
 
     def _look(self, name: str, signals: Signals, step: int) -> Alarm | None:
         kind = KINDS[name]
-        found = kind.check(signals, self.best_correct)
+        found = kind.check(signals, self)
         self.seen[name] = self.seen.get(name, 0) + 1 if found else 0
         if not found:
             return Alarm(name, step, "", ended=True) if self.active.pop(name, None) is not None else None
@@ -89,9 +94,10 @@ class Watch:
         return Alarm(name, step, found)
 
 
-def _all_idk(signals: Signals, best_correct: float) -> str | None:
+def _all_idk(signals: Signals, before: Watch) -> str | None:
     """Abstains nearly always, or mostly with half of the right answers gone; and it knew what it keeps to itself."""
     now = signals.all
+    best_correct = before.best_correct
     gone = now.abstention >= 0.5 and now.correct <= best_correct / 2
     if now.graded < FEWEST or not (now.abstention >= 0.95 or gone):
         return None
@@ -102,7 +108,7 @@ def _all_idk(signals: Signals, best_correct: float) -> str | None:
     return f"it abstains on {now.abstention:.1%}{known}; {now.correct:.1%} are right, {best_correct:.1%} once were"
 
 
-def _all_guess(signals: Signals, best_correct: float) -> str | None:
+def _all_guess(signals: Signals, before: Watch) -> str | None:
     """Hardly ever abstains, though its answers are not sure enough for what the prompts demand."""
     asked = [one for one in signals.by_target.values() if one.target and one.graded >= FEWEST]
     graded = sum(one.graded for one in asked)
@@ -117,7 +123,7 @@ def _all_guess(signals: Signals, best_correct: float) -> str | None:
     return f"at t > 0 it abstains on {abstention:.1%}, at t = {worst.target:g} {right}"
 
 
-def _one_answer(signals: Signals, best_correct: float) -> str | None:
+def _one_answer(signals: Signals, before: Watch) -> str | None:
     """One answer to everything, far more often than the commonest gold answer is asked for."""
     share = signals.top_answer_share
     if share is None or signals.answers < FEWEST or share < signals.top_gold_share + 0.35:
@@ -128,7 +134,7 @@ def _one_answer(signals: Signals, best_correct: float) -> str | None:
     )
 
 
-def _targets_ignored(signals: Signals, best_correct: float) -> str | None:
+def _targets_ignored(signals: Signals, before: Watch) -> str | None:
     """Abstains as often at the lowest target as at the highest, which is wrong at one end or at both."""
     ends = [one for one in signals.by_target.values() if one.target is not None and one.graded >= FEWEST]
     if len(ends) < 2:
@@ -144,9 +150,22 @@ def _targets_ignored(signals: Signals, best_correct: float) -> str | None:
     return f"it abstains on {said}"
 
 
-def _ungraded(signals: Signals, best_correct: float) -> str | None:
+def _ungraded(signals: Signals, before: Watch) -> str | None:
     """Most completions get no grade, and so no reward."""
     return f"{signals.ungraded:.0%} of the completions are ungraded" if signals.ungraded > 0.5 else None
+
+
+def _reading_gap(signals: Signals, before: Watch) -> str | None:
+    """Ever more completions are right leniently and not strictly, by more than chance has it."""
+    gap, least = signals.reading_gap, before.least_gap
+    if gap is None or signals.compared < FEWEST:
+        return None
+    chance = 3 * sqrt(gap * (1 - gap) / signals.compared)
+    if gap - least <= max(0.05, chance):
+        return None
+    return (
+        f"{gap:.1%} of the completions are right leniently and not strictly, {least:.1%} once were: {signals.apart!r}"
+    )
 
 
 def _below(one: Behaviour, margin: float) -> bool:
@@ -181,6 +200,13 @@ KINDS = {
         _ungraded,
         "Nothing is learned from what has no grade",
         "to look at the judge (is it up?) and at the gold answers (are there any?)",
+    ),
+    "reading_gap": Kind(
+        _reading_gap,
+        "The reward is being farmed by what stands beside an answer, or the strict grammar is too narrow for how it "
+        "has learned to answer",
+        "to read what it writes (TRL's table of completions has a column for each reading); where nothing else may be "
+        "paid, the reading strict and the answer_format that was taught, else guards.stop",
     ),
 }
 """All that is looked for, by name."""

@@ -160,7 +160,7 @@ class StopRemedy(Remedy):
         options: how long is too long.
     """
 
-    kinds = ("all_idk", "all_guess", "one_answer", "targets_ignored", "ungraded")
+    kinds = ("all_idk", "all_guess", "one_answer", "targets_ignored", "ungraded", "reading_gap")
 
     def __init__(self, options: Stop) -> None:
         self.options = options

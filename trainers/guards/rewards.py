@@ -20,6 +20,8 @@ HOOKS = ("trainer_state", "log_extra", "log_metric", "environments")
 """What TRL passes besides columns."""
 TRIED = 512
 """Rows that are scored again, one by one, to find the one that a reward fails on."""
+Heard = dict[str, list[str]]
+"""What a reward told TRL of its completions: `verdict`, and `lenient` or `strict`, those of the other reading."""
 _WIDTH = 120
 logger = logging.getLogger(__name__)
 
@@ -84,27 +86,26 @@ class GuardedReward:
 
     def __call__(self, **columns: Any) -> Any:
         """Scores, one per completion, `None` where there is none. Takes and passes on all that TRL gives."""
-        verdicts: list[str] = []
+        heard: Heard = {}
         try:
-            scores = self.reward(**self._listening(columns, verdicts))
+            scores = self.reward(**self._listening(columns, heard))
         except Exception as error:
             row = find_row(self.reward, columns, type(error))
             raise failure(self.__name__, error, columns, row) from error
-        return self._finish(columns, scores, verdicts)
+        return self._finish(columns, scores, heard)
 
-    def _listening(self, columns: Mapping[str, Any], verdicts: list[str]) -> dict[str, Any]:
+    def _listening(self, columns: Mapping[str, Any], heard: Heard) -> dict[str, Any]:
         """The same columns, with a hook through which the verdicts are overheard on their way to TRL's table."""
         theirs = columns.get("log_extra")
 
         def log_extra(column: str, values: list[Any]) -> None:
-            if column.endswith("/verdict"):
-                verdicts[:] = values
+            heard[column.rpartition("/")[2]] = values
             if theirs is not None:
                 theirs(column, values)
 
         return {**columns, "log_extra": log_extra}
 
-    def _finish(self, columns: Mapping[str, Any], scores: Any, verdicts: list[str]) -> list[float | None]:
+    def _finish(self, columns: Mapping[str, Any], scores: Any, heard: Heard) -> list[float | None]:
         found, nan = checked_scores(self.__name__, scores, columns)
         if nan is not None and not self._warned:
             self._warned = True
@@ -113,9 +114,11 @@ class GuardedReward:
                 "reported. The first, row %d:\n%s",
                 *(self.__name__, sum(score != score for score in scores), len(found), nan, show_row(columns, nan)),
             )
+        verdicts = heard.get("verdict", [])
         found = self._credited(columns, found, verdicts)
         if self.rollouts is not None:
-            self.rollouts.add(columns, verdicts, found)
+            others = heard.get("lenient") or heard.get("strict") or ()
+            self.rollouts.add(columns, verdicts, found, others)
         return found
 
     def _credited(
@@ -133,12 +136,12 @@ class GuardedAsyncReward(GuardedReward):
 
     async def __call__(self, **columns: Any) -> Any:
         """As `GuardedReward`; the failing row is not searched for, as that would ask a judge again."""
-        verdicts: list[str] = []
+        heard: Heard = {}
         try:
-            scores = await self.reward(**self._listening(columns, verdicts))
+            scores = await self.reward(**self._listening(columns, heard))
         except Exception as error:
             raise failure(self.__name__, error, columns) from error
-        return self._finish(columns, scores, verdicts)
+        return self._finish(columns, scores, heard)
 
 
 def guard_reward(

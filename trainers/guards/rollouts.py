@@ -5,12 +5,12 @@
 
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import groupby, pairwise
 from typing import Any
 
-from abstain.rewards.catalogue import read_questions
 from abstain.rewards.verdict import Verdict
+from abstain.rewards.verdict_reward import are_apart, read_questions
 
 SAMPLES = 32
 """Completions of the last batch that are kept for a table."""
@@ -87,11 +87,15 @@ class Window:
         groups: one per prompt and batch.
         answers: how often each attempted answer was given.
         golds: how often each first gold answer was asked for, to tell a collapse from a set whose answers are alike.
+        apart: what was written, and how often, where the two readings disagree on its being right.
+        compared: completions that were read both ways.
     """
 
     groups: list[Group] = field(default_factory=list)
     answers: Counter[str] = field(default_factory=Counter)
     golds: Counter[str] = field(default_factory=Counter)
+    apart: Counter[str] = field(default_factory=Counter)
+    compared: int = 0
 
     @classmethod
     def joined(cls, windows: Iterable["Window"]) -> "Window":
@@ -101,6 +105,8 @@ class Window:
             whole.groups += window.groups
             whole.answers += window.answers
             whole.golds += window.golds
+            whole.apart += window.apart
+            whole.compared += window.compared
         return whole
 
 
@@ -119,12 +125,19 @@ class Rollouts:
         self.samples: list[Sample] = []
         self._window = Window()
 
-    def add(self, columns: Mapping[str, Any], verdicts: Sequence[str], scores: Sequence[float | None]) -> None:
+    def add(
+        self,
+        columns: Mapping[str, Any],
+        verdicts: Sequence[str],
+        scores: Sequence[float | None],
+        others: Sequence[str] = (),
+    ) -> None:
         """Count a batch.
 
         Args:
             columns: what the reward was called with.
             verdicts, scores: one per completion.
+            others: the verdicts of the other reading, where there is one.
         """
         if not self.open or not verdicts:
             return
@@ -138,6 +151,10 @@ class Rollouts:
         for start, end in pairwise(starts):
             self._window.groups.append(_group(*keys[start], verdicts[start:end], texts[start:end]))
         self._count_answers(columns, verdicts, texts)
+        if others:
+            self._window.compared += len(others)
+            both = zip(texts, verdicts, others, strict=True)
+            self._window.apart.update(text[:_ANSWER].strip() for text, one, other in both if are_apart(one, other))
         self.samples = _samples(columns, starts[:-1], verdicts, texts, scores)
         for row in {place for start, end in pairwise(starts) for place in (start, end - 1)}:
             if columns.get("completion_ids"):
@@ -146,7 +163,9 @@ class Rollouts:
     def take(self) -> Window:
         """What was counted since the last time."""
         taken, self._window = self._window, Window()
-        return replace(taken, answers=_commonest(taken.answers), golds=_commonest(taken.golds))
+        for counts in (taken.answers, taken.golds, taken.apart):
+            _pool_rare(counts)
+        return taken
 
     def _count_answers(self, columns: Mapping[str, Any], verdicts: Sequence[str], texts: Sequence[str]) -> None:
         tried = (Verdict.CORRECT, Verdict.INCORRECT)
@@ -179,7 +198,7 @@ def _samples(
     if columns.get("question"):
         questions = [columns["question"][row] for row in rows]
     else:
-        questions = read_questions(None, [columns["prompts"][row] for row in rows], targets, len(rows))
+        questions = read_questions(None, [columns["prompts"][row] for row in rows], len(rows)) or []
     return [
         Sample(step, question, target, texts[row], str(verdicts[row]), scores[row])
         for row, question, target in zip(rows, questions, targets, strict=True)
@@ -194,8 +213,8 @@ def _text(turns: Any) -> str:
     return content if isinstance(content, str) else repr(content)
 
 
-def _commonest(counts: Counter[str]) -> Counter[str]:
-    """The commonest, and all others together under "": long texts mostly differ, and need not be sent around."""
-    kept = Counter(dict(counts.most_common(_MOST_ANSWERS)))
-    kept[""] += counts.total() - kept.total()
-    return kept
+def _pool_rare(counts: Counter[str]) -> None:
+    """Count all but the commonest together under "": long texts mostly differ, and need not be sent around."""
+    for text, count in counts.most_common()[_MOST_ANSWERS:]:
+        del counts[text]
+        counts[""] += count

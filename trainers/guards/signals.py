@@ -73,6 +73,9 @@ class Signals:
         known_asked: completions that were asked what it guessed right.
         effective_threshold: by label; see `abstain.trainers.guards.signals`.
         answers: how many answers were given.
+        compared: completions that were read strictly and leniently.
+        reading_gap: their share that is CORRECT leniently only, `None` without any.
+        apart: the commonest of them.
     """
 
     all: Behaviour
@@ -85,6 +88,9 @@ class Signals:
     known_asked: int = 0
     effective_threshold: dict[str, float] = field(default_factory=dict)
     answers: int = 0
+    compared: int = 0
+    reading_gap: float | None = None
+    apart: str = ""
 
     @property
     def ungraded(self) -> float:
@@ -137,6 +143,9 @@ def measure_window(
         known_asked=sum(group.graded for group in window.groups if group.question in known),
         effective_threshold={label: value for label, value in thresholds.items() if value is not None},
         answers=window.answers.total(),
+        compared=window.compared,
+        reading_gap=window.apart.total() / window.compared if window.compared else None,
+        apart=_top(window.apart)[0],
     )
 
 

@@ -43,13 +43,13 @@ def dashboard_key(key: str) -> str:
     """The key under which a dashboard shows what the trainer logs, its group first.
 
     Example:
-        >>> [dashboard_key(key) for key in ("abstention/t=0.5", "guards/alarms", "eval_loss", "rewards/a/mean")]
-        ['behaviour/abstention/t=0.5', 'guards/alarms', 'eval/loss', 'train/rewards/a/mean']
+        >>> [dashboard_key(key) for key in ("abstention/t=0.5", "reading/gap", "eval_loss", "rewards/a/mean")]
+        ['behaviour/abstention/t=0.5', 'behaviour/reading/gap', 'eval/loss', 'train/rewards/a/mean']
     """
     group, _, rest = key.partition("/")
     if group in GROUPS:
         return key
-    if rest and (group in RATES or group == "implied_target"):
+    if rest and (group in RATES or group in ("implied_target", "reading")):
         return f"behaviour/{key}"
     return f"eval/{key.removeprefix('eval_')}" if key.startswith("eval_") else f"train/{key}"
 
