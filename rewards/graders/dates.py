@@ -11,6 +11,7 @@ How dates are written is in `calendars`, which of a reply's dates it states in `
 from collections.abc import Sequence
 from functools import lru_cache
 
+from abstain.rewards.graders.alignment import is_long
 from abstain.rewards.graders.days import Day
 from abstain.rewards.graders.mentions import Stated, find_stated
 from abstain.rewards.graders.stated import joined_to_dates, stated
@@ -37,6 +38,12 @@ def same_date(first: Stated, second: Stated) -> bool:
     return any(one.meets(other) or other.meets(one) for one, other in days)
 
 
+def _days(text: str, found: list[Stated]) -> list[Stated]:
+    """Where a day is asked for, the mentions of days, if there are any; a year beside them is of another kind."""
+    dated = joined_to_dates(text, found)
+    return [s for s in dated if s.date and all(day.day for day in s.date.readings)] or dated
+
+
 def grade_date(answer: str, gold: Sequence[str], question: str = "", reading: Reading = "lenient") -> Verdict:
     """Grade a date. Several dates that are not one are INCORRECT; a gold without one date is UNGRADED.
 
@@ -47,7 +54,8 @@ def grade_date(answer: str, gold: Sequence[str], question: str = "", reading: Re
     golds = _golds(tuple(gold))
     if not golds:
         return Verdict.UNGRADED
-    said = stated(number_text(answer), number_text(question), reading == "strict", joined_to_dates, same_date)
+    sift = _days if question and all(g.day for g in golds) and is_long(answer) else joined_to_dates
+    said = stated(number_text(answer), number_text(question), reading == "strict", sift, same_date)
     if not said or any(s.bound or s.date is None for s in said):
         return Verdict.INCORRECT
     for g in golds:

@@ -66,6 +66,17 @@ def _mask(text: str, found: Sequence[Found]) -> str:
     return "".join([*kept, text[end:]])
 
 
+_BOLD = re.compile(r"\*\*([^*\n]{1,80})\*\*")
+
+
+def _mask_again(mark: str, text: str, found: Sequence[Found]) -> str:
+    """What stands in bold, with `GOLD` for each gold in it."""
+    mark = plain(mark)
+    for hit in found:
+        mark = mark.replace(text[hit.start : hit.end], GOLD)
+    return mark
+
+
 def _elsewhere(text: str, hit: Found) -> bool:
     """Whether another country or state follows than the one left off the gold: "Portland, Maine"."""
     if not hit.alias.place:
@@ -231,7 +242,8 @@ def grade_match(answer: str, gold: Sequence[str], question: str = "", reading: R
     single = len(found[0].alias.words) == 1 and not among
     right = is_frame(masked, question, sort, placed) and not _denied(masked)
     if not right and reading == "lenient":
-        right = answers(last_choice(masked, offers), sort, question, placed, single)
+        marks = [_mask_again(mark, text, found) for mark in _BOLD.findall(answer)] if question else ()
+        right = answers(last_choice(masked, offers), sort, question, placed, single, marks)
         right = right or _in_brackets(masked, text[found[0].start : found[0].end])
     return Verdict.CORRECT if right else Verdict.INCORRECT
 

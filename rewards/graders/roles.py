@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from abstain.rewards.graders.alignment import is_long, nearest, stem
 from abstain.rewards.graders.frame import Kind
 from abstain.rewards.graders.pieces import (
     AND,
@@ -114,7 +115,14 @@ class Candidate:
     asked: bool = False
 
 
-def answers(masked: str, kind: Kind, question: str = "", placed: bool = True, single: bool = True) -> bool:
+def answers(
+    masked: str,
+    kind: Kind,
+    question: str = "",
+    placed: bool = True,
+    single: bool = True,
+    marked: Sequence[str] = (),
+) -> bool:
     """Whether the answer of a reply is the gold, all mentions of which are replaced by `GOLD`.
 
     Args:
@@ -123,6 +131,7 @@ def answers(masked: str, kind: Kind, question: str = "", placed: bool = True, si
         question: the question, whose own names are no candidates.
         placed: a country or state is no candidate beside it ("Bergen, Norway").
         single: the gold is one word, so that names before it may be given names ("Messi", "Lionel Messi").
+        marked: what the reply sets in bold, masked as well.
 
     Example:
         >>> [answers(text.format(GOLD), "name") for text in ("{} was built near Turku", "Turku, near {}", "{} x Turku")]
@@ -133,6 +142,8 @@ def answers(masked: str, kind: Kind, question: str = "", placed: bool = True, si
     reader = _Reader(
         kind, asked_words(question), placed, bool(_WHERE.search(question)), bool(question), single, *content(question)
     )
+    if question and kind == "name" and is_long(masked):
+        return reader.aligned(masked, question, marked)
     concluded = reader.last_line(masked)
     if concluded is not None:
         return concluded
@@ -150,15 +161,6 @@ def answers(masked: str, kind: Kind, question: str = "", placed: bool = True, si
         if verdict is not None:
             return verdict
     return False
-
-
-def stem(word: str) -> str:
-    """The beginning of a word, without the endings of its forms: "takes", "taking" and "take" are one."""
-    whole = fold(word)
-    for ending in ("ing", "ed", "es", "s", "d", "e"):
-        if whole.endswith(ending) and len(whole) > len(ending) + 1:
-            return whole.removesuffix(ending)[:6]
-    return whole[:6]
 
 
 @lru_cache(maxsize=4096)
@@ -210,6 +212,28 @@ class _Reader:
             return 0
         best = max(named[1:5], key=lambda i: (self.cover(said[i]), -i))
         return best if self.cover(said[best]) else 0
+
+    def aligned(self, masked: str, question: str, marked: Sequence[str]) -> bool:
+        """Whether the name that stands nearest to the question's words, in a long answer, is the gold."""
+        found = pieces(masked, self.asked)
+        named = self._candidates(found, masked)
+        if not named:
+            return False
+        spans = [(found[c.first].start, found[c.last].end) for c in named]
+        i = nearest(masked, spans, question, marked)
+        beside = [named[i - 1], named[i]] if i else []
+        pairs = [(beside[0], beside[1])] if beside else []
+        pairs += [(named[i], named[i + 1])] if i + 1 < len(named) else []
+        for one, other in pairs:
+            between = found[one.last + 1 : other.first]
+            joined = any(p.part in OR + AND for p in between) or not between
+            if (
+                joined
+                and all(p.part in OR + AND + COMMA + HEDGE + DETERMINER for p in between)
+                and one.right != other.right
+            ):
+                return False
+        return named[i].right
 
     def last_line(self, masked: str) -> bool | None:
         """What a bare last line says, where nothing above it has answered."""

@@ -12,6 +12,7 @@ from dataclasses import replace
 from functools import lru_cache
 from itertools import pairwise
 
+from abstain.rewards.graders.alignment import is_long, nearest
 from abstain.rewards.graders.limits import is_denied, is_ruled_out, limit_of, may_deny
 from abstain.rewards.graders.mentions import MOST, Stated, find_stated
 from abstain.rewards.graders.number_frame import KANJI_WORD, LONGEST, RIVAL_KANJI, RIVAL_WORDS, WORD, is_framed
@@ -234,6 +235,19 @@ def _lenient(text: str, found: list[Stated], question: str, same: Same) -> list[
     return _asked_for(text, kept, question) if question else kept
 
 
+_MARKED = re.compile(r"\*\*([^*\n]{1,80})\*\*")
+
+
+def _nearest(text: str, found: list[Stated], question: str, same: Same) -> list[Stated]:
+    """The candidate of a long answer that stands nearest to the question's words; none if another is joined to it."""
+    i = nearest(text, [(s.start, s.end) for s in found], question, _MARKED.findall(text))
+    beside = [(found[i - 1], found[i])] if i else []
+    beside += [(found[i], found[i + 1])] if i + 1 < len(found) else []
+    if any(not same(a, b) and _joins(_gap(text, a, b)) for a, b in beside):
+        return []
+    return [found[i]]
+
+
 def _asked_for(text: str, found: list[Stated], question: str) -> list[Stated]:
     """The candidates that count what the question counts, or of which its verb is told ("born in 1879, died in 1955").
 
@@ -319,8 +333,11 @@ def stated(text: str, question: str, strict: bool, sift: Sift, same: Same) -> li
             return []
         if chosen := _chosen(text, question, sift, same):
             return chosen
-        found = _lenient(text, found, question, same)
-        if not _all_same(found, same):
+        if question and is_long(text):
+            found = _nearest(text, found, question, same)
+        else:
+            found = _lenient(text, found, question, same)
+        if not found or not _all_same(found, same):
             return []
     if doubted and any(is_denied(text, s) for s in found):
         return []

@@ -27,6 +27,8 @@ _MOST_STRINGS = 300
 _MOST_PAIRS = 300
 _NOWHERE = dict.fromkeys("・·‧、", "")  # characters that `clauses.fold` may take away, joining what stands around them
 _COMMON = (99, 10, 9, 7, 5, 4)  # how common words of one letter, two letters … are; longer ones are rarer
+# endings that every other Japanese sentence has
+_ENDINGS = {"である", "います", "ていま", "ってい", "れてい", "いまし", "ました", "してい", "されて"}
 
 Needs = tuple[frozenset[str], ...]
 
@@ -160,6 +162,8 @@ def _common(cue: str) -> int:
         rarest = max(map(len, cue.split()))
         common = _COMMON[rarest] if rarest < len(_COMMON) else 3
         return max(1, common - 3) if " " in cue else common
+    if cue in _ENDINGS:
+        return 6
     kana = sum("\u3040" <= char <= "\u30ff" for char in cue)
     return 1 if cue >= "\ue000" else ((6, 9), (2, 5, 8), (1, 2, 3, 4))[len(cue) - 1][kana]
 

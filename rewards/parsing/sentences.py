@@ -87,9 +87,9 @@ def sentences(text: str, opaque: list[re.Match[str]]) -> list[tuple[int, int]]:
     """Where the sentences of a text begin and end; several may be in one, but never one in several.
 
     Example:
-        >>> text = "It lies in the hills, approx. 5 km from the old town. It was founded by farmers. " * 3
+        >>> text = "It lies in the wooded hills, approx. 5 km from the old town. It was founded by farmers. " * 3
         >>> [text[start:end][:8] for start, end in sentences(text, [])][:3]
-        ['It lies ', ' It was ', ' It lies']
+        ['It lies ', ' It was ', ' It was ']
     """
     if len(text) < _LEAST:
         return [(0, len(text))]

@@ -1,0 +1,105 @@
+"""Which of several things in a long answer stands nearest to what the question asks: for the lenient reading only.
+
+A long answer names people, places and dates beside the one that was asked for. The question's own words show where it
+answers: each of them counts for a thing by its nearness, in words, commas, brackets and full stops between. The choice
+does not look at the gold, so that no text is paid for two of them.
+"""
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+
+from abstain.rewards.graders.text import fold
+from abstain.rewards.graders.words import FUNCTION
+
+LONG = 12  # words; a shorter answer is read by its grammar
+_WORD = re.compile(r"[^\W_]+(?:['’.-][^\W_]+)*")
+_BORDER = re.compile(
+    r"(?P<stop>[.!?]+[\"')\]*_]*\s+(?=[\"'(*_]*[A-Z\ue000])|\n+)|(?P<far>[;:()—]| - )|(?P<near>,)"
+    r"|\b(?P<turn>and|while|whereas|but|who|which|where|when|whose|after|before|although)\b"
+)
+_COST = {"stop": 16.0, "far": 5.0, "near": 2.0, "turn": 2.0}
+_APART = re.compile(
+    r"\b(?:since|before|after|until|till|than|unlike|like|including|following|succeeding|preceding|besides|except|not"
+    r"|rather than|instead of|such as|succeeded by|followed by|previously|formerly|later|also)(?: the| an?| in| on| by| to| with)* ?$",
+    re.IGNORECASE,
+)
+_ASKING = frozenset(
+    ["year", "day", "month", "date", "name", "many", "much", "time", "called", "exact", "full", "first"]
+)
+
+
+def stem(word: str) -> str:
+    """The beginning of a word, without the endings of its forms.
+
+    Example:
+        >>> stem("takes"), stem("taking"), stem("Take")
+        ('tak', 'tak', 'tak')
+    """
+    whole = fold(word)
+    for ending in ("ing", "ed", "es", "s", "d", "e"):
+        if whole.endswith(ending) and len(whole) > len(ending) + 1:
+            return whole.removesuffix(ending)[:6]
+    return whole[:6]
+
+
+@lru_cache(maxsize=4096)
+def asked_stems(question: str) -> dict[str, float]:
+    """The stems of a question's words and their weights: verbs and nouns say more than names."""
+    found: dict[str, float] = {}
+    for hit in _WORD.finditer(question):
+        word = hit[0]
+        if fold(word) not in FUNCTION and fold(word) not in _ASKING and len(word) > 1:
+            found[stem(word)] = 1.5 if word[0].islower() else 1.0
+    return found
+
+
+def is_long(text: str) -> bool:
+    return len(_WORD.findall(text[:400])) > LONG
+
+
+def nearest(text: str, spans: Sequence[tuple[int, int]], question: str, marked: Sequence[str] = ()) -> int:
+    """The index of the span that stands nearest to the question's words.
+
+    Args:
+        text: the answer.
+        spans: (start, end) of the things in it, in order.
+        question: the question.
+        marked: what the answer sets in bold, which is often what it answers.
+
+    Example:
+        >>> text = "Oliver Heaviside, born in 1850 in London, published his second paper in 1873, two years before 1875."
+        >>> nearest(text, [(26, 30), (72, 76), (94, 98)], "What year did Heaviside publish his second paper?")
+        1
+    """
+    asked = asked_stems(question)
+    words = [(hit.start(), hit.end(), stem(hit[0])) for hit in _WORD.finditer(text)]
+    borders = [(hit.start(), _COST[str(hit.lastgroup)]) for hit in _BORDER.finditer(text)]
+    height, heights, k = 0.0, [], 0
+    for start, _, _ in words:
+        while k < len(borders) and borders[k][0] <= start:
+            height += borders[k][1]
+            k += 1
+        heights.append(height)
+    places = [(i, stem_) for i, (_, _, stem_) in enumerate(words) if stem_ in asked]
+    scores = []
+    for start, end in spans:
+        first = next((i for i, w in enumerate(words) if w[1] > start), len(words) - 1)
+        last = next((i for i in range(first, len(words)) if words[i][1] >= end), len(words) - 1)
+        best: dict[str, float] = {}
+        for i, stem_ in places:
+            if first <= i <= last:
+                continue
+            at = first if i < first else last
+            distance = abs(at - i) + abs(heights[at] - heights[i])
+            best[stem_] = max(best.get(stem_, 0.0), asked[stem_] / (1 + distance / 5))
+        score = sum(best.values())
+        before = text[max(0, start - 40) : start]
+        if before.rfind("(") > before.rfind(")"):
+            score -= 0.6
+        if _APART.search(before):
+            score -= 0.8
+        if any(text[start:end] in mark for mark in marked):
+            score += 1.0
+        scores.append(score)
+    return scores.index(max(scores))
