@@ -12,13 +12,14 @@ from functools import lru_cache
 from abstain.rewards.graders.text import fold
 from abstain.rewards.graders.words import FUNCTION
 
+MARGIN = 1.0  # how much nearer another may stand, in neighbouring words, before it is the answer instead
 LONG = 12  # words; a shorter answer is read by its grammar
 _WORD = re.compile(r"[^\W_]+(?:['’.-][^\W_]+)*")
 _BORDER = re.compile(
     r"(?P<stop>[.!?]+[\"')\]*_]*\s+(?=[\"'(*_]*[A-Z\ue000])|\n+)|(?P<far>[;:()—]| - )|(?P<near>,)"
     r"|\b(?P<turn>and|while|whereas|but|who|which|where|when|whose|after|before|although)\b"
 )
-_COST = {"stop": 16.0, "far": 5.0, "near": 2.0, "turn": 2.0}
+_COST = {"stop": 16.0, "far": 5.0, "near": 3.0, "turn": 3.0}
 _APART = re.compile(
     r"\b(?:since|before|after|until|till|than|unlike|like|including|following|succeeding|preceding|besides|except|not"
     r"|rather than|instead of|such as|succeeded by|followed by|previously|formerly|later|also)(?: the| an?| in| on| by| to| with)* ?$",
@@ -50,26 +51,50 @@ def asked_stems(question: str) -> dict[str, float]:
     for hit in _WORD.finditer(question):
         word = hit[0]
         if fold(word) not in FUNCTION and fold(word) not in _ASKING and len(word) > 1:
-            found[stem(word)] = 1.5 if word[0].islower() else 1.0
+            found[stem(word)] = 2.0 if word[0].islower() else 1.0
     return found
+
+
+_BOLD = re.compile(r"\*\*([^*\n]{1,80})\*\*")
+
+
+def in_bold(answer: str) -> list[str]:
+    """What an answer sets in bold.
+
+    Example:
+        >>> in_bold("It was founded in **1620**.")
+        ['1620']
+    """
+    return _BOLD.findall(answer) if "**" in answer else []
 
 
 def is_long(text: str) -> bool:
     return len(_WORD.findall(text[:400])) > LONG
 
 
-def nearest(text: str, spans: Sequence[tuple[int, int]], question: str, marked: Sequence[str] = ()) -> int:
-    """The index of the span that stands nearest to the question's words.
+def nearness(
+    text: str,
+    spans: Sequence[tuple[int, int]],
+    question: str,
+    marked: Sequence[str] = (),
+    *,
+    counts: bool = False,
+    bonus: Sequence[float] = (),
+) -> list[float]:
+    """How near each span stands to the question\'s words, weighed.
 
     Args:
         text: the answer.
         spans: (start, end) of the things in it, in order.
         question: the question.
         marked: what the answer sets in bold, which is often what it answers.
+        bonus: what else speaks for each of them, in the weight of a neighbouring word.
+        counts: the things are numbers or dates: a verb is told of what follows it, and a noun counted by what precedes.
 
     Example:
         >>> text = "Oliver Heaviside, born in 1850 in London, published his second paper in 1873, two years before 1875."
-        >>> nearest(text, [(26, 30), (72, 76), (94, 98)], "What year did Heaviside publish his second paper?")
+        >>> near = nearness(text, [(26, 30), (72, 76), (94, 98)], "What year did Heaviside publish his second paper?")
+        >>> near.index(max(near))
         1
     """
     asked = asked_stems(question)
@@ -82,8 +107,9 @@ def nearest(text: str, spans: Sequence[tuple[int, int]], question: str, marked: 
             k += 1
         heights.append(height)
     places = [(i, stem_) for i, (_, _, stem_) in enumerate(words) if stem_ in asked]
+    lower = [text[start].islower() for start, _, _ in words]
     scores = []
-    for start, end in spans:
+    for k, (start, end) in enumerate(spans):
         first = next((i for i, w in enumerate(words) if w[1] > start), len(words) - 1)
         last = next((i for i in range(first, len(words)) if words[i][1] >= end), len(words) - 1)
         best: dict[str, float] = {}
@@ -92,7 +118,9 @@ def nearest(text: str, spans: Sequence[tuple[int, int]], question: str, marked: 
                 continue
             at = first if i < first else last
             distance = abs(at - i) + abs(heights[at] - heights[i])
-            best[stem_] = max(best.get(stem_, 0.0), asked[stem_] / (1 + distance / 5))
+            if counts and i > last and lower[i]:
+                distance += 5 if i > last + 2 or heights[i] > heights[last] else -1
+            best[stem_] = max(best.get(stem_, 0.0), asked[stem_] / (1 + max(distance, 0) / 4))
         score = sum(best.values())
         before = text[max(0, start - 40) : start]
         if before.rfind("(") > before.rfind(")"):
@@ -100,6 +128,6 @@ def nearest(text: str, spans: Sequence[tuple[int, int]], question: str, marked: 
         if _APART.search(before):
             score -= 0.8
         if any(text[start:end] in mark for mark in marked):
-            score += 1.0
-        scores.append(score)
-    return scores.index(max(scores))
+            score += 1.5
+        scores.append(score + (bonus[k] if bonus else 0.0))
+    return scores

@@ -11,7 +11,7 @@ How dates are written is in `calendars`, which of a reply's dates it states in `
 from collections.abc import Sequence
 from functools import lru_cache
 
-from abstain.rewards.graders.alignment import is_long
+from abstain.rewards.graders.alignment import in_bold, is_long
 from abstain.rewards.graders.days import Day
 from abstain.rewards.graders.mentions import Stated, find_stated
 from abstain.rewards.graders.stated import joined_to_dates, stated
@@ -40,7 +40,7 @@ def same_date(first: Stated, second: Stated) -> bool:
 
 def _days(text: str, found: list[Stated]) -> list[Stated]:
     """Where a day is asked for, the mentions of days, if there are any; a year beside them is of another kind."""
-    dated = joined_to_dates(text, found)
+    dated = [s for s in joined_to_dates(text, found) if s.date]
     return [s for s in dated if s.date and all(day.day for day in s.date.readings)] or dated
 
 
@@ -55,7 +55,7 @@ def grade_date(answer: str, gold: Sequence[str], question: str = "", reading: Re
     if not golds:
         return Verdict.UNGRADED
     sift = _days if question and all(g.day for g in golds) and is_long(answer) else joined_to_dates
-    said = stated(number_text(answer), number_text(question), reading == "strict", sift, same_date)
+    said = stated(number_text(answer), number_text(question), reading == "strict", sift, same_date, in_bold(answer))
     if not said or any(s.bound or s.date is None for s in said):
         return Verdict.INCORRECT
     for g in golds:

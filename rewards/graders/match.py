@@ -11,14 +11,17 @@ import html
 import re
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import pairwise
 
 from abstain.rewards.graders.aliases import Alias, aliases, place_name, text_tokens
+from abstain.rewards.graders.alignment import in_bold
 from abstain.rewards.graders.dates import grade_date
 from abstain.rewards.graders.frame import Kind, is_frame
+from abstain.rewards.graders.lists import is_list, items
 from abstain.rewards.graders.mentions import whole_mention
 from abstain.rewards.graders.names import same
 from abstain.rewards.graders.numeric import grade_numeric
-from abstain.rewards.graders.pieces import pieces
+from abstain.rewards.graders.pieces import NAME, NOT, NUMBER, OR, PLACE, pieces
 from abstain.rewards.graders.places import kind_of_place
 from abstain.rewards.graders.roles import answers
 from abstain.rewards.graders.spans import Found, find
@@ -28,6 +31,7 @@ from abstain.rewards.graders.words import POLAR
 from abstain.rewards.response import Reading
 from abstain.rewards.verdict import Verdict
 
+_WITHIN = re.compile(r"^\s*(?:in|at|on|from) (?=[A-Z])", re.IGNORECASE)
 _EDGES = " .*\"'\n"
 _NUMBERED = re.compile(
     r"\d|[〇零一二三四五六七八九十百千万億亿]|\b(?:zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|\w+ty|hundred|thousand|million|billion|dozen|once|twice|first|second|third|\w+th)\b",
@@ -66,15 +70,28 @@ def _mask(text: str, found: Sequence[Found]) -> str:
     return "".join([*kept, text[end:]])
 
 
-_BOLD = re.compile(r"\*\*([^*\n]{1,80})\*\*")
-
-
 def _mask_again(mark: str, text: str, found: Sequence[Found]) -> str:
     """What stands in bold, with `GOLD` for each gold in it."""
     mark = plain(mark)
     for hit in found:
         mark = mark.replace(text[hit.start : hit.end], GOLD)
     return mark
+
+
+def _find_lists(text: str, tokens: list[Token], golds: tuple[str, ...]) -> list[Found]:
+    """Where the things of a gold list stand side by side, in any order, with no other name between them."""
+    for gold in filter(is_list, golds):
+        hits = [find(tokens, aliases((item,))) for item in items(gold)]
+        if not all(hits):
+            continue
+        row = sorted((found[0] for found in hits), key=lambda hit: hit.start)
+        gaps = [text[one.end : other.start] for one, other in pairwise(row)]
+        if all(len(gap) < 60 and not _NAMES.intersection(p.part for p in pieces(gap)) for gap in gaps):
+            return [Found(row[0].start, row[-1].end, row[0].alias)]
+    return []
+
+
+_NAMES = frozenset(NAME + PLACE + NUMBER + OR + NOT)
 
 
 def _elsewhere(text: str, hit: Found) -> bool:
@@ -217,7 +234,7 @@ def grade_match(answer: str, gold: Sequence[str], question: str = "", reading: R
     bare = answer.strip(_EDGES).casefold()
     if any(bare == g.strip(_EDGES).casefold() and (bare or answer.strip() == g.strip()) for g in gold):
         return Verdict.CORRECT
-    golds = tuple(gold)
+    golds = tuple(_WITHIN.sub("", g) for g in gold)
     if kind := _counted(golds):
         return (grade_date if kind == "date" else grade_numeric)(answer, gold, question, reading)
     text = plain(answer)
@@ -229,7 +246,7 @@ def grade_match(answer: str, gold: Sequence[str], question: str = "", reading: R
         if _polar(text, wanted, gold):
             return Verdict.CORRECT
         wanted = tuple(a for a in wanted if a.words not in _POLAR_GOLDS and "".join(a.words) not in _POLAR_SCRIPT)
-    found = find(tokens, wanted)
+    found = find(tokens, wanted) or _find_lists(text, tokens, golds)
     among = False
     if found and question:
         found, question, among = _beside_question(tokens, found, question)
@@ -242,7 +259,7 @@ def grade_match(answer: str, gold: Sequence[str], question: str = "", reading: R
     single = len(found[0].alias.words) == 1 and not among
     right = is_frame(masked, question, sort, placed) and not _denied(masked)
     if not right and reading == "lenient":
-        marks = [_mask_again(mark, text, found) for mark in _BOLD.findall(answer)] if question else ()
+        marks = [_mask_again(mark, text, found) for mark in in_bold(answer)] if question else ()
         right = answers(last_choice(masked, offers), sort, question, placed, single, marks)
         right = right or _in_brackets(masked, text[found[0].start : found[0].end])
     return Verdict.CORRECT if right else Verdict.INCORRECT

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
+from abstain.rewards.graders.alignment import in_bold
 from abstain.rewards.graders.limits import limit_of
 from abstain.rewards.graders.mentions import Stated, find_stated
 from abstain.rewards.graders.quantities import Quantity
@@ -173,7 +174,14 @@ def grade_numeric(answer: str, gold: Sequence[str], question: str = "", reading:
     golds, sift = _golds(tuple(gold))
     if not golds:
         return Verdict.UNGRADED
-    said = stated(number_text(answer), question and number_text(question), reading == "strict", sift, same_number)
+    said = stated(
+        number_text(answer),
+        question and number_text(question),
+        reading == "strict",
+        sift,
+        same_number,
+        in_bold(answer),
+    )
     right = bool(said) and any(
         all(s.quantity and _same(s.quantity, g) and s.bound in ("", g.bound) for s in said) for g in golds
     )

@@ -43,7 +43,7 @@ _KNOWN = (
     | _words("maybe perhaps possibly probably likely surely certainly definitely undoubtedly obviously clearly indeed"
              " actually simply just exactly really apparently presumably supposedly believe think guess say suppose"
              " suspect assume recall remember sure certain confident must might may could should would will can"
-             " often usually always typically frequently normally sometimes mostly mainly primarily traditionally approximately roughly about around almost nearly only commonly usually generally widely currently now"
+             " other others another earlier later several many notable previous next often usually always typically frequently normally sometimes mostly mainly primarily traditionally approximately roughly about around almost nearly only commonly usually generally widely currently now"
              " today officially originally formally best final correct right true answer response result guess"
              " circa ca approx very quite most more fairly pretty highly also known so thus hence therefore then still do does did going go sounds seems seem looks appears lies", HEDGE)
     | dict.fromkeys(ASIDES - {"formerly", "originally", "officially", "currently", "now", "no", "today"}, ASIDE)

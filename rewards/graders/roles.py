@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from abstain.rewards.graders.alignment import is_long, nearest, stem
+from abstain.rewards.graders.alignment import MARGIN, is_long, nearness, stem
 from abstain.rewards.graders.frame import Kind
 from abstain.rewards.graders.pieces import (
     AND,
@@ -25,7 +25,6 @@ from abstain.rewards.graders.pieces import (
     COMMA,
     DASH,
     DETERMINER,
-    GOLD,
     HEDGE,
     MORE,
     NAME,
@@ -85,6 +84,11 @@ _WHERE = re.compile(
 _ADJECTIVE = ("al", "ic", "an", "ive", "ous", "ary", "ful", "ish", "ese", "ed")
 _PLACING = frozenset(["in", "at", "of", "from", "by", "for"])
 _GOVERNED = (BE, SAID, VERB, PREPOSITION, MORE, WHO, COMMA, "", ":", "(", "-", "n", ".", PRONOUN)
+_WHO = re.compile(
+    r"\bwho(?:m|se)?\b|\bwhich (?:\w+ )?(?:person|scientist|actor|actress|author|artist|player|president|singer|mathematician"
+    r"|politician|director|king|queen|woman|man|character)\b",
+    re.IGNORECASE,
+)
 _DEMONYM = ("an", "ese", "ish", "ch", "ic")
 
 
@@ -140,9 +144,16 @@ def answers(
     if is_scripted(masked, kind):
         return script_answers(masked)
     reader = _Reader(
-        kind, asked_words(question), placed, bool(_WHERE.search(question)), bool(question), single, *content(question)
+        kind,
+        asked_words(question),
+        placed,
+        bool(_WHERE.search(question)),
+        bool(_WHO.search(question)),
+        bool(question),
+        single,
+        *content(question),
     )
-    if question and kind == "name" and is_long(masked):
+    if question and is_long(masked):
         return reader.aligned(masked, question, marked)
     concluded = reader.last_line(masked)
     if concluded is not None:
@@ -190,6 +201,7 @@ class _Reader:
     asked: frozenset[str]
     placed: bool
     where: bool
+    who: bool
     known: bool
     single: bool
     content: frozenset[str]
@@ -220,7 +232,10 @@ class _Reader:
         if not named:
             return False
         spans = [(found[c.first].start, found[c.last].end) for c in named]
-        i = nearest(masked, spans, question, marked)
+        near = nearness(masked, spans, question, marked, bonus=[self._bonus(c, found) for c in named])
+        best = max(near)
+        right = [k for k, c in enumerate(named) if c.right and near[k] >= best - MARGIN]
+        i = right[0] if right else near.index(best)
         beside = [named[i - 1], named[i]] if i else []
         pairs = [(beside[0], beside[1])] if beside else []
         pairs += [(named[i], named[i + 1])] if i + 1 < len(named) else []
@@ -234,6 +249,18 @@ class _Reader:
             ):
                 return False
         return named[i].right
+
+    def _bonus(self, named: Candidate, found: Sequence[Piece]) -> float:
+        """What the role of a name says for it: that it is what is said to be so, or an agent; against it: another."""
+        bonus = 1.2 if named.by or (named.joint in (BE, SAID) and named.role) else 0.0
+        bonus -= 1.0 if named.role == OTHER else 0.0
+        run = found[named.first : named.last + 1]
+        bonus -= 0.7 if all(p.raw.isupper() and len(p.raw) > 1 for p in run) else 0.0
+        if named.joint == PREPOSITION:
+            governor = found[self._governor(found, named.first)].norm
+            inside = governor in ("in", "at", "near", "from")
+            bonus += (0.8 if inside else -0.5) if self.where else (-1.0 if self.who and inside else 0.0)
+        return bonus
 
     def last_line(self, masked: str) -> bool | None:
         """What a bare last line says, where nothing above it has answered."""
@@ -333,7 +360,7 @@ class _Reader:
                 under = 0
             elif part in BE + SAID + VERB and under in (1, 2):
                 under = 0 if under == 2 else under + 1
-            elif part in OR + ";":
+            elif part in OR + ".n":
                 under = 0
             if part not in parts:
                 i += 1
@@ -370,7 +397,7 @@ class _Reader:
                 break
             if there.part in parts:
                 last += 1
-            elif named and joined and not (there.norm in ("in", "for")):
+            elif named and joined and there.norm not in ("in", "for"):
                 last += 2
             elif self.kind == "number" and there.part in HEDGE + NAME and last + 2 < len(found):
                 if found[last + 2].part != NUMBER or there.norm not in _MONTHS:
@@ -570,7 +597,7 @@ class _Reader:
             return other.joint not in (WHO, PRONOUN, BE, SAID)
         if other.joint == COMMA and winner.first < other.first and found[other.last + 1 : other.last + 2]:
             after = found[other.last + 1]
-            return not (after.part in WORD + ASKED)
+            return after.part not in WORD + ASKED
         return True
 
     def _placed_by(self, other: Candidate, winner: Candidate, found: Sequence[Piece]) -> bool:
@@ -602,6 +629,30 @@ class _Reader:
 
 
 _MONTHS = frozenset(
-    "january february march april may june july august september october november december jan feb mar apr jun jul aug"
-    " sep sept oct nov dec".split()
+    [
+        "january",
+        "february",
+        "march",
+        "april",
+        "may",
+        "june",
+        "july",
+        "august",
+        "september",
+        "october",
+        "november",
+        "december",
+        "jan",
+        "feb",
+        "mar",
+        "apr",
+        "jun",
+        "jul",
+        "aug",
+        "sep",
+        "sept",
+        "oct",
+        "nov",
+        "dec",
+    ]
 )

@@ -12,15 +12,16 @@ from dataclasses import replace
 from functools import lru_cache
 from itertools import pairwise
 
-from abstain.rewards.graders.alignment import is_long, nearest
+from abstain.rewards.graders.alignment import is_long, nearness
 from abstain.rewards.graders.limits import is_denied, is_ruled_out, limit_of, may_deny
 from abstain.rewards.graders.mentions import MOST, Stated, find_stated
 from abstain.rewards.graders.number_frame import KANJI_WORD, LONGEST, RIVAL_KANJI, RIVAL_WORDS, WORD, is_framed
 from abstain.rewards.graders.numerals import word_set
 from abstain.rewards.graders.statement import last_choice
-from abstain.rewards.graders.units import ORDINAL
+from abstain.rewards.graders.units import ORDINAL, UNITS
 from abstain.rewards.graders.words import FUNCTION, HEDGES
 
+YEAR = UNITS["years"]
 _OPERATORS = frozenset(["*", "+", "-", "/", "x", "plus", "minus", "times", "divided by", "multiplied by"])
 _EQUALS = frozenset(["=", "≈", "==", "equals", "is", "makes", "gives", "= ~"])
 _JOINTS = word_set(
@@ -235,15 +236,18 @@ def _lenient(text: str, found: list[Stated], question: str, same: Same) -> list[
     return _asked_for(text, kept, question) if question else kept
 
 
-_MARKED = re.compile(r"\*\*([^*\n]{1,80})\*\*")
+_OR = re.compile(r"[\s*]*(?:,? ?(?:or|and|to|until|through)|[-–&/~])[\s*]*", re.IGNORECASE)
+_CITED = re.compile(r"\[\d{1,3}\]|\(?https?://\S{1,500}")
+_AGE = re.compile(r"\b(?:how old|what age|how many years)\b", re.IGNORECASE)
 
 
-def _nearest(text: str, found: list[Stated], question: str, same: Same) -> list[Stated]:
+def _nearest(text: str, found: list[Stated], question: str, same: Same, marked: Sequence[str]) -> list[Stated]:
     """The candidate of a long answer that stands nearest to the question's words; none if another is joined to it."""
-    i = nearest(text, [(s.start, s.end) for s in found], question, _MARKED.findall(text))
+    near = nearness(text, [(s.start, s.end) for s in found], question, marked, counts=True)
+    i = near.index(max(near))
     beside = [(found[i - 1], found[i])] if i else []
     beside += [(found[i], found[i + 1])] if i + 1 < len(found) else []
-    if any(not same(a, b) and _joins(_gap(text, a, b)) for a, b in beside):
+    if any(not same(a, b) and _OR.fullmatch(text[a.end : b.start]) for a, b in beside):
         return []
     return [found[i]]
 
@@ -295,7 +299,7 @@ def _echoes(text: str, found: Stated, question: str) -> bool:
     return bool(left and left in asked) or bool(right and right.strip() != number and right in asked)
 
 
-def stated(text: str, question: str, strict: bool, sift: Sift, same: Same) -> list[Stated]:
+def stated(text: str, question: str, strict: bool, sift: Sift, same: Same, marked: Sequence[str] = ()) -> list[Stated]:
     """What a reply states, as one or more mentions of the same number or date; none if it states no one thing.
 
     Args:
@@ -304,10 +308,17 @@ def stated(text: str, question: str, strict: bool, sift: Sift, same: Same) -> li
         strict: whether nothing but a frame may surround it.
         sift: keeps the mentions that are of the gold's kind, or all if there are none of it.
         same: whether two mentions are one number or date.
+        marked: what the reply sets in bold.
     """
     if strict and len(text) > LONGEST:
         return []
+    if "[" in text or "://" in text:
+        text = _CITED.sub("", text)
     everything = find_stated(text)
+    if _AGE.search(question):
+        for s in everything:
+            if s.quantity and s.quantity.unit == YEAR:
+                s.quantity = replace(s.quantity, unit=None)
     if not everything:
         return []
     if len(everything) > 1:
@@ -334,7 +345,7 @@ def stated(text: str, question: str, strict: bool, sift: Sift, same: Same) -> li
         if chosen := _chosen(text, question, sift, same):
             return chosen
         if question and is_long(text):
-            found = _nearest(text, found, question, same)
+            found = _nearest(text, found, question, same, marked)
         else:
             found = _lenient(text, found, question, same)
         if not found or not _all_same(found, same):

@@ -40,8 +40,8 @@ NUMBERS = ("12", "47", "350", "1985")
 DATES = ("3 May 1912", "17 June 1931", "9 March 1958", "28 July 1974")
 LETTERS = ("A", "B", "C", "D")
 PEOPLE = ("Ada", "Bo", "Cy", "Di", "Ed", "Flo", "Gus", "Hal")
-TARGET = 0.3
-"""A text paid for two golds of the four is right half the time: at .5 and above it would earn nothing, here .29."""
+TARGET = 0.4
+"""A text paid for two golds of the four is right half the time: at .5 and above it would earn nothing, here .17."""
 CERTAIN = ("0.0", "0.25", "0.5", "0.75", "1.0")
 FRAMES = ("{}", "{}.", "It is {}.", "The answer is {}.", "**{}**", "<answer>{}</answer>", "\\boxed{{{}}}")
 SEPARATORS = {
