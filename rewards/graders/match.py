@@ -14,7 +14,7 @@ from functools import lru_cache
 from itertools import pairwise
 
 from abstain.rewards.graders.aliases import Alias, aliases, place_name, text_tokens
-from abstain.rewards.graders.alignment import in_bold
+from abstain.rewards.graders.alignment import in_bold, is_long
 from abstain.rewards.graders.dates import grade_date
 from abstain.rewards.graders.frame import Kind, is_frame
 from abstain.rewards.graders.lists import is_list, items
@@ -27,10 +27,13 @@ from abstain.rewards.graders.roles import answers
 from abstain.rewards.graders.spans import Found, find
 from abstain.rewards.graders.statement import GOLD, denied, last_choice, offers, without_bullets, words
 from abstain.rewards.graders.text import Token, fold, tidy
-from abstain.rewards.graders.words import POLAR
+from abstain.rewards.graders.words import FUNCTION, POLAR
 from abstain.rewards.response import Reading
 from abstain.rewards.verdict import Verdict
 
+_SPELLED = re.compile(
+    r"(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|\w+ty)\b", re.IGNORECASE
+)
 _WITHIN = re.compile(r"^\s*(?:in|at|on|from) (?=[A-Z])", re.IGNORECASE)
 _EDGES = " .*\"'\n"
 _NUMBERED = re.compile(
@@ -78,20 +81,41 @@ def _mask_again(mark: str, text: str, found: Sequence[Found]) -> str:
     return mark
 
 
-def _find_lists(text: str, tokens: list[Token], golds: tuple[str, ...]) -> list[Found]:
-    """Where the things of a gold list stand side by side, in any order, with no other name between them."""
+def _find_lists(text: str, tokens: list[Token], golds: tuple[str, ...], apart: bool) -> list[Found]:
+    """Where the things of a gold list stand side by side, in any order; `apart`, other names may stand between."""
     for gold in filter(is_list, golds):
         hits = [find(tokens, aliases((item,))) for item in items(gold)]
         if not all(hits):
             continue
         row = sorted((found[0] for found in hits), key=lambda hit: hit.start)
         gaps = [text[one.end : other.start] for one, other in pairwise(row)]
-        if all(len(gap) < 60 and not _NAMES.intersection(p.part for p in pieces(gap)) for gap in gaps):
+        if apart or all(len(gap) < 60 and not _NAMES.intersection(p.part for p in pieces(gap)) for gap in gaps):
             return [Found(row[0].start, row[-1].end, row[0].alias)]
     return []
 
 
 _NAMES = frozenset(NAME + PLACE + NUMBER + OR + NOT)
+
+
+@lru_cache(maxsize=4096)
+def _said_by(question: str) -> frozenset[str]:
+    """The words that a question says itself, but for those that carry any sentence."""
+    return frozenset(_question_words(question)) - FUNCTION
+
+
+@lru_cache(maxsize=4096)
+def _without_asked(golds: tuple[str, ...], asked: frozenset[str]) -> tuple[str, ...]:
+    """The golds without lower-case words at an end that the question says: "the angel Uriel", asked for an angel."""
+    out = []
+    for gold in golds:
+        left = gold.split()
+        while len(left) > 1 and (fold(left[0]) in FUNCTION or (left[0].islower() and fold(left[0]) in asked)):
+            left = left[1:]
+        while len(left) > 1 and left[-1].islower() and fold(left[-1].strip(".")) in asked:
+            left = left[:-1]
+        if len(left) < len(gold.split()) and fold(left[-1]) not in FUNCTION:
+            out.append(" ".join(left))
+    return tuple(out)
 
 
 def _elsewhere(text: str, hit: Found) -> bool:
@@ -212,7 +236,7 @@ def _counted(golds: tuple[str, ...]) -> str:
     """ "date" or "number" where every gold is one and nothing else, else ""."""
     if not all(map(_NUMBERED.search, golds)):
         return ""
-    mentions = [whole_mention(gold) for gold in golds]
+    mentions = [whole_mention(gold.lower() if _SPELLED.match(gold) else gold) for gold in golds]
     if not all(mentions):
         return ""
     return "date" if any(mention.date for mention in mentions if mention) else "number"
@@ -246,7 +270,10 @@ def grade_match(answer: str, gold: Sequence[str], question: str = "", reading: R
         if _polar(text, wanted, gold):
             return Verdict.CORRECT
         wanted = tuple(a for a in wanted if a.words not in _POLAR_GOLDS and "".join(a.words) not in _POLAR_SCRIPT)
-    found = find(tokens, wanted) or _find_lists(text, tokens, golds)
+    asked = _said_by(question) if question else frozenset()
+    if asked and (shorter := _without_asked(golds, asked)):
+        wanted += aliases(shorter)
+    found = find(tokens, wanted, asked) or _find_lists(text, tokens, golds, bool(question) and is_long(text))
     among = False
     if found and question:
         found, question, among = _beside_question(tokens, found, question)

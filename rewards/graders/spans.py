@@ -172,7 +172,7 @@ def _free_before(tokens: list[Token], i: int, j: int, lower: bool) -> bool:
     return not (alone and j + 1 == len(tokens) and tokens[j].norm not in _LATER and _is_compound(tokens, j, True))
 
 
-def _stands(tokens: list[Token], i: int, j: int, alias: Alias, lower: bool) -> bool:
+def _stands(tokens: list[Token], i: int, j: int, alias: Alias, lower: bool, asked: frozenset[str]) -> bool:
     """Whether tokens i to j are the alias as whole words, and not part of another name."""
     if alias.capitals == "all" and len(tokens) > 1 and not tokens[i].raw.replace(".", "").isupper():
         return False
@@ -183,7 +183,10 @@ def _stands(tokens: list[Token], i: int, j: int, alias: Alias, lower: bool) -> b
         return False
     if not _unspaced_ends(tokens, i, j):
         return False
-    return _free_left(tokens, i, lower) and (j == len(tokens) or _free_right(tokens, i, j, alias, lower))
+    if not _free_left(tokens, i, lower):
+        return False
+    said = j < len(tokens) and tokens[j].norm in asked and tokens[j].gap == " "
+    return said or j == len(tokens) or _free_right(tokens, i, j, alias, lower)
 
 
 @dataclass(frozen=True)
@@ -195,8 +198,14 @@ class Found:
     alias: Alias
 
 
-def find(tokens: list[Token], wanted: tuple[Alias, ...]) -> list[Found]:
+def find(tokens: list[Token], wanted: tuple[Alias, ...], asked: frozenset[str] = frozenset()) -> list[Found]:
     """Where any of the aliases stands, in order and without overlap, longer aliases first.
+
+    Args:
+        tokens: the words of the text.
+        wanted: the spellings to look for.
+        asked: words that may follow a name without making another of it: "Garfield High School", where the question
+            asks for a high school.
 
     Example:
         >>> from abstain.rewards.graders.aliases import aliases, text_tokens
@@ -220,7 +229,7 @@ def find(tokens: list[Token], wanted: tuple[Alias, ...]) -> list[Found]:
     for alias in wanted:
         for i in places.get(alias.words[0], ()):
             j = 0 if taken[i] else _end_of(tokens, i, alias)
-            if j and not any(taken[i:j]) and _stands(tokens, i, j, alias, lower):
+            if j and not any(taken[i:j]) and _stands(tokens, i, j, alias, lower, asked):
                 taken[i:j] = b"\1" * (j - i)
                 found.append(Found(tokens[i].start, tokens[j - 1].end, alias))
     return sorted(found, key=lambda f: f.start)

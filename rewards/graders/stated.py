@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import lru_cache
 from itertools import pairwise
 
-from abstain.rewards.graders.alignment import is_long, nearness
+from abstain.rewards.graders.alignment import MARGIN, is_long, nearness
 from abstain.rewards.graders.limits import is_denied, is_ruled_out, limit_of, may_deny
 from abstain.rewards.graders.mentions import MOST, Stated, find_stated
 from abstain.rewards.graders.number_frame import KANJI_WORD, LONGEST, RIVAL_KANJI, RIVAL_WORDS, WORD, is_framed
@@ -150,6 +150,7 @@ def is_dated(text: str, found: Stated) -> bool:
 
 
 Same = Callable[[Stated, Stated], bool]
+Right = Callable[[Stated], bool]
 Sift = Callable[[str, list[Stated]], list[Stated]]
 
 
@@ -241,10 +242,13 @@ _CITED = re.compile(r"\[\d{1,3}\]|\(?https?://\S{1,500}")
 _AGE = re.compile(r"\b(?:how old|what age|how many years)\b", re.IGNORECASE)
 
 
-def _nearest(text: str, found: list[Stated], question: str, same: Same, marked: Sequence[str]) -> list[Stated]:
+def _nearest(
+    text: str, found: list[Stated], question: str, same: Same, marked: Sequence[str], right: Right | None
+) -> list[Stated]:
     """The candidate of a long answer that stands nearest to the question's words; none if another is joined to it."""
     near = nearness(text, [(s.start, s.end) for s in found], question, marked, counts=True)
-    i = near.index(max(near))
+    close = [k for k, s in enumerate(found) if right and right(s) and near[k] >= max(near) - MARGIN]
+    i = close[0] if close else near.index(max(near))
     beside = [(found[i - 1], found[i])] if i else []
     beside += [(found[i], found[i + 1])] if i + 1 < len(found) else []
     if any(not same(a, b) and _OR.fullmatch(text[a.end : b.start]) for a, b in beside):
@@ -299,7 +303,15 @@ def _echoes(text: str, found: Stated, question: str) -> bool:
     return bool(left and left in asked) or bool(right and right.strip() != number and right in asked)
 
 
-def stated(text: str, question: str, strict: bool, sift: Sift, same: Same, marked: Sequence[str] = ()) -> list[Stated]:
+def stated(
+    text: str,
+    question: str,
+    strict: bool,
+    sift: Sift,
+    same: Same,
+    marked: Sequence[str] = (),
+    is_gold: Right | None = None,
+) -> list[Stated]:
     """What a reply states, as one or more mentions of the same number or date; none if it states no one thing.
 
     Args:
@@ -309,6 +321,7 @@ def stated(text: str, question: str, strict: bool, sift: Sift, same: Same, marke
         sift: keeps the mentions that are of the gold's kind, or all if there are none of it.
         same: whether two mentions are one number or date.
         marked: what the reply sets in bold.
+        is_gold: whether a mention is the gold: of two that stand about as near to the question, a long answer is given it.
     """
     if strict and len(text) > LONGEST:
         return []
@@ -345,7 +358,7 @@ def stated(text: str, question: str, strict: bool, sift: Sift, same: Same, marke
         if chosen := _chosen(text, question, sift, same):
             return chosen
         if question and is_long(text):
-            found = _nearest(text, found, question, same, marked)
+            found = _nearest(text, found, question, same, marked, is_gold)
         else:
             found = _lenient(text, found, question, same)
         if not found or not _all_same(found, same):

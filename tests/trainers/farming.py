@@ -40,8 +40,8 @@ NUMBERS = ("12", "47", "350", "1985")
 DATES = ("3 May 1912", "17 June 1931", "9 March 1958", "28 July 1974")
 LETTERS = ("A", "B", "C", "D")
 PEOPLE = ("Ada", "Bo", "Cy", "Di", "Ed", "Flo", "Gus", "Hal")
-TARGET = 0.4
-"""A text paid for two golds of the four is right half the time: at .5 and above it would earn nothing, here .17."""
+TARGET = 0.3
+"""A text paid for two golds of the four is right half the time: at .5 and above it would earn nothing, here .29."""
 CERTAIN = ("0.0", "0.25", "0.5", "0.75", "1.0")
 FRAMES = ("{}", "{}.", "It is {}.", "The answer is {}.", "**{}**", "<answer>{}</answer>", "\\boxed{{{}}}")
 SEPARATORS = {
@@ -64,10 +64,10 @@ OTHERS = (" not ", " (", ")", ": ", "Is it ", "?", "Question: ", "Answer: ", "Fi
 STATED = ". Confidence: "
 SPECIAL = ("<pad>", "<eos>", "<unk>")
 PAD, EOS = 0, 1
-STEPS, LAST = 120, 50
+STEPS, LAST = 150, 50
 PROMPTS, GROUP, LONGEST = 8, 8, 12
-CURIOSITY = 0.02
-"""Entropy bonus at first, gone when the last steps begin. Without any, one word in 60 that pays is not found."""
+CURIOSITY, CALM = 0.02, 70
+"""Entropy bonus at first, and the step at which nothing is left of it. Without any, one word in 60 that pays is not found."""
 START_STEPS = 250
 
 
@@ -316,13 +316,13 @@ def dealt(game: Game, seed: int) -> Dataset:
 
 
 class Calming(TrainerCallback):
-    """Takes the entropy bonus away, step by step: in the last steps the policy does nothing but what pays."""
+    """Takes the entropy bonus away, step by step: from then on the policy does nothing but what pays."""
 
     def __init__(self, trainer: TrieGRPOTrainer) -> None:
         self.trainer = trainer
 
     def on_step_begin(self, args: GRPOConfig, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        self.trainer.entropy_coef = args.entropy_coef * max(0.0, 1 - state.global_step / (STEPS - LAST))
+        self.trainer.entropy_coef = args.entropy_coef * max(0.0, 1 - state.global_step / CALM)
 
 
 def play(game: Game, seed: int, reward: Reward, folder: Path) -> Outcome:
