@@ -16,7 +16,7 @@ from abstain.evals.plots.style import DPI, color, legend_above, new_axes, styled
 from abstain.rewards.grading import grade
 from abstain.rewards.response import Reading
 from abstain.rewards.verdict import Verdict
-from tests.trainers.farming import GAMES, LAST, SEPARATORS, STEPS, Game, Outcome, Reward, play, substring, with_hole
+from tests.trainers.farming import CALM, GAMES, SEPARATORS, STEPS, Game, Outcome, Reward, play, substring, with_hole
 
 SEEDS = range(3)
 Run = dict[str, Any]
@@ -122,7 +122,7 @@ def draw(played: dict[str, dict[str, list[Run]]], picture: Path) -> None:
                 steps, [min(v) for v in across], [max(v) for v in across], color=color(role), alpha=0.15, linewidth=0
             )
         axes.axhline(0, color=color("ink"), linewidth=0.6)
-        axes.axvline(STEPS - LAST, color=color("muted"), linewidth=0.6, linestyle=":")
+        axes.axvline(CALM, color=color("muted"), linewidth=0.6, linestyle=":")
         axes.set(xlabel="step of GRPO", ylabel="reward above the honest best", xlim=(1, STEPS))
         legend_above(axes, columns=2)
         figure.savefig(picture, dpi=DPI, facecolor="white", metadata={"Software": None})

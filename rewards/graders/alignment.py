@@ -12,7 +12,7 @@ from functools import lru_cache
 from abstain.rewards.graders.text import fold
 from abstain.rewards.graders.words import FUNCTION
 
-MARGIN = 1.0  # how much nearer another may stand, in neighbouring words, before it is the answer instead
+MARGIN = 0.75  # how much nearer another may stand, in neighbouring words, before it is the answer instead
 LONG = 12  # words; a shorter answer is read by its grammar
 _WORD = re.compile(r"[^\W_]+(?:['’.-][^\W_]+)*")
 _BORDER = re.compile(
@@ -128,6 +128,6 @@ def nearness(
         if _APART.search(before):
             score -= 0.8
         if any(text[start:end] in mark for mark in marked):
-            score += 1.5
+            score += 3.0
         scores.append(score + (bonus[k] if bonus else 0.0))
     return scores

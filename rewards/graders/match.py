@@ -287,7 +287,9 @@ def grade_match(answer: str, gold: Sequence[str], question: str = "", reading: R
     right = is_frame(masked, question, sort, placed) and not _denied(masked)
     if not right and reading == "lenient":
         marks = [_mask_again(mark, text, found) for mark in in_bold(answer)] if question else ()
-        right = answers(last_choice(masked, offers), sort, question, placed, single, marks)
+        right = answers(
+            last_choice(masked, offers), sort, question, placed, single, marks, text[found[0].start : found[0].end]
+        )
         right = right or _in_brackets(masked, text[found[0].start : found[0].end])
     return Verdict.CORRECT if right else Verdict.INCORRECT
 

@@ -176,12 +176,14 @@ def _part(raw: str, norm: str, asked: frozenset[str]) -> str:
         return known
     if len(norm) > 4 and norm.endswith("ed") and raw.islower():
         return VERB
-    if norm in asked:
+    if norm in asked or (norm[-1] == "s" and norm[:-1] in asked and "'" in raw):
         return ASKED
     if _TOPIC.search(raw):
         return SAID
     if norm in _NUMBERS or (norm in _MONTHS and raw[0].isupper()):
         return NUMBER
+    if "-" in raw and raw.rpartition("-")[2].islower() and raw[0].isupper() and len(raw.rpartition("-")[2]) > 3:
+        return WORD  # "Prize-winning"
     if raw[0].isupper() or not raw.isascii() and raw[0].lower() == raw[0].upper():
         return NAME
     return NAME if _ELIDED.search(raw) else WORD

@@ -36,6 +36,7 @@ from abstain.rewards.graders.pieces import (
     PREPOSITION,
     PRONOUN,
     SAID,
+    TITLE,
     VERB,
     WHO,
     WORD,
@@ -126,6 +127,7 @@ def answers(
     placed: bool = True,
     single: bool = True,
     marked: Sequence[str] = (),
+    gold: str = "",
 ) -> bool:
     """Whether the answer of a reply is the gold, all mentions of which are replaced by `GOLD`.
 
@@ -136,6 +138,7 @@ def answers(
         placed: a country or state is no candidate beside it ("Bergen, Norway").
         single: the gold is one word, so that names before it may be given names ("Messi", "Lionel Messi").
         marked: what the reply sets in bold, masked as well.
+        gold: the gold as it stands in the reply.
 
     Example:
         >>> [answers(text.format(GOLD), "name") for text in ("{} was built near Turku", "Turku, near {}", "{} x Turku")]
@@ -154,7 +157,7 @@ def answers(
         *content(question),
     )
     if question and is_long(masked):
-        return reader.aligned(masked, question, marked)
+        return reader.aligned(masked, question, marked, gold)
     concluded = reader.last_line(masked)
     if concluded is not None:
         return concluded
@@ -225,14 +228,14 @@ class _Reader:
         best = max(named[1:5], key=lambda i: (self.cover(said[i]), -i))
         return best if self.cover(said[best]) else 0
 
-    def aligned(self, masked: str, question: str, marked: Sequence[str]) -> bool:
+    def aligned(self, masked: str, question: str, marked: Sequence[str], gold: str) -> bool:
         """Whether the name that stands nearest to the question's words, in a long answer, is the gold."""
         found = pieces(masked, self.asked)
         named = self._candidates(found, masked)
         if not named:
             return False
         spans = [(found[c.first].start, found[c.last].end) for c in named]
-        near = nearness(masked, spans, question, marked, bonus=[self._bonus(c, found) for c in named])
+        near = nearness(masked, spans, question, marked, bonus=[self._bonus(c, found, gold) for c in named])
         best = max(near)
         right = [k for k, c in enumerate(named) if c.right and near[k] >= best - MARGIN]
         i = right[0] if right else near.index(best)
@@ -250,11 +253,13 @@ class _Reader:
                 return False
         return named[i].right
 
-    def _bonus(self, named: Candidate, found: Sequence[Piece]) -> float:
+    def _bonus(self, named: Candidate, found: Sequence[Piece], gold: str) -> float:
         """What the role of a name says for it: that it is what is said to be so, or an agent; against it: another."""
         bonus = 1.2 if named.by or (named.joint in (BE, SAID) and named.role) else 0.0
-        bonus -= 1.0 if named.role == OTHER else 0.0
+        bonus -= 1.0 if named.joint == MORE else 0.2 if named.role == OTHER else 0.0
         run = found[named.first : named.last + 1]
+        said = words(gold) if named.right else [p.raw for p in run]
+        bonus += 0.5 if any(stem(word) in self.content for word in said) else 0.0
         bonus -= 0.7 if all(p.raw.isupper() and len(p.raw) > 1 for p in run) else 0.0
         if named.joint == PREPOSITION:
             governor = found[self._governor(found, named.first)].norm
@@ -412,6 +417,8 @@ class _Reader:
         right = run[-1].part == ANSWER and (self.kind == "common" or self._extends(run[:-1], self.single))
         after = found[last + 1] if last + 1 < len(found) else None
         place = all(p.part == PLACE for p in run)
+        if self.kind == "name" and not right and run[-1].raw.endswith("'s"):
+            return None  # "Japan's largest operator"
         if self.kind == "name" and not right:
             before = found[i - 1].part if i else ""
             noun = after and after.part in WORD + ASKED and len(run) == 1 and not after.norm.endswith("ly")
@@ -500,7 +507,7 @@ class _Reader:
         j = i - 1
         while (
             j >= 0
-            and found[j].part in DETERMINER + ASIDE + HEDGE
+            and found[j].part in DETERMINER + ASIDE + HEDGE + TITLE
             and not (found[j].part == HEDGE and j and found[j - 1].part in NAME + ANSWER + PLACE + NUMBER)
         ):
             j -= 1

@@ -13,7 +13,7 @@ from abstain.rewards.graders.text import UNSPACED
 
 _SENTENCE = re.compile(r"[^。！？!?\n]*[。！？!?\n]*")
 _SEGMENT = re.compile(
-    r"(?P<joint>^|[，,、;；：:（(）)\s—|/+=·~]+|[-–]{1,2})(?P<text>[^，,、;；：:（(）)\s—|/+=·~–-]*)"
+    r"(?P<joint>^|[，,、;；：:（(）)\s—|/+=·~\[\]{}<>#$&@^\\]+|[-–]{1,2})(?P<text>[^，,、;；：:（(）)\s—|/+=·~\[\]{}<>#$&@^\\–-]*)"
 )
 _QUOTES = re.compile(r"[「」『』《》〈〉“”\"'*_`]")
 _DOUBT = (
