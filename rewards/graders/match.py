@@ -260,7 +260,9 @@ def grade_match(answer: str, gold: Sequence[str], question: str = "", reading: R
         return Verdict.CORRECT
     golds = tuple(_WITHIN.sub("", g) for g in gold)
     if kind := _counted(golds):
-        return (grade_date if kind == "date" else grade_numeric)(answer, gold, question, reading)
+        verdict = (grade_date if kind == "date" else grade_numeric)(answer, golds, question, reading)
+        if verdict is not Verdict.UNGRADED:  # "1.4.4" is a version
+            return verdict
     text = plain(answer)
     if same(text, golds, question):
         return Verdict.CORRECT

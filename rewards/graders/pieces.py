@@ -67,7 +67,7 @@ _KNOWN = (
              " sent spent lost paid told felt kept slept slew has had have became received named occurs happens takes contains includes involves consists refers ends began begin plays stands stood lies lay means meant refers comes states", VERB)
 )  # fmt: skip
 _KNOWN |= {"about": HEDGE, "around": HEDGE, "that": PRONOUN, "as": PREPOSITION}
-_MONTHS = frozenset(
+MONTHS = frozenset(
     "january february april june july august september october november december jan feb apr jun jul aug sep sept oct nov"
     " dec".split()
 )
@@ -180,7 +180,7 @@ def _part(raw: str, norm: str, asked: frozenset[str]) -> str:
         return ASKED
     if _TOPIC.search(raw):
         return SAID
-    if norm in _NUMBERS or (norm in _MONTHS and raw[0].isupper()):
+    if norm in _NUMBERS or (norm in MONTHS and raw[0].isupper()):
         return NUMBER
     if "-" in raw and raw.rpartition("-")[2].islower() and raw[0].isupper() and len(raw.rpartition("-")[2]) > 3:
         return WORD  # "Prize-winning"
