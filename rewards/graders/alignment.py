@@ -6,6 +6,7 @@ does not look at the gold, so that no text is paid for two of them.
 """
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -106,12 +107,13 @@ def nearness(
             height += borders[k][1]
             k += 1
         heights.append(height)
+    ends = [end for _, end, _ in words]
     places = [(i, stem_) for i, (_, _, stem_) in enumerate(words) if stem_ in asked]
     lower = [text[start].islower() for start, _, _ in words]
     scores = []
     for k, (start, end) in enumerate(spans):
-        first = next((i for i, w in enumerate(words) if w[1] > start), len(words) - 1)
-        last = next((i for i in range(first, len(words)) if words[i][1] >= end), len(words) - 1)
+        first = min(bisect_right(ends, start), len(words) - 1)
+        last = min(bisect_left(ends, end), len(words) - 1)
         best: dict[str, float] = {}
         for i, stem_ in places:
             if first <= i <= last:

@@ -222,8 +222,12 @@ class Finder:
         if self.kind == "name" and not right:
             before = found[i - 1].part if i else ""
             noun = after and after.part in WORD + ASKED and len(run) == 1 and not after.norm.endswith("ly")
-            named = last + 2 < len(found) and found[last + 2].part in NAME + ANSWER + PLACE
-            if noun and (run[-1].norm.endswith(_DEMONYM) if named or before != DETERMINER else True) and before:
+            named = any(p.part in NAME + ANSWER + PLACE for p in found[last + 2 : last + 4])
+            if (
+                noun
+                and (run[-1].norm.endswith(_DEMONYM) if named or before != DETERMINER else True)
+                and (before or named)
+            ):
                 return None  # "Dutch director": an adjective
             around = (*found[max(0, i - 1) : i], *found[last + 1 : last + 2])
             if any(p.part == ASKED and p.raw[0].isupper() for p in around):

@@ -31,6 +31,12 @@ from abstain.rewards.graders.words import FUNCTION, POLAR
 from abstain.rewards.response import Reading
 from abstain.rewards.verdict import Verdict
 
+# A longer text is no answer to a strict reader; a lenient one looks where answers stand, at its beginning and end.
+HEAD, TAIL = 1_200, 400
+LONGEST = HEAD + TAIL
+_WHO = re.compile(
+    r"\bwho\b|\bwhich (?:president|scientist|author|actor|king|queen|person|player|singer)\b", re.IGNORECASE
+)
 _SPELLED = re.compile(
     r"(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|\w+ty)\b", re.IGNORECASE
 )
@@ -231,6 +237,15 @@ def _beside_question(tokens: list[Token], found: list[Found], question: str) -> 
     return kept, free, True
 
 
+def _is_surname(text: str, golds: tuple[str, ...]) -> bool:
+    """Whether a bare answer is the family name of a person that a gold names in full: "Nixon", asked for a president."""
+    name = text.strip(" .")
+    if not (name.isalpha() and name.istitle() and len(name) > 3):
+        return False
+    names = [gold.split() for gold in golds]
+    return any(2 <= len(n) <= 4 and n[-1] == name and all(map(str.istitle, n)) for n in names)
+
+
 @lru_cache(maxsize=20_000)
 def _counted(golds: tuple[str, ...]) -> str:
     """ "date" or "number" where every gold is one and nothing else, else ""."""
@@ -263,8 +278,14 @@ def grade_match(answer: str, gold: Sequence[str], question: str = "", reading: R
         verdict = (grade_date if kind == "date" else grade_numeric)(answer, golds, question, reading)
         if verdict is not Verdict.UNGRADED:  # "1.4.4" is a version
             return verdict
+    if len(answer) > LONGEST:
+        if reading == "strict":
+            return Verdict.INCORRECT
+        answer = f"{answer[:HEAD]}\n{answer[-TAIL:]}"
     text = plain(answer)
     if same(text, golds, question):
+        return Verdict.CORRECT
+    if reading == "lenient" and question and _WHO.search(question) and _is_surname(text, golds):
         return Verdict.CORRECT
     wanted = aliases(golds)
     tokens = text_tokens(text)

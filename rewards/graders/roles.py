@@ -120,6 +120,9 @@ def _denies(sentence: str) -> bool:
     return bool(re.match(r"\W*(?:no|nope|not)\W*$", sentence, re.IGNORECASE))
 
 
+_COMMAS = ([COMMA], [COMMA, DETERMINER])
+
+
 class _Reader(Finder):
     """Chooses among the candidates of sentences."""
 
@@ -153,6 +156,9 @@ class _Reader(Finder):
         beside = [named[i - 1], named[i]] if i else []
         pairs = [(beside[0], beside[1])] if beside else []
         pairs += [(named[i], named[i + 1])] if i + 1 < len(named) else []
+        listed = self._listed(found, named, i)
+        if listed and any(c.right != named[i].right for c in listed):
+            return False
         for one, other in pairs:
             between = found[one.last + 1 : other.first]
             joined = any(p.part in OR + AND for p in between) or not between
@@ -163,6 +169,22 @@ class _Reader(Finder):
             ):
                 return False
         return named[i].right
+
+    def _listed(self, found: Sequence[Piece], named: Sequence[Candidate], i: int) -> list[Candidate]:
+        """The other names of a list of three or more ("A, B and C") that the chosen name stands in."""
+        if self.where:
+            return []
+        first, last, ends = i, i, False
+        while first and [p.part for p in found[named[first - 1].last + 1 : named[first].first]] in _COMMAS:
+            first -= 1
+        while last + 1 < len(named):
+            between = "".join(p.part for p in found[named[last].last + 1 : named[last + 1].first])
+            if between.rstrip(DETERMINER) not in (COMMA, COMMA + AND, COMMA + OR, AND, OR):
+                break
+            ends = ends or AND in between or OR in between
+            last += 1
+        row = [c for c in named[first : last + 1] if not c.place]
+        return row if ends and len(row) > 2 else []
 
     def _bonus(self, named: Candidate, found: Sequence[Piece], gold: str) -> float:
         """What the role of a name says for it: that it is what is said to be so, or an agent; against it: another."""
