@@ -23,7 +23,8 @@ _BORDER = re.compile(
 _COST = {"stop": 16.0, "far": 5.0, "near": 3.0, "turn": 3.0}
 _APART = re.compile(
     r"\b(?:since|before|after|until|till|than|unlike|like|including|following|succeeding|preceding|besides|except|not"
-    r"|rather than|instead of|such as|succeeded by|followed by|previously|formerly|later|also)(?: the| an?| in| on| by| to| with)* ?$",
+    r"|rather than|instead of|such as|succeeded by|followed by|previously|formerly|later|also)(?: the| an?| in| on"
+    r"| by| to| with)* ?$",
     re.IGNORECASE,
 )
 _ASKING = frozenset(
@@ -90,11 +91,11 @@ def nearness(
         question: the question.
         marked: what the answer sets in bold, which is often what it answers.
         bonus: what else speaks for each of them, in the weight of a neighbouring word.
-        counts: the things are numbers or dates: a verb is told of what follows it, and a noun counted by what precedes.
+        counts: the things are numbers or dates: a verb is told of what follows, a noun counted by what precedes it.
 
     Example:
-        >>> text = "Oliver Heaviside, born in 1850 in London, published his second paper in 1873, two years before 1875."
-        >>> near = nearness(text, [(26, 30), (72, 76), (94, 98)], "What year did Heaviside publish his second paper?")
+        >>> text = "Oliver Heaviside, born in 1850, published his second paper in 1873, two years before 1875."
+        >>> near = nearness(text, [(26, 30), (63, 67), (85, 89)], "What year did Heaviside publish his second paper?")
         >>> near.index(max(near))
         1
     """

@@ -14,7 +14,10 @@ from typing import Self
 
 from abstain.rewards.graders.alignment import stem
 from abstain.rewards.graders.frame import Kind
-from abstain.rewards.graders.pieces import (
+from abstain.rewards.graders.pieces import Piece, asked_words
+from abstain.rewards.graders.statement import denied, words
+from abstain.rewards.graders.text import fold
+from abstain.rewards.graders.vocabulary import (
     ANSWER,
     ASIDE,
     ASKED,
@@ -38,11 +41,7 @@ from abstain.rewards.graders.pieces import (
     VERB,
     WHO,
     WORD,
-    Piece,
-    asked_words,
 )
-from abstain.rewards.graders.statement import denied, words
-from abstain.rewards.graders.text import fold
 from abstain.rewards.graders.words import FUNCTION, HEADS, KIN, PARTICLES, ROLES, TITLES
 
 OTHER, HANGING, SAID_SO = 0, 1, 2  # roles, weakest first

@@ -9,9 +9,10 @@ the question does not hold stands in a frame only where it can't be the answer: 
 import re
 from typing import Literal
 
-from abstain.rewards.graders.pieces import GOLD, NAME, PLACE, asked_words, pieces
+from abstain.rewards.graders.pieces import GOLD, asked_words, pieces
 from abstain.rewards.graders.statement import ONLY, after_turn, last_choice, offers
 from abstain.rewards.graders.unspaced import is_scripted, script_answers
+from abstain.rewards.graders.vocabulary import NAME, PLACE
 
 Kind = Literal["name", "common", "number"]
 
@@ -26,7 +27,8 @@ _LEAD = (
     r"[ikcha]*+"  # I think it is
     rf"|{_NP}{_OF}*[ha]*+c+[ha]*+"  # the capital of Peru is
     rf"|(?:{_NP}|[wg]{{1,2}}|P+|[NP]+(?=p)){_OF}*[:-]n?"  # Capital of Peru:
-    rf"|(?:i[ha]*+[vwq]{{1,2}}|(?:[ik]|{_NP}{_OF}*|q[qwN]*+)[ha]*+(?:c[ha]*+v?|v{{1,2}}))[ha]*+"  # he was born (in), it lies (in)
+    # he was born (in), it lies (in)
+    rf"|(?:i[ha]*+[vwq]{{1,2}}|(?:[ik]|{_NP}{_OF}*|q[qwN]*+)[ha]*+(?:c[ha]*+v?|v{{1,2}}))[ha]*+"
     r"|[dt]*N{1,4}(?:,d[NPwqhtg]+,)?h?c?v+"  # Middlemarch was written (by)
     r"|d?N{1,4}c(?=p)"  # the palace is (in)
     r"|p[dh]*[PqN]+,"  # in Peru,
@@ -65,24 +67,31 @@ _COMMON_TAIL = (
 )
 _COMMON_LEAD = (
     rf"{_FILL}(?:[ikcha]*+|{_NP}{_OF}*[ha]*+c+[ha]*+|(?:{_NP}|[wg]){_OF}*[:-]n?"
-    rf"|(?:i[ha]*+[vwq]{{1,2}}|(?:[ik]|{_NP}{_OF}*|q[qwN]*+)[ha]*+(?:c[ha]*+v?|v{{1,2}}))[ha]*+|d?N{{1,4}}h?c?v*)p?d?h*"
+    rf"|(?:i[ha]*+[vwq]{{1,2}}|(?:[ik]|{_NP}{_OF}*|q[qwN]*+)[ha]*+(?:c[ha]*+v?|v{{1,2}}))[ha]*+"
+    rf"|d?N{{1,4}}h?c?v*)p?d?h*"
 )
 _COMMON = re.compile(rf"[x.:n(-]?{_COMMON_LEAD}\(?G\)?{_COMMON_TAIL}{_AFTER}{_END}")
 _COUNTED = re.compile(r"[^9U!obmx]*G(?:[^9U!obmx(]|\([^()!ob]*\)|,?!9+)*+")
 _PHRASES = re.compile(
-    r"\b(?:according to [\w .]{1,30}?,|in conclusion|to the best of my knowledge|as (?:we|you|i) (?:all |may |probably )?"
+    r"\b(?:according to [\w .]{1,30}?,|in conclusion|to the best of my knowledge"
+    r"|as (?:we|you|i) (?:all |may |probably )?"
     r"(?:know|recall)|if i (?:remember|recall) (?:correctly|right|well)?|as far as i (?:know|can tell|remember)"
-    r"|it'?s no secret|no (?:problem|wonder|doubt)|i(?:'m| am) not (?:\w+ly )?(?:sure|certain|positive)|sounds like|which i(?:'m| am) not sure about|i(?:'m| am) (?:no|not an?) expert|contrary to [\w ]{1,30}?,|without (?:a )?doubt"
-    r"|everybody knows|everyone knows|there is no doubt|final answer|as (?:so )?many (?:people )?(?:believe|think|say|assume))[,:]?(?: but| that)?",
+    r"|it'?s no secret|no (?:problem|wonder|doubt)|i(?:'m| am) not (?:\w+ly )?(?:sure|certain|positive)|sounds like"
+    r"|which i(?:'m| am) not sure about|i(?:'m| am) (?:no|not an?) expert|contrary to [\w ]{1,30}?,"
+    r"|without (?:a )?doubt"
+    r"|everybody knows|everyone knows|there is no doubt|final answer|as (?:so )?many (?:people )?(?:believe|think"
+    r"|say|assume))[,:]?(?: but| that)?",
     re.IGNORECASE,
 )
 _ECHO = re.compile(
-    r"\A(?:q(?:uestion)?: ?)?(?:(?:in|at|on|by|for|to|of) )?(?:who|what|where|when|which|whose|whom|how|why)\b[^?\n]{3,200}\?\s+"
+    r"\A(?:q(?:uestion)?: ?)?(?:(?:in|at|on|by|for|to|of) )?(?:who|what|where|when|which|whose|whom|how"
+    r"|why)\b[^?\n]{3,200}\?\s+"
     r"(?:a(?:nswer)?: ?)?(?=\S)",
     re.IGNORECASE,
 )
 _HINT = re.compile(
-    r"sounds|i'm|i am|accord|conclu|best of|as (?:we|you|i|far)|if i|secret|no |none|nobody|nothing|not |contrary|doubt|every|final|to ",
+    r"sounds|i'm|i am|accord|conclu|best of|as (?:we|you|i|far)|if i|secret|no |none|nobody|nothing|not |contrary"
+    r"|doubt|every|final|to ",
     re.I,
 )
 
@@ -100,7 +109,7 @@ def is_frame(masked: str, question: str = "", kind: Kind = "name", placed: bool 
         placed: a country or state behind the answer says where it lies; beside another of its kind it does not.
 
     Example:
-        >>> [is_frame(text.format(GOLD)) for text in ("The capital of Peru is {}.", "{} maybe Rome", "{}, the capital")]
+        >>> [is_frame(text.format(GOLD)) for text in ("The capital is {}.", "{} maybe Rome", "{}, the capital")]
         [True, False, True]
     """
     if len(masked) > 400:

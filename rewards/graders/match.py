@@ -21,12 +21,13 @@ from abstain.rewards.graders.lists import is_list, items
 from abstain.rewards.graders.mentions import whole_mention
 from abstain.rewards.graders.names import same
 from abstain.rewards.graders.numeric import grade_numeric
-from abstain.rewards.graders.pieces import NAME, NOT, NUMBER, OR, PLACE, pieces
+from abstain.rewards.graders.pieces import pieces
 from abstain.rewards.graders.places import kind_of_place
 from abstain.rewards.graders.roles import answers
 from abstain.rewards.graders.spans import Found, find
 from abstain.rewards.graders.statement import GOLD, denied, last_choice, offers, without_bullets, words
 from abstain.rewards.graders.text import Token, fold, tidy
+from abstain.rewards.graders.vocabulary import NAME, NOT, NUMBER, OR, PLACE
 from abstain.rewards.graders.words import FUNCTION, POLAR
 from abstain.rewards.response import Reading
 from abstain.rewards.verdict import Verdict
@@ -238,7 +239,7 @@ def _beside_question(tokens: list[Token], found: list[Found], question: str) -> 
 
 
 def _is_surname(text: str, golds: tuple[str, ...]) -> bool:
-    """Whether a bare answer is the family name of a person that a gold names in full: "Nixon", asked for a president."""
+    """Whether a bare answer is the family name of someone whom a gold names in full."""
     name = text.strip(" .")
     if not (name.isalpha() and name.istitle() and len(name) > 3):
         return False

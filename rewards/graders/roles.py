@@ -14,7 +14,18 @@ from collections.abc import Sequence
 from abstain.rewards.graders.alignment import MARGIN, is_long, nearness, stem
 from abstain.rewards.graders.candidates import HANGING, OTHER, SAID_SO, Candidate, Finder
 from abstain.rewards.graders.frame import Kind
-from abstain.rewards.graders.pieces import (
+from abstain.rewards.graders.pieces import Piece, pieces
+from abstain.rewards.graders.statement import (
+    ALTERNATIVE,
+    ONLY,
+    after_turn,
+    is_bare,
+    is_preamble,
+    sentences,
+    words,
+)
+from abstain.rewards.graders.unspaced import is_scripted, script_answers
+from abstain.rewards.graders.vocabulary import (
     AND,
     ASKED,
     BE,
@@ -32,19 +43,7 @@ from abstain.rewards.graders.pieces import (
     VERB,
     WHO,
     WORD,
-    Piece,
-    pieces,
 )
-from abstain.rewards.graders.statement import (
-    ALTERNATIVE,
-    ONLY,
-    after_turn,
-    is_bare,
-    is_preamble,
-    sentences,
-    words,
-)
-from abstain.rewards.graders.unspaced import is_scripted, script_answers
 
 LONGEST = 80  # pieces of a sentence that still answers; a longer one is an essay
 _SECOND_OPINION = re.compile(
@@ -85,7 +84,8 @@ def answers(
         gold: the gold as it stands in the reply.
 
     Example:
-        >>> [answers(text.format(GOLD), "name") for text in ("{} was built near Turku", "Turku, near {}", "{} x Turku")]
+        >>> texts = ("{} was built near Turku", "Turku, near {}", "{} x Turku")
+        >>> [answers(text.format(GOLD), "name") for text in texts]
         [True, False, False]
     """
     if is_scripted(masked, kind):

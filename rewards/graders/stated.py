@@ -321,7 +321,7 @@ def stated(
         sift: keeps the mentions that are of the gold's kind, or all if there are none of it.
         same: whether two mentions are one number or date.
         marked: what the reply sets in bold.
-        is_gold: whether a mention is the gold: of two that stand about as near to the question, a long answer is given it.
+        is_gold: whether a mention is the gold: of two that stand about as near to the question, it is chosen.
     """
     if strict and len(text) > LONGEST:
         return []

@@ -56,7 +56,9 @@ _WORD = re.compile(r"[^\W_](?:[\w']*\w)?|" + GOLD)
 _CLAUSE_START = re.compile(r"[,;:()\n—、，；：。]|[.!?](?=\s)|\bbut\b|\byet\b", re.IGNORECASE)
 _DENIED_BEFORE = re.compile(
     r"(?<!none )(?<!no one )(?<!nothing )"
-    r"(?:rather than|\brul\w+ out|\bexclud(?:e|es|ed|ing)|\breject(?:s|ed)?|\bdismiss(?:es|ed)?|\bnothing to do with|\bunrelated to|\bfar from|\bfalse (?:that )?(?:it (?:is|was) )?|instead of|other than|opposed to|except|except for|confused with|unlike"
+    r"(?:rather than|\brul\w+ out|\bexclud(?:e|es|ed|ing)|\breject(?:s|ed)?|\bdismiss(?:es|ed)?|\bnothing to do with"
+    r"|\bunrelated to|\bfar from|\bfalse (?:that )?(?:it (?:is|was) )?|instead of|other than|opposed to|except"
+    r"|except for|confused with|unlike"
     r"|\bno (?:way|chance)\b[\w' ]{0,30}|(?<!no )(?<!a )\bdoubt(?: that)? it(?:'?s| is| was))"
     r"(?: an?| the| in| at| it'?s| it is)* *[\"'*_]*$"
     r"|(?:不是|并非|並非|不在|不叫|绝非|不可能是|不会是|没有)(?:在)?[\"]*$",

@@ -163,9 +163,9 @@ def _judge(sentence: str, strict: bool) -> bool:
         if inside[k] and not inside[at]:
             if _OTHER_OFFER.match(text) or (strict and _is_name(text) and not text.isascii()):
                 return False
-        elif _beside(text, joint, k < at, inside[at] and k == at - 1):
-            return False
-        elif strict and k > at and re.search(r"\w", text) and not _REMARK.match(text):
+            continue
+        remark = not strict or k < at or not re.search(r"\w", text) or _REMARK.match(text)
+        if not remark or _beside(text, joint, k < at, inside[at] and k == at - 1):
             return False
     return True
 
