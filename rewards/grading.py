@@ -13,6 +13,7 @@ from abstain.rewards.parsing.completion import parse
 from abstain.rewards.response import AnswerFormat, Reading, Response, check_reading
 from abstain.rewards.verdict import Verdict
 
+LONGEST_QUESTION = 1_000  # characters
 UNANSWERABLE = "[unanswerable]"  # as the gold: no answer is right, only abstaining is
 
 
@@ -121,6 +122,11 @@ def _settled(response: Response, golds: list[str]) -> Verdict | None:
     return None
 
 
+def _asked(question: str | None) -> str:
+    """The question as graders take it. A text that long holds a passage, and in it the answer: no echo to refuse."""
+    return question if question and len(question) <= LONGEST_QUESTION else ""
+
+
 def grade_response(
     response: Response,
     gold: Sequence[str] | str | None,
@@ -153,7 +159,7 @@ def grade_response(
     judge = find_grader(grader)
     check_reading(reading)
     golds = gold_answers(gold)
-    return _settled(response, golds) or judge(response.answer, golds, question or "", reading)
+    return _settled(response, golds) or judge(response.answer, golds, _asked(question), reading)
 
 
 def grade_responses(
@@ -183,7 +189,7 @@ def grade_responses(
     read = [gold_answers(gold) for gold in golds]
     settled = [_settled(response, gold) for response, gold in zip(responses, read, strict=True)]
     rows = [
-        None if verdict else (response.answer, tuple(gold), question or "")
+        None if verdict else (response.answer, tuple(gold), _asked(question))
         for verdict, response, gold, question in zip(settled, responses, read, asked, strict=True)
     ]
     distinct = list(dict.fromkeys(row for row in rows if row))

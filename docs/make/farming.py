@@ -130,11 +130,11 @@ def draw(played: dict[str, dict[str, list[Run]]], picture: Path) -> None:
 
 def main(folder: Path, picture: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
+    games = {"strict": GAMES, "lenient": GAMES} | {how: {game.name: game} for how, game in CONTROLS.items()}
     played = {
-        how: {name: [run(folder, game, how, s) for s in SEEDS] for name, game in GAMES.items()} for how in ("strict",)
+        how: {name: [run(folder, game, how, seed) for seed in SEEDS] for name, game in games[how].items()}
+        for how in ("strict", *CONTROLS, "lenient")
     }
-    played |= {how: {game.name: [run(folder, game, how, s) for s in SEEDS]} for how, game in CONTROLS.items()}
-    played["lenient"] = {name: [run(folder, game, "lenient", s) for s in SEEDS] for name, game in GAMES.items()}
     table(played)
     draw(played, picture)
 

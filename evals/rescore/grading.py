@@ -21,7 +21,6 @@ from abstain.rewards.prompts import question_of
 from abstain.rewards.response import AnswerFormat, Reading, Response
 from abstain.rewards.verdict import Verdict
 
-_LONGEST_QUESTION = 1_000  # characters
 _CODES = {verdict: code for code, verdict in enumerate(VERDICTS)}
 
 
@@ -139,17 +138,11 @@ def confidences(batch: Batch, grading: Grading) -> tuple[list[Any] | None, list[
 def asked_alone(text: Any) -> str | None:
     """The question in what a log has for one, without instructions and the examples before it.
 
-    A grader takes what the question names for no answer, so a passage to read the answer in must not pass for a part
-    of the question: of a text that is too long for a question there is none.
-
     Example:
         >>> asked_alone("Question: Capital of Chile?\\nAnswer: Santiago\\n\\nQuestion: Capital of Peru?\\nAnswer:")
         'Capital of Peru?'
-        >>> asked_alone("Once upon a time " * 100 + "Who was it?"), asked_alone(None)
-        (None, None)
     """
-    asked = question_of(text) if isinstance(text, str) else ""
-    return asked if 0 < len(asked) <= _LONGEST_QUESTION else None
+    return (question_of(text) or None) if isinstance(text, str) else None
 
 
 def _is_blank(value: Any) -> bool:

@@ -1,7 +1,21 @@
-"""Graders: functions of (stated answer, gold answers) to CORRECT, INCORRECT or UNGRADED.
+"""Graders: functions of a stated answer, the gold answers, the question and a reading, to a `Verdict`.
 
-They are pure, accept any text, and take time in proportion to its length. A gold answer that a grader cannot read
-makes the question UNGRADED; it never makes the answer wrong.
+They accept any text, and take time in proportion to its length. A gold answer that a grader cannot read makes the
+question UNGRADED; it never makes the answer wrong.
+
+Who speaks in `match`, in this order; the first that is sure decides:
+
+1. the gold itself, letter for letter;
+2. `numeric` or `date`, where every gold is one number or one date (`mentions`, `stated`, `limits`, `quantities`, `days`);
+3. `names`: the whole answer is the gold in another spelling (`spelling`, `people`, `places`, `lists`);
+4. yes and no;
+5. `spans`: where a gold stands in the answer as a name of its own; nowhere: INCORRECT;
+6. `frame`, the strict reading: the gold, masked, in a positive grammar of what may surround one answer;
+7. the lenient reading: `roles` chooses the sentence's answer among its `candidates` without looking at the gold,
+   `unspaced` does so for Chinese and Japanese, and `alignment` for long answers to a known question.
+
+`pieces` and `vocabulary` are the alphabet of 6 and 7. `choice` and `math` find the one stated letter (or expression)
+first, and compare then. So no text is paid for two golds, whatever stands between them.
 """
 
 from collections.abc import Sequence

@@ -74,7 +74,7 @@ def test_grade(completion: str | list[dict], verdict: str) -> None:
 
 def test_the_grader_is_chosen_by_name() -> None:
     assert grade("5000 m", ["5 km"], "numeric") is Verdict.CORRECT
-    assert grade("5000 m", ["5 km"], "match") is Verdict.INCORRECT
+    assert grade("5000 m", ["5 km"], "exact") is Verdict.INCORRECT
     assert grade("The answer is (B).", ["B"], grader="choice") is Verdict.CORRECT
 
 
