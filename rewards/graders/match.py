@@ -44,15 +44,16 @@ _SPELLED = re.compile(
 _WITHIN = re.compile(r"^\s*(?:in|at|on|from) (?=[A-Z])", re.IGNORECASE)
 _EDGES = " .*\"'\n"
 _NUMBERED = re.compile(
-    r"\d|[〇零一二三四五六七八九十百千万億亿]|\b(?:zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|\w+ty|hundred|thousand|million|billion|dozen|once|twice|first|second|third|\w+th)\b",
-    re.I,
+    r"\d|[〇零一二三四五六七八九十百千万億亿]|\b(?:zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve"
+    r"|\w+teen|\w+ty|hundred|thousand|million|billion|dozen|once|twice|first|second|third|\w+th)\b",
+    re.IGNORECASE,
 )
 _POLAR_GOLDS = frozenset((word,) for word in POLAR)
 
 
 _LINK = re.compile(r"\[([^\[\]\n]{1,200})\]\(https?://[^\s()]{1,500}\)|\[\d{1,3}\]|[-–:(]? ?https?://\S{1,500}")
 _MARKER = re.compile(
-    r"(?:[-*•] ?)?(?:\[[ xX]\] |\((?:\d{1,2}|[a-h])\) (?=[^\W\d])|[a-h]\) |[①-⑳] ?|No\. ?\d{1,2}: |[>#→∴👉✅✔]{1,6} ?)"
+    r"\A(?:[-*•] ?)?(?:\[[ xX]\] |\((?:\d{1,2}|[a-h])\) (?=[^\W\d])|[a-h]\) |[①-⑳] ?|No\. ?\d{1,2}: |[>#→∴👉✅✔]{1,6} ?)"
 )
 _MARKED = re.compile(r"[\[(①-⑳:)#>→∴👉✅✔&]")
 

@@ -84,6 +84,7 @@ def answers(
         gold: the gold as it stands in the reply.
 
     Example:
+        >>> from abstain.rewards.graders.pieces import GOLD
         >>> texts = ("{} was built near Turku", "Turku, near {}", "{} x Turku")
         >>> [answers(text.format(GOLD), "name") for text in texts]
         [True, False, False]

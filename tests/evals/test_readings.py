@@ -284,7 +284,7 @@ def test_the_question_of_a_log_reaches_the_grader(
 
 def test_a_question_is_no_passage_and_no_number() -> None:
     assert asked_alone(STATED) == ASKED and asked_alone(EXAMPLES) == ASKED
-    assert asked_alone(5) is None and asked_alone("") is None and asked_alone("word " * 300) is None
+    assert asked_alone(5) is None and asked_alone("") is None
 
 
 @pytest.fixture
