@@ -13,9 +13,8 @@ from functools import lru_cache
 from abstain.rewards.graders.text import fold
 from abstain.rewards.graders.words import FUNCTION
 
-MARGIN = 0.75  # how much nearer another may stand, in neighbouring words, before it is the answer instead
 LONG = 12  # words; a shorter answer is read by its grammar
-_WORD = re.compile(r"[^\W_]+(?:['’.-][^\W_]+)*")
+_WORD = re.compile(r"\ue000|[^\W_]+(?:['’.-][^\W_]+)*")
 _BORDER = re.compile(
     r"(?P<stop>[.!?]+[\"')\]*_]*\s+(?=[\"'(*_]*[A-Z\ue000])|\n+)|(?P<far>[;:()—]| - )|(?P<near>,)"
     r"|\b(?P<turn>and|while|whereas|but|who|which|where|when|whose|after|before|although)\b"
@@ -32,6 +31,7 @@ _ASKING = frozenset(
 )
 
 
+@lru_cache(maxsize=100_000)
 def stem(word: str) -> str:
     """The beginning of a word, without the endings of its forms.
 

@@ -108,6 +108,10 @@ def _era_at(t: Tokens, k: int) -> tuple[int, int] | None:
         dotted = (_ERA_WORDS[letters], j) if letters in _ERA_WORDS else dotted  # "B.C. E" is BC
     if dotted:
         return dotted
+    if low[k] in ("before", "after") and low[k + 1] == "christ":
+        return (-1 if low[k] == "before" else 1), k + 2
+    if low[k] == "before" and low[k + 1 : k + 4] == ["the", "common", "era"]:
+        return -1, k + 4
     if low[k] == "v" and low[k + 1 : k + 4] == [".", "chr", "."]:
         return -1, k + 4
     if low[k : k + 2] == ["av", "."] or low[k : k + 3] == ["a", ".", "c"]:

@@ -25,6 +25,7 @@ from abstain.rewards.graders.vocabulary import (
     CLOSE,
     COMMA,
     DETERMINER,
+    GENERIC,
     HEDGE,
     MONTHS,
     MORE,
@@ -46,7 +47,19 @@ from abstain.rewards.graders.words import FUNCTION, HEADS, KIN, PARTICLES, ROLES
 
 OTHER, HANGING, SAID_SO = 0, 1, 2  # roles, weakest first
 _JOINS = PARTICLES - {"y", "e", "o", "el"} | {"the", "for", "in"}
-_HEADS = HEADS - {"capital"}
+_HEADS = HEADS - {
+    "capital",
+    "district",
+    "county",
+    "department",
+    "region",
+    "north",
+    "south",
+    "east",
+    "west",
+    "people",
+    "peoples",
+}
 _ADJECTIVE = ("al", "ic", "an", "ive", "ous", "ary", "ful", "ish", "ese", "ed")
 _GOVERNED = (BE, SAID, VERB, PREPOSITION, MORE, WHO, COMMA, "", ":", "(", "-", "n", ".", PRONOUN)
 _DEMONYM = ("an", "ese", "ish", "ch", "ic")
@@ -229,7 +242,7 @@ class Finder:
             ):
                 return None  # "Dutch director": an adjective
             around = (*found[max(0, i - 1) : i], *found[last + 1 : last + 2])
-            if any(p.part == ASKED and p.raw[0].isupper() for p in around):
+            if len(run) == 1 and any(p.part == ASKED and p.raw[0].isupper() for p in around):
                 return None  # a name of the question's, with another word of it
             if i > 1 and found[i - 1].norm == "the" and found[i - 2].part in NAME + ANSWER:
                 return None  # "Alfred the Great"
@@ -328,7 +341,9 @@ class Finder:
         """The role of what hangs on a preposition: none in "a suburb of X", some in "the city of X", "born in X"."""
         before = found[governor - 1] if governor else None
         of = found[governor].norm in ("of", "from")
-        if of and before and before.part in WORD + ASKED + NAME and before.norm not in _HEADS:
+        if before and before.part == MORE:
+            return OTHER  # "next to X"
+        if of and before and before.part in WORD + ASKED + NAME + TITLE + GENERIC and before.norm not in _HEADS:
             verb = any(p.part in BE + SAID + VERB for p in found[:governor])
             if before.norm in KIN or not verb:
                 return OTHER

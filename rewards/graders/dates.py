@@ -56,11 +56,8 @@ def grade_date(answer: str, gold: Sequence[str], question: str = "", reading: Re
         return Verdict.UNGRADED
     sift = _days if question and all(g.day for g in golds) and is_long(answer) else joined_to_dates
 
-    def right(said: Stated) -> bool:
-        return said.date is not None and any(day.meets(g) for day in said.date.readings for g in golds)
-
     strict, bold = reading == "strict", in_bold(answer)
-    said = stated(number_text(answer), number_text(question), strict, sift, same_date, bold, right)
+    said = stated(number_text(answer), number_text(question), strict, sift, same_date, bold)
     if not said or any(s.bound or s.date is None for s in said):
         return Verdict.INCORRECT
     for g in golds:

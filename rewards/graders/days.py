@@ -42,7 +42,10 @@ class Day:
                 return self == gold
             size = 100 if gold.part == "century" else 10
             first = gold.year - size + 1 if gold.year < 0 and size == 100 else gold.year
-            return first <= self.year < first + size and self.part != "century"
+            last = first + size - 1
+            if size == 100:  # nobody means the 18th century by 1800, nor by the 1800s
+                last -= 9 if self.part == "decade" else self.month is None
+            return first <= self.year <= last and self.part != "century"
         if self.part in ("century", "decade") or gold.part not in ("", self.part):
             return False
         return (

@@ -10,7 +10,7 @@ import re
 from typing import Literal
 
 from abstain.rewards.graders.pieces import GOLD, asked_words, pieces
-from abstain.rewards.graders.statement import ONLY, after_turn, last_choice, offers
+from abstain.rewards.graders.statement import ONLY, SECOND_OPINION, after_turn, last_choice, offers
 from abstain.rewards.graders.unspaced import is_scripted, script_answers
 from abstain.rewards.graders.vocabulary import NAME, PLACE
 
@@ -58,7 +58,9 @@ _TAIL = (
     r"|g"
     r")*+"
 )
-_AFTER = rf"(?:[.n]+(?:[ikdp]|G(?=[cvhn.]|$)|[ha]+(?:[.n]|$)){_SAID})*+"
+_LATER = r"(?:[dwqhvgikcaPt9]|p[dhgt]*[wqgP9t]+|e(?=[dwhqvpc]))*+"  # in a later sentence no name may stand
+_AFTER = rf"(?:[.n]+(?:[ikdp]{_LATER}|G(?=[cvhn.]|$){_SAID}|[ha]+(?:[.n]|$)))*+"
+_AFTER_COMMON = r"(?:[.n]+[ha]+(?=[.n]|$)|[.n]+i[ha]*+c?v[dwhvp9]*+)*+"
 _END = r"[.nx,)]*+"
 _NAMED = re.compile(rf"[x.:n(-]?{_LEAD}\(?G\)?{_TAIL}{_AFTER}{_END}")
 _COMMON_TAIL = (
@@ -70,7 +72,7 @@ _COMMON_LEAD = (
     rf"|(?:i[ha]*+[vwq]{{1,2}}|(?:[ik]|{_NP}{_OF}*|q[qwN]*+)[ha]*+(?:c[ha]*+v?|v{{1,2}}))[ha]*+"
     rf"|d?N{{1,4}}h?c?v*)p?d?h*"
 )
-_COMMON = re.compile(rf"[x.:n(-]?{_COMMON_LEAD}\(?G\)?{_COMMON_TAIL}{_AFTER}{_END}")
+_COMMON = re.compile(rf"[x.:n(-]?{_COMMON_LEAD}\(?G\)?{_COMMON_TAIL}{_AFTER_COMMON}{_END}")
 _COUNTED = re.compile(r"[^9U!obmx]*G(?:[^9U!obmx(]|\([^()!ob]*\)|,?!9+)*+")
 _PHRASES = re.compile(
     r"\b(?:according to [\w .]{1,30}?,|in conclusion|to the best of my knowledge"
@@ -120,6 +122,8 @@ def is_frame(masked: str, question: str = "", kind: Kind = "name", placed: bool 
         masked = _PHRASES.sub(" so ", ONLY.sub("", masked.replace("answer to be", "answer is")))
     if kind == "number":
         masked = _COUNTER.sub(GOLD, masked)
+    if SECOND_OPINION.search(masked):
+        return False
     if is_scripted(masked, kind):
         return script_answers(masked, strict=True)
     parts = "".join(piece.part for piece in pieces(masked, asked_words(question)))

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
 
-from abstain.rewards.graders.aliases import Alias, aliases, place_name, text_tokens
+from abstain.rewards.graders.aliases import aliases, place_name, text_tokens
 from abstain.rewards.graders.alignment import in_bold, is_long
 from abstain.rewards.graders.dates import grade_date
 from abstain.rewards.graders.frame import Kind, is_frame
@@ -23,18 +23,16 @@ from abstain.rewards.graders.names import same
 from abstain.rewards.graders.numeric import grade_numeric
 from abstain.rewards.graders.pieces import pieces
 from abstain.rewards.graders.places import kind_of_place
+from abstain.rewards.graders.polar import polar_golds, polarity
 from abstain.rewards.graders.roles import answers
-from abstain.rewards.graders.spans import Found, find
+from abstain.rewards.graders.spans import Found, find, may_stand
 from abstain.rewards.graders.statement import GOLD, denied, last_choice, offers, without_bullets, words
-from abstain.rewards.graders.text import Token, fold, tidy
+from abstain.rewards.graders.text import LONGEST, Token, both_ends, fold, tidy
 from abstain.rewards.graders.vocabulary import NAME, NOT, NUMBER, OR, PLACE
-from abstain.rewards.graders.words import FUNCTION, POLAR
+from abstain.rewards.graders.words import FUNCTION
 from abstain.rewards.response import Reading
 from abstain.rewards.verdict import Verdict
 
-# A longer text is no answer to a strict reader; a lenient one looks where answers stand, at its beginning and end.
-HEAD, TAIL = 1_200, 400
-LONGEST = HEAD + TAIL
 _WHO = re.compile(
     r"\bwho\b|\bwhich (?:president|scientist|author|actor|king|queen|person|player|singer)\b", re.IGNORECASE
 )
@@ -48,13 +46,12 @@ _NUMBERED = re.compile(
     r"|\w+teen|\w+ty|hundred|thousand|million|billion|dozen|once|twice|first|second|third|\w+th)\b",
     re.IGNORECASE,
 )
-_POLAR_GOLDS = frozenset((word,) for word in POLAR)
-
-
 _LINK = re.compile(r"\[([^\[\]\n]{1,200})\]\(https?://[^\s()]{1,500}\)|\[\d{1,3}\]|[-–:(]? ?https?://\S{1,500}")
 _MARKER = re.compile(
     r"\A(?:[-*•] ?)?(?:\[[ xX]\] |\((?:\d{1,2}|[a-h])\) (?=[^\W\d])|[a-h]\) |[①-⑳] ?|No\. ?\d{1,2}: |[>#→∴👉✅✔]{1,6} ?)"
 )
+_MARKUP = re.compile(r"[*_`<\n•]|\A\s*-")  # of tidied text
+_BREAK, _EMPHASIS = re.compile(r"<br ?/?>"), re.compile(r"[ *_`]+")
 _MARKED = re.compile(r"[\[(①-⑳:)#>→∴👉✅✔&]")
 
 
@@ -68,8 +65,10 @@ def plain(answer: str) -> str:
     if _MARKED.search(answer):
         answer = html.unescape(answer) if "&" in answer else answer
         answer = _MARKER.sub("", _LINK.sub(r"\1", answer).lstrip(), count=1)
-    text = re.sub(r"<br ?/?>", "\n", without_bullets(tidy(answer)))
-    return re.sub(r"[ *_`]+", " ", text).strip()
+    text = tidy(answer)
+    if not _MARKUP.search(text):
+        return text.strip()
+    return _EMPHASIS.sub(" ", _BREAK.sub("\n", without_bullets(text))).strip()
 
 
 def _mask(text: str, found: Sequence[Found]) -> str:
@@ -109,6 +108,12 @@ _NAMES = frozenset(NAME + PLACE + NUMBER + OR + NOT)
 def _said_by(question: str) -> frozenset[str]:
     """The words that a question says itself, but for those that carry any sentence."""
     return frozenset(_question_words(question)) - FUNCTION
+
+
+def _has_loose_end(golds: tuple[str, ...]) -> bool:
+    """Whether any of the golds begins or ends with a word that may be left off; none of most names can."""
+    ends = [(words[0], words[-1]) for gold in golds if len(words := gold.split()) > 1]
+    return any(last.islower() or first.islower() or fold(first) in FUNCTION for first, last in ends)
 
 
 @lru_cache(maxsize=4096)
@@ -165,46 +170,6 @@ def _kind(text: str, hit: Found) -> Kind:
     if hit.alias.words[0].isdigit() or raw[0].isdigit() or raw[-1].isdigit():
         return "number"
     return "name" if raw.lower() != raw or raw.lower() == raw.upper() else "common"
-
-
-_POLAR_WORD = re.compile(
-    r"(?<![\w'-])(?P<not>not |n't )?(?P<word>yes|no|yeah|yep|nope|true|false)(?![\w'-])", re.IGNORECASE
-)
-_OTHER_POLAR = re.compile(
-    r"(?<![\w'-])(?:oui|non|si|sí|ja|nein|nej|nee|sim|não|nao|да|нет|так|ні|tak|nie|evet|hayır|iya|ya|tidak|हाँ|नहीं|نعم|لا"
-    r"|네|아니요|maybe|perhaps|possibly)(?![\w'-])",
-    re.IGNORECASE,
-)
-_POLAR_IDIOM = re.compile(
-    r"\bno (?:doubt|question|problem|wonder|need|matter|idea|one|such|longer|way)\b", re.IGNORECASE
-)
-_POLAR_LEAD = re.compile(r"[ihackd.,:!nvpw-]{0,8}$")
-
-
-_POLAR_SCRIPT = frozenset(
-    ["はい", "いいえ", "いえ", "是", "否", "不是", "是的", "对", "不对", "對", "不對", "ええ", "违う"]
-)
-_SCRIPT_WORD = re.compile(
-    "(?P<no>不是|不对|不對|否|いいえ|いえ|違い|ではな|じゃな|错|錯)|(?P<yes>是|对|對|はい|ええ|そうで)"
-)
-
-
-def _polar(text: str, wanted: Sequence[Alias], gold: Sequence[str]) -> bool:
-    """Whether the gold is yes or no, and the reply says it first, and not the other too, in whatever language."""
-    golds = {POLAR[a.words[0]] for a in wanted if a.words in _POLAR_GOLDS}
-    golds |= {str(_SCRIPT_WORD.match(g).lastgroup) for g in gold if g in _POLAR_SCRIPT}  # type: ignore[union-attr]
-    if scripted := {str(hit.lastgroup) for hit in _SCRIPT_WORD.finditer(text[:400])}:
-        return scripted <= golds and len(scripted) == 1
-    text = _POLAR_IDIOM.sub(lambda m: "no" if m[0].lower() == "no way" else " ", last_choice(text, bool)[:400])
-    hits = list(_POLAR_WORD.finditer(text))
-    if not hits or _OTHER_POLAR.search(text):
-        return False
-    led = "".join(p.part for p in pieces(text[: hits[0].start()]))
-    said = {
-        {"yes": "no", "no": "yes"}[POLAR[h["word"].lower()]] if h["not"] else POLAR[h["word"].lower()] for h in hits
-    }
-    noun = re.match(r" (?:[a-z]+)", text[hits[0].end() :]) and hits[0]["word"].lower() in ("no", "true", "false")
-    return len(said) == 1 and said <= golds and bool(_POLAR_LEAD.match(led)) and not noun
 
 
 @lru_cache(maxsize=4096)
@@ -283,7 +248,7 @@ def grade_match(answer: str, gold: Sequence[str], question: str = "", reading: R
     if len(answer) > LONGEST:
         if reading == "strict":
             return Verdict.INCORRECT
-        answer = f"{answer[:HEAD]}\n{answer[-TAIL:]}"
+        answer = both_ends(answer)
     text = plain(answer)
     if same(text, golds, question):
         return Verdict.CORRECT
@@ -291,13 +256,17 @@ def grade_match(answer: str, gold: Sequence[str], question: str = "", reading: R
         return Verdict.CORRECT
     wanted = aliases(golds)
     tokens = text_tokens(text)
-    if any(a.words in _POLAR_GOLDS for a in wanted) or not _POLAR_SCRIPT.isdisjoint(gold):
-        if _polar(text, wanted, gold):
+    if polar := polar_golds(golds) - {""}:
+        if polarity(text) in polar:
             return Verdict.CORRECT
-        wanted = tuple(a for a in wanted if a.words not in _POLAR_GOLDS and "".join(a.words) not in _POLAR_SCRIPT)
-    asked = _said_by(question) if question else frozenset()
-    if asked and (shorter := _without_asked(golds, asked)):
-        wanted += aliases(shorter)
+        wanted = aliases(tuple(g for g in golds if polar_golds((g,)) == {""}))
+    asked: frozenset[str] = frozenset()  # a question is read only where that may matter
+    if question and _has_loose_end(golds):
+        asked = _said_by(question)
+        if shorter := _without_asked(golds, asked):
+            wanted += aliases(shorter)
+    elif question and may_stand(tokens, wanted):
+        asked = _said_by(question)
     found = find(tokens, wanted, asked) or _find_lists(text, tokens, golds, bool(question) and is_long(text))
     among = False
     if found and question:

@@ -178,10 +178,14 @@ def cardinal(words: Sequence[str], i: int) -> tuple[float, int] | None:
             k += words[k] == "-"
             scale, k = scale * LARGE[words[k]], k + 1
         total, last = total + value * scale, scale
-        following = _below_thousand(words, k + (words[k] == "and")) if scale > 1 else None
+        comma = words[k] == ","  # "two thousand, four hundred"; "two thousand, four" are two
+        at = k + comma
+        following = _below_thousand(words, at + (words[at] == "and")) if scale > 1 else None
         if following is None:
             break
         after = words[following[1]]
+        if comma and following[0] < 100 and after not in LARGE:
+            break
         if LARGE.get(after, 1) >= last:
             break
         value, k = following

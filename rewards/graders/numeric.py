@@ -181,7 +181,6 @@ def grade_numeric(answer: str, gold: Sequence[str], question: str = "", reading:
         sift,
         same_number,
         in_bold(answer),
-        lambda s: s.quantity is not None and any(_same(s.quantity, g) for g in golds),
     )
     right = bool(said) and any(
         all(s.quantity and _same(s.quantity, g) and s.bound in ("", g.bound) for s in said) for g in golds

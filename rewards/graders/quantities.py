@@ -254,6 +254,8 @@ def _digits_at(t: Tokens, i: int) -> tuple[Quantity, int] | None:
             return Quantity(sign * whole, big, small.factor / big.factor, t.starts[begin], t.ends[k]), k + 1
     if low[k] == "分" and low[k + 1] in ("の", "之") and t.kinds[k + 2] == "n" and low[k + 2].isdigit() and value:
         return Quantity(sign * float(low[k + 2][:15]) / value, None, 0.0, t.starts[begin], t.ends[k + 2]), k + 3
+    if low[k] in ("个", "個") and low[k + 1] == "半":
+        value, k, plain = value + 0.5, k + 2, f"{plain}.5"
     times, k = _scale_at(t, k, unit is not None)
     scale *= times
     if times >= 1e4 and t.kinds[k] == "n" and t.glued(k) and low[k - 1] in KANJI_SCALES:  # 1億2000万
@@ -267,6 +269,8 @@ def _digits_at(t: Tokens, i: int) -> tuple[Quantity, int] | None:
     if behind is not None and behind is unit and t.kinds[k] == "w" and low[k] in ("dollars", "euros", "pounds"):
         k_unit = k + 1
     unit, k = behind, k_unit
+    if low[k : k + 2] == ["below", "zero"]:
+        sign, k = -1, k + 2
     step = 0.0 if over != 1 else _last_digit(plain, scale)
     year = len(digits) == 4 and digits.isdigit() and scale == 1 and unit is None and 1000 <= value <= 2100
     return Quantity(sign * value / over * scale, unit, step, t.starts[begin], t.ends[k - 1], year), k
@@ -306,6 +310,8 @@ def _words_at(t: Tokens, i: int) -> tuple[Quantity, int] | None:
         return None
     if word in ("a", "an", "pair", "couple") and low[i + 1] in ("pair", "couple") and word != low[i + 1]:
         return Quantity(2, None, 0.0, t.starts[i], t.ends[i + 1]), i + 2
+    if word == "zero" and before in ("below", "above"):
+        return None  # "8 below zero"
     if word == "one" and (before in _PRONOUN or (low[i + 1] == "of" and low[i + 2] in ("the", "them", "its", "his"))):
         return None
     if word in ("a", "an", "half") and (found := _hour_at(t, i)):
@@ -409,8 +415,9 @@ def _kanji_at(t: Tokens, i: int) -> tuple[Quantity, int] | None:
     sign, begin = _sign(t, i)
     if run[-1] in KANJI_SCALES:
         step = float(KANJI_SCALES[run[-1]]) / 10
-    if t.low[k] == "半" and unit_at(t, k + 1) is None:
-        value, k = value + 0.5, k + 1
+    counted = k + (t.low[k] in ("个", "個"))  # 两个半小时
+    if t.low[counted] == "半" and (unit_at(t, counted + 1) is None or counted > k):
+        value, k = value + 0.5, counted + 1
     unit, k = _tail(t, k, None)
     return Quantity(
         sign * value,
@@ -443,10 +450,14 @@ def quantity_at(t: Tokens, i: int) -> tuple[Quantity, int] | None:
         (4, None)
     """
     found = _single_at(t, i)
+    if found and t.low[found[1] - 1] == "割":
+        return _tenths(t, *found)
     if found is None or found[0].unit is None or found[0].unit.measures not in ("length", "mass", "time", "angle"):
         return found
     whole, k = found
     last = whole.unit
+    if t.low[k] == "半" and t.kinds[i] in ("n", "c") and whole.value == int(whole.value):  # 一時間半, 2年半
+        return Quantity(whole.value + 0.5, whole.unit, 0.0, whole.start, t.ends[k]), k + 1
     for _ in range(3):
         at = k + (t.low[k] in (",", "and", "又", "と"))
         if t.low[k : k + 3] == ["and", "a", "half"] and whole.unit:
@@ -475,6 +486,17 @@ def quantity_at(t: Tokens, i: int) -> tuple[Quantity, int] | None:
         sum_ = whole.value + convert(part.value, unit, whole.unit)
         whole = Quantity(sum_, whole.unit, step or unit.factor / whole.unit.factor * 1e-6, whole.start, part.end)
         last, k = unit, after
+    return whole, k
+
+
+def _tenths(t: Tokens, whole: Quantity, k: int) -> tuple[Quantity, int]:
+    """3割5分2厘, of which only the first has a unit of its own everywhere."""
+    for name, size in (("分", 0.1), ("厘", 0.01)):
+        digit = KANJI_DIGITS.get(t.low[k], int(t.low[k]) if t.low[k] in "123456789" and t.low[k] else None)
+        if digit is None or t.low[k + 1] != name or not t.glued(k):
+            break
+        whole = Quantity(whole.value + digit * size, whole.unit, size, whole.start, t.ends[k + 1])
+        k += 2
     return whole, k
 
 

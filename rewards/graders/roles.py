@@ -11,13 +11,14 @@ the gold is, no text is paid for two of them.
 import re
 from collections.abc import Sequence
 
-from abstain.rewards.graders.alignment import MARGIN, is_long, nearness, stem
+from abstain.rewards.graders.alignment import is_long, nearness, stem
 from abstain.rewards.graders.candidates import HANGING, OTHER, SAID_SO, Candidate, Finder
 from abstain.rewards.graders.frame import Kind
 from abstain.rewards.graders.pieces import Piece, pieces
 from abstain.rewards.graders.statement import (
     ALTERNATIVE,
     ONLY,
+    SECOND_OPINION,
     after_turn,
     is_bare,
     is_preamble,
@@ -46,12 +47,6 @@ from abstain.rewards.graders.vocabulary import (
 )
 
 LONGEST = 80  # pieces of a sentence that still answers; a longer one is an essay
-_SECOND_OPINION = re.compile(
-    r"\b(?:some (?:sources?|people|say)|others? (?:say|sources?|think|give)|second guess|another (?:possibility|option"
-    r"|candidate|guess|answer)|(?:is|are|being|be) (?:also |equally |another |a |an )?(?:possib|plausib|conceivab"
-    r"|candidate|option)|possible too|(?:could|might|may) also be|second choice|some give)",
-    re.IGNORECASE,
-)
 _LESS_LIKELY = re.compile(r"[,;]? (?:but|though|although)(?: it)? (?:possibly|maybe|perhaps|could|might|may)\b", re.I)
 _LIKELY = re.compile(r"\b(?:(?:most |more )?(?:likely|probably)|i (?:think|believe))\b", re.I)
 _CLAUSES = re.compile(r",? (?:and|while|whereas) (?=[A-Z\ue000]|(?:the|its|his|her|he|she|it|they|in) )|; ")
@@ -121,6 +116,7 @@ def _denies(sentence: str) -> bool:
     return bool(re.match(r"\W*(?:no|nope|not)\W*$", sentence, re.IGNORECASE))
 
 
+_OFFERED = re.compile(r"\b(?:or|perhaps|maybe|possibly|alternatively)\b|[/|]|\?", re.IGNORECASE)
 _COMMAS = ([COMMA], [COMMA, DETERMINER])
 
 
@@ -151,9 +147,9 @@ class _Reader(Finder):
             return False
         spans = [(found[c.first].start, found[c.last].end) for c in named]
         near = nearness(masked, spans, question, marked, bonus=[self._bonus(c, found, gold) for c in named])
-        best = max(near)
-        right = [k for k, c in enumerate(named) if c.right and near[k] >= best - MARGIN]
-        i = right[0] if right else near.index(best)
+        i = near.index(max(near))
+        if any(self._doubted(masked[min(a[1], b[1]) : max(a[0], b[0])]) for a, b in self._beside(spans, named, i)):
+            return False
         beside = [named[i - 1], named[i]] if i else []
         pairs = [(beside[0], beside[1])] if beside else []
         pairs += [(named[i], named[i + 1])] if i + 1 < len(named) else []
@@ -170,6 +166,20 @@ class _Reader(Finder):
             ):
                 return False
         return named[i].right
+
+    @staticmethod
+    def _beside(
+        spans: Sequence[tuple[int, int]], named: Sequence[Candidate], i: int
+    ) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+        """The chosen name's place and its neighbours' that name something else."""
+        return [
+            (spans[i], spans[k]) for k in (i - 1, i + 1) if 0 <= k < len(named) and named[k].words != named[i].words
+        ]
+
+    @staticmethod
+    def _doubted(gap: str) -> bool:
+        """Whether what stands between two names offers both."""
+        return bool(_OFFERED.search(gap) or SECOND_OPINION.search(gap))
 
     def _listed(self, found: Sequence[Piece], named: Sequence[Candidate], i: int) -> list[Candidate]:
         """The other names of a list of three or more ("A, B and C") that the chosen name stands in."""
@@ -247,7 +257,8 @@ class _Reader(Finder):
             sentence = sentence[most[1] : min(ends, default=len(sentence))]
         sentence = self._clause(sentence)
         found = pieces(sentence, self.asked)
-        named = [c for c in self.find(found, sentence) if c.role > OTHER] if len(found) < LONGEST else []
+        everything = self.find(found, sentence) if len(found) < LONGEST else []
+        named = [c for c in everything if c.role > OTHER]
         if not named:
             return None
         winner = self._winner(found, named)
@@ -255,10 +266,10 @@ class _Reader(Finder):
             behind = [c for c in named if c.right and c.joint in (COMMA, "") and c.first - winner.last < 3]
             winner = behind[0] if behind else winner
         rivals = [c for c in named if c is not winner and self._rivals(c, winner, found, named)]
-        distinct = {c.words for c in named if not c.right} | {("",) for c in named if c.right}
+        distinct = {c.words for c in everything if not c.right} | {("",) for c in everything if c.right}
         if rivals and (leant := _LEANT.search(sentence)):
             return bool(self.verdict(sentence[leant.end() :], following))
-        if rivals or (len(distinct) > 1 and _SECOND_OPINION.search(sentence)):
+        if rivals or (len(distinct) > 1 and SECOND_OPINION.search(sentence)):
             return False
         return winner.right and not self._contradicted(winner, following)
 
@@ -373,6 +384,6 @@ class _Reader(Finder):
                 if (c.joint == SAID or (c.joint == BE and found and found[0].part == PRONOUN and c.first < 6))
                 and found[c.first - 1].part in BE + SAID + HEDGE
             ]
-            if named and (offered or said or _SECOND_OPINION.search(sentence)):
+            if named and (offered or said or SECOND_OPINION.search(sentence)):
                 return True
         return False

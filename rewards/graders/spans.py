@@ -189,13 +189,32 @@ def _stands(tokens: list[Token], i: int, j: int, alias: Alias, lower: bool, aske
     return said or j == len(tokens) or _free_right(tokens, i, j, alias, lower)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Found:
     """A gold answer in a text, by its offsets."""
 
     start: int
     end: int
     alias: Alias
+
+
+def _places(tokens: list[Token], wanted: tuple[Alias, ...]) -> dict[str, list[int]]:
+    """Where the first words of the aliases stand."""
+    firsts = {alias.words[0] for alias in wanted}
+    places: dict[str, list[int]] = {}
+    for i, token in enumerate(tokens):
+        if token.norm in firsts:
+            places.setdefault(token.norm, []).append(i)
+        elif token.raw[-1] == "s" or token.raw[-1] >= "\uac00":
+            for norm in _norms(token)[1:]:
+                if norm in firsts:
+                    places.setdefault(norm, []).append(i)
+    return places
+
+
+def may_stand(tokens: list[Token], wanted: tuple[Alias, ...]) -> bool:
+    """Whether any of the aliases begins somewhere: without it, nothing is found."""
+    return bool(_places(tokens, wanted))
 
 
 def find(tokens: list[Token], wanted: tuple[Alias, ...], asked: frozenset[str] = frozenset()) -> list[Found]:
@@ -213,15 +232,7 @@ def find(tokens: list[Token], wanted: tuple[Alias, ...], asked: frozenset[str] =
         >>> [text[f.start : f.end + 4] for f in find(text_tokens(text), aliases(("Paris",)))]
         ['Paris for']
     """
-    firsts = {alias.words[0] for alias in wanted}
-    places: dict[str, list[int]] = {}
-    for i, token in enumerate(tokens):
-        if token.norm in firsts:
-            places.setdefault(token.norm, []).append(i)
-        elif token.raw[-1] == "s" or token.raw[-1] >= "\uac00":
-            for norm in _norms(token)[1:]:
-                if norm in firsts:
-                    places.setdefault(norm, []).append(i)
+    places = _places(tokens, wanted)
     if not places:
         return []
     lower = not any(t.capital for t in tokens)

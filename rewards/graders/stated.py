@@ -12,12 +12,13 @@ from dataclasses import replace
 from functools import lru_cache
 from itertools import pairwise
 
-from abstain.rewards.graders.alignment import MARGIN, is_long, nearness
+from abstain.rewards.graders.alignment import is_long, nearness
 from abstain.rewards.graders.limits import is_denied, is_ruled_out, limit_of, may_deny
 from abstain.rewards.graders.mentions import MOST, Stated, find_stated
 from abstain.rewards.graders.number_frame import KANJI_WORD, LONGEST, RIVAL_KANJI, RIVAL_WORDS, WORD, is_framed
 from abstain.rewards.graders.numerals import word_set
 from abstain.rewards.graders.statement import last_choice
+from abstain.rewards.graders.text import both_ends
 from abstain.rewards.graders.units import ORDINAL, UNITS
 from abstain.rewards.graders.words import FUNCTION, HEDGES
 
@@ -150,7 +151,6 @@ def is_dated(text: str, found: Stated) -> bool:
 
 
 Same = Callable[[Stated, Stated], bool]
-Right = Callable[[Stated], bool]
 Sift = Callable[[str, list[Stated]], list[Stated]]
 
 
@@ -237,21 +237,21 @@ def _lenient(text: str, found: list[Stated], question: str, same: Same) -> list[
     return _asked_for(text, kept, question) if question else kept
 
 
+_OFFERED = re.compile(r"\b(?:or|perhaps|maybe|possibly|alternatively|might be|may be|could be)\b", re.IGNORECASE)
 _OR = re.compile(r"[\s*]*(?:,? ?(?:or|and|to|until|through)|[-–&/~])[\s*]*", re.IGNORECASE)
 _CITED = re.compile(r"\[\d{1,3}\]|\(?https?://\S{1,500}")
 _AGE = re.compile(r"\b(?:how old|what age|how many years)\b", re.IGNORECASE)
 
 
-def _nearest(
-    text: str, found: list[Stated], question: str, same: Same, marked: Sequence[str], right: Right | None
-) -> list[Stated]:
+def _nearest(text: str, found: list[Stated], question: str, same: Same, marked: Sequence[str]) -> list[Stated]:
     """The candidate of a long answer that stands nearest to the question's words; none if another is joined to it."""
     near = nearness(text, [(s.start, s.end) for s in found], question, marked, counts=True)
-    close = [k for k, s in enumerate(found) if right and right(s) and near[k] >= max(near) - MARGIN]
-    i = close[0] if close else near.index(max(near))
+    i = near.index(max(near))
     beside = [(found[i - 1], found[i])] if i else []
     beside += [(found[i], found[i + 1])] if i + 1 < len(found) else []
-    if any(not same(a, b) and _OR.fullmatch(text[a.end : b.start]) for a, b in beside):
+    if any(
+        not same(a, b) and (_OR.fullmatch(gap := text[a.end : b.start]) or _OFFERED.search(gap)) for a, b in beside
+    ):
         return []
     return [found[i]]
 
@@ -310,7 +310,6 @@ def stated(
     sift: Sift,
     same: Same,
     marked: Sequence[str] = (),
-    is_gold: Right | None = None,
 ) -> list[Stated]:
     """What a reply states, as one or more mentions of the same number or date; none if it states no one thing.
 
@@ -321,10 +320,10 @@ def stated(
         sift: keeps the mentions that are of the gold's kind, or all if there are none of it.
         same: whether two mentions are one number or date.
         marked: what the reply sets in bold.
-        is_gold: whether a mention is the gold: of two that stand about as near to the question, it is chosen.
     """
     if strict and len(text) > LONGEST:
         return []
+    text = both_ends(text)
     if "[" in text or "://" in text:
         text = _CITED.sub("", text)
     everything = find_stated(text)
@@ -358,7 +357,7 @@ def stated(
         if chosen := _chosen(text, question, sift, same):
             return chosen
         if question and is_long(text):
-            found = _nearest(text, found, question, same, marked, is_gold)
+            found = _nearest(text, found, question, same, marked)
         else:
             found = _lenient(text, found, question, same)
         if not found or not _all_same(found, same):

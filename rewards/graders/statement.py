@@ -79,6 +79,20 @@ _DENIED_AFTER = re.compile(
     re.IGNORECASE,
 )
 
+SECOND_OPINION = re.compile(
+    r"\b(?:some (?:sources?|people|say|give)|many (?:sources?|say)|others? (?:say|sources?|think|give|prefer)"
+    r"|second (?:guess|choice)"
+    r"|another (?:possibility|option|candidate|guess|answer)|(?:also|equally|just as) (?:be|possible|plausible"
+    r"|conceivable|likely|say)"
+    r"|(?:possible|plausible) too|(?:is|are|being|be) (?:a |an |another )?(?:possib|plausib|conceivab|candidate"
+    r"|option)"
+    r"|(?:could|might|may) also be|close second|runner-up|not rule out|(?:my |the |an )?alternative|other (?:option"
+    r"|contender|candidate)"
+    r"|if that(?: is|'s) wrong|according to (?:some|others)|with a chance of|failing that|or is it|(?:it|this"
+    r"|that) (?:may|might|could) be"
+    r"|first, [^.;]{1,40} second|comes second)\b|[(\[](?:see|alt|or|perhaps|maybe)\b|\beither\b[^.]{1,80}\bor\b",
+    re.IGNORECASE,
+)
 # "No city but X", "none other than X": X it is.
 ONLY = re.compile(r"\b(?:no|none|nobody|nothing)(?: \w+)?,? (?:but|other than|except)(?: for)?\b", re.IGNORECASE)
 

@@ -41,6 +41,8 @@ _ACCENTS = re.compile("[\u0300-\u036f\u0591-\u05c7\u064b-\u0652\u0640']")
 _THOUSANDS = re.compile(r"-?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _PERCENT = re.compile(r"(?<=\d) ?%|\bper ?cent\b", re.IGNORECASE)
 _SPACES = re.compile(r"[^\S\n]+")
+_UNTIDY = re.compile(r"[^\n !-$'-_a-~]|  |[Cc][Ee][Nn][Tt]\b")
+_SHORT = 400  # characters
 ARTICLES = frozenset({"a", "an", "the"})
 
 
@@ -92,8 +94,25 @@ def tidy(text: str) -> str:
         >>> tidy("Ｐａｒｉｓ – “12 ％”")
         'Paris - "12 percent"'
     """
+    if len(text) < _SHORT and not _UNTIDY.search(text):
+        return text
     plain = _SPACES.sub(" ", unicodedata.normalize("NFKC", text.translate(_TIDY)))
     return _PERCENT.sub(lambda found: " percent" if "%" in found[0] else "percent", plain)
+
+
+# A longer text is no answer to a strict reader; a lenient one looks where answers stand, at its beginning and end.
+_HEAD, _TAIL = 1_200, 400
+LONGEST = _HEAD + _TAIL
+
+
+def both_ends(text: str) -> str:
+    """The beginning and the end of a long text, on lines of their own.
+
+    Example:
+        >>> len(both_ends("a" * 9_000)), both_ends("Paris")
+        (1601, 'Paris')
+    """
+    return f"{text[:_HEAD]}\n{text[-_TAIL:]}" if len(text) > LONGEST else text
 
 
 @lru_cache(maxsize=100_000)
@@ -144,12 +163,15 @@ def tokenise(text: str) -> list[Token]:
         >>> [t.norm for t in tokenise(tidy("J. K. Rowling’s U.S. sales: 1,998 in São Paulo (東京)"))]
         ['jk', 'rowlings', 'us', 'sales', '1998', 'in', 'sao', 'paulo', '東', '京']
     """
-    tokens, end = [], 0
+    tokens, end, single = [], 0, False
     for found in _TOKEN.finditer(text):
-        raw = found[0]
-        tokens.append(Token(_norm(found.lastgroup, raw), raw, text[end : found.start()], found.start(), found.end()))
-        end = found.end()
-    return _join_initials(tokens)
+        raw, kind = found[0], found.lastgroup
+        begin, last = found.span()
+        norm = fold(raw) if kind == "word" else _norm(kind, raw)
+        tokens.append(Token(norm, raw, text[end:begin], begin, last))
+        single = single or last - begin == 1
+        end = last
+    return _join_initials(tokens) if single else tokens
 
 
 def is_article(tokens: list[Token], i: int) -> bool:
