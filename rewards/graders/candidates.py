@@ -340,7 +340,9 @@ class Finder:
     def _hanging(found: Sequence[Piece], governor: int) -> int:
         """The role of what hangs on a preposition: none in "a suburb of X", some in "the city of X", "born in X"."""
         before = found[governor - 1] if governor else None
-        of = found[governor].norm in ("of", "from")
+        of = found[governor].norm in ("of", "from", "to")
+        if before and before.part == NAME and before.norm in ("north", "south", "east", "west"):
+            return HANGING  # "the South of X"
         if before and before.part == MORE:
             return OTHER  # "next to X"
         if of and before and before.part in WORD + ASKED + NAME + TITLE + GENERIC and before.norm not in _HEADS:

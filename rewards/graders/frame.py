@@ -68,7 +68,7 @@ _COMMON_TAIL = (
     r"|[,.:n(-]*G\)?)*+"
 )
 _COMMON_LEAD = (
-    rf"{_FILL}(?:[ikcha]*+|{_NP}{_OF}*[ha]*+c+[ha]*+|(?:{_NP}|[wg]){_OF}*[:-]n?"
+    rf"{_FILL}(?:[ikcha]*+|{_NP}{_OF}*[ha]*+c+[ha]*+|(?:d[wqhg]+|q[wqh]*+|g){_OF}*:n?"
     rf"|(?:i[ha]*+[vwq]{{1,2}}|(?:[ik]|{_NP}{_OF}*|q[qwN]*+)[ha]*+(?:c[ha]*+v?|v{{1,2}}))[ha]*+"
     rf"|d?N{{1,4}}h?c?v*)p?d?h*"
 )
@@ -80,7 +80,7 @@ _PHRASES = re.compile(
     r"(?:know|recall)|if i (?:remember|recall) (?:correctly|right|well)?|as far as i (?:know|can tell|remember)"
     r"|it'?s no secret|no (?:problem|wonder|doubt)|i(?:'m| am) not (?:\w+ly )?(?:sure|certain|positive)|sounds like"
     r"|which i(?:'m| am) not sure about|i(?:'m| am) (?:no|not an?) expert|contrary to [\w ]{1,30}?,"
-    r"|without (?:a )?doubt"
+    r"|without (?:a )?doubt|unless i(?:'m| am) (?:very much )?mistaken"
     r"|everybody knows|everyone knows|there is no doubt|final answer|as (?:so )?many (?:people )?(?:believe|think"
     r"|say|assume))[,:]?(?: but| that)?",
     re.IGNORECASE,
@@ -98,6 +98,10 @@ _HINT = re.compile(
 )
 
 
+_PART_OF = re.compile(
+    rf"\b(?:river|county|district|region|department|lake|sea|mountains?|province|borough) of (?:the )?{GOLD}",
+    re.IGNORECASE,
+)
 _COUNTER = re.compile(rf"{GOLD} ?[つ個个人年月日本枚回歳岁点円元名只台位座家]+(?:です|くらい|左右)?")
 
 
@@ -122,7 +126,7 @@ def is_frame(masked: str, question: str = "", kind: Kind = "name", placed: bool 
         masked = _PHRASES.sub(" so ", ONLY.sub("", masked.replace("answer to be", "answer is")))
     if kind == "number":
         masked = _COUNTER.sub(GOLD, masked)
-    if SECOND_OPINION.search(masked):
+    if SECOND_OPINION.search(masked) or _PART_OF.search(masked):
         return False
     if is_scripted(masked, kind):
         return script_answers(masked, strict=True)

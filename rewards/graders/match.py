@@ -141,7 +141,9 @@ def _elsewhere(text: str, hit: Found) -> bool:
 
 
 _DENIAL = re.compile(
-    r"\bno|n't|not|never|but|exclu|reject|dismiss|rul|false|wrong|untrue|doubt|far from|unrelated", re.I
+    r"\bno|n't|not|never|but|exclu|reject|dismiss|rul|false|wrong|untrue|doubt|far from|unrelated|misconcep|rumou?r|myth|mistak|disprov|debunk|refut|elimin|legend"
+    r"|unlikely|which|thought|nobody|attributed|credited|\blie\b|error|incorrect",
+    re.I,
 )
 
 

@@ -28,8 +28,9 @@ from abstain.rewards.graders.aliases import (
     text_tokens,
     without_realm,
 )
+from abstain.rewards.graders.calendars import MONTHS
 from abstain.rewards.graders.lists import is_list, items, same_list
-from abstain.rewards.graders.people import same_person, without_title
+from abstain.rewards.graders.people import family_names, is_person, same_person, without_title
 from abstain.rewards.graders.places import agree, kind_of_place, same_place
 from abstain.rewards.graders.spelling import SPECIAL, repaired, spelt_out
 from abstain.rewards.graders.text import ARTICLES, Token, is_unspaced, tidy, without_articles
@@ -64,6 +65,21 @@ _SAYING = (
     )
 )
 _ALSO_PEOPLE = frozenset(["jordan", "chad", "georgia", "israel", "virginia", "victoria", "washington", "ireland"])
+# What may follow someone's name and adds nothing: degrees, orders, "herself", the mark of a footnote.
+_BEHIND = re.compile(
+    r"(?:,? (?:Ph\.? ?D|M\.? ?D|[MOCDKG]BE|Esq|Esquire|FRS|[QK]C|DPhil|D\.?Sc|MBA|J\.?D|RN|CPA|MP|DDS|[BM]\.?Sc)\.?"
+    r"|,? (?:him|her|it)self|,? themselves|(?<=[a-z]{3})(?:[†‡§]+|[1-9]))$"
+)
+_OF_A_THING = re.compile(
+    r"\bwhere\b|\b(?:which|what)(?:'s| is| was)? (?:the )?(?:\w+ )?(?:city|town|village|capital|country|state|river"
+    r"|mountain|island|film|movie|book|novel|song|album|band|group|team|club|company|play|opera|painting|language"
+    r"|element|disease)\b",
+    re.IGNORECASE,
+)
+_DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_SHORT_NAMES = {name[:3]: (name,) for name in (*_DAYS, *MONTHS) if name not in ("march", "may")} | {
+    "tues": ("tuesday",), "thur": ("thursday",), "thurs": ("thursday",), "sept": ("september",)
+}  # fmt: skip
 _SIGNS = re.compile(r"[<>≤≥±=×^$€£¥₹₩₽°~+#]")
 
 
@@ -146,6 +162,11 @@ class _Gold:
         return (frozenset(_forms(head, _tokens(head))) if places else self.forms), places
 
     @cached_property
+    def families(self) -> frozenset[Words]:
+        """The family names of the person that it names."""
+        return family_names(self.tokens) if "," not in self.text else frozenset()
+
+    @cached_property
     def listed(self) -> bool:
         """Whether it may be a list; "Fiat, Ferrari" may, "Portland, Oregon" may not."""
         return is_list(self.text) or ("," in self.text and not self.placed[1])
@@ -220,7 +241,7 @@ def same(answer: str, gold: tuple[str, ...], question: str = "") -> bool:
     key = words(answer)
     if _SIGNS.search(answer) and any(map(str.isdigit, answer)) and not golds.signs >= set(_SIGNS.findall(answer)):
         return False
-    if key in golds.keys:
+    if key in golds.keys or (len(key) == 1 and _SHORT_NAMES.get(key[0]) in golds.keys):
         return True
     if not key or _squashed(key) in golds.squashed:
         return bool(key)
@@ -229,6 +250,9 @@ def same(answer: str, gold: tuple[str, ...], question: str = "") -> bool:
     lead = _LEAD.match(answer)
     if lead:
         return same(answer[lead.end() :], gold, question)
+    behind = _BEHIND.search(answer)
+    if behind and behind.start() and any(is_person(g.tokens) or g.families for g in golds.each):
+        return same(answer[: behind.start()], gold, question)
     if len(key) > golds.most_words or (not _SAYING.isdisjoint(key) and golds.names_only):
         return False
     return (
@@ -236,6 +260,7 @@ def same(answer: str, gold: tuple[str, ...], question: str = "") -> bool:
         or any(g.listed and same_list(answer, g.text) for g in golds.each)
         or _bracketed(answer, golds, question)
         or _several(answer, golds, question)
+        or _is_family_name(answer, golds, question)
     )
 
 
@@ -260,6 +285,16 @@ def _is_any(answer: str, golds: _Golds, question: str) -> bool:
     if any(_same_town(answer, tokens, g) for g in golds.each):
         return True
     return bool(question) and _asked(tokens, golds, set(words(question)))
+
+
+def _is_family_name(answer: str, golds: _Golds, question: str) -> bool:
+    """Whether the answer is no more than the family name of someone whom a gold names in full: "Beethoven"."""
+    if len(answer) > 60 or "," in answer or (question and _OF_A_THING.search(question)):
+        return False
+    name = without_title(_tokens(answer))
+    if not any(t.capital for t in name) or not name[-1].capital:
+        return False
+    return any(norms(name) in g.families for g in golds.each)
 
 
 def _forms(text: str, tokens: list[Token]) -> Iterator[Words]:

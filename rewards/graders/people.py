@@ -43,6 +43,32 @@ _THINGS = _set(
     german chinese japanese indian royal imperial"""
 )
 _NO_NAMES = FUNCTION | _THINGS
+# What ends titles, teams, towns and things more often than it is a family name, or begins them: "Star Wars".
+_COMMON = _set(
+    """star stars wars game games thrones ring rings king kings queen queens prince princess knight knights man men
+    woman women boy boys girl girls child children friend friends family home earth sun moon sky space time life
+    death love heart hearts soul mind body hand head eye eyes face blood bone fire water ice snow rain wind storm stone
+    stones rock rocks iron steel glass wood tree trees leaf flower rose roses forest field way path journey trip story
+    stories tale tales book books song songs dance music play plays player power energy matter mass light lights dark
+    darkness shadow dream dreams nights days year years summer winter spring autumn fall morning evening dawn midnight
+    dog dogs cat cats horse wolf bear bears lion lions tiger tigers eagle eagles hawk falcon fox bird birds fish bull
+    bulls giants jets rangers pirates bean beans cake bread cheese wine beer coffee cola juice sauce soup salad
+    rice acid cell cells gene protein oxide dioxide chloride carbonate car cars train ship boat plane engine machine
+    computer phone door window wheel ball bowl hole belt code word words number name names picture pictures paper
+    letter letters market trade money business work works school class course rule rules right rights wrong truth hope
+    faith grace peace freedom liberty justice honor glory victory fear anger joy pride purple pink orange yellow brown
+    grey gray bright hot cold deep long short high low fast slow wild sweet lost hidden secret broken flying running
+    walking living holy sacred ancient modern happy sad pop jazz hip hop heavy metal hard soft open free super mini
+    mega ultra solar lunar quantum homo natural social science physics point points force forces beauty
+    beast magic monster alien robot detective murder crime january february march april may june july august september
+    october november december monday tuesday wednesday thursday friday saturday sunday hundred thousand million
+    mona lisa notre dame moby dick taj mahal machu picchu"""
+)
+_TOWNS = _set(
+    """buenos rio belo porto monte kuala addis tel phnom sao santo cape fort port hong abu sri salt baton cedar corpus
+    nuevo ciudad villa saint st mount ulan hagia burj costa puerto mexico guatemala panama"""
+)
+_ABSTRACT = ("tion", "ness", "ism", "ology", "ics", "ity", "phobia", "itis", "land", "ville", "town", "shire")
 # The same given name, in the short and in the long.
 _NICKNAMES = """david dave;william bill will billy;robert bob bobby rob;michael mike;james jim jimmy;thomas tom;
     joseph joe;daniel dan danny;benjamin ben;samuel sam;christopher chris;matthew matt;nicholas nick;anthony tony;
@@ -88,6 +114,37 @@ def is_middle(token: Token) -> bool:
         [False, True, False, False, True]
     """
     return token.capital and token.gap.strip(".") in (" ", "-") and _is_name(token)
+
+
+def family_names(tokens: Sequence[Token]) -> frozenset[tuple[str, ...]]:
+    """What someone of this name may be called for short, by its form: the last name, with its particles, and the last
+    two of three; nothing for what may be no person.
+
+    Example:
+        >>> from abstain.rewards.graders.text import tokenise
+        >>> sorted(family_names(tokenise("Rogier van der Weyden")))
+        [('van', 'der', 'weyden'), ('weyden',)]
+        >>> family_names(tokenise("Star Wars")), family_names(tokenise("The Kinks"))
+        (frozenset(), frozenset())
+    """
+    name, _ = _suffix(without_title(list(tokens)))
+    inner = [t for t in name if t.capital or t.norm not in PARTICLES]
+    if not 2 <= len(inner) <= MIDDLE + 2 or len(name) > len(inner) + MIDDLE or not name[-1].capital:
+        return frozenset()
+    if any(t.gap.strip(".") not in (" ", "-") for t in name[1:]) or not all(
+        t.capital and (_is_name(t) or t.norm in PARTICLES) and t.norm.isalpha() for t in inner
+    ):
+        return frozenset()
+    first, last = inner[0].norm, inner[-1].norm
+    if len(last) < 4 or last.endswith(_ABSTRACT) or not _COMMON.isdisjoint([first, last]) or first in _TOWNS:
+        return frozenset()
+    if kind_of_place(last) or kind_of_place(" ".join(t.norm for t in name)) or first in PARTICLES:
+        return frozenset()
+    start = _family([t.norm for t in name])
+    found = {(last,), tuple(t.norm for t in name[start:])}
+    if len(inner) > 2 and len(inner[-2].norm) > 3 and name[-2] is inner[-2]:
+        found.add((inner[-2].norm, last))
+    return frozenset(found)
 
 
 def is_person(tokens: Sequence[Token]) -> bool:
@@ -164,18 +221,34 @@ def same_person(first: list[Token], second: list[Token]) -> bool:
         return False
     if any(t.gap.strip(".") not in (" ", "-") for t in (*one[1:], *other[1:])):
         return False
-    if not all(map(_is_name, [*one, *other])) or not (_is_cased(one) or _is_cased(other)):
+    inner = [t for name in (one, other) for k, t in enumerate(name) if not (0 < k < len(name) - 1 and _is_initial(t))]
+    if not all(map(_is_name, inner)) or not (_is_cased(one) or _is_cased(other)):
         return False
     names, others = middle_names(one), middle_names(other)
     family, other_family = _family(names), _family(others)
     if names[family:] != others[other_family:] or not (family and other_family):
         return names == others
     middle, other_middle = names[1:family], others[1:other_family]
-    if not same_middle(middle, other_middle) or {names[0], names[-1]} & {*middle, *other_middle}:
+    if not (same_middle(middle, other_middle) or _double(middle, other_middle)) or {names[0], names[-1]} & {
+        *middle,
+        *other_middle,
+    }:
         return False
     if _given(names[0]) == _given(others[0]):
         return True
-    return bool(middle and other_middle) and _one_name(names[0], others[0])
+    particled = family < len(names) - 1 and not (middle or other_middle)  # "L. van Beethoven"
+    return (particled or bool(middle and other_middle)) and _one_name(names[0], others[0])
+
+
+def _is_initial(token: Token) -> bool:
+    """Whether a middle name is an initial, "A" too, which else is an article."""
+    return len(token.raw) == 1 and token.raw.isupper()
+
+
+def _double(one: Sequence[str], other: Sequence[str]) -> bool:
+    """Whether all but the first of some middle names are the others, as in "Gabriel José García Márquez"."""
+    short, long = sorted((list(one), list(other)), key=len)
+    return 0 < len(short) < len(long) <= MIDDLE and long[-len(short) :] == short and all(len(n) > 2 for n in long)
 
 
 def _family(names: Sequence[str]) -> int:

@@ -25,11 +25,13 @@ from abstain.rewards.graders.words import (
     MODIFIERS,
 )
 
-_LEFT_CHARS = frozenset("是在为為于於叫就即的了称稱名和与與或到从從")
+_LEFT_CHARS = frozenset("选選做来來自过過是在为為于於叫就即的了称稱名和与與或到从從")
 _LEFT_WORDS = frozenset(
     ["首都", "都市", "城市", "答案", "国家", "國家", "地点", "地點", "作者", "省会", "州都", "県庁", "名前"]
 )
-_RIGHT_CHARS = frozenset("的是吧啊呢了也在和与與或不而都市区區縣県省州府道町村郡島岛山川江河湖海駅站城国國氏")
+_RIGHT_CHARS = frozenset(
+    "哦呀嘛啦没無无出举舉才比就这這它人的是吧啊呢了也在和与與或不而都市区區縣県省州府道町村郡島岛山川江河湖海駅站城国國氏"
+)
 _KANA_LEFT = frozenset("はがのをにでともへやからまね")
 _KANA_RIGHT = frozenset("はがのをにでともへやかだよねとまじ")
 _HANGUL_END = re.compile(

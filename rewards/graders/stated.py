@@ -23,8 +23,15 @@ from abstain.rewards.graders.units import ORDINAL, UNITS
 from abstain.rewards.graders.words import FUNCTION, HEDGES
 
 YEAR = UNITS["years"]
-_OPERATORS = frozenset(["*", "+", "-", "/", "x", "plus", "minus", "times", "divided by", "multiplied by"])
+_OPERATORS = frozenset(["*", "+", "-", "/", "x", "^", "plus", "minus", "times", "divided by", "multiplied by"])
 _EQUALS = frozenset(["=", "≈", "==", "equals", "is", "makes", "gives", "= ~"])
+_SPELT_OUT = frozenset(
+    ["(", "(=", "=", "(i.e.", ", i.e.", ", i.e.,", "i.e.", "(that is", ", that is", ", that is,", "or"]
+)
+_SQUARED = re.compile(r"[ -](?P<two>squared)\b|[ -](?P<three>cubed)\b", re.IGNORECASE)
+_NAMED_SUM = re.compile(r"\b(sum|total|difference|product|quotient|ratio) (?:of|between) $", re.IGNORECASE)
+_NAMED = {"sum": "+", "total": "+", "difference": "-", "product": "*", "quotient": "/", "ratio": "/"}
+_IN_ROW = frozenset([",", "and", ", and"])
 _JOINTS = word_set(
     "- / ~ to and or & , 与 和 或 か から 至 到 till until through oder ou o y und et bis a à 、 ・ + -'"
     " /' and/or as thru e 年から 年~ 年- 年か 年或 年和 年至 年到 年、 日か 日或 月或 月か"
@@ -51,6 +58,12 @@ def _gap(text: str, first: Stated, second: Stated) -> str:
 
 def _value(gaps: list[str], numbers: list[float]) -> float | None:
     """What a sum of numbers comes to, multiplication first."""
+    if "^" in gaps:
+        at = len(gaps) - 1 - gaps[::-1].index("^")
+        base, power = numbers[at : at + 2]
+        if not (abs(base) < 1e6 and 0 <= power <= 40):
+            return None
+        return _value(gaps[:at] + gaps[at + 1 :], [*numbers[:at], base**power, *numbers[at + 2 :]])
     terms, sign = [numbers[0]], 1
     for operator, number in zip(gaps, numbers[1:], strict=True):
         if operator in ("*", "x", "times", "multiplied by"):
@@ -71,11 +84,22 @@ def _sums(text: str, found: Sequence[Stated]) -> tuple[set[int], bool]:
     used: list[tuple[int, float]] = []
     results: list[tuple[int, float]] = []
     right, i = True, 0
-    while i + 1 < len(found):
+    while i < len(found):
         k, gaps = i, []
-        while k + 1 < len(found) and found[k].quantity and (gap := _gap(text, found[k], found[k + 1])) in _OPERATORS:
-            gaps.append(gap)
+        named = _NAMED_SUM.search(text, max(0, found[i].start - 24), found[i].start)
+        operators = _IN_ROW if named else _OPERATORS
+        while k + 1 < len(found) and found[k].quantity and (gap := _gap(text, found[k], found[k + 1])) in operators:
+            gaps.append(_NAMED[named[1].lower()] if named else gap)
             k += 1
+        raised = _SQUARED.match(text, found[i].end) if not gaps else None
+        if (gaps or raised) and i and _gap(text, found[i - 1], found[i]) in _SPELT_OUT:  # "48 (12 × 4)"
+            numbers = [s.quantity.value for s in found[i : k + 1] if s.quantity]
+            numbers = [numbers[0] ** (2 if raised["two"] else 3)] if raised and abs(numbers[0]) < 1e6 else numbers
+            worth, result = _value(gaps, numbers) if len(numbers) == len(gaps) + 1 else None, found[i - 1].quantity
+            if worth is not None and result is not None and worth == result.value:
+                operands |= {s.start for s in found[i : k + 1]}
+                i = k + 1
+                continue
         if gaps and k + 1 < len(found) and _gap(text, found[k], found[k + 1]) in _EQUALS:
             numbers = [s.quantity.value for s in found[i : k + 1] if s.quantity]
             result = found[k + 1].quantity
@@ -94,7 +118,9 @@ def _sums(text: str, found: Sequence[Stated]) -> tuple[set[int], bool]:
 
 _STOP = re.compile(r"[.!?]+[\"')\]*_]*(?=\s)|[。！？\n]")
 _SO = re.compile(
-    r"\b(?:so|therefore|thus|hence)\b[^.\n]{0,60}(?:=|\b(?:is|was|are|were|has|have|had|gives|makes|equals)\b)|所以|因此|よって|したがって",
+    r"\b(?:so|therefore|thus|hence)\b[^.\n]{0,60}(?:=|\b(?:is|was|are|were|has|have|had|gives|makes|equals)\b)"
+    r"|\b(?:so|therefore|thus|hence),? (?=\d|$)|, (?:leaving|giving|making|totall?ing|for a total of"
+    r"|which (?:leaves|gives|makes|comes to)) |所以|因此|よって|したがって",
     re.IGNORECASE,
 )
 _FACTS = word_set("was were is are has had have did became")

@@ -64,6 +64,18 @@ _DENIED_BEFORE = re.compile(
     r"|(?:不是|并非|並非|不在|不叫|绝非|不可能是|不会是|没有)(?:在)?[\"]*$",
     re.IGNORECASE,
 )
+# What stands before a name that it denies, whatever else stands between.
+_DENYING = re.compile(
+    r"\b(?:untrue|false|disprov\w+|refuted|debunked|a (?:myth|mistake|lie|misconception|error)|wrong|mistaken"
+    r"|incorrect|unlikely)"
+    r"(?: that| to (?:say|think|claim|assume|be|believe|call)| to)?(?: that)?(?: it| this| he| she| they)?(?:'s| is"
+    r"| was| be| are)?"
+    r"(?: the| an?)? ?[\"'*_]*$|\b(?:wrongly|falsely|mistakenly|erroneously|incorrectly|often|commonly|popularly"
+    r"|sometimes)"
+    r" (?:attributed|credited|ascribed) to[\"'*_ ]*$|\bif you (?:thought|said|guessed) (?:it was |of )?[\"'*_]*$"
+    r"|\bwould(?: not|n't) (?:say|choose|pick)[\"'*_ ]*$",
+    re.IGNORECASE,
+)
 _ALL_BUT = re.compile(
     r"\b(?:(?:any|every)(?:one|body|thing|where)|all) (?:but|except)(?: the| in| at)? *[\"'*_]*$", re.IGNORECASE
 )
@@ -72,7 +84,16 @@ _DENIED_AFTER = re.compile(
     rf"[\"'*_)]*\s*,?\s*(?:(?:{_BE} (?:\w+ly )?(?:not|never)|isn'?t|wasn'?t|aren'?t|weren'?t|wouldn'?t be)"
     r"(?: (?:\w+ly )?(?:the|it|correct|right|true|an?|my|what|one|where|who)\b|\s*(?:[.!?,;]|$))"
     rf"|{_BE} (?:\w+ly )?(?:the )?(?:wrong|incorrect|false|untrue|mistaken|unlikely|impossible|ruled out|excluded|"
-    r"out of the question|an? (?:common )?(?:myth|misconception|mistake))\b"
+    r"out of the question|(?:just |only |merely )?(?:an? |the )?(?:\w+ (?:but |and )?){0,2}(?:myth|misconception"
+    r"|mistake|rumou?r"
+    r"|legend|wrong (?:answer|guess)|distractor|decoy))\b"
+    r"|(?: has| have| was| were| is| must| can| should| could| had)?(?: been| be)? (?:eliminated|rejected|ruled out"
+    r"|disproved"
+    r"|disproven|debunked|refuted|excluded|discarded|dismissed)\b"
+    r"| (?:did|does|do|has|had|could|would|can)(?: not\b|n['’]?t\b)| has nothing to do with| had nothing to do with"
+    r"|,? (?:which|but (?:that|this|it)) (?:is|was) (?:false|wrong|incorrect|untrue|a (?:myth|mistake|lie))"
+    r"|[;,.] (?:they|he|she|that|this|it|you)(?:'s| (?:are|is|was|were)) (?:mistaken|wrong|incorrect|false|untrue)"
+    r"|, said nobody"
     r"|[\s,:;?!(-]*(?:wrong|incorrect|false|no|nope|not)\s*[.!?)]*\s*$)"
     r"|[\"]?(?:\s*(?:では|じゃ|で)(?:は)?(?:ない|なく|なかった|ありません)|は?(?:間違い|誤り|違い|違う|不正解|誤答)"
     r"|(?:は|が|のはず)[^。、]{0,6}(?:ではない|じゃない|ではありません)|(?:是)?(?:不对|不對|错|錯|不正确|不正確)|不是(?:答案|正确|首都))",
@@ -235,7 +256,8 @@ def denied(text: str, start: int, end: int) -> bool:
         >>> denied("It isn't Paris.", 9, 14), denied("I'm not sure it is Paris.", 19, 24)
         (True, False)
     """
-    if _ALL_BUT.search(text[max(0, start - 40) : start]):
+    left = text[max(0, start - 60) : start]
+    if _ALL_BUT.search(left) or _DENYING.search(left):
         return True
     before = _CLAUSE_START.split(text[max(0, start - 100) : start])[-1]
     if _DENIED_AFTER.match(text[end : end + 60]) or _DENIED_BEFORE.search(before):

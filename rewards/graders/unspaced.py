@@ -17,11 +17,12 @@ _SEGMENT = re.compile(
 )
 _QUOTES = re.compile(r"[「」『』《》〈〉“”\"'*_`]")
 _DOUBT = (
-    r"(?:おそらく|恐らく|多分|たぶん|きっと|確か|もちろん|つまり|したがって|よって|すなわち|私は|僕は|わたしは|もしかすると"
+    r"(?:間違いなく|众所周知|眾所周知|来自|來自|选|選|おそらく|恐らく|多分|たぶん|きっと|確か|もちろん|つまり|したがって|よって|すなわち|私は|僕は|わたしは|もしかすると"
     r"|可能|应该|應該|大概|也许|也許|或许|或許|当然|當然|因此|所以|好的|我认为|我認為|我觉得|我覺得|我想|我猜|是的|即|就|便|也就)"
 )
 _COPULA = (
-    r"(?:だと思います|だと思う|と思います|と思う|かもしれません|かもしれない|ではないでしょうか|でしょうか|でしょう|だろう|である"
+    r"(?:のはずです|のはず|のようです|のよう|っぽい|みたいです|みたい|啦|嘛|呀|没错|無疑|无疑|就是答案|だと思います|だと思う|と思います|と思う|かもしれません|かもしれない|ではないでしょうか|でしょうか"
+    r"|でしょう|だろう|である"
     r"|でした|です|だったと思います|だった|だ|になります|となります|ですね|だよ|よ|ね|かな|吧|哦|呢|啊|呀|了|吗)"
 )
 _LEAD = re.compile(
@@ -29,7 +30,8 @@ _LEAD = re.compile(
     r"|歌手|画家|詩人|人)\s*$"
 )
 _TAIL = re.compile(
-    rf"(?:市|国|國|州|県|省|都|府|区|さん|氏|先生)?(?:{_COPULA}|[はがをにでへも]|から|まで|より|出身|という|と(?:いう|い|呼|言|思|考|され|なっ|して)"
+    rf"(?:市|国|國|州|県|省|都|府|区|さん|氏|先生)?(?:{_COPULA}|[はがをにでへも]|から|まで|より|出身|生まれ|という|出生|举办|举行|舉行|才是|比(?=.{1, 8}[大小高长多])|就是"
+    rf"|と(?:いう|い|呼|言|思|考|され|なっ|して)"
     r"|なの|なん|是|也|在|位于|的(?=城市|国家|國家|人)|の(?=街|町|都市|国|人|方|こと)|以外に?(?:は)?(?:あり|ない|考え)|[吧呢啊哦呀]|$)"
 )
 _JOINED_RIGHT = re.compile(
@@ -42,12 +44,17 @@ _JOINED_LEFT = re.compile(
 _DENIED_RIGHT = re.compile(
     r"以外(?!に?は?(?:あり|ない|考え))|(?:では|じゃ|で)(?:は)?(?:ない|なく|ありません|あるまい)(?!でしょうか|か|かな)|は(?:違|間違|誤|不正)"
     r"|のはず(?:が|は)ない|(?:是)?(?:不对|不對|错|錯|不正确|不正確)|不是(?!吗|嗎)|就错|でない"
-    r"|(?:だ|で)?と(?:思って|思われ|考えられて|言われて)い(?:ました|た|ます|る)が|と思われがち|と誤解|と勘違い|と間違"
+    r"|でも.{1,10}でもない|もあり(?:ませ|え)|は?ありえ|は除|を除|に近い|の近く|へ向か|に向か|より(?:も)?|に代わ|から(?:車|電車|徒歩|約|\d)|出身では|というのは(?:間違|誤|デマ|嘘)"
+    r"|(?:と|だと)は(?:言え|限ら)|(?:が|は)(?:デマ|嘘|誤報)|的人(?:都)?错|省|才怪|もボ|も[^。、]{1,10}も$"
+    r"|(?:だ|で)?と(?:思って|思われ|考えられて|言われて)い(?:ました|た|ます|る)が|と思われがち|と思ったが|と思いきや|と誤解|と勘違い|と間違"
 )
-_DENIED_LEFT = re.compile(r"(?:除了|除|不是|并非|並非|不在|不叫|绝非|絕非|非|没有|沒有|不会是|不可能是|排除)$")
+_DENIED_LEFT = re.compile(
+    r"(?:误以为(?:是)?|誤以為(?:是)?|以为是|以為是|谣传(?:是)?|謠傳(?:是)?|说是|曾经是|曾是|以前(?:是|は)|原来是|原來是|かつては|昔は|以前は|除了|除|不是|并非|並非|不在|不叫|绝非|絕非|非|没有|沒有|不会是|不可能是|排除)$"
+)
 _HANGS = re.compile(r"(?:の(?!街|町|都市|国|人|方|こと|です|だ|$)|的(?!城市|国家|國家|人|$))")
 _OTHER_OFFER = re.compile(
-    r"(?:或|或者|也可能|可能是|もしくは|または|あるいは|それとも|たぶん|多分|いや|いいえ|不对|不對|不，|やはり|むしろ|更正|訂正|其实是|其實是)"
+    r"(?:次点|もしかし|実は|実際は|今は|現在は|现在(?:是|改)|現在|后来|後來|其次|也有人|有人说|有人說|都有可能|但那是错|但(?:这|那)是错|或|或者|也可能|可能是|もしくは|または|あるいは"
+    r"|それとも|たぶん|多分|いや|いいえ|不对|不對|不，|やはり|むしろ|更正|訂正|其实是|其實是)"
 )
 _NOTHING_YET = re.compile(
     r"(?:好的|当然|當然|谢谢|謝謝|はい|わかりました|承知|ありがとう|ご質問|这是|這是|让我|讓我|根据|根據|調べ|お答え|回答|答案|答え"
@@ -118,13 +125,28 @@ def script_answers(masked: str, strict: bool = False) -> bool:
     said = _sentences(_QUOTES.sub("", masked))
     for i, sentence in enumerate(said):
         if GOLD not in sentence:
+            if (
+                sentence.endswith(("?", "？"))
+                and _is_name(sentence)
+                and GOLD in "".join(said[i + 1 : i + 2])
+                and said[i + 1].endswith(("?", "？"))
+            ):
+                return False
             if not _NOTHING_YET.match(sentence):
                 return False
             continue
+        if sentence.endswith(("?", "？")) and any(map(_offers, said[max(0, i - 1) : i] + said[i + 1 : i + 2])):
+            return False
         if sentence.endswith(("?", "？")) and i + 1 < len(said) and not said[i + 1].startswith(("はい", "是")):
             continue
-        if re.search(r"(?:ではなく|じゃなく|不是[^，,]*[，,]\s*而?是)", sentence):
-            sentence = re.split(r"ではなく(?:て)?、?|じゃなくて?、?|[，,]\s*而?是", sentence)[-1]
+        if re.search(
+            r"ではなく|じゃなく|不是[^，,]*[，,]\s*而?是|[，,、](?:但)?(?:其实|其實|现在|現在|如今|后来|今は|現在は|実は|実際は)",
+            sentence,
+        ):
+            sentence = re.split(
+                r"ではなく(?:て)?、?|じゃなくて?、?|[，,]\s*而?是|[，,、](?:但)?(?:其实|其實|现在|現在|如今|后来|今は|現在は|実は|実際は)(?:是|为|改为)?、?",
+                sentence,
+            )[-1]
             if GOLD not in sentence:
                 return False
         return _judge(sentence, strict) and not any(map(_offers, said[i + 1 : i + 5]))
@@ -133,7 +155,10 @@ def script_answers(masked: str, strict: bool = False) -> bool:
 
 def _offers(sentence: str) -> bool:
     """Whether a later sentence offers another answer."""
-    return GOLD not in sentence and (_is_name(sentence) or bool(_OTHER_OFFER.match(sentence)))
+    if GOLD in sentence:
+        return False
+    claim = re.search(r"(?:是|は|叫)([^是は叫，,。的]{1,12})[。．！!]?$", sentence)
+    return _is_name(sentence) or bool(_OTHER_OFFER.match(sentence)) or bool(claim and _is_name(claim[1]))
 
 
 def _judge(sentence: str, strict: bool) -> bool:

@@ -71,6 +71,7 @@ _WORDS = {
         although because how if since though what when where whereas which while who whom whose why
     """,  # what begins a clause of its own
     MORE: """
+        across close next opposite past toward towards
         against besides beyond excluding followed formerly near opposed outside preceded previously
         succeeded than unlike
     """,  # what gives a name after it another role

@@ -40,7 +40,6 @@ _MAX_FILLERS = 8
 _MAX_TAIL = 80
 _MANY_SENTENCES = 40
 _SHORT = 200  # characters; of longer texts each sentence is looked at anyhow
-_LATIN = re.compile("[a-z]+")
 _BORDERS = ("keep", "contrast", "guess")
 _OPEN = ("meta", "question", "topic", "unknown")  # kinds that only the neighbours settle
 _TELLING = frozenset((*WHOLE, "filler", "particle", "start", "lead"))
@@ -138,26 +137,8 @@ class _Reader:
 
     def undecided(self, text: str) -> bool:
         """Whether some phrase that makes a text more than a plain offer may be in it."""
-        return bool(self.deciding.always) or next(self.deciding.having(self._cues(text)), None) is not None
-
-    def _cues(self, text: str) -> set[str]:
-        return cues_of(text.lower() if text.isascii() else text.translate(self.folding))
-
-    def undecided_among(self, text: str, spans: list[tuple[int, int]]) -> list[int]:
-        """Which of the sentences are `undecided`. The text as a whole rules out nearly all phrases at once."""
-        if len(spans) == 1 or self.deciding.always:
-            return [i for i, (start, end) in enumerate(spans) if self.undecided(text[start:end])]
-        phrases = {*self.deciding.having(self._cues(text))}
-        firsts = frozenset(cue.partition(" ")[0] for phrase in phrases for cue in phrase.needs[0])
-        found = []
-        for i, (start, end) in enumerate(spans):
-            sentence = text[start:end]
-            if sentence.isascii() and firsts.isdisjoint(_LATIN.findall(sentence.lower())):
-                continue
-            cues = self._cues(sentence)
-            if any(all(not need.isdisjoint(cues) for need in phrase.needs) for phrase in phrases):
-                found.append(i)
-        return found
+        cues = cues_of(text.lower() if text.isascii() else text.translate(self.folding))
+        return bool(self.deciding.always) or next(self.deciding.having(cues), None) is not None
 
 
 @lru_cache(maxsize=1)
@@ -494,10 +475,11 @@ class _Reply:
     def voiced(self) -> set[str]:
         """Whether doubt, or a guess, is voiced somewhere."""
         found = set()
-        for i in _reader().undecided_among(self.text, self.spans):
-            for part, kind in zip(*self.sentence(i), strict=True):
-                found |= {"doubt"} if _doubts(kind) else set()
-                found |= {"guess"} if kind.guess or "guess" in (part.before, part.after) else set()
+        for i, (start, end) in enumerate(self.spans):
+            if _reader().undecided(self.text[start:end]):
+                for part, kind in zip(*self.sentence(i), strict=True):
+                    found |= {"doubt"} if _doubts(kind) else set()
+                    found |= {"guess"} if kind.guess or "guess" in (part.before, part.after) else set()
         return found
 
     def ends(self) -> tuple[list[Clause], list[Kind]]:

@@ -60,8 +60,10 @@ def fold(text: str, book: Phrasebook, quoted_idk: Callable[[str], bool]) -> Fold
                 out[-1] = unicodedata.normalize("NFC", out[-1] + mark)[:1]
             elif "\u1161" <= text[i] <= "\u11c2" and out:  # and so may Korean vowels and finals
                 out[-1] = unicodedata.normalize("NFC", out[-1] + text[i])[:1]
-            else:
-                emit("".join(_letter(c, text, i, out) for c in fold_char(text[i], book.pairs)), i, i + 1)
+            elif chars := fold_char(text[i], book.pairs):
+                emit("".join(_letter(c, text, i, out) for c in chars), i, i + 1)
+            elif out:  # a mark that is not compared belongs to the letter before
+                spans[-1] = (spans[-1][0], i + 1)
 
     done = 0
     for match in _OPAQUE.finditer(text):

@@ -6,6 +6,7 @@ import pkgutil
 import re
 import time
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,13 @@ import pytest
 import abstain.rewards
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
+PACKAGE = Path(abstain.rewards.__file__).parent
 UNITS = [*json.loads((GOLDEN / "hostile.json").read_text(encoding="utf-8"))["units"]]
 UNITS += ["a", "A ", "1", "1,", "1 ", "( ", "[", "{", "<", "\\", "\n", " ", "。", "、", "あ", "の", "と", "one ", "not ", "is ", "i am "]
 UNITS += ["dwpN", "G,", "ha", "hv", "!N", "q", "N", "c", "9", "(v", "p", "wg"]  # the parts that a grammar is written in
+UNITS = [*dict.fromkeys(UNITS)]
+ANCHORED = {"match", "fullmatch"}
+SOURCES = {path: path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py")}
 
 
 def patterns() -> Iterator[tuple[str, re.Pattern[str]]]:
@@ -31,26 +36,48 @@ def patterns() -> Iterator[tuple[str, re.Pattern[str]]]:
 FOUND = dict(patterns())
 
 
-def seconds(pattern: re.Pattern[str], text: str) -> float:
+@cache
+def is_anchored(name: str) -> bool:
+    """Whether a pattern is only ever tried at one place of a text, wherever in the package it is used."""
+    bare = re.escape(name.rpartition(".")[2].partition("[")[0])
+    used = {use for text in SOURCES.values() for use in re.findall(rf"\b{bare}\b(?:\[[^\]]*\])?\.(\w+)", text)}
+    return bool(used) and used <= ANCHORED
+
+
+def seconds(name: str, text: str) -> float:
     """The least of two tries: what else runs on the machine only ever adds."""
-    tries = []
+    pattern, anchored, tries = FOUND[name], is_anchored(name), []
     for _ in range(2):
         start = time.process_time()
+        pattern.match(text)
         pattern.fullmatch(text)
-        for _ in pattern.finditer(text):
+        for _ in () if anchored else pattern.finditer(text):
             pass
         tries.append(time.process_time() - start)
     return min(tries)
 
 
+def is_linear(name: str, unit: str, short: int, long: int, noise: float) -> bool:
+    """Whether the longer text takes about as much longer as it is longer; a quadratic pattern takes the square."""
+    texts = [(unit * (n // len(unit) + 1))[:n] + "!" for n in (short, long)]
+    limit = 3 * (long / short) * seconds(name, texts[0]) + noise
+    return any(seconds(name, texts[1]) < limit for _ in range(3))
+
+
 @pytest.mark.parametrize("name", FOUND)
 def test_a_pattern_takes_linear_time(name: str) -> None:
-    """Eight times the text may take eight times as long, with room for noise; a quadratic pattern takes 64 times."""
     for unit in UNITS:
-        short, long = ((unit * (n // len(unit) + 1))[:n] + "!" for n in (1_000, 8_000))
-        limit = 24 * seconds(FOUND[name], short) + 0.05
-        assert seconds(FOUND[name], long) < limit or seconds(FOUND[name], long) < limit, unit
+        assert is_linear(name, unit, 200, 1_600, 0.004), unit
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FOUND)
+def test_a_pattern_takes_linear_time_for_long_texts(name: str) -> None:
+    for unit in UNITS:
+        assert is_linear(name, unit, 2_000, 16_000, 0.02), unit
 
 
 def test_there_are_patterns_to_test() -> None:
     assert len(FOUND) > 50
+    assert is_anchored("graders.choice._QUICK[0]")
+    assert not is_anchored("parsing.confidence._HINT[0]")
