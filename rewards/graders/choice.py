@@ -127,6 +127,14 @@ _TEMPTING = re.compile(
     r"[^.\n]{0,60}?(?:,|;)? ?\bbut\b",
     re.IGNORECASE,
 )
+# Labels that are only what is chosen from, or the premises of a choice: "Of A, B and C, ...", "A and B hold, so ...".
+_ROW = r"[(\[]?[A-J][)\]]?(?:(?:,? (?:and|or) |, ?)[(\[]?[A-J][)\]]?){1,9}"
+_HOLD = r"(?: (?:are|both|all|each)){0,3} (?:true|holds?|correct|right|valid|appl(?:y|ies))\b"
+_GROUNDS = (
+    re.compile(rf"\b(?:[Oo]f|[Aa]mong|[Bb]etween|[Oo]ut of)(?: the)?(?: options| choices)? {_ROW},? (?![a-z])"),
+    re.compile(rf"\b{_ROW}{_HOLD}[;,.]?\s?(?:[Ss]o|[Hh]ence|[Tt]hus|[Tt]herefore|which makes)\b"),
+)
+_REASON = re.compile(rf"\b(?:because|since|as|given that|for) {_ROW}{_HOLD}")
 _DESCRIBED = re.compile(
     r"[\"'\])]* (?:is|was|are|were|has|had|refers to|describes|means|names|says|stands for|would mean"
     r"|represents)\b([^.,;\n)]*)"
@@ -135,7 +143,7 @@ _DESCRIBED = re.compile(
 )
 _APPROVED = re.compile(
     r"\b(?:correct|right|true|best|answer|possible|plausible|likely|it|good|fine|too|also|acceptable|valid|alternative|option"
-    r"|choice|one|another|well|better|second|close|probable|accurate)\b|正|答|可能|对|對|合|好|^\s*$",
+    r"|choice|one|another|well|better|second|close|probable|accurate|contender|candidate|rival|runner-up|favou?rite|possibility)\b|正|答|可能|对|對|合|好|^\s*$",
     re.IGNORECASE,
 )
 _STOP = re.compile(r"(?:(?<=[^\s.][^\s.][.!?])|(?<= [A-Z][.!?]))\s+|[。！？\n]+")
@@ -295,7 +303,10 @@ def _chosen(text: str, kind: str, known: dict[str, str]) -> tuple[set[str], list
         return {"", *(m.label for m in mentions)}, mentions
     mentions = _outside_option_text(text, mentions, known)
     left = _without_denied(text, mentions)
-    for aside in (_CONCEDED, _TEMPTING):
+    for hit in _REASON.finditer(text):
+        if any(m.end <= hit.start() for m in left):
+            left = [m for m in left if not hit.start() <= m.start < hit.end()]
+    for aside in (_CONCEDED, _TEMPTING, *_GROUNDS):
         for hit in aside.finditer(text):
             start = max(text.rfind(mark, 0, hit.start()) for mark in ".\n;") + 1 if aside is _TEMPTING else hit.start()
             if any(m.start >= hit.end() for m in left):

@@ -10,7 +10,7 @@ import re
 from typing import Literal
 
 from abstain.rewards.graders.pieces import GOLD, asked_words, pieces
-from abstain.rewards.graders.statement import ONLY, SECOND_OPINION, after_turn, last_choice, offers
+from abstain.rewards.graders.statement import ONLY, SECOND_OPINION, after_turn, joined, last_choice, offers
 from abstain.rewards.graders.unspaced import is_scripted, script_answers
 from abstain.rewards.graders.vocabulary import NAME, PLACE
 
@@ -126,6 +126,7 @@ def is_frame(masked: str, question: str = "", kind: Kind = "name", placed: bool 
         masked = _PHRASES.sub(" so ", ONLY.sub("", masked.replace("answer to be", "answer is")))
     if kind == "number":
         masked = _COUNTER.sub(GOLD, masked)
+    masked = joined(masked)
     if SECOND_OPINION.search(masked) or _PART_OF.search(masked):
         return False
     if is_scripted(masked, kind):

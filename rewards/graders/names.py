@@ -41,7 +41,10 @@ _PLAIN = re.compile(r"[A-Za-z]+(?:'[A-Za-z]+)?(?: [A-Za-z]+(?:'[A-Za-z]+)?){0,9}
 _SPACED = re.compile(r" +(?=[,.;:!?](?:\s|$))")
 _CUT = re.compile(r" ?[,(|\\/\n] ?| - |(?<=[^\W\d])-(?=[A-Z])| in (?=[A-Z])")
 _LEAD = re.compile(
-    r"(?:(?:it|they|these|those|the answers?)(?: is| are| was| were|'s|'re)|answers?:) (?=\S)", re.IGNORECASE
+    r"(?:(?:it|they|these|those|the answers?)(?: is| are| was| were|'s|'re)|(?:(?:final|correct|right|my) )?answers?:"
+    r"|(?:(?:full )?name|title|person|winner|author|writer|novelist|poet|director|composer|painter|artist|actor|actress"
+    r"|singer|player|scientist|inventor|founder|creator|result|solution|easy|simple):) (?=\S)",
+    re.IGNORECASE,
 )
 _LOOSE_CUT = re.compile(r"[|\\/]| - |-[A-Z]")
 _WITHIN_YEAR = frozenset(["late", "early", "mid"])

@@ -22,6 +22,7 @@ from abstain.rewards.graders.statement import (
     after_turn,
     is_bare,
     is_preamble,
+    joined,
     sentences,
     words,
 )
@@ -86,6 +87,7 @@ def answers(
     """
     if is_scripted(masked, kind):
         return script_answers(masked)
+    masked = joined(masked)
     reader = _Reader.of(kind, question, placed, single)
     if question and is_long(masked):
         return reader.aligned(masked, question, marked, gold)

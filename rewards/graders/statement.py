@@ -114,6 +114,19 @@ SECOND_OPINION = re.compile(
     r"|first, [^.;]{1,40} second|comes second)\b|[(\[](?:see|alt|or|perhaps|maybe)\b|\beither\b[^.]{1,80}\bor\b",
     re.IGNORECASE,
 )
+_TOGETHER = re.compile(r",? (?:as well as|together with|along with) ", re.IGNORECASE)
+
+
+def joined(text: str) -> str:
+    """The text with "and" for whatever else joins two things as equals.
+
+    Example:
+        >>> joined("Oslo as well as Bergen")
+        'Oslo and Bergen'
+    """
+    return _TOGETHER.sub(" and ", text) if " wi" in text or " well" in text else text
+
+
 # "No city but X", "none other than X": X it is.
 ONLY = re.compile(r"\b(?:no|none|nobody|nothing)(?: \w+)?,? (?:but|other than|except)(?: for)?\b", re.IGNORECASE)
 
