@@ -19,7 +19,7 @@ _BORDER = re.compile(
     r"(?P<stop>[.!?]+[\"')\]*_]*\s+(?=[\"'(*_]*[A-Z\ue000])|\n+)|(?P<far>[;:()—]| - )|(?P<near>,)"
     r"|\b(?P<turn>and|while|whereas|but|who|which|where|when|whose|after|before|although)\b"
 )
-_COST = {"stop": 16.0, "far": 5.0, "near": 3.0, "turn": 3.0}
+_COST = {"stop": 16.0, "far": 5.0, "near": 5.0, "turn": 5.0}
 _APART = re.compile(
     r"\b(?:since|before|after|until|till|than|unlike|like|including|following|succeeding|preceding|besides|except|not"
     r"|rather than|instead of|such as|succeeded by|followed by|previously|formerly|later|also)(?: the| an?| in| on"
@@ -53,7 +53,7 @@ def asked_stems(question: str) -> dict[str, float]:
     for hit in _WORD.finditer(question):
         word = hit[0]
         if fold(word) not in FUNCTION and fold(word) not in _ASKING and len(word) > 1:
-            found[stem(word)] = 2.0 if word[0].islower() else 1.0
+            found[stem(word)] = 2.0 if word[0].islower() else 0.5
     return found
 
 
@@ -123,7 +123,7 @@ def nearness(
             distance = abs(at - i) + abs(heights[at] - heights[i])
             if counts and i > last and lower[i]:
                 distance += 5 if i > last + 2 or heights[i] > heights[last] else -1
-            best[stem_] = max(best.get(stem_, 0.0), asked[stem_] / (1 + max(distance, 0) / 4))
+            best[stem_] = max(best.get(stem_, 0.0), asked[stem_] / (1 + max(distance, 0) / 3))
         score = sum(best.values())
         before = text[max(0, start - 40) : start]
         if before.rfind("(") > before.rfind(")"):

@@ -47,7 +47,7 @@ _GOLD = {
     "number": re.compile(r"[(\[]?(\d{1,2})(?:[)\].:]+(?!\d)|\s*$)\s*(.*)", re.DOTALL),
 }
 _GOLD_WORDED = re.compile(rf"{_NAMED}\s*[(\[]?(?:([A-Za-z])|([ivx]{{2,5}})|(\d{{1,2}}))[)\]]?\s*$", re.IGNORECASE)
-_GOLD_SET = re.compile(r"[A-H](?:\s*(?:,|;|&|、|\band\b|和|と)?\s*[A-H])+")
+_GOLD_SET = re.compile(r"[A-H](?:\s*(?:(?:,|;|&|、|\band\b|和|と)\s*)?[A-H])+")
 
 _QUICK = re.compile(
     r"[\s\"'*(\[]*(?:(?i:(?:the )?(?:(?:correct|final|best|right) )?(?:answer|option|choice|letter)(?: is:?|:)? )"

@@ -46,7 +46,7 @@ _CONCLUDES = re.compile(
     re.IGNORECASE,
 )
 _REASON = re.compile(
-    r"[, ]\s*(?:\b(?:because|since|as|where|given that|which is|that is)\b|因为|なぜなら)", re.IGNORECASE
+    r"[, ]\s{0,9}(?:\b(?:because|since|as|where|given that|which is|that is)\b|因为|なぜなら)", re.IGNORECASE
 )
 _COMPARED = re.compile(
     r"(?:\b(?:more|less|fewer|greater|larger|smaller|higher|lower|bigger|other) than(?: or equal to)?"
@@ -67,7 +67,9 @@ _MAY_DENY = re.compile(
     r"|doubt|without|exclud|impossib|ruled|myth|kein|nicht|[不非没ない違誤错錯]",
     re.IGNORECASE,
 )
-_JOINS = re.compile(r"\s*(?:,|;|、|，)?\s*(?:or|and|or else|または|或者|或|と|和|及び|以及|、|,|;)?\s*", re.IGNORECASE)
+_JOINS = re.compile(
+    r"\s*(?:[,;、，]\s*)?(?:(?:or|and|or else|または|或者|或|と|和|及び|以及|、|,|;)\s*)?", re.IGNORECASE
+)
 _MORE_FRAME = frozenset(
     [
         *(

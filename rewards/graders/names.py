@@ -3,7 +3,8 @@
 1. the same words in one spelling: case, accents, articles, number words, Roman numerals, "St.", "colour" (`spelling`);
 2. the same letters: "Abid Ali" and "Abidali", "head-up" and "heads up";
 3. the same town, with or without the country it lies in, if no two of the places gainsay each other (`places`);
-4. the same person, with or without title, middle names and initials (`people`);
+4. the same person, with or without title, middle names and initials, or by the family name alone, where the gold can
+   be nothing but a person's name (`people`);
 5. the same list, in any order (`lists`);
 6. less than the gold says, where a careful reader asks for no more: no preposition, no "about", no last word that the
    question has said ("Which lake ...?", gold "Como lake").
@@ -41,9 +42,12 @@ _PLAIN = re.compile(r"[A-Za-z]+(?:'[A-Za-z]+)?(?: [A-Za-z]+(?:'[A-Za-z]+)?){0,9}
 _SPACED = re.compile(r" +(?=[,.;:!?](?:\s|$))")
 _CUT = re.compile(r" ?[,(|\\/\n] ?| - |(?<=[^\W\d])-(?=[A-Z])| in (?=[A-Z])")
 _LEAD = re.compile(
-    r"(?:(?:it|they|these|those|the answers?)(?: is| are| was| were|'s|'re)|(?:(?:final|correct|right|my) )?answers?:"
-    r"|(?:(?:full )?name|title|person|winner|author|writer|novelist|poet|director|composer|painter|artist|actor|actress"
-    r"|singer|player|scientist|inventor|founder|creator|result|solution|easy|simple):) (?=\S)",
+    r"(?:(?:it|they|these|those|the answers?)(?: is| are| was| were|'s|'re)"
+    r"|(?:(?:final|correct|right|my|short|full|its|the) )?(?:answers?|name|title|person|winner|author|writer|novelist"
+    r"|poet|director|composer|painter|artist|actor|actress|singer|player|scientist|inventor|founder|creator|result"
+    r"|solution|prediction|label|value|location|place|city|country|capital|conclusion|guess|spoiler|tl;?dr|easy|simple"
+    r"|long story short|in short|antwort|réponse|reponse|respuesta|risposta|resposta|antwoord|svar|ответ|jawaban|cevap"
+    r"|odpowiedź|答案|回答|答え|正解) ?[:：]|【(?:答案|回答|答え|正解)】|all in all,|in short,|ok(?:ay)?,) ?(?=\S)",
     re.IGNORECASE,
 )
 _LOOSE_CUT = re.compile(r"[|\\/]| - |-[A-Z]")
@@ -70,8 +74,9 @@ _SAYING = (
 _ALSO_PEOPLE = frozenset(["jordan", "chad", "georgia", "israel", "virginia", "victoria", "washington", "ireland"])
 # What may follow someone's name and adds nothing: degrees, orders, "herself", the mark of a footnote.
 _BEHIND = re.compile(
-    r"(?:,? (?:Ph\.? ?D|M\.? ?D|[MOCDKG]BE|Esq|Esquire|FRS|[QK]C|DPhil|D\.?Sc|MBA|J\.?D|RN|CPA|MP|DDS|[BM]\.?Sc)\.?"
-    r"|,? (?:him|her|it)self|,? themselves|(?<=[a-z]{3})(?:[†‡§]+|[1-9]))$"
+    r"(?P<degree>,? (?:Ph\.? ?D|M\.? ?D|[MOCDKG]BE|Esq|Esquire|FRS|[QK]C|DPhil|D\.?Sc|MBA|J\.?D|RN|CPA|MP|DDS"
+    r"|[BM]\.?Sc)\.?|(?<=[a-z]{3})(?:[†‡§]+|[1-9]))$|,? (?:himself|herself|itself|themselves)[.!]?$"
+    r"|, (?:IIRC|isn't it\?|innit\?)$"
 )
 _OF_A_THING = re.compile(
     r"\bwhere\b|\b(?:which|what)(?:'s| is| was)? (?:the )?(?:\w+ )?(?:city|town|village|capital|country|state|river"
@@ -254,7 +259,11 @@ def same(answer: str, gold: tuple[str, ...], question: str = "") -> bool:
     if lead:
         return same(answer[lead.end() :], gold, question)
     behind = _BEHIND.search(answer)
-    if behind and behind.start() and any(is_person(g.tokens) or g.families for g in golds.each):
+    if (
+        behind
+        and behind.start()
+        and (not behind["degree"] or any(is_person(g.tokens) or g.families for g in golds.each))
+    ):
         return same(answer[: behind.start()], gold, question)
     if len(key) > golds.most_words or (not _SAYING.isdisjoint(key) and golds.names_only):
         return False

@@ -50,7 +50,7 @@ _CLOCK = re.compile(r"\b\d{1,2}:\d{2}(?::\d{2})?(?: ?[ap]\.?m\b\.?)?", re.IGNORE
 LONGEST = 400  # characters of a reply that is one answer and nothing else
 _NO = "\ue001"  # stands where a number or date was found that the reply denies
 _NOT_THAT = re.compile(
-    rf"[,;(]*\s*\b(?:and |but )?not (?:in |on |the )?{_NO}\)?(?:,? but\b)?"
+    rf"[,;(]{{0,5}}\s{{0,5}}\b(?:and |but )?not (?:in |on |the )?{_NO}\)?(?:,? but\b)?"
     rf"|{_NO}[年月日]?(?:ではなくて?、?)|不是{_NO}[年月日个個]?[,，]?而?是"
 )
 

@@ -221,7 +221,7 @@ def same_person(first: list[Token], second: list[Token]) -> bool:
         return False
     if any(t.gap.strip(".") not in (" ", "-") for t in (*one[1:], *other[1:])):
         return False
-    inner = [t for name in (one, other) for k, t in enumerate(name) if not (0 < k < len(name) - 1 and _is_initial(t))]
+    inner = [t for name in (one, other) for k, t in enumerate(name) if k == len(name) - 1 or not _is_initial(t)]
     if not all(map(_is_name, inner)) or not (_is_cased(one) or _is_cased(other)):
         return False
     names, others = middle_names(one), middle_names(other)

@@ -26,8 +26,8 @@ from abstain.rewards.graders.numerals import (
     spoken_year,
     word_set,
 )
-from abstain.rewards.graders.tokens import Tokens
-from abstain.rewards.graders.units import MONEY, ORDINAL, SPELLED, UNITS, Unit, convert
+from abstain.rewards.graders.tokens import Tokens, unit_at
+from abstain.rewards.graders.units import MONEY, ORDINAL, UNITS, Unit, convert
 
 
 @dataclass(slots=True)
@@ -49,38 +49,6 @@ class Quantity:
     start: int
     end: int
     year: bool = False
-
-
-def unit_at(t: Tokens, i: int) -> tuple[Unit, int] | None:
-    """The unit that starts at a token, and the index behind it.
-
-    Example:
-        >>> unit_at(Tokens("km/h"), 0)[0].measures, unit_at(Tokens("people"), 0)
-        ('speed', None)
-    """
-    choices = SPELLED.get(t.low[i])
-    if choices is None:
-        return None
-    low = t.low
-    for parts, unit in choices:
-        n = len(parts)
-        if n > 1 and tuple(low[i : i + n]) != parts:
-            continue
-        name, following = parts[0], low[i + n]
-        if n == 1 and name == "in" and (t.kinds[i + 1] in ("w", "n", "c") or low[i - 1 : i] == ["%"]):
-            return None
-        if name == "k" and t.text[t.starts[i]] != "K":
-            return None
-        if name == "second" and n == 1 and low[i - 1 : i] not in (["1"], ["one"], ["-"]):
-            return None
-        if n == 1 and len(name) == 1 and name.isalpha() and following in ("'", ".") and t.kinds[i + 2] == "w":
-            return None  # "5 m.n"
-        if t.kinds[i + n - 1] == "w" and following == "^" and t.kinds[i + n + 1] == "n":
-            return None  # a power of a unit that is no unit of the table
-        if parts[-1] == "度" and following and following in "目":
-            return None
-        return unit, i + n
-    return None
 
 
 def _sign(t: Tokens, i: int) -> tuple[int, int]:

@@ -116,7 +116,7 @@ def _sums(text: str, found: Sequence[Stated]) -> tuple[set[int], bool]:
     return operands, right
 
 
-_STOP = re.compile(r"[.!?]+[\"')\]*_]*(?=\s)|[。！？\n]")
+_STOP = re.compile(r"(?<![.!?])[.!?]+[\"')\]*_]*(?=\s)|[。！？\n]")
 _SO = re.compile(
     r"\b(?:so|therefore|thus|hence)\b[^.\n]{0,60}(?:=|\b(?:is|was|are|were|has|have|had|gives|makes|equals)\b)"
     r"|\b(?:so|therefore|thus|hence),? (?=\d|$)|, (?:leaving|giving|making|totall?ing|for a total of"
@@ -423,11 +423,12 @@ _CHOOSING_KANJI = re.compile("いや|では?なく|訂正|更正|不对|不對|�
 
 def _chosen(text: str, question: str, sift: Sift, same: Same) -> list[Stated]:
     """What is stated behind the last choice ("No wait, 5", "the answer is 5"), if there is one."""
+    text = text.strip()
     low = text.lower()
     if _CHOOSING.isdisjoint(WORD.findall(low)) and (low.isascii() or not _CHOOSING_KANJI.search(low)):
         return []
     rest = last_choice(text, lambda chosen: bool(find_stated(chosen[:200])))
-    before = text.strip()[: -len(rest)]
+    before = text[: -len(rest)]
     if not before or not (_CORRECTS.search(before[-40:]) or _reasons(before)):
         return []
     return stated(rest, question, False, sift, same)

@@ -81,7 +81,7 @@ _ALL_BUT = re.compile(
 )
 _BE = r"(?:is|was|are|were|would be|must be|seems|sounds|looks)"
 _DENIED_AFTER = re.compile(
-    rf"[\"'*_)]*\s*,?\s*(?:(?:{_BE} (?:\w+ly )?(?:not|never)|isn'?t|wasn'?t|aren'?t|weren'?t|wouldn'?t be)"
+    rf"[\"'*_)]*\s{{0,9}}(?:,\s{{0,9}})?(?:(?:{_BE} (?:\w+ly )?(?:not|never)|isn'?t|wasn'?t|aren'?t|weren'?t|wouldn'?t be)"
     r"(?: (?:\w+ly )?(?:the|it|correct|right|true|an?|my|what|one|where|who)\b|\s*(?:[.!?,;]|$))"
     rf"|{_BE} (?:\w+ly )?(?:the )?(?:wrong|incorrect|false|untrue|mistaken|unlikely|impossible|ruled out|excluded|"
     r"out of the question|(?:just |only |merely )?(?:an? |the )?(?:\w+ (?:but |and )?){0,2}(?:myth|misconception"
@@ -94,7 +94,7 @@ _DENIED_AFTER = re.compile(
     r"|,? (?:which|but (?:that|this|it)) (?:is|was) (?:false|wrong|incorrect|untrue|a (?:myth|mistake|lie))"
     r"|[;,.] (?:they|he|she|that|this|it|you)(?:'s| (?:are|is|was|were)) (?:mistaken|wrong|incorrect|false|untrue)"
     r"|, said nobody"
-    r"|[\s,:;?!(-]*(?:wrong|incorrect|false|no|nope|not)\s*[.!?)]*\s*$)"
+    r"|[\s,:;?!(-]{0,60}(?:wrong|incorrect|false|no|nope|not)\s*[.!?)]*\s*$)"
     r"|[\"]?(?:\s*(?:では|じゃ|で)(?:は)?(?:ない|なく|なかった|ありません)|は?(?:間違い|誤り|違い|違う|不正解|誤答)"
     r"|(?:は|が|のはず)[^。、]{0,6}(?:ではない|じゃない|ではありません)|(?:是)?(?:不对|不對|错|錯|不正确|不正確)|不是(?:答案|正确|首都))",
     re.IGNORECASE,

@@ -8,7 +8,7 @@ import re
 import unicodedata
 
 from abstain.rewards.graders.numerals import KANJI, KANJI_AFTER, KANJI_BEFORE
-from abstain.rewards.graders.units import SPELLED
+from abstain.rewards.graders.units import SPELLED, Unit
 
 # Kanji and kana that some number, unit or date is written with are tokens of their own, runs of others are one.
 _NAMES = "".join(part for names in SPELLED.values() for parts, _ in names for part in parts)
@@ -70,6 +70,38 @@ class Tokens:
     def glued(self, i: int) -> bool:
         """Whether nothing stands between token `i` and the one before it."""
         return i > 0 and self.starts[i] == self.ends[i - 1]
+
+
+def unit_at(t: Tokens, i: int) -> tuple[Unit, int] | None:
+    """The unit that starts at a token, and the index behind it.
+
+    Example:
+        >>> unit_at(Tokens("km/h"), 0)[0].measures, unit_at(Tokens("people"), 0)
+        ('speed', None)
+    """
+    choices = SPELLED.get(t.low[i])
+    if choices is None:
+        return None
+    low = t.low
+    for parts, unit in choices:
+        n = len(parts)
+        if n > 1 and tuple(low[i : i + n]) != parts:
+            continue
+        name, following = parts[0], low[i + n]
+        if n == 1 and name == "in" and (t.kinds[i + 1] in ("w", "n", "c") or low[i - 1 : i] == ["%"]):
+            return None
+        if name == "k" and t.text[t.starts[i]] != "K":
+            return None
+        if name == "second" and n == 1 and low[i - 1 : i] not in (["1"], ["one"], ["-"]):
+            return None
+        if n == 1 and len(name) == 1 and name.isalpha() and following in ("'", ".") and t.kinds[i + 2] == "w":
+            return None  # "5 m.n"
+        if t.kinds[i + n - 1] == "w" and following == "^" and t.kinds[i + n + 1] == "n":
+            return None  # a power of a unit that is no unit of the table
+        if parts[-1] == "度" and following and following in "目":
+            return None
+        return unit, i + n
+    return None
 
 
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")

@@ -23,9 +23,9 @@ from abstain.rewards.parsing.abstention import read, unwrap_quotes, without_stop
 from abstain.rewards.parsing.confidence import number_stated, read_confidence
 from abstain.rewards.parsing.controls import without_controls
 from abstain.rewards.parsing.formats import Stated, boxed, disagree, in_json, last_line, tagged
-from abstain.rewards.parsing.labels import first_reply, labelled, without_remarks
+from abstain.rewards.parsing.labels import first_reply, labelled, two_labelled, without_frame, without_remarks
 from abstain.rewards.parsing.markup import tidy
-from abstain.rewards.parsing.reasoning import final_channel, without_reasoning
+from abstain.rewards.parsing.reasoning import final_channel, without_notes, without_reasoning
 from abstain.rewards.response import AnswerFormat, Response, check_answer_format
 
 _MISSING = {
@@ -130,7 +130,7 @@ def parse(
     if open_think:
         read_confidence("", confidence_scale)
         return Response("", truncated=True, malformed="unclosed <think>")
-    text = first_reply(text.strip())
+    text = first_reply((without_notes(text) if "</" in text else text).strip())
     if answer_format in ("auto", "json") and (found := in_json(text)):
         rest, confidence = read_confidence(found.rest, confidence_scale)
         if found.confidence is not None:
@@ -170,26 +170,39 @@ def _stated(text: str, answer_format: AnswerFormat, channel: str | None) -> Stat
     if answer_format == "auto":
         return _auto(text)
     if answer_format == "plain":
-        return Stated(_spoken(text))
+        return _labelled_twice(text) or Stated(_spoken(text))
     if answer_format == "last_line":
         return Stated(_spoken(last_line(text)))
     found = {"tag": tagged, "boxed": boxed, "json": in_json}[answer_format](text)
-    return found or _MISSING[answer_format]
+    return _MISSING[answer_format] if found is None else _rivalled(found) or found
 
 
 def _auto(text: str) -> Stated | str:
     tag = tagged(text)
     if tag:
+        if two := _rivalled(tag):
+            return two
         beside = boxed(tag.rest)
         inner = boxed(tag.text) or Stated(_spoken(tag.text))
         stated = Stated(inner.text, tag.cut or inner.cut)
         return _two(stated, beside) if beside and beside.text.strip() and disagree(stated, beside) else stated
     box = boxed(text)
     if box is None:
-        return Stated(_spoken(text))
+        return _labelled_twice(text) or Stated(_spoken(text))
     after = text[text.rindex("box{") if "box{" in text else 0 :]
     label = labelled(after.partition("\n")[2]) if "\n" in after else None
-    return Stated(label) if label is not None and label.strip() else box
+    return Stated(label) if label is not None and label.strip() else _rivalled(box) or box
+
+
+def _rivalled(stated: Stated) -> str:
+    """Why an answer right beside another one in the same format is none."""
+    others = (Stated(other) for other in stated.rivals)
+    return next((_two(other, stated) for other in others if disagree(other, stated)), "")
+
+
+def _labelled_twice(text: str) -> str:
+    two = two_labelled(text)
+    return _two(Stated(two[0]), Stated(two[1])) if two and disagree(Stated(two[0]), Stated(two[1])) else ""
 
 
 def _two(one: Stated, other: Stated) -> str:
@@ -205,7 +218,7 @@ def _spoken(text: str) -> str:
     head = without_remarks(text)
     if not head.strip(" \t\n*_#>") or (_WHISPER.search(text, len(head)) and read(head).abstained):
         return text  # "I don't know.\nNote: it may be Oslo" offers something
-    return head
+    return without_frame(head.strip())
 
 
 def _has_no_markup(text: str) -> bool:
@@ -216,7 +229,7 @@ def _has_no_markup(text: str) -> bool:
 
 
 def _undressed(text: str) -> str:
-    text = text.strip()
+    text = without_frame(text.strip())
     if text.endswith(_COPULA_END) or text.endswith("。"):
         return tidy(text)
     return without_stop(text) if text.endswith(".") else unwrap_quotes(text) if text.startswith("'") else text

@@ -74,7 +74,8 @@ _TAIL = re.compile(
 )
 _OWNER = re.compile(
     r"(?:\b(?:my|your|the|our|overall|stated|answer|final"
-    r"|self-?(?:reported)?|estimated|model)[ _-]|私の|我的|正确的|正確的|正解の|回答の|[\"'“]|\\text(?:bf)?\{)*\Z",
+    r"|self-?(?:reported)?|estimated|model)[ _-]|私の|我的|正确的|正確的|正解の|回答の"
+    r"|[\"'“]|\\text(?:bf)?\{){0,30}\Z",
     re.IGNORECASE,
 )
 _OF_WHAT = re.compile(
@@ -93,17 +94,17 @@ _DENIED = re.compile(
     r"[ \t]*(?:\w{1,20} ){0,2}\Z",
     re.IGNORECASE,
 )
-_DANGLING = re.compile(r"(?:\s|[,，、;；|]|\b(?:and|with|but)\b|\*\*|[-–—](?=\s|\Z))+[.。]?\Z")
+_DANGLING = re.compile(r"(?:\s|[,，、;；|]|\b(?:and|with|but)\b|\*\*|[-–—](?=\s|\Z)){1,48}[.。]?\Z")
 _EMPTY_BRACKETS = re.compile(r"[(（\[{][\s*_]{0,3}[)）\]}]|\\text\{\s{0,3}\}")
 _ANSWER_CUE = re.compile(r"<answer|\\boxed|\\fbox|\b(?:final |my |the )?answer\b|\bguess\b|答", re.IGNORECASE)
-_LINE_START = re.compile(r"(?:\A|\n)[^\w\n]*\Z")
+_LINE_START = re.compile(r"(?:\A|\n)[^\w\n]{0,30}\Z")
 _BOUNDARY = re.compile(r"(?:[.,;:!?|(\[{（【。，、；！？\-–—/][\s*_\"']*|\A[\s*_#]*|\n[^\w\n]*)\Z")
 _BEFORE = 48  # characters in which a value or a "not" may stand before what it belongs to
 _LINE = 240  # characters of a line that are looked at
 _GAP = 30
 _LINE_END = re.compile(r"[^\w\n]{0,5}(?:\n|\Z)")
 _SPACE = re.compile(r"\s{0,20}")
-_HEADING = re.compile(r"[ \t#*>_-]*\Z")
+_HEADING = re.compile(r"[ \t#*>_-]{0,30}\Z")
 _SAID = re.compile(r"[\s*_#>|-]*+[^\s*_#>|-]")
 _NEAR = re.compile(r"\d|[割成%％]|(?i:percent|hundred|per cent|out of)|百分之")
 _DIGITS = re.compile(r"\d+")

@@ -26,6 +26,7 @@ _SHAPES = (
     r"|<\w{1,20}\|>"  # <turn|>
     r"|[<‹][｜|][^<>｜|\n‹›]{1,40}[｜|][>›]"  # <｜end▁of▁sentence｜>
     r"|\[\|[^|\]\[\n]{1,30}\|\]"  # [|endofturn|]
+    r"|<\[[^\[\]<>\n]{1,40}\]>"  # <[end▁of▁sentence]>
     rf"|(?i:</?(?:{_ANGLE})/?>)|<<(?:/)?SYS>>"
     rf"|\[/?(?:{_SQUARE})\]"
     r"|\][~!][a-z!]{1,2}\[(?:ai|user|system|tool)?|\[e~\[|\]~b\](?:ai|user|system|tool)?"

@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 
 from abstain.rewards.parsing.abstention import read
 from abstain.rewards.parsing.markup import braced, same, tidy
@@ -21,7 +22,11 @@ _STRING = re.compile(r"\"((?:[^\"\\]|\\.)*+)(\"?)|'((?:[^'\\]|\\.)*+)('?)|([^\s,
 _PAIR = re.compile(r"[\"'](?P<key>[^\"'\n]{1,30})[\"']\s{0,9}:\s{0,9}[\"']?(?P<value>[^\"',{}\n]{1,40})")
 _NOT_KNOWN = "I don't know"  # what JSON calls null
 _MOST_OBJECTS = 8  # a reply has one; who writes thousands of braces is not waited for
-_LINE = re.compile(r"[^\n]*\S[^\n]*")
+_NOTHING_SAID = re.compile(
+    r"[\W_]{0,20}(?:(?:and|or|and/or|or (?:maybe|perhaps|also|else)|and (?:also|maybe|perhaps)|also|maybe|perhaps|plus|y|o"
+    r"|et|ou|und|oder|と|か|または|あるいは|和|或|或者|还是|以及)[\W_]{0,20})?",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -33,12 +38,14 @@ class Stated:
         cut: the reply was cut off within it.
         rest: the reply without it, where another format may say another thing.
         confidence: what JSON states beside the answer, as text.
+        rivals: what the same format holds right before it, with nothing said between them.
     """
 
     text: str
     cut: bool = False
     rest: str = ""
     confidence: str | None = None
+    rivals: tuple[str, ...] = ()
 
 
 def tagged(text: str) -> Stated | None:
@@ -46,7 +53,7 @@ def tagged(text: str) -> Stated | None:
 
     Example:
         >>> tagged("It is <answer>Oslo</answer>."), tagged("<answer>Os").cut, tagged("Oslo")
-        (Stated(text='Oslo', cut=False, rest='It is  .', confidence=None), True, None)
+        (Stated(text='Oslo', cut=False, rest='It is  .', confidence=None, rivals=()), True, None)
     """
     if "<" not in text:
         return None
@@ -58,7 +65,10 @@ def tagged(text: str) -> Stated | None:
     closed = i + 1 < len(tags)
     end = tags[i + 1] if closed else None
     rest = text[: tags[opened[0]].start()] + " " + (text[end.end() :] if end else "")
-    return Stated(text[tags[i].end() : end.start() if end else None], not closed, rest)
+    pairs = [(tags[j], tags[j + 1]) for j in opened[-_MOST_OBJECTS:] if j + 1 < len(tags) and tags[j + 1][1]]
+    spans = [(one.start(), other.end(), text[one.end() : other.start()]) for one, other in pairs]
+    rivals = _beside(text, spans) if closed and len(spans) > 1 else ()
+    return Stated(text[tags[i].end() : end.start() if end else None], not closed, rest, rivals=rivals)
 
 
 def boxed(text: str) -> Stated | None:
@@ -77,7 +87,22 @@ def boxed(text: str) -> Stated | None:
     inner, closed = braced(text, last.end())
     if not closed and "\\}" in inner and "\\{" not in inner:  # a slip for }
         inner, closed = inner[: inner.index("\\}")], True
-    return Stated(inner, not closed, text[: last.start()] + " " + text[last.end() + len(inner) + 1 :])
+    spans = []
+    for box in boxes[-_MOST_OBJECTS:] if closed and len(boxes) > 1 else []:
+        held = box["bare"] or braced(text, box.end())[0]
+        spans.append((box.start(), box.end() + (0 if box["bare"] else len(held) + 1), held))
+    rest = text[: last.start()] + " " + text[last.end() + len(inner) + 1 :]
+    return Stated(inner, not closed, rest, rivals=_beside(text, spans) if len(spans) > 1 else ())
+
+
+def _beside(text: str, spans: list[tuple[int, int, str]]) -> tuple[str, ...]:
+    """What stands before the last of these (start, end, content), each with nothing said between it and the next."""
+    found = []
+    for (_, end, held), (start, _, _) in reversed([*pairwise(spans)]):
+        if start < end or not _NOTHING_SAID.fullmatch(text, end, min(start, end + 60)) or start > end + 60:
+            break
+        found += [held] if held.strip() else []
+    return tuple(found)
 
 
 def in_json(text: str) -> Stated | None:
@@ -85,7 +110,7 @@ def in_json(text: str) -> Stated | None:
 
     Example:
         >>> in_json('{"answer": "Oslo", "confidence": 0.9}')
-        Stated(text='Oslo', cut=False, rest=' ', confidence='0.9')
+        Stated(text='Oslo', cut=False, rest=' ', confidence='0.9', rivals=())
         >>> in_json('```json\\n{"answer": 42}\\n```').text, in_json('{"answer": "Os').cut, in_json("Oslo")
         ('42', True, None)
     """

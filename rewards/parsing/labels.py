@@ -5,7 +5,7 @@ the reply has ended before.
 """
 
 import re
-from itertools import chain, islice
+from itertools import chain, islice, pairwise
 
 _BEFORE = r"\n[^\w\n\\]{0,12}"  # what decorates a line's beginning: spaces, *, #, >, ✅
 _ANSWER = (
@@ -15,12 +15,47 @@ _ANSWER = (
 )
 _SEPARATOR = r"[ \t*_]{0,6}(?:[:：=]|→|⇒|->|=>|[-–—](?=[ \t]))"
 _LABEL = re.compile(
-    rf"{_BEFORE}(?i:{_ANSWER})(?:{_SEPARATOR}[*_]{{0,3}}|[ \t*_:：]{{0,6}}\n(?=\s{{0,9}}\S))"
+    rf"{_BEFORE}(?i:{_ANSWER})(?:{_SEPARATOR}[*_]{{0,3}}|[】\]][ :：]{{0,3}}|[ \t*_:：]{{0,6}}\n(?=\s{{0,9}}\S))"
     r"|\n[ \t]{0,3}####(?=[^\n#]{1,200}\s*\Z)"  # as GSM8K ends
 )
 _OTHER_LABEL = re.compile(
     rf"{_BEFORE}(?i:(?:my |the )?(?:final )?(?:response|output|result|conclusion|reply|guess|assistant)"
     rf"|結論|结论|結果|结果){_SEPARATOR}"
+)
+_FOREIGN_LABEL = re.compile(
+    rf"{_BEFORE}(?i:(?:(?:die|la|il|a|final|kurze|richtige|meine|ma) )?(?:antwort|réponse|reponse|respuesta|resposta"
+    r"|risposta|antwoord|svar|ответ|відповідь|cevap|yanıt|odpowiedź|odpověď|válasz|vastaus|răspuns|απάντηση|jawaban"
+    r"|jawabannya|trả lời|đáp án|câu trả lời|답|정답|답변|คำตอบ|उत्तर|الجواب|الإجابة|জবাব|উত্তর|جواب|jibu|תשובה)"
+    r"(?: (?:final|correcte|correcta|finale))?)[ \t*_\u00a0\u202f]{0,6}[:：][*_]{0,3}"
+)
+# What an answer of one line may call itself, and never another answer: "Bergen: Turku" are two.
+_ROLE = re.compile(
+    r"(?:the )?(?:(?:full|first|last|correct|exact|capital|home|host|lead|main|official|predicted|short|quick) )?"
+    r"(?:name|author|writer|novelist|poet|playwright|person|winner|director|composer|painter|artist|sculptor|architect"
+    r"|singer|songwriter|musician|band|actor|actress|performer|player|team|club|location|place|birthplace|capital|city"
+    r"|town|country|state|region|continent|year|date|day|month|founder|inventor|discoverer|creator|producer|publisher"
+    r"|developer|manufacturer|designer|owner|president|king|queen|prime minister|leader|scientist|school|university"
+    r"|company|organi[sz]ation|title|film|movie|book|novel|song|album|river|mountain|lake|language|currency|element"
+    r"|symbol|species|animal|colou?r|number|amount|count|total|sum|population|height|distance|length|age|genre"
+    r"|occupation|profession|nationality|sport|prediction|label|value|solution|class|category|entity|tl;?dr"
+    r"|quick answer|spoiler(?: alert)?|easy|simple|long story short|(?:in )?a nutshell|off the top of my head"
+    r"|wikipedia|britannica|wikidata|per [a-z]{3,20})"
+    r"(?: of (?:birth|death|origin))?[*_]{0,3}(?: ?[:：]| [-–—](?= ))[ \t*_]{0,4}(?=[^\s*_])",
+    re.IGNORECASE,
+)
+_OPENING = re.compile(
+    r"(?:ok|okay|all in all|long story short|off the top of my head|in a nutshell|unless i(?:['’]m| am) mistaken"
+    r"|if i(?:['’]m| am) not mistaken|if memory serves(?: me)?(?: right| correctly)?)[,:] (?=\S)"
+    r"|(?:according to |as per )?(?:wikipedia|britannica|wikidata)(?: says(?: that)?(?: it['’]s| it is)?|,) (?=\S)",
+    re.IGNORECASE,
+)
+_CLOSING = re.compile(
+    r",? \(?(?:iirc|afaik|afaict|if i(?:['’]m| am) not mistaken|unless i(?:['’]m| am) mistaken"
+    r"|if i (?:recall|remember)(?: correctly| right(?:ly)?)?|(?<=, )(?:isn|wasn)['’]t (?:it|he|she))\)?[.?!]{0,3}\Z",
+    re.IGNORECASE,
+)
+_DONE = re.compile(
+    r"\n[ \t*]{0,4}(?i:done|finished|the end|that['’]s (?:it|all)|that is all|end of (?:answer|response))[.! *]{0,4}\Z"
 )
 _SENTENCE = re.compile(
     r"[.!?。！？\n] {0,2}(?i:(?:(?:so|thus|therefore|hence),? )?(?:the|my) (?:final |correct )?answer "
@@ -66,6 +101,12 @@ _QUESTION = re.compile(
     r"|用户|用戶|ユーザー?|人間|人类|助手|アシスタント)"
     r"(?:[ \t*_]{0,4}[:：]|(?<=\d)[.)][ \t]|[*_]{0,3}\n|[>\]])"
 )
+_NUMBERED = re.compile(
+    r"\n[ \t]{0,3}(?:\d{1,3}[.)、][ \t]{0,3}[^\n?？]{3,200}[?？]"
+    r"|(?<=\n\n)(?i:what|who|whose|which|where|when|in which|in what|how (?:many|much|old|tall|long|far))"
+    r" (?i:is|are|was|were|did|does|do|has|had|[a-z]{3,20} (?:is|are|was|were|did|does|has|had))[^\n?]{3,200}\?)"
+    r"[ \t*]{0,5}(?:\n|\Z)"
+)
 _ON_THE_LINE = re.compile(
     r"[.!?。！？][ \n]{0,2}(?i:(?:next )?question(?: \d{1,2})?|q\d{0,2}|human|user)[:：] "
     r"|[ 。！？](?:问题|問題|質問)[:：]"
@@ -75,6 +116,7 @@ _ARGUES = re.compile(
     r"|to (?:solve|answer|find)|sure|okay|the (?:question|problem|task)\b)"
     r"|まず|首先|让我|讓我"
 )
+_LIST_ITEM = re.compile(r"\s{0,3}\d{1,3}[.)、]")
 _STATES = re.compile(r"(?i:<answer|\\boxed|\\fbox|\banswer\b|####)|答")
 _NO_CONTENT = re.compile(r"[\s\W]*(?:<\w{1,20}>[\s\W]*|(?:answer|答え|答案|回答)[\s\W]*){0,3}", re.IGNORECASE)
 _LINE_LABEL = re.compile(
@@ -91,6 +133,11 @@ _OFFERS = re.compile(
     r"(?i:\b(?:also|or|maybe|perhaps|possibl[ey]|probabl[ey]|likely|alternatively|instead|rather|guess|too)\b)|[%％]"
     r"|或|也|また|かも|可能|割"
 )
+_COUNTED = re.compile(
+    r"(?:\A|[\n.;,] ?)\s{0,3}(?i:(?:my )?(?:first|second|third|1st|2nd|3rd) (?:answer|guess|choice)(?: is)?:? )"
+)
+_PARTED = re.compile(r"[\n!?。！？]|[.;] \S")  # more than one answer stands between
+_CORRECTS = re.compile(r"(?i:final|correct|right|best|so|thus|therefore|hence)|最|正|故")
 _SHORT = 100  # characters; a longer first line argues, and labels in an argument are part of it
 _MOST_QUESTIONS = 20  # the first that follows an answer ends the reply
 _LONG = 300  # characters; an argument that states nothing yet is no first answer
@@ -109,6 +156,11 @@ def first_reply(text: str) -> str:
     """
     if ":" not in text and "：" not in text and "\n" not in text:
         return text
+    first = text.partition("\n")[0]
+    if len(first) < _SHORT and not _LIST_ITEM.match(first) and "?" not in first and "？" not in first:
+        numbered = _NUMBERED.search(text) if "\n" in text else None
+        if numbered and first.strip() and text[: numbered.start()].strip() == first.strip():
+            return first.strip()
     stated = _STATES.search(text)
     questions = chain(_QUESTION.finditer(text), _ON_THE_LINE.finditer(text))
     for question in islice(questions, _MOST_QUESTIONS):
@@ -132,6 +184,8 @@ def labelled(text: str) -> str | None:
     lines = "\n" + text
     end = len(lines.rstrip(" \t\n.*_"))
     patterns = (_LABEL, _SENTENCE, _SHORT_LABEL) if _mentions_answer(text) else (_LABEL,) if "####" in text else ()
+    if ":" in text or "：" in text:
+        patterns = (*patterns, _FOREIGN_LABEL)
     for pattern in (*patterns, _SHORT_LABEL, _OTHER_LABEL):
         last = None
         for label in pattern.finditer(lines):
@@ -143,6 +197,46 @@ def labelled(text: str) -> str | None:
             pattern is not _OTHER_LABEL or not lines[: last.start()].strip() or last.start() > _SHORT
         ):
             return lines[last.end() :]
+    return None
+
+
+def without_frame(text: str) -> str:
+    """An answer of one line without what it calls itself ("Author:"), how it opens and how it closes.
+
+    Example:
+        >>> [without_frame(t) for t in ("Author: Ann Lee", "OK, Turku", "Turku, IIRC", "Bergen: Turku")]
+        ['Ann Lee', 'Turku', 'Turku', 'Bergen: Turku']
+    """
+    if len(text) > _SHORT or "\n" in text:
+        return text
+    if opening := _OPENING.match(text) if "," in text or ":" in text or " says " in text else None:
+        text = text[opening.end() :]
+    if closing := _CLOSING.search(text, max(0, len(text) - 40)):
+        text = text[: closing.start()] or text
+    role = _ROLE.match(text) if ":" in text or "：" in text or " - " in text or "—" in text or "–" in text else None
+    if role and ":" not in text[role.end() :] and "：" not in text[role.end() :]:
+        text = text[role.end() :]
+    return text
+
+
+def two_labelled(text: str) -> tuple[str, str] | None:
+    """Two answers that stand under one label each, with nothing said between them; a "final" one corrects the other.
+
+    Example:
+        >>> two_labelled("Answer: Turku\nAnswer: Vaasa"), two_labelled("Answer: Turku\nNo, wait!\nAnswer: Vaasa")
+        (('Turku', 'Vaasa'), None)
+    """
+    if text.lower().count("answer") < 2 and text.count("答") < 2:
+        return None
+    lines = "\n" + text
+    for pattern in (_LABEL, _SENTENCE, _COUNTED):
+        labels = list(islice(pattern.finditer(lines), _MOST_QUESTIONS))
+        for one, other in pairwise(labels):
+            said = lines[one.end() : other.start()].strip(" \n\t*_.")
+            if said and len(said) <= _SHORT and not _PARTED.search(said) and not _CORRECTS.search(other[0]):
+                after = lines[other.end() :].strip().partition("\n")[0].strip(" *_.")
+                if after:
+                    return said, after
     return None
 
 
@@ -165,6 +259,8 @@ def without_remarks(text: str) -> str:
     remark = _REMARK_LINE.search(text) if ":" in text or "：" in text or "\n" in text else None
     if remark:
         text = text[: remark.start() + (text[remark.start()] in ".!?。！？")]
+    if done := _DONE.search(text, max(0, len(text) - 60)):
+        text = text[: done.start() + 1]
     if courtesy := _COURTESY.search(text):
         text = text[: courtesy.start() + 1]
     first, line_end, more = text.strip().partition("\n")

@@ -20,6 +20,7 @@ _HTML = re.compile(
     r"</?(?:b|i|u|em|strong|span|p|div|mark|code|font|center|big|small|sub|sup|h[1-6])(?:\s[^<>\n]{0,99})?/?>",
     re.IGNORECASE,
 )
+_REFERENCE = re.compile(r"(?<=\S)\s{0,3}<ref(?:\s[^<>\n]{0,99})?(?:/>|>[^<\n]{0,300}</ref>)", re.IGNORECASE)
 _BREAK = re.compile(r"<br\s{0,3}/?>", re.IGNORECASE)
 # 😀, flags, ✅: not ♯ or ♀, which mean something
 _PICTURES = "".join(
@@ -45,6 +46,7 @@ def tidy(text: str) -> str:
         ('Oslo', 'Oslo', 'Oslo', 'オスロ')
     """
     if "<" in text:
+        text = _REFERENCE.sub("", text) if "<ref" in text else text
         text = _HTML.sub("", _BREAK.sub("\n", _STRUCK.sub("", text)))
     if "~~" in text:
         text = _OPEN_FENCE.sub("", text) if text.lstrip().startswith("~~~") else _STRUCK.sub("", text)

@@ -19,6 +19,7 @@ _HINT = re.compile(  # of lower-case text
     r"think|thought|reason|analysis|reflect|scratch|inner|internal|monologue|cot|chain|deliberat|brainstorm|rationale"
     r"|explanation|justification|working|unused9|channel|思|推|考|反思|分析"
 )
+_NOTES = re.compile(r"<(?P<name>plan|planning|work|notes?|steps?|scratch|draft|outline|calc|calculations?)\s{0,3}>")
 _CHANNEL = re.compile(r"<\|channel\|>\s{0,3}(?P<name>[A-Za-z]{1,20})")
 _BODY = re.compile(r"<\|message\|>")
 _BODY_END = re.compile(r"<\|(?:end|return|call|start|channel)\|>")
@@ -65,6 +66,30 @@ def without_reasoning(text: str) -> tuple[str, bool]:
     if reply and (reply["own"] or reply["confidence"]):
         return "".join([*kept, reply[0].strip()]), False
     return "".join(kept), True
+
+
+def without_notes(text: str) -> str:
+    """The text outside `<plan>`, `<work>`, `<draft>` and the like, where something is said outside; else all of it.
+
+    Example:
+        >>> without_notes("<plan>Turku, perhaps?</plan>Vaasa"), without_notes("<step>Turku</step>")
+        ('Vaasa', '<step>Turku</step>')
+    """
+    kept: list[str] = []
+    done, unclosed = 0, set()
+    lowered = text.lower()
+    for tag in _NOTES.finditer(lowered):
+        name = tag["name"]
+        if tag.start() < done or name in unclosed:
+            continue
+        end = lowered.find(f"</{name}>", tag.end())
+        if end < 0:
+            unclosed.add(name)
+            continue
+        kept.append(text[done : tag.start()])
+        done = end + len(name) + 3
+    outside = "".join([*kept, text[done:]])
+    return outside if outside.strip() else text
 
 
 def final_channel(text: str) -> str | None:

@@ -16,11 +16,48 @@ import abstain.rewards
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 PACKAGE = Path(abstain.rewards.__file__).parent
 UNITS = [*json.loads((GOLDEN / "hostile.json").read_text(encoding="utf-8"))["units"]]
-UNITS += ["a", "A ", "1", "1,", "1 ", "( ", "[", "{", "<", "\\", "\n", " ", "。", "、", "あ", "の", "と", "one ", "not ", "is ", "i am "]
-UNITS += ["dwpN", "G,", "ha", "hv", "!N", "q", "N", "c", "9", "(v", "p", "wg"]  # the parts that a grammar is written in
+UNITS += [
+    "a",
+    "A ",
+    "1",
+    "1,",
+    "1 ",
+    "( ",
+    "[",
+    "{",
+    "<",
+    "\\",
+    "\n",
+    " ",
+    "。",
+    "、",
+    "あ",
+    "の",
+    "と",
+    "one ",
+    "not ",
+    "is ",
+    "i am ",
+]
+UNITS += [
+    "dwpN",
+    "G,",
+    "ha",
+    "hv",
+    "!N",
+    "q",
+    "N",
+    "c",
+    "9",
+    "(v",
+    "p",
+    "wg",
+]  # the parts that a grammar is written in
 UNITS = [*dict.fromkeys(UNITS)]
-ANCHORED = {"match", "fullmatch"}
-SOURCES = {path: path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py")}
+ANCHORED = frozenset({"match", "fullmatch"})
+SOURCES = {
+    ".".join(path.relative_to(PACKAGE).parts): path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py")
+}
 
 
 def patterns() -> Iterator[tuple[str, re.Pattern[str]]]:
@@ -37,21 +74,24 @@ FOUND = dict(patterns())
 
 
 @cache
-def is_anchored(name: str) -> bool:
-    """Whether a pattern is only ever tried at one place of a text, wherever in the package it is used."""
-    bare = re.escape(name.rpartition(".")[2].partition("[")[0])
-    used = {use for text in SOURCES.values() for use in re.findall(rf"\b{bare}\b(?:\[[^\]]*\])?\.(\w+)", text)}
-    return bool(used) and used <= ANCHORED
+def uses(name: str) -> frozenset[str]:
+    """How a pattern is tried: at one place of a text ("match", "fullmatch"), or everywhere in it."""
+    module, _, bare = name.partition("[")[0].rpartition(".")
+    if module == "graders.frame" and bare in ("_NAMED", "_COMMON", "_COUNTED"):
+        return ANCHORED  # one of the three, by the kind of the answer
+    sources = [SOURCES[f"{module}.py"]] if bare.startswith("_") and f"{module}.py" in SOURCES else SOURCES.values()
+    found = {use for text in sources for use in re.findall(rf"\b{bare}\b(?:\[[^\]]*\])?\.(\w+)", text)}
+    return frozenset(found) if found else frozenset({"finditer"})
 
 
 def seconds(name: str, text: str) -> float:
     """The least of two tries: what else runs on the machine only ever adds."""
-    pattern, anchored, tries = FOUND[name], is_anchored(name), []
+    pattern, tries = FOUND[name], []
     for _ in range(2):
         start = time.process_time()
-        pattern.match(text)
-        pattern.fullmatch(text)
-        for _ in () if anchored else pattern.finditer(text):
+        for use in ANCHORED & uses(name):
+            getattr(pattern, use)(text)
+        for _ in pattern.finditer(text) if uses(name) - ANCHORED else ():
             pass
         tries.append(time.process_time() - start)
     return min(tries)
@@ -67,7 +107,7 @@ def is_linear(name: str, unit: str, short: int, long: int, noise: float) -> bool
 @pytest.mark.parametrize("name", FOUND)
 def test_a_pattern_takes_linear_time(name: str) -> None:
     for unit in UNITS:
-        assert is_linear(name, unit, 200, 1_600, 0.004), unit
+        assert is_linear(name, unit, 100, 800, 0.004), unit
 
 
 @pytest.mark.slow
@@ -79,5 +119,5 @@ def test_a_pattern_takes_linear_time_for_long_texts(name: str) -> None:
 
 def test_there_are_patterns_to_test() -> None:
     assert len(FOUND) > 50
-    assert is_anchored("graders.choice._QUICK[0]")
-    assert not is_anchored("parsing.confidence._HINT[0]")
+    assert uses("graders.stated._OR[0]") == {"fullmatch"}
+    assert uses("parsing.confidence._HINT[0]") == {"search"}
