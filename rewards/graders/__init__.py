@@ -6,7 +6,7 @@ question UNGRADED; it never makes the answer wrong.
 Who speaks in `match`, in this order; the first that is sure decides:
 
 1. the gold itself, letter for letter;
-2. `numeric` or `date`, where every gold is one number or one date (`mentions`, `stated`, `limits`, `quantities`, `days`);
+2. `numeric` or `date`, where every gold is one number or one date (`mentions`, `stated`, `limits`);
 3. `names`: the whole answer is the gold in another spelling (`spelling`, `people`, `places`, `lists`);
 4. yes and no;
 5. `spans`: where a gold stands in the answer as a name of its own; nowhere: INCORRECT;

@@ -246,7 +246,7 @@ class Finder:
                 return None  # a name of the question's, with another word of it
             if i > 1 and found[i - 1].norm == "the" and found[i - 2].part in NAME + ANSWER:
                 return None  # "Alfred the Great"
-            if len(run) == 1 and run[0].norm in _HEADS and after and after.norm == "of":
+            if len(run) == 1 and run[0].norm in HEADS and after and after.norm == "of":
                 return None  # "the South of X"
             if i == 0 and len(run) == 1 and run[0].norm.endswith(("ing", "ly")):
                 return None  # the first word of a sentence has a capital anyway

@@ -33,9 +33,6 @@ from abstain.rewards.graders.words import FUNCTION
 from abstain.rewards.response import Reading
 from abstain.rewards.verdict import Verdict
 
-_WHO = re.compile(
-    r"\bwho\b|\bwhich (?:president|scientist|author|actor|king|queen|person|player|singer)\b", re.IGNORECASE
-)
 _SPELLED = re.compile(
     r"(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|\w+ty)\b", re.IGNORECASE
 )
@@ -48,7 +45,8 @@ _NUMBERED = re.compile(
 )
 _LINK = re.compile(r"\[([^\[\]\n]{1,200})\]\(https?://[^\s()]{1,500}\)|\[\d{1,3}\]|[-–:(]? ?https?://\S{1,500}")
 _MARKER = re.compile(
-    r"\A(?:[-*•] ?)?(?:\[[ xX]\] |\((?:\d{1,2}|[a-h])\) (?=[^\W\d])|[a-h]\) |[①-⑳] ?|No\. ?\d{1,2}: |[>#→∴👉✅✔]{1,6} ?)"
+    r"\A(?:[-*•] ?)?(?:\[[ xX]\] |\((?:\d{1,2}|[a-h])\) (?=[^\W\d])|[a-h]\) |[①-⑳] ?"
+    r"|No\. ?\d{1,2}: |[>#→∴👉✅✔]{1,6} ?)"
 )
 _MARKUP = re.compile(r"[*_`<\n•]|\A\s*-")  # of tidied text
 _BREAK, _EMPHASIS = re.compile(r"<br ?/?>"), re.compile(r"[ *_`]+")
@@ -96,11 +94,13 @@ def _find_lists(text: str, tokens: list[Token], golds: tuple[str, ...], apart: b
             continue
         row = sorted((found[0] for found in hits), key=lambda hit: hit.start)
         gaps = [text[one.end : other.start] for one, other in pairwise(row)]
-        if apart or all(len(gap) < 60 and not _NAMES.intersection(p.part for p in pieces(gap)) for gap in gaps):
+        close = all(len(gap) < 60 and not _NAMES.intersection(p.part for p in pieces(gap)) for gap in gaps)
+        if (apart or close) and not any(map(_EITHER.search, gaps)):
             return [Found(row[0].start, row[-1].end, row[0].alias)]
     return []
 
 
+_EITHER = re.compile("か|或|または|もしくは|또는")
 _NAMES = frozenset(NAME + PLACE + NUMBER + OR + NOT)
 
 
@@ -141,7 +141,8 @@ def _elsewhere(text: str, hit: Found) -> bool:
 
 
 _DENIAL = re.compile(
-    r"\bno|n't|not|never|but|exclu|reject|dismiss|rul|false|wrong|untrue|doubt|far from|unrelated|misconcep|rumou?r|myth|mistak|disprov|debunk|refut|elimin|legend"
+    r"\bno|n't|not|never|but|exclu|reject|dismiss|rul|false|wrong|untrue|doubt|far from|unrelated|misconcep|rumou?r"
+    r"|myth|mistak|disprov|debunk|refut|elimin|legend"
     r"|unlikely|which|thought|nobody|attributed|credited|\blie\b|error|incorrect",
     re.I,
 )
@@ -206,15 +207,6 @@ def _beside_question(tokens: list[Token], found: list[Found], question: str) -> 
     return kept, free, True
 
 
-def _is_surname(text: str, golds: tuple[str, ...]) -> bool:
-    """Whether a bare answer is the family name of someone whom a gold names in full."""
-    name = text.strip(" .")
-    if not (name.isalpha() and name.istitle() and len(name) > 3):
-        return False
-    names = [gold.split() for gold in golds]
-    return any(2 <= len(n) <= 4 and n[-1] == name and all(map(str.istitle, n)) for n in names)
-
-
 @lru_cache(maxsize=20_000)
 def _counted(golds: tuple[str, ...]) -> str:
     """ "date" or "number" where every gold is one and nothing else, else ""."""
@@ -253,8 +245,6 @@ def grade_match(answer: str, gold: Sequence[str], question: str = "", reading: R
         answer = both_ends(answer)
     text = plain(answer)
     if same(text, golds, question):
-        return Verdict.CORRECT
-    if reading == "lenient" and question and _WHO.search(question) and _is_surname(text, golds):
         return Verdict.CORRECT
     wanted = aliases(golds)
     tokens = text_tokens(text)

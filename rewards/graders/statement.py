@@ -81,7 +81,8 @@ _ALL_BUT = re.compile(
 )
 _BE = r"(?:is|was|are|were|would be|must be|seems|sounds|looks)"
 _DENIED_AFTER = re.compile(
-    rf"[\"'*_)]*\s{{0,9}}(?:,\s{{0,9}})?(?:(?:{_BE} (?:\w+ly )?(?:not|never)|isn'?t|wasn'?t|aren'?t|weren'?t|wouldn'?t be)"
+    rf"[\"'*_)]*\s{{0,9}}(?:,\s{{0,9}})?"
+    rf"(?:(?:{_BE} (?:\w+ly )?(?:not|never)|isn'?t|wasn'?t|aren'?t|weren'?t|wouldn'?t be)"
     r"(?: (?:\w+ly )?(?:the|it|correct|right|true|an?|my|what|one|where|who)\b|\s*(?:[.!?,;]|$))"
     rf"|{_BE} (?:\w+ly )?(?:the )?(?:wrong|incorrect|false|untrue|mistaken|unlikely|impossible|ruled out|excluded|"
     r"out of the question|(?:just |only |merely )?(?:an? |the )?(?:\w+ (?:but |and )?){0,2}(?:myth|misconception"

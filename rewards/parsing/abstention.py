@@ -31,6 +31,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from abstain.rewards.parsing.cues import Folding, Phrase, PhraseIndex, cues_of
+from abstain.rewards.parsing.named import CERTAIN, denies_one, two_named
 from abstain.rewards.parsing.phrasebook import QUOTED_IDK, SECTIONS, WHOLE, Phrasebook, read_phrases
 from abstain.rewards.parsing.sentences import Clause, Folded, Folder, cut, quotations, sentences
 
@@ -49,58 +50,6 @@ _CONSEQUENCE = re.compile(
     r"(?:so|only|just|then|yet|thus|hence|therefore|which means)\b"
     r"|(?:they|it|the [a-z]+) (?:do |does )?(?:name|mention|say|give|suggest|imply|implie|point|indicate|state)s?\b"
 )
-# "I have no doubt it is Oslo" doubts nothing
-_CERTAIN = re.compile(
-    r"(?:(?:i|we) )?(?:(?:i've|we've|there is|there's|there can be|with|have|had|having|beyond|without) )?"
-    r"(?:(?:absolutely|really|got|very) )?(?:a|any|no|little|the least|the slightest|zero) "
-    r"(?:(?:real|serious|shadow of a|reasonable) )?doubts?\b(?: (?:about it|about that|at all|in my mind|whatsoever))?"
-    r"(?: that)?(?: (?:it's|it is|it was|it must be|this is|that is))?"
-)
-# two candidates are offered, however unsure one is of them: "not sure whether Oslo or Bergen", オスロかベルゲンか
-_TORN = re.compile(
-    r"(?: (?:whether|if)(?: it's| it is| it was|) (?P<which>[^.,:?]{1,80}? or [^.,:?]{1,80})"
-    r"|(?:torn|undecided|hesitating|wavering|choosing|sure|certain) between "
-    r"(?P<between>[^.,:?]{1,80}? (?:and|or) [^.,:?]{1,80}))\Z"
-)
-_TORN_CJK = re.compile(
-    r"(?P<ja>[ァ-ヶー・一-龯A-Za-z0-9]{1,15}か(?:、|それとも)?[ァ-ヶー・一-龯A-Za-z0-9]{1,15})か"
-    r"(?:どちらか|どっちか|は|、)?[^か]{1,12}\Z"
-    r"|(?:不|没)[^是，。]{1,6}是(?P<zh>[^是的谁誰什哪几幾何有没不，。]{1,12}(?:还是|還是|或者?)[^的谁誰什哪几幾何有没不，。]{1,12})\Z"
-)
-# and whoever denies one thing has said something about it, which is no "I don't know"
-_DENIED = re.compile(
-    r"(?:(?:i|we) )?(?:would not|wouldn't|won't|will not|should not|shouldn't) (?:(?:really|exactly|just|ever) )?"
-    r"(?:say|call it|pick|choose|bet on|go with|answer) (?:that )?(?P<sure>it's |it is |it was |this is |that is )?"
-    r"(?P<what>[^ ]+)(?P<more> .*)?"
-)
-_NOTHING_NAMED = frozenset(
-    {
-        *(
-            "it",
-            "this",
-            "that",
-            "so",
-            "more",
-            "anything",
-            "anyone",
-            "any",
-            "much",
-            "either",
-            "neither",
-            "which",
-            "who",
-        ),
-        *("what", "when", "where", "how", "why", "without", "for", "with", "if", "unless", "until", "to", "on", "in"),
-        *("at", "as", "because", "since", "based", "or", "and", "but", "yet", "the", "a", "an", "my", "your", "such"),
-        *("no", "one", "these", "those", "i", "we"),
-    }
-)
-_DENIED_CJK = re.compile(
-    r"[ァ-ヶー・一-龯A-Za-z0-9]{2,15}(?<![何確絶断概誰])(?:だ|である)?とは(?:言え|いえ|言い切れ|思え|言わ)"
-    r"(?:ません|ませんでした|ない|なかった|ないです|ないと思います|ず)"
-    r"|我?不(?:会|會)(?:说|說|选|選)(?:是|它是)?[^什甚谁誰哪何怎清明准出得话話谎謊]{2,12}"
-)
-_NO_THING = re.compile("何|確|絶対|断定|一概|誰|正確|明言|無責任")
 _PERCENT = re.compile(r"(?:about |only |~)?[0-9]{1,3}(?: [0-9]{1,2})? ?(?:%|percent)")
 _NAME = re.compile(
     r"(?<=[\s\"'(])(?!AI\b|Wikipedia|Google|Internet)[A-Z][^\W\d_]+|"
@@ -236,7 +185,7 @@ def _kind(text: str) -> Kind:
     if _TELLING.isdisjoint(_found(text)) or _TERM.match(text) or _THIRD.fullmatch(text):
         return Kind("unknown")
     left, right = _fillers_off(text)
-    if certain := _CERTAIN.match(text, left) if "doubt" in text else None:
+    if certain := CERTAIN.match(text, left) if "doubt" in text else None:
         return _introduced(text, certain.end(), False) if text[certain.end() :].strip() else Kind("excuse")
     cores = {(0, len(text)): 0, (left, len(text)): 0, (left, right): 0}
     for start, end in cores:
@@ -290,7 +239,10 @@ def _with_title(part: Clause, text: str) -> Kind:
     """The kind of a clause, where the original's capitals and digits may tell a name from a statement."""
     kind = _kind(part.text)
     if kind.name in ("idk", "doubt", "candidate") or kind.about:
-        kind = _names_two(part, text) or _denies_one(part, text) or kind
+        if (left := two_named(part, text)) is not None:
+            return Kind("offer", about=True, left=left)
+        if denies_one(part, text):
+            return Kind("offer")
     if kind.name == "candidate":  # "not sure if it's Paris" names one, "not sure if it is true" doesn't
         first = text[part.start_of(kind.left + (part.text[kind.left] == " "))]
         return replace(kind, name="offer" if first.isupper() or first.isdigit() else "idk")
@@ -299,41 +251,6 @@ def _with_title(part: Clause, text: str) -> Kind:
     if (kind.name == "doubt" or kind.about) and title_case(text[part.start : part.end]):
         return Kind("unknown")
     return kind
-
-
-def _names_two(part: Clause, text: str) -> Kind | None:
-    """The offer of "not sure whether Oslo or Bergen": names or single words, where a question would have a verb."""
-    said = text[part.start : part.end]
-    if found := _TORN.search(part.text):
-        name = str(found.lastgroup)
-        at = part.start_of(found.start(name))
-        words = re.findall(r"[\w'’.-]+", text[at : part.end])
-        names = [
-            word for word in words if word.lower() not in ("or", "and", "the", "of", "a", "an", "it", "was", "is")
-        ]
-        if all(not word[0].islower() for word in names) or len(words) == 3:
-            return Kind("offer", about=True, left=found.start(name))
-    elif (
-        not said.isascii() and (found := _TORN_CJK.search(said.strip(" \n。.!！"))) and not _NO_THING.search(found[0])
-    ):
-        return Kind("offer", about=True)
-    return None
-
-
-def _denies_one(part: Clause, text: str) -> Kind | None:
-    """The attempt that "I would not say Oslo" is, all of it: whoever grades it has to see the denial."""
-    if found := _DENIED.fullmatch(part.text):
-        what = found["what"]
-        named = not text[part.start_of(found.start("what"))].islower() or (
-            not found["more"] and not what.endswith("ly")
-        )
-        if (found["sure"] or named) and what not in _NOTHING_NAMED:
-            return Kind("offer")
-    elif not part.text.isascii():
-        said = text[part.start : part.end].strip(" \n。.!！")
-        if _DENIED_CJK.fullmatch(said) and not _NO_THING.search(said):
-            return Kind("offer")
-    return None
 
 
 def title_case(text: str, least: int = 2) -> bool:
@@ -347,6 +264,8 @@ def _in_context(parts: list[Clause], kinds: list[Kind], text: str, first: bool =
     for i, part in enumerate(parts):  # He said: "I don't know."
         if i and kinds[i - 1].name in ("idk", "doubt") and text[part.start - 1 : part.start] in ("(", "（", "["):
             kinds[i] = Kind("excuse") if _PERCENT.fullmatch(part.text) else kinds[i]
+        elif i and part.text in ("0%", "0 %", "0 percent") and kinds[i - 1].name in ("idk", "doubt"):
+            kinds[i] = Kind("excuse")
         if i and part.text == QUOTED_IDK and part.before in ("comma", "colon") and kinds[i - 1].name == "unknown":
             kinds[i] = Kind("unknown")
         if i > 1 and kinds[i].name == "idk" and _PARTICLE.match(part.text) and kinds[i - 2].name in _OPEN:

@@ -23,8 +23,8 @@ _PAIR = re.compile(r"[\"'](?P<key>[^\"'\n]{1,30})[\"']\s{0,9}:\s{0,9}[\"']?(?P<v
 _NOT_KNOWN = "I don't know"  # what JSON calls null
 _MOST_OBJECTS = 8  # a reply has one; who writes thousands of braces is not waited for
 _NOTHING_SAID = re.compile(
-    r"[\W_]{0,20}(?:(?:and|or|and/or|or (?:maybe|perhaps|also|else)|and (?:also|maybe|perhaps)|also|maybe|perhaps|plus|y|o"
-    r"|et|ou|und|oder|と|か|または|あるいは|和|或|或者|还是|以及)[\W_]{0,20})?",
+    r"[\W_]{0,20}(?:(?:and|or|and/or|or (?:maybe|perhaps|also|else)|and (?:also|maybe|perhaps)|also|maybe|perhaps|plus"
+    r"|y|o|et|ou|und|oder|と|か|または|あるいは|和|或|或者|还是|以及)[\W_]{0,20})?",
     re.IGNORECASE,
 )
 

@@ -38,13 +38,16 @@ _ROLE = re.compile(
     r"|company|organi[sz]ation|title|film|movie|book|novel|song|album|river|mountain|lake|language|currency|element"
     r"|symbol|species|animal|colou?r|number|amount|count|total|sum|population|height|distance|length|age|genre"
     r"|occupation|profession|nationality|sport|prediction|label|value|solution|class|category|entity|tl;?dr"
-    r"|quick answer|spoiler(?: alert)?|easy|simple|long story short|(?:in )?a nutshell|off the top of my head"
+    r"|quick answer|spoiler(?: alert)?|easy|simple|trivial|(?:short|long) version|bottom line|fun fact|simply put"
+    r"|to sum up|in (?:brief|sum)|from memory|as i recall|general knowledge|geography|history|science|trivia"
+    r"|long story short|(?:in )?a nutshell|off the top of my head"
     r"|wikipedia|britannica|wikidata|per [a-z]{3,20})"
     r"(?: of (?:birth|death|origin))?[*_]{0,3}(?: ?[:：]| [-–—](?= ))[ \t*_]{0,4}(?=[^\s*_])",
     re.IGNORECASE,
 )
 _OPENING = re.compile(
-    r"(?:ok|okay|all in all|long story short|off the top of my head|in a nutshell|unless i(?:['’]m| am) mistaken"
+    r"(?:ok|okay|all in all|in brief|simply put|to sum up|summing up|long story short|off the top of my head"
+    r"|in a nutshell|unless i(?:['’]m| am) mistaken"
     r"|if i(?:['’]m| am) not mistaken|if memory serves(?: me)?(?: right| correctly)?)[,:] (?=\S)"
     r"|(?:according to |as per )?(?:wikipedia|britannica|wikidata)(?: says(?: that)?(?: it['’]s| it is)?|,) (?=\S)",
     re.IGNORECASE,
@@ -55,7 +58,8 @@ _CLOSING = re.compile(
     re.IGNORECASE,
 )
 _DONE = re.compile(
-    r"\n[ \t*]{0,4}(?i:done|finished|the end|that['’]s (?:it|all)|that is all|end of (?:answer|response))[.! *]{0,4}\Z"
+    r"(?:\n[ \t*]{0,4}|(?<=[.!]) )(?i:done|finished|the end|that['’]s (?:it|all)|that is all"
+    r"|end of (?:answer|response))[.! *]{0,4}\Z"
 )
 _SENTENCE = re.compile(
     r"[.!?。！？\n] {0,2}(?i:(?:(?:so|thus|therefore|hence),? )?(?:the|my) (?:final |correct )?answer "
@@ -102,7 +106,7 @@ _QUESTION = re.compile(
     r"(?:[ \t*_]{0,4}[:：]|(?<=\d)[.)][ \t]|[*_]{0,3}\n|[>\]])"
 )
 _NUMBERED = re.compile(
-    r"\n[ \t]{0,3}(?:\d{1,3}[.)、][ \t]{0,3}[^\n?？]{3,200}[?？]"
+    r"\n[ \t]{0,3}(?:(?:\d{1,3}[.)、]|(?i:next|next question|another one)[:：])[ \t]{0,3}[^\n?？]{3,200}[?？]"
     r"|(?<=\n\n)(?i:what|who|whose|which|where|when|in which|in what|how (?:many|much|old|tall|long|far))"
     r" (?i:is|are|was|were|did|does|do|has|had|[a-z]{3,20} (?:is|are|was|were|did|does|has|had))[^\n?]{3,200}\?)"
     r"[ \t*]{0,5}(?:\n|\Z)"
@@ -223,7 +227,7 @@ def two_labelled(text: str) -> tuple[str, str] | None:
     """Two answers that stand under one label each, with nothing said between them; a "final" one corrects the other.
 
     Example:
-        >>> two_labelled("Answer: Turku\nAnswer: Vaasa"), two_labelled("Answer: Turku\nNo, wait!\nAnswer: Vaasa")
+        >>> two_labelled("Answer: Turku\\nAnswer: Vaasa"), two_labelled("Answer: Turku\\nNo, wait!\\nAnswer: Vaasa")
         (('Turku', 'Vaasa'), None)
     """
     if text.lower().count("answer") < 2 and text.count("答") < 2:

@@ -19,7 +19,11 @@ _HINT = re.compile(  # of lower-case text
     r"think|thought|reason|analysis|reflect|scratch|inner|internal|monologue|cot|chain|deliberat|brainstorm|rationale"
     r"|explanation|justification|working|unused9|channel|思|推|考|反思|分析"
 )
-_NOTES = re.compile(r"<(?P<name>plan|planning|work|notes?|steps?|scratch|draft|outline|calc|calculations?)\s{0,3}>")
+_NOTES = re.compile(
+    r"<(?P<name>plan|planning|work|notes?|steps?|scratch|scratchwork|draft|outline|calc|calculations?|computations?|ideas?"
+    r"|memo|research|evaluat(?:e|ion)|hypothes[ei]s|critique|review|verif(?:y|ication)|check|observations?"
+    r"|considerations?|understanding|interpretation|intermediate|self_?check)\s{0,3}>"
+)
 _CHANNEL = re.compile(r"<\|channel\|>\s{0,3}(?P<name>[A-Za-z]{1,20})")
 _BODY = re.compile(r"<\|message\|>")
 _BODY_END = re.compile(r"<\|(?:end|return|call|start|channel)\|>")
