@@ -47,7 +47,10 @@ def farmed(reading: Reading) -> str:
     spec.loader.exec_module(made)
     counts = [0, 0]
     for case in made.texts(11, TEXTS):
-        paid = sum(grade(case.text, [c], case.grader, reading=reading) is Verdict.CORRECT for c in case.candidates)
+        paid = sum(
+            grade(case.text, [c], case.grader, case.question, reading=reading) is Verdict.CORRECT
+            for c in case.candidates
+        )
         counts[0] += paid > 1
         counts[1] += paid == 1
     return f"{reading}: of {TEXTS:,} texts {counts[0]} paid for two candidates, {counts[1] / TEXTS:.1%} for one"

@@ -70,6 +70,24 @@ def in_bold(answer: str) -> list[str]:
     return _BOLD.findall(answer) if "**" in answer else []
 
 
+def said_again(text: str, spans: Sequence[tuple[int, int]], i: int) -> list[int]:
+    """The other spans that stand behind the same words as span `i`: "it was A. It was B." says two things at once.
+
+    Example:
+        >>> text = "Emma was written by Austen maybe Emma was written by Burney, born in Lynn"
+        >>> said_again(text, [(20, 26), (53, 59), (69, 73)], 0)
+        [1]
+    """
+
+    def left(start: int) -> list[str]:
+        return _WORD.findall(text[max(0, start - 60) : start].lower())[-3:]
+
+    wanted = left(spans[i][0])
+    if len(wanted) < 3:
+        return []
+    return [k for k, (start, _) in enumerate(spans) if k != i and left(start) == wanted]
+
+
 def is_long(text: str) -> bool:
     return len(_WORD.findall(text[:400])) > LONG
 

@@ -11,7 +11,7 @@ the gold is, no text is paid for two of them.
 import re
 from collections.abc import Sequence
 
-from abstain.rewards.graders.alignment import is_long, nearness, stem
+from abstain.rewards.graders.alignment import is_long, nearness, said_again, stem
 from abstain.rewards.graders.candidates import HANGING, OTHER, SAID_SO, Candidate, Finder
 from abstain.rewards.graders.frame import Kind
 from abstain.rewards.graders.pieces import Piece, pieces
@@ -150,6 +150,8 @@ class _Reader(Finder):
         spans = [(found[c.first].start, found[c.last].end) for c in named]
         near = nearness(masked, spans, question, marked, bonus=[self._bonus(c, found, gold) for c in named])
         i = near.index(max(near))
+        if any(named[k].words != named[i].words for k in said_again(masked, spans, i)):
+            return False
         if any(self._doubted(masked[min(a[1], b[1]) : max(a[0], b[0])]) for a, b in self._beside(spans, named, i)):
             return False
         beside = [named[i - 1], named[i]] if i else []
@@ -206,7 +208,7 @@ class _Reader(Finder):
         run = found[named.first : named.last + 1]
         said = words(gold) if named.right else [p.raw for p in run]
         bonus += 0.5 if any(stem(word) in self.content for word in said) else 0.0
-        bonus -= 0.7 if all(p.raw.isupper() and len(p.raw) > 1 for p in run) else 0.0
+        bonus -= 0.7 if all(word.isupper() and len(word) > 1 for word in said) else 0.0
         if named.joint == PREPOSITION:
             governor = found[self.governor(found, named.first)].norm
             inside = governor in ("in", "at", "near", "from")

@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import lru_cache
 from itertools import pairwise
 
-from abstain.rewards.graders.alignment import is_long, nearness
+from abstain.rewards.graders.alignment import is_long, nearness, said_again
 from abstain.rewards.graders.limits import is_denied, is_ruled_out, limit_of, may_deny
 from abstain.rewards.graders.mentions import MOST, Stated, find_stated
 from abstain.rewards.graders.number_frame import KANJI_WORD, LONGEST, RIVAL_KANJI, RIVAL_WORDS, WORD, is_framed
@@ -273,6 +273,8 @@ def _nearest(text: str, found: list[Stated], question: str, same: Same, marked: 
     """The candidate of a long answer that stands nearest to the question's words; none if another is joined to it."""
     near = nearness(text, [(s.start, s.end) for s in found], question, marked, counts=True)
     i = near.index(max(near))
+    if any(not same(found[k], found[i]) for k in said_again(text, [(s.start, s.end) for s in found], i)):
+        return []
     beside = [(found[i - 1], found[i])] if i else []
     beside += [(found[i], found[i + 1])] if i + 1 < len(found) else []
     if any(

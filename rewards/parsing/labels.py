@@ -45,6 +45,11 @@ _ROLE = re.compile(
     r"(?: of (?:birth|death|origin))?[*_]{0,3}(?: ?[:：]| [-–—](?= ))[ \t*_]{0,4}(?=[^\s*_])",
     re.IGNORECASE,
 )
+_PLACED = re.compile(  # "Country: Finland, city: Turku" says of which country
+    r"(?:the )?(?:country|state|region|continent|year|date|category|subject|topic|question)"
+    r" ?[:：] ?[^,:：;\n]{1,40}[,;] ?",
+    re.IGNORECASE,
+)
 _OPENING = re.compile(
     r"(?:ok|okay|all in all|in brief|simply put|to sum up|summing up|long story short|off the top of my head"
     r"|in a nutshell|unless i(?:['’]m| am) mistaken"
@@ -217,6 +222,8 @@ def without_frame(text: str) -> str:
         text = text[opening.end() :]
     if closing := _CLOSING.search(text, max(0, len(text) - 40)):
         text = text[: closing.start()] or text
+    if placed := _PLACED.match(text) if text.count(":") == 2 else None:
+        text = text[placed.end() :] if _ROLE.match(text, placed.end()) else text
     role = _ROLE.match(text) if ":" in text or "：" in text or " - " in text or "—" in text or "–" in text else None
     if role and ":" not in text[role.end() :] and "：" not in text[role.end() :]:
         text = text[role.end() :]

@@ -13,7 +13,11 @@ ALLOWED: dict[Reading, float] = {"strict": 0.001, "lenient": 0.005}  # shares of
 
 def paid(case: TwoCandidates, reading: Reading) -> list[str]:
     """The candidates that a text would be paid for, each being the gold in turn."""
-    return [c for c in case.candidates if grade(case.text, [c], case.grader, reading=reading) is Verdict.CORRECT]
+    return [
+        c
+        for c in case.candidates
+        if grade(case.text, [c], case.grader, case.question, reading=reading) is Verdict.CORRECT
+    ]
 
 
 def paid_for_two(seed: int, count: int) -> dict[Reading, list[tuple[TwoCandidates, list[str]]]]:

@@ -35,6 +35,13 @@ FRAMES = (
     "**{}**", '"{}"', "It's {}, I believe.", "The capital is {}.", "He was born in {}.", "My guess: {}",
     "答えは{}です", "答案是{}。", "{} (I am sure)", "<b>{}</b>", "- {}", "{}\n",
 )  # fmt: skip
+ASKED = (  # a question, and its words before each candidate
+    ("What is the capital of Norway?", "The capital of Norway is {}"),
+    ("Who wrote Emma?", "Emma was written by {}"),
+    ("When was the Harlow Bridge opened?", "The Harlow Bridge was opened in {}"),
+    ("Which of them came first?", "{} came first"),
+    ("What is it called?", "It is called {}"),
+)
 KNOWN = (
     " or ", " and ", ", ", "; ", " / ", "\n", "\n\n", " maybe ", " probably ", " could be ", " perhaps ", ". Or ",
     ". ",
@@ -89,6 +96,7 @@ class TwoCandidates:
     candidates: tuple[str, ...]
     grader: str
     separator: str
+    question: str = ""
 
 
 def random_separator(rng: random.Random) -> str:
@@ -121,5 +129,8 @@ def texts(seed: int, count: int) -> Iterator[TwoCandidates]:
         if rng.random() < 0.2:
             others = [name for pair in pairs for name in pair if name not in named]
             named += rng.sample(others, min(len(others), rng.randint(1, 4)))
-        frame = rng.choice(FRAMES)
-        yield TwoCandidates(frame.format(between.join(named)), tuple(named), grader, between)
+        asked, said = rng.choice(ASKED) if rng.random() < 0.25 else ("", "{}")
+        repeated = rng.random() < 0.5
+        row = between.join(said.format(name) if repeated else name for name in named)
+        frame = rng.choice(FRAMES) if not asked else "{}" if repeated else said
+        yield TwoCandidates(frame.format(row), tuple(named), grader, between, asked)
