@@ -16,7 +16,8 @@ from abstain.rewards.graders.words import FUNCTION
 LONG = 12  # words; a shorter answer is read by its grammar
 _WORD = re.compile(r"\ue000|[^\W_]+(?:['’.-][^\W_]+)*")
 _BORDER = re.compile(
-    r"(?P<stop>[.!?]+[\"')\]*_]*\s+(?=[\"'(*_]*[A-Z\ue000])|\n+)|(?P<far>[;:()—]| - )|(?P<near>,)"
+    r"(?P<stop>(?<![.!?])[.!?]{1,9}[\"')\]*_]{0,5}\s{1,9}(?=[\"'(*_]{0,5}[A-Z\ue000])|\n)|(?P<far>[;:()—]| - )"
+    r"|(?P<near>,)"
     r"|\b(?P<turn>and|while|whereas|but|who|which|where|when|whose|after|before|although)\b"
 )
 _COST = {"stop": 16.0, "far": 5.0, "near": 5.0, "turn": 5.0}
