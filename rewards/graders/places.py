@@ -72,7 +72,6 @@ STATE_CODES = {code: state for state, code in _US_STATES.items()} | {
     "on": "ontario", "qc": "quebec", "bc": "british columbia", "ab": "alberta", "mb": "manitoba", "ns": "nova scotia",
     "nb": "new brunswick",
 }  # fmt: skip
-PLACE_WORDS = _names("county;province;prefecture;district;region;oblast;borough;department;canton;parish;state")
 # Golds come with one name only; the others are no less right. Two wars have several names, too.
 SAME_PLACE: tuple[frozenset[str], ...] = tuple(
     frozenset(names.split(";"))

@@ -6,7 +6,6 @@ says anything. What comes in later sentences is explanation: a reply that names 
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from abstain.rewards.graders.text import fold, is_unspaced
 from abstain.rewards.graders.words import (
@@ -42,12 +41,6 @@ _CHOICE = (
     r"|(?:答え|正解|回答|解答)(?:は|:|：)|(?:答案|正确答案)(?:是|为|為|:|：)"
 )
 _MARKER = re.compile(f"(?:{_CORRECTION}|{_CHOICE})", re.IGNORECASE)
-_LEANING = re.compile(
-    r"\b(?:(?:most |more |very )?(?:likely|probably)|i (?:think|believe|suspect|guess)"
-    r"|i'?m (?:fairly|pretty|quite) sure"
-    r"|i lean (?:towards?|to)|leaning (?:towards?|to)|but(?! also))\b",
-    re.IGNORECASE,
-)
 _NEXT_QUESTION = re.compile(r"\n[ \t]*(?:question|q|user|human)\s*\d*\s*[:.]", re.IGNORECASE)
 _STOP = re.compile(
     r"(?<![.!?])[.!?]+[\"')\]*_]*(?=\s|$)(?!(?<=[!?]) [a-z])|[。！？]+|\n\s*|(?<=[\w\ue000])[?!]+(?=[\w\ue000])"
@@ -142,15 +135,6 @@ _TURN = re.compile(
 )
 
 
-class Span(Protocol):
-    """Something found in a text, by its offsets."""
-
-    @property
-    def start(self) -> int: ...
-    @property
-    def end(self) -> int: ...
-
-
 _BULLET = re.compile(r"^[ \t]*[-*•][ \t]+", re.MULTILINE)
 _NUMBERED = re.compile(r"^[ \t]*\d{1,2}[.)][ \t]+(?=\S)", re.MULTILINE)
 
@@ -234,17 +218,6 @@ def offers(rest: str) -> bool:
     return bool(found) and fold(found[0]) not in _GOES_ON
 
 
-def leaning(sentence: str) -> str | None:
-    """What follows the last "probably", "I think" or "but" of a sentence that names several answers.
-
-    Example:
-        >>> leaning("Paris or London, most likely Paris"), leaning("Paris or London")
-        ('Paris', None)
-    """
-    ends = [hit.end() for hit in _LEANING.finditer(sentence)]
-    return sentence[ends[-1] :].strip(" ,.:") or None if ends else None
-
-
 def is_preamble(sentence: str) -> bool:
     """Whether a sentence says nothing yet: "Great question!", "I am not sure.", "Let me think."
 
@@ -279,25 +252,6 @@ def denied(text: str, start: int, end: int) -> bool:
     near = [fold(w) for w in words(before)][-6:]
     cues = [i for i, w in enumerate(near) if w in NEGATIONS]
     return bool(cues) and not NO_DENIAL.intersection(near[cues[-1] + 1 : cues[-1] + 3])
-
-
-def settle(text: str, find: Callable[[str], Sequence[Span]]) -> str:
-    """The sentence that answers when an answer is whatever `find` finds, with the bare alternatives that follow it.
-
-    Example:
-        >>> import re
-        >>> class Hit(str): start = end = 0
-        >>> settle("Let me see. It is 5. Or 6. It has 7 parts.", lambda t: [Hit()] if re.search(r"\\d", t) else [])
-        'It is 5. Or 6.'
-    """
-    found = [
-        s[:LONGEST_SENTENCE]
-        for s in sentences(last_choice(without_bullets(text), lambda rest: bool(find(rest[:200]))))
-    ]
-    for i, sentence in enumerate(found):
-        if find(sentence) and not (sentence.endswith(("?", "？")) and any(find(s) for s in found[i + 1 : i + 2])):
-            return " ".join([sentence, *alternatives(found[i + 1 :])])
-    return ""
 
 
 ALTERNATIVE = re.compile(

@@ -85,10 +85,6 @@ NO_STOP = _set(
 _NUMBER_WORDS = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen
     sixteen seventeen eighteen nineteen twenty"""
 NUMBER_WORDS = {word: str(value) for value, word in enumerate(_NUMBER_WORDS.split())}
-_ORDINAL_WORDS = "third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth"
-ORDINAL_WORDS = {"first": "1st", "second": "2nd"} | {
-    word: f"{value}th" if value > 3 else "3rd" for value, word in enumerate(_ORDINAL_WORDS.split(), 3)
-}
 MAGNITUDES = _set("hundred thousand million billion trillion percent k m bn lakh crore dozen")
 NEGATIONS = _set(
     """not never nor neither cannot cant isnt wasnt arent werent doesnt didnt dont wont wouldnt couldnt shouldnt hasnt
@@ -107,13 +103,7 @@ PREAMBLE_ENDS = _set(
     """question sure certain know remember recall think see help try started course step request information this that
     it you answer confident positive one say thought moment"""
 )
-LINKS = VERBS | _set("by called named titled known")
 OR_WORDS = _set("or oder ou o")
-CONNECTIVES = OR_WORDS | _set("and und et y")
-# What follows "or" when no other answer is offered.
-OR_EXEMPT = _set(
-    "so more less later earlier simply just better whatever something thereabouts rather any at as about around"
-)
 PARTICLES = _set(
     "of de da do dos du del della di la le los las van von der den ter bin ibn al el the y e san santa st"
 )
