@@ -39,6 +39,7 @@ def test_no_text_is_paid_for_two_candidates() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3_600)
 def test_no_text_of_a_hundred_thousand_is_paid_for_two_candidates() -> None:
     found = paid_for_two(seed=17, count=100_000)
     for reading, share in ALLOWED.items():
