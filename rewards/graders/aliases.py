@@ -15,6 +15,7 @@ from abstain.rewards.graders.words import FUNCTION, GENERIC_END
 
 Words = tuple[str, ...]
 _AMBIGUOUS_ACRONYMS = FUNCTION | {"us"}
+_CODE = re.compile(r"([a-z]{1,5})(\d{1,6})")  # "SH155", also written SH-155
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +164,8 @@ def _forms(tokens: list[Token], place: str) -> Iterator[Alias]:
     """A spelling, and what is left of it without its title, middle names or a general last word."""
     words = tuple([t.norm for t in tokens])
     if len(words) == 1:
+        if code := _CODE.fullmatch(words[0]):
+            yield Alias((code[1], code[2]), "", place)
         yield Alias(words, "all" if words == ("us",) else _capitals(tokens[0]), place)
         yield from _elsewhere(words[0], place)
         return

@@ -75,6 +75,7 @@ _WHO = re.compile(
     r"|mathematician|politician|director|king|queen|woman|man|character)\b",
     re.IGNORECASE,
 )
+_ADVERBS = frozenset(["inside", "outside", "soon", "ago", "away", "together", "further", "even", "only", "well"])
 _PARTS: dict[Kind, str] = {"name": NAME + PLACE + ANSWER, "common": WORD + NAME + ANSWER, "number": NUMBER + ANSWER}
 
 
@@ -106,14 +107,21 @@ class Candidate:
 
 
 @lru_cache(maxsize=4096)
-def content(question: str) -> tuple[frozenset[str], str, bool, bool]:
+def content(question: str) -> tuple[frozenset[str], str, bool, bool, frozenset[str], bool]:
     """The stems of a question's content words that are no names, the noun that "how many" counts, whether it asks for
-    an object or a circumstance ("where did X die") and not for a subject, and whether it asks for an end."""
+    an object or a circumstance ("where did X die") and not for a subject, whether it asks for an end, its words with a
+    capital, and whether it asks for what is not so."""
     found = {stem(w) for w in words(question) if w[0].islower() and len(w) > 2 and fold(w) not in FUNCTION}
     counted = re.search(r"\bhow many (?:[a-z]+ly )?([a-z]+)", question, re.IGNORECASE)
     adjunct = re.search(r"\b(?:did|does|do|was|were|is|are|has|have|had|will)\b", question) is not None
     ends = re.search(r"\b(?:end|ended|until|stop|stopped)\b", question) is not None
-    return frozenset(found), stem(counted[1]) if counted else "", adjunct, ends
+    names = frozenset(fold(w) for w in words(question) if w[0].isupper())
+    negated = re.search(r"\bnot\b|n['’]t\b", question) is not None
+    return frozenset(found), stem(counted[1]) if counted else "", adjunct, ends, names, negated
+
+
+def _no_noun(word: str) -> bool:
+    return word.endswith(("ing", "ly")) or word in FUNCTION or word in _ADVERBS
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +140,8 @@ class Finder:
         counted: the noun that "how many" counts.
         adjunct: the question asks for an object or a circumstance, not for a subject.
         ends: it asks for an end.
+        names: the question's words with a capital, folded.
+        negated: it asks for what is not so.
     """
 
     kind: Kind
@@ -145,6 +155,8 @@ class Finder:
     counted: str
     adjunct: bool
     ends: bool
+    names: frozenset[str]
+    negated: bool
 
     @classmethod
     def of(cls, kind: Kind, question: str, placed: bool, single: bool) -> Self:
@@ -189,7 +201,7 @@ class Finder:
                 listed = made.joint == COMMA and out[-1].last >= i - 3
                 if listed or made.joint not in _GOVERNED:
                     made = replace(made, role=out[-1].role)
-            if made and not denied(sentence, found[i].start, found[last].end):
+            if made and (self.negated or not denied(sentence, found[i].start, found[last].end)):
                 out.append(made)
             i = last + 1
         return out
@@ -233,16 +245,13 @@ class Finder:
             return None  # "Japan's largest operator"
         if self.kind == "name" and not right:
             before = found[i - 1].part if i else ""
-            noun = after and after.part in WORD + ASKED and len(run) == 1 and not after.norm.endswith("ly")
             named = any(p.part in NAME + ANSWER + PLACE for p in found[last + 2 : last + 4])
-            if (
-                noun
-                and (run[-1].norm.endswith(_DEMONYM) if named or before != DETERMINER else True)
-                and (before or named)
-            ):
-                return None  # "Dutch director": an adjective
+            if after and after.part in WORD + ASKED and len(run) == 1 and not after.norm.endswith("ly"):
+                describes = after.norm in ROLES | KIN or (before == DETERMINER and not named)
+                if (describes or run[-1].norm.endswith(_DEMONYM)) and (before or named):
+                    return None  # "Dutch director": an adjective
             around = (*found[max(0, i - 1) : i], *found[last + 1 : last + 2])
-            if len(run) == 1 and any(p.part == ASKED and p.raw[0].isupper() for p in around):
+            if len(run) == 1 and any(p.part == ASKED and p.raw[0].isupper() and p.norm in self.names for p in around):
                 return None  # a name of the question's, with another word of it
             if i > 1 and found[i - 1].norm == "the" and found[i - 2].part in NAME + ANSWER:
                 return None  # "Alfred the Great"
@@ -250,7 +259,7 @@ class Finder:
                 return None  # "the South of X"
             if i == 0 and len(run) == 1 and run[0].norm.endswith(("ing", "ly")):
                 return None  # the first word of a sentence has a capital anyway
-        if self.kind == "common" and not right and len(run) == 1 and run[0].norm.endswith(("ing", "ly")):
+        if self.kind == "common" and not right and len(run) == 1 and _no_noun(run[0].norm):
             return None
         if self.kind == "number" and not right and self.counted and self._of_another(found, last):
             return None  # "7 seasons and 163 episodes", where episodes were asked for
@@ -294,7 +303,7 @@ class Finder:
         return (
             single
             and len(before) < 4
-            and all(p.raw[0].isupper() and (len(p.raw) < 3 or not p.raw.isupper()) for p in before)
+            and all(p.raw[0].isupper() and (len(p.raw) < 3 or not p.raw.isupper() or "." in p.raw) for p in before)
         )
 
     def _of_another(self, found: Sequence[Piece], last: int) -> bool:
@@ -335,6 +344,25 @@ class Finder:
                 k -= 1
             return k
         return j
+
+    @staticmethod
+    def is_subject(found: Sequence[Piece], named: Candidate) -> bool:
+        """Whether a candidate is the subject of a verb ("X was born in"), and not of a bare "X is the capital"."""
+        at = named.last + 1
+        if [p.part for p in found[at : at + 1]] == ["."]:  # "Hey, Jeannie! was created"
+            at += 1
+        if at < len(found) and found[at].part == COMMA:  # "X, the actress, was born"
+            at = next((k + 1 for k in range(at + 1, len(found)) if found[k].part == COMMA), at)
+        while at < len(found) and found[at].part == HEDGE:
+            at += 1
+        if at < len(found) and found[at].part == VERB:
+            return True
+        if at < len(found) and found[at].part == BE:
+            at += 1
+            while at < len(found) and found[at].part == HEDGE:
+                at += 1
+            return at < len(found) and found[at].part in VERB + PREPOSITION
+        return False
 
     @staticmethod
     def _hanging(found: Sequence[Piece], governor: int) -> int:

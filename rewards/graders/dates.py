@@ -12,8 +12,10 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from abstain.rewards.graders.alignment import in_bold, is_long
+from abstain.rewards.graders.asked import asks_no_date
 from abstain.rewards.graders.days import Day
 from abstain.rewards.graders.mentions import Stated, find_stated
+from abstain.rewards.graders.numeric import grade_numeric
 from abstain.rewards.graders.stated import joined_to_dates, stated
 from abstain.rewards.graders.tokens import number_text
 from abstain.rewards.response import Reading
@@ -38,6 +40,13 @@ def same_date(first: Stated, second: Stated) -> bool:
     return any(one.meets(other) or other.meets(one) for one, other in days)
 
 
+def _repeats(said: Stated, asked: Stated) -> bool:
+    """Whether a date says no more than the question does: "2013" of "in May 2013", and not the other way round."""
+    if said.date is None or asked.date is None:
+        return False
+    return all(any(one.meets(day) for one in asked.date.readings) for day in said.date.readings)
+
+
 def _days(text: str, found: list[Stated]) -> list[Stated]:
     """Where a day is asked for, the mentions of days, if there are any; a year beside them is of another kind."""
     dated = [s for s in joined_to_dates(text, found) if s.date]
@@ -54,10 +63,12 @@ def grade_date(answer: str, gold: Sequence[str], question: str = "", reading: Re
     golds = _golds(tuple(gold))
     if not golds:
         return Verdict.UNGRADED
+    if all(text.strip(" .").isdigit() for text in gold) and asks_no_date(question):
+        return grade_numeric(answer, gold, question, reading)  # "1213" performances
     sift = _days if question and all(g.day for g in golds) and is_long(answer) else joined_to_dates
 
-    strict, bold = reading == "strict", in_bold(answer)
-    said = stated(number_text(answer), number_text(question), strict, sift, same_date, bold)
+    strict, bold = reading == "strict", [number_text(mark) for mark in in_bold(answer)] if question else []
+    said = stated(number_text(answer), number_text(question), strict, sift, same_date, bold, _repeats)
     if not said or any(s.bound or s.date is None for s in said):
         return Verdict.INCORRECT
     for g in golds:

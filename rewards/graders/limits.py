@@ -115,6 +115,7 @@ _RULED_OUT_AFTER = re.compile(
     r"| (?:(?:is|was|would be) (?:not|wrong|false|incorrect|untrue|impossible|mistaken|the wrong)|(?:isn|wasn)'t)\b",
     re.IGNORECASE,
 )
+_NOT_IN_BRACKETS = re.compile(r"\(not (?:the|to|a|an|his|her) ", re.IGNORECASE)
 _BOTH = re.compile(r"\b(?:neither|not)\b.{1,60}\bnor(?: in| on| the)?\s*$", re.IGNORECASE | re.DOTALL)
 
 
@@ -127,11 +128,31 @@ def is_ruled_out(text: str, found: Stated) -> bool:
         [[False, True], [False, False], [True]]
     """
     before = text[max(0, found.start - 80) : found.start]
+    opened = before.rfind("(")
+    if opened >= 0 and _NOT_IN_BRACKETS.match(before, opened) and ")" not in before[opened:]:
+        return True  # "Ann Lee (not the singer, who was born in 1930)"
     return bool(
         _RULED_OUT_BEFORE.search(before)
         or _RULED_OUT_AFTER.match(text[found.end : found.end + 24])
         or _BOTH.search(before)
     )
+
+
+_LOWER_BOUND = re.compile(
+    r"\b(?:at least|as many as|as much as|no fewer than|no less than)(?: (?:about|around|some|the|a total of))?\s*$",
+    re.IGNORECASE,
+)
+
+
+def is_least(text: str, found: Stated) -> bool:
+    """Whether a count is told carefully ("at least 27 people were killed"), which people take for the count.
+
+    Example:
+        >>> from abstain.rewards.graders.mentions import find_stated
+        >>> [is_least(t, find_stated(t)[0]) for t in ("At least 27 people", "More than 27 people")]
+        [True, False]
+    """
+    return bool(_LOWER_BOUND.search(text[max(0, found.start - 40) : found.start]))
 
 
 _DENIED_BEFORE = re.compile(
@@ -141,7 +162,19 @@ _DENIED_BEFORE = re.compile(
 )
 
 
+# "The only year in which it did not take part was 1998"
+_ONLY_ONE_NOT = re.compile(
+    r"\b(?:year|edition|time|season|one|day|month|number|only)\b[^.;:?!]{0,20}\b(?:which|that|when|where|it|he|she|they)\b"
+    r"[^.;:?!]{0,30}(?:\bnot|\bnever|n't)\b[^.;:?!]{0,40}\b(?:was|is|were)(?: in)? ?$",
+    re.IGNORECASE,
+)
+
+
 def is_denied(text: str, found: Stated) -> bool:
     """Whether anything around a number or date may deny it, so that it is not paid."""
-    before = text[max(0, found.start - 60) : found.start]
+    before = text[max(0, found.start - 100) : found.start]
+    if _ONLY_ONE_NOT.search(before):
+        return False
+    before = before[-60:]
+    text = text.replace("not out", "batting") if "not out" in text else text
     return bool(_DENIED_BEFORE.search(before) or denied(text, found.start, found.end))

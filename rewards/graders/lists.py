@@ -7,12 +7,12 @@ or Mary". By its form alone "Trinidad and Tobago" is a list too: it is met by it
 import re
 
 from abstain.rewards.graders.aliases import place_name, text_tokens
-from abstain.rewards.graders.people import same_person
+from abstain.rewards.graders.people import is_person, same_person
 from abstain.rewards.graders.text import UNSPACED, Token, tidy, without_articles
 
 LONGEST = 600  # characters of a list that is looked at
 MOST = 24  # things in one
-_MARK = r"(?:[-*•·◦‣]|\(?\d{1,2}[.)]|[a-h][.)])"
+_MARK = r"(?:[-*•·◦‣]|\(?\d{1,2}[.)]|(?-i:[a-h])[.)])"
 _BETWEEN = re.compile(
     rf" ?\n+(?:[ ]?{_MARK}(?= ?[^\W\d]))? ?|(?:[ ,;]|^){_MARK} (?=[^\W\d])"
     r"| ?[;/|、] ?(?:and )?| ?\+ |, ?(?:and|plus|then)? (?!jr\b|sr\b)|,(?=[^\W\d])"
@@ -53,7 +53,8 @@ def is_list(gold: str) -> bool:
     if not 2 <= len(parts) <= MOST or any(len(part.split()) > 6 for part in parts):
         return False
     if len(parts) == 2 and "," in gold and not re.search(r"[;/\n]|\b(?:and|und|et)\b|&", gold):
-        return not parts[0][0].isupper() and not any(c.isdigit() for c in gold)
+        people = all(" " in part and is_person(_tokens(part)) for part in parts)
+        return (people or not parts[0][0].isupper()) and not any(c.isdigit() for c in gold)
     return not place_name(parts[-1]) or all(map(place_name, parts)) or bool(re.search(r"\band\b|&|[\n;]", gold))
 
 

@@ -11,38 +11,31 @@ import html
 import re
 from collections.abc import Sequence
 from functools import lru_cache
-from itertools import pairwise
 
 from abstain.rewards.graders.aliases import aliases, place_name, text_tokens
-from abstain.rewards.graders.alignment import in_bold, is_long
-from abstain.rewards.graders.dates import grade_date
+from abstain.rewards.graders.alignment import in_bold, in_italics, is_long
+from abstain.rewards.graders.counts import grade_counted, kind_of_gold
 from abstain.rewards.graders.frame import Kind, is_frame
-from abstain.rewards.graders.lists import is_list, items
-from abstain.rewards.graders.mentions import whole_mention
 from abstain.rewards.graders.names import same
-from abstain.rewards.graders.numeric import grade_numeric
-from abstain.rewards.graders.pieces import pieces
+from abstain.rewards.graders.numerals import word_set
+from abstain.rewards.graders.parts import find_lists, find_parts
+from abstain.rewards.graders.pieces import GOLD, pieces
 from abstain.rewards.graders.places import kind_of_place
 from abstain.rewards.graders.polar import polar_golds, polarity
+from abstain.rewards.graders.prose import answers_at_length
 from abstain.rewards.graders.roles import answers
 from abstain.rewards.graders.spans import Found, find, may_stand
-from abstain.rewards.graders.statement import GOLD, denied, last_choice, offers, without_bullets, words
+from abstain.rewards.graders.statement import denied, last_choice, offers, without_bullets, words
 from abstain.rewards.graders.text import LONGEST, Token, both_ends, fold, tidy
-from abstain.rewards.graders.vocabulary import NAME, NOT, NUMBER, OR, PLACE
+from abstain.rewards.graders.unspaced import is_scripted
+from abstain.rewards.graders.vocabulary import MONTHS, SIGN
 from abstain.rewards.graders.words import FUNCTION
 from abstain.rewards.response import Reading
 from abstain.rewards.verdict import Verdict
 
-_SPELLED = re.compile(
-    r"(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|\w+ty)\b", re.IGNORECASE
-)
 _WITHIN = re.compile(r"^\s*(?:in|at|on|from) (?=[A-Z])", re.IGNORECASE)
+_BY = re.compile(r"(?<=\d) ?× ?(?=\d)")
 _EDGES = " .*\"'\n"
-_NUMBERED = re.compile(
-    r"\d|[〇零一二三四五六七八九十百千万億亿]|\b(?:zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve"
-    r"|\w+teen|\w+ty|hundred|thousand|million|billion|dozen|once|twice|first|second|third|\w+th)\b",
-    re.IGNORECASE,
-)
 _LINK = re.compile(r"\[([^\[\]\n]{1,200})\]\(https?://[^\s()]{1,500}\)|\[\d{1,3}\]|[-–:(]? ?https?://\S{1,500}")
 _MARKER = re.compile(
     r"\A(?:[-*•] ?)?(?:\[[ xX]\] |\((?:\d{1,2}|[a-h])\) (?=[^\W\d])|[a-h]\) |[①-⑳] ?"
@@ -50,6 +43,13 @@ _MARKER = re.compile(
 )
 _MARKUP = re.compile(r"[*_`<\n•]|\A\s*-")  # of tidied text
 _BREAK, _EMPHASIS = re.compile(r"<br ?/?>"), re.compile(r"[ *_`]+")
+_LETTERS = re.compile(r"[^\W\d_]+")
+_DEED = re.compile(r"\b(?:[a-z]{2,}ing|to [a-z]{2,})\b")  # "swimming", "to swim"
+_NO_DEEDS = word_set(
+    """being including during according following having king ring thing something anything nothing everything string
+    spring wing evening morning regarding concerning meaning building"""
+)
+_WORDY = re.compile(r"\d+[^\W\d_]{4}")  # a name that begins with a number: "4chan"
 _MARKED = re.compile(r"[\[(①-⑳:)#>→∴👉✅✔&]")
 
 
@@ -78,30 +78,8 @@ def _mask(text: str, found: Sequence[Found]) -> str:
     return "".join([*kept, text[end:]])
 
 
-def _mask_again(mark: str, text: str, found: Sequence[Found]) -> str:
-    """What stands in bold, with `GOLD` for each gold in it."""
-    mark = plain(mark)
-    for hit in found:
-        mark = mark.replace(text[hit.start : hit.end], GOLD)
-    return mark
-
-
-def _find_lists(text: str, tokens: list[Token], golds: tuple[str, ...], apart: bool) -> list[Found]:
-    """Where the things of a gold list stand side by side, in any order; `apart`, other names may stand between."""
-    for gold in filter(is_list, golds):
-        hits = [find(tokens, aliases((item,))) for item in items(gold)]
-        if not all(hits):
-            continue
-        row = sorted((found[0] for found in hits), key=lambda hit: hit.start)
-        gaps = [text[one.end : other.start] for one, other in pairwise(row)]
-        close = all(len(gap) < 60 and not _NAMES.intersection(p.part for p in pieces(gap)) for gap in gaps)
-        if (apart or close) and not any(map(_EITHER.search, gaps)):
-            return [Found(row[0].start, row[-1].end, row[0].alias)]
-    return []
-
-
-_EITHER = re.compile("か|或|または|もしくは|또는")
-_NAMES = frozenset(NAME + PLACE + NUMBER + OR + NOT)
+def _plain(marks: Sequence[str]) -> list[str]:
+    return [plain(mark) for mark in marks]
 
 
 @lru_cache(maxsize=4096)
@@ -167,12 +145,22 @@ def _in_brackets(masked: str, gold: str) -> bool:
     return (len(short) == 1 and len(initials) > 1 and short[0].replace(".", "") == initials) or bool(same)
 
 
-def _kind(text: str, hit: Found) -> Kind:
-    """What the gold is as it stands in the reply: a number, a name, or a common noun."""
-    raw = text[hit.start : hit.end]
-    if hit.alias.words[0].isdigit() or raw[0].isdigit() or raw[-1].isdigit():
-        return "number"
-    return "name" if raw.lower() != raw or raw.lower() == raw.upper() else "common"
+def _kind(gold: str, counted: bool = False) -> Kind:
+    """What a gold is: a number, a name ("NL-05", "Apollo 11" and "Seven Samurai" are names), or a common noun.
+
+    Args:
+        gold: the gold as it stands in the reply, or where it does not, as it is.
+        counted: its first word is a number, in words perhaps.
+    """
+    if counted or gold[0].isdigit() or gold[-1].isdigit():
+        named = any(word[0].isupper() and fold(word) not in MONTHS for word in _LETTERS.findall(gold)[int(counted) :])
+        return "name" if named or _WORDY.match(gold) else "number"
+    return "name" if gold.lower() != gold or gold.lower() == gold.upper() else "common"
+
+
+def _another_deed(masked: str, question: str) -> bool:
+    """Whether a reply names another thing to do than the gold: "swimming, running"."""
+    return any(hit not in question and hit not in _NO_DEEDS for hit in _DEED.findall(masked))
 
 
 @lru_cache(maxsize=4096)
@@ -207,17 +195,6 @@ def _beside_question(tokens: list[Token], found: list[Found], question: str) -> 
     return kept, free, True
 
 
-@lru_cache(maxsize=20_000)
-def _counted(golds: tuple[str, ...]) -> str:
-    """ "date" or "number" where every gold is one and nothing else, else ""."""
-    if not all(map(_NUMBERED.search, golds)):
-        return ""
-    mentions = [whole_mention(gold.lower() if _SPELLED.match(gold) else gold) for gold in golds]
-    if not all(mentions):
-        return ""
-    return "date" if any(mention.date for mention in mentions if mention) else "number"
-
-
 def grade_match(answer: str, gold: Sequence[str], question: str = "", reading: Reading = "lenient") -> Verdict:
     """Grade a short answer in free text.
 
@@ -235,8 +212,10 @@ def grade_match(answer: str, gold: Sequence[str], question: str = "", reading: R
     if any(bare == g.strip(_EDGES).casefold() and (bare or answer.strip() == g.strip()) for g in gold):
         return Verdict.CORRECT
     golds = tuple(_WITHIN.sub("", g) for g in gold)
-    if kind := _counted(golds):
-        verdict = (grade_date if kind == "date" else grade_numeric)(answer, golds, question, reading)
+    if "×" in answer or any("×" in g for g in golds):
+        answer, golds = _BY.sub(" x ", answer), tuple(_BY.sub(" x ", g) for g in golds)
+    if kind_of_gold(golds):
+        verdict = grade_counted(answer, golds, question, reading)
         if verdict is not Verdict.UNGRADED:  # "1.4.4" is a version
             return verdict
     if len(answer) > LONGEST:
@@ -259,24 +238,61 @@ def grade_match(answer: str, gold: Sequence[str], question: str = "", reading: R
             wanted += aliases(shorter)
     elif question and may_stand(tokens, wanted):
         asked = _said_by(question)
-    found = find(tokens, wanted, asked) or _find_lists(text, tokens, golds, bool(question) and is_long(text))
-    among = False
+    at_length = bool(question) and reading == "lenient" and is_long(text) and not is_scripted(text, "name")
+    found = find(tokens, wanted, asked) or find_lists(text, tokens, golds, bool(question) and is_long(text))
+    if at_length and not found:
+        found = find_parts(text, tokens, golds, _said_by(question))
+    among, stands = False, bool(found)
     if found and question:
         found, question, among = _beside_question(tokens, found, question)
+    echoed = stands and not found
     if not found:
-        return Verdict.INCORRECT
-    masked, sort = _mask(text, found), _kind(text, found[0])
+        kind = _kind(golds[0].strip() or " ")
+        right = (
+            at_length
+            and not echoed
+            and answers_at_length(
+                text,
+                kind,
+                question,
+                golds,
+                placed=True,
+                single=False,
+                marked=_plain(in_bold(answer)),
+                leaning=_plain(in_italics(answer)),
+                found=(),
+            )
+        )
+        return Verdict.CORRECT if right else Verdict.INCORRECT
+    stood = text[found[0].start : found[0].end]
+    masked, sort = _mask(text, found), _kind(stood, found[0].alias.words[0][0].isdigit())
     if any(_elsewhere(text, hit) for hit in found):
         return Verdict.INCORRECT
     placed = not kind_of_place(" ".join(found[0].alias.words))
     single = len(found[0].alias.words) == 1 and not among
+    if not any(map(str.isalnum, stood)):  # an emoji: beside another one it is no answer
+        return Verdict.INCORRECT if any(p.part == SIGN for p in pieces(masked)) else Verdict.CORRECT
+    if not at_length and stood.islower() and _DEED.match(stood) and _another_deed(masked, question):
+        return Verdict.INCORRECT
     right = is_frame(masked, question, sort, placed) and not _denied(masked)
     if not right and reading == "lenient":
-        marks = [_mask_again(mark, text, found) for mark in in_bold(answer)] if question else ()
-        right = answers(
-            last_choice(masked, offers), sort, question, placed, single, marks, text[found[0].start : found[0].end]
-        )
-        right = right or _in_brackets(masked, text[found[0].start : found[0].end])
+        chosen = last_choice(masked, offers)
+        if at_length and is_long(chosen):
+            there = [text[hit.start : hit.end] for hit in found][masked.count(GOLD) - chosen.count(GOLD) :]
+            right = answers_at_length(
+                chosen,
+                sort,
+                question,
+                golds,
+                placed=placed,
+                single=single,
+                marked=_plain(in_bold(answer)),
+                leaning=_plain(in_italics(answer)),
+                found=there,
+            )
+        else:
+            right = answers(chosen, sort, question, placed, single)
+        right = right or _in_brackets(masked, stood)
     return Verdict.CORRECT if right else Verdict.INCORRECT
 
 

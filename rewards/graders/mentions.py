@@ -1,6 +1,7 @@
-"""The numbers and dates of a text, in one list: "1985" may be either."""
+"""The numbers and dates of a text, in one list, and what stands around each: "1985" may be either."""
 
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -9,6 +10,7 @@ from abstain.rewards.graders.days import Mention
 from abstain.rewards.graders.quantities import NUMBER_STARTS, Quantity, has_number, quantity_at
 from abstain.rewards.graders.tokens import Tokens, lower, number_text
 from abstain.rewards.graders.units import SPELLED
+from abstain.rewards.graders.words import FUNCTION, HEDGES
 
 MOST = 150  # different numbers after which a reply is a list, and no answer
 
@@ -140,3 +142,43 @@ def whole_mention(text: str) -> Stated | None:
     if len(found) != 1 or (found[0].start, found[0].end) != (0, len(plain)) or (plain.istitle() and plain.isalpha()):
         return None
     return found[0]
+
+
+def gap_between(text: str, first: Stated, second: Stated) -> str:
+    """What stands between two neighbours, in lower case; "…" if it is much."""
+    return text[first.end : second.start].strip().lower() if second.start - first.end < 24 else "…"
+
+
+Same = Callable[[Stated, Stated], bool]  # whether two mentions are one number or date
+STOP = re.compile(r"(?<![.!?])[.!?]+[\"')\]*_]*(?=\s)|[。！？\n]")
+TOLD = re.compile(
+    r"\b(?:\w{2,}ed|born|aged|since|won|built|made|became|began|held|sold|rose|fell|left)\b", re.IGNORECASE
+)
+
+
+def noun_behind(text: str, end: int) -> str:
+    """The lower-case word directly behind a number, its plural s removed, or ""."""
+    hit = re.match(r"[ -]([a-z]{3,30})\b", text[end : end + 33])
+    return hit[1].rstrip("s") if hit and hit[1] not in FUNCTION and hit[1] not in HEDGES else ""
+
+
+_YEAR_BEFORE = re.compile(
+    r"\b(?:in|since|by|as of|of|until|during|year|before|after|from|circa|ca\.?|around|for|between"
+    r"|(?:between|from) \d{4} ?(?:and|to|-|until|through))(?: the year| about)? ?$",
+    re.IGNORECASE,
+)
+
+
+def is_dated(text: str, found: Stated) -> bool:
+    """Whether a mention is a date, or a year in the place of one: "in 1889", 1889年."""
+    if found.quantity is None or (found.date is not None and not found.date.bare):
+        return found.date is not None
+    if not found.quantity.year:
+        return False
+    before = text[max(0, found.start - 26) : found.start]
+    return text[found.end - 1] == "年" or before.rfind("(") > before.rfind(")") or bool(_YEAR_BEFORE.search(before))
+
+
+def all_same(found: Sequence[Stated], same: Same) -> bool:
+    """Whether all of them are one number or date."""
+    return all(same(found[0], other) for other in found[1:])

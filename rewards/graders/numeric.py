@@ -16,17 +16,19 @@ How numbers are written is in `quantities`. A gold without exactly one number is
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 
-from abstain.rewards.graders.alignment import in_bold
+from abstain.rewards.graders.alignment import in_bold, is_long
+from abstain.rewards.graders.asked import Counting, aim_of
 from abstain.rewards.graders.limits import limit_of
-from abstain.rewards.graders.mentions import Stated, find_stated
+from abstain.rewards.graders.mentions import Stated, find_stated, is_dated, noun_behind
 from abstain.rewards.graders.quantities import Quantity
-from abstain.rewards.graders.stated import Sift, is_dated, noun_behind, stated, touching
+from abstain.rewards.graders.stated import Sift, stated, touching
 from abstain.rewards.graders.tokens import number_text
-from abstain.rewards.graders.units import MONEY, ORDINAL, common_unit, convert, may_measure
+from abstain.rewards.graders.units import MONEY, ORDINAL, Unit, common_unit, convert, may_measure
+from abstain.rewards.graders.words import FUNCTION
 from abstain.rewards.response import Reading
 from abstain.rewards.verdict import Verdict
 
@@ -74,7 +76,7 @@ def _is_near(value: float, gold: GoldNumber, slack: float = 0.0) -> bool:
     exact = 1e-9 * abs(wanted)
     if gold.low is not None and gold.high is not None:
         return gold.low - exact - slack <= value <= gold.high + exact + slack
-    if slack or not step:
+    if slack or step / 2 <= exact:
         return abs(value - wanted) <= max(slack, exact)
     return -step / 2 - exact <= value - wanted < step / 2 - exact
 
@@ -127,18 +129,50 @@ def same_number(first: Stated, second: Stated) -> bool:
     return _same(one, GoldNumber(other)) or _same(other, GoldNumber(one))
 
 
-def _sift(measures: frozenset[str], years: bool) -> Sift:
-    """Keeps the mentions of a reply that are of the gold's kind, or all numbers if there are none."""
+_OTHER_WORD = re.compile(r"[ -]([^\W\d_]{2,30})")
+
+
+def _has_word_behind(text: str, found: Stated) -> bool:
+    """Whether a number counts something: "one New Zealand concert"."""
+    hit = _OTHER_WORD.match(text, found.end)
+    return hit is not None and hit[1].lower() not in FUNCTION
+
+
+_LABELLED = re.compile(r"\bthe $|\b[12]\d{3} ?(?:or|and|to|-|/) ?$", re.IGNORECASE)
+
+
+def _is_label(text: str, found: Stated) -> bool:
+    """Whether a year names something: "the 2004 World Series", "(2012)"."""
+    if found.quantity is None or not found.quantity.year:
+        return False
+    before = text[max(0, found.start - 12) : found.start]
+    return bool(_LABELLED.search(before) or re.match(r"[ -][A-Z]", text[found.end : found.end + 2]))
+
+
+def _sift(measures: frozenset[str], years: bool, *, known: bool = False) -> Sift:
+    """Keeps the mentions of a reply that are of the gold's kind, or all numbers if there are none.
+
+    Args:
+        measures: what the gold measures; nothing for a bare number.
+        years: the gold may be a year.
+        known: the question says what is measured, so that a number of anything else is no rival.
+    """
 
     def sift(text: str, found: list[Stated]) -> list[Stated]:
         numbers = [s for s in found if s.quantity is not None]
         if len(numbers) < 2:
             return numbers
+        known_ = known and is_long(text)
         units = [s.quantity.unit if s.quantity else None for s in numbers]
-        bare = [s for s, unit in zip(numbers, units, strict=True) if unit is None and (years or not is_dated(text, s))]
+        bare = [
+            s
+            for s, unit in zip(numbers, units, strict=True)
+            if unit is None and (years or not (is_dated(text, s) or (known_ and _is_label(text, s))))
+        ]
         if measures:
             of_kind = [s for s, unit in zip(numbers, units, strict=True) if unit and measures & may_measure(unit)]
-            free = [s for s in bare if not (of_kind and noun_behind(text, s.end))]
+            counts = _has_word_behind if known_ else lambda text, s: bool(noun_behind(text, s.end))
+            free = [s for s in bare if not (of_kind and counts(text, s))]
             kind = [*of_kind, *free]
         else:
             kind = bare[:] or [s for s, unit in zip(numbers, units, strict=True) if unit is not ORDINAL]
@@ -154,12 +188,35 @@ def _sift(measures: frozenset[str], years: bool) -> Sift:
 
 
 @lru_cache(maxsize=20_000)
-def _golds(gold: tuple[str, ...]) -> tuple[tuple[GoldNumber, ...], Sift]:
+def _golds(gold: tuple[str, ...], asked: Counting | None = None) -> tuple[tuple[GoldNumber, ...], Sift]:
     golds = tuple(number for text in gold if (number := _gold_number(text)))
+    years = any(g.quantity.year for g in golds) and not (asked and not asked.date)
+    if asked and asked.unit and asked.unit.measures != "percent":
+        golds = tuple(
+            g if g.quantity.unit else replace(g, quantity=replace(g.quantity, unit=asked.unit)) for g in golds
+        )
+    if asked and asked.place is not None:
+        golds = tuple(
+            replace(g, quantity=replace(g.quantity, unit=None)) if g.quantity.unit is ORDINAL else g for g in golds
+        )
     units = [g.quantity.unit for g in golds]
     measures = frozenset(measure for unit in units if unit for measure in may_measure(unit))
+    if None in units:
+        measures = asked.measures if asked else frozenset()
     measures |= MONEY if measures & MONEY else frozenset()  # all money is of one kind
-    return golds, _sift(measures if None not in units else frozenset(), any(g.quantity.year for g in golds))
+    return golds, _sift(measures, years, known=asked is not None)
+
+
+def _in_one_unit(said: list[Stated], wanted: Unit | None) -> list[Stated]:
+    """Of mentions that are one quantity in several units ("10 acres (4.0 ha)") those that are to be compared.
+
+    Which they are does not hang on the gold's number, so that no two roundings of it are paid.
+    """
+    units = [s.quantity.unit for s in said if s.quantity]
+    if len(set(units)) < 2:
+        return said
+    unit = wanted if wanted in units else units[0]
+    return [s for s in said if s.quantity and s.quantity.unit == unit]
 
 
 def grade_numeric(answer: str, gold: Sequence[str], question: str = "", reading: Reading = "lenient") -> Verdict:
@@ -171,7 +228,7 @@ def grade_numeric(answer: str, gold: Sequence[str], question: str = "", reading:
         >>> [grade_numeric(a, ["5 km"]).value for a in ("5000 m", "5 kg")], grade_numeric("5", ["Paris"]).value
         (['CORRECT', 'INCORRECT'], 'UNGRADED')
     """
-    golds, sift = _golds(tuple(gold))
+    golds, sift = _golds(tuple(gold), aim_of(answer, question))
     if not golds:
         return Verdict.UNGRADED
     said = stated(
@@ -180,9 +237,13 @@ def grade_numeric(answer: str, gold: Sequence[str], question: str = "", reading:
         reading == "strict",
         sift,
         same_number,
-        in_bold(answer),
+        [number_text(mark) for mark in in_bold(answer)] if question else (),
     )
     right = bool(said) and any(
-        all(s.quantity and _same(s.quantity, g) and s.bound in ("", g.bound) for s in said) for g in golds
+        all(
+            s.quantity and _same(s.quantity, g) and s.bound in ("", g.bound)
+            for s in _in_one_unit(said, g.quantity.unit)
+        )
+        for g in golds
     )
     return Verdict.CORRECT if right else Verdict.INCORRECT

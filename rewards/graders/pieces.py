@@ -10,6 +10,7 @@ from functools import lru_cache
 from abstain.rewards.graders.places import STATE_CODES, kind_of_place
 from abstain.rewards.graders.text import UNSPACED, fold
 from abstain.rewards.graders.vocabulary import (
+    AND,
     ANSWER,
     ASKED,
     CLOSE,
@@ -42,7 +43,8 @@ GOLD = "\ue000"  # stands where a gold answer was found
 _CURRENCY = frozenset("$€£¥₹%")
 
 
-_ELIDED = re.compile("['-][A-Z]")  # d'Orsay, al-Jazira
+_COMPOUND = re.compile("[^-]{2,}-[a-z]{4,}")  # "T-shirt" is a thing
+_THAI_FRAME = re.compile("คือ|เป็น|ว่า|ใน|ที่|ของ|อยู่|ชื่อ|คำตอบ|ครับ|ค่ะ|นะ|จะ|ไม่|ฉัน|ผม|คิด")
 _TOPIC = re.compile("^[가-힣]+(?:은|는|이|가|의|에서|에)$")
 _CONTRACTED = frozenset(
     ["its", "thats", "hes", "shes", "theyre", "heres", "theres", "whats"]
@@ -102,6 +104,8 @@ def pieces(masked: str, asked: frozenset[str] = frozenset()) -> list[Piece]:
                 "initial": NAME,
                 "number": ASKED if raw in asked else NUMBER,
             }.get(group, SCRIPT)
+            if part == SCRIPT and raw[0] < "\u2000" and not _THAI_FRAME.search(raw):
+                part = NAME  # Thai, Lao, Khmer, Burmese
         found.append(Piece(part, raw, norm, hit.start(), hit.end()))
     return _with_places(found)
 
@@ -113,6 +117,8 @@ def _with_places(found: list[Piece]) -> list[Piece]:
         if found[i].norm in ("may", "march") and any(
             p.part == NUMBER for p in (*found[max(0, i - 1) : i], *found[i + 1 : i + 2])
         ):
+            found[i] = replace(found[i], part=NUMBER)
+        if found[i].norm in ("am", "pm") and i and found[i - 1].part == NUMBER:
             found[i] = replace(found[i], part=NUMBER)
         code = (
             STATE_CODES.get(found[i].norm)
@@ -137,7 +143,7 @@ def _part(raw: str, norm: str, asked: frozenset[str]) -> str:
     known = KNOWN.get(norm)
     if norm in _CONTRACTED and "'" in raw:
         return SAID
-    if known and not (raw[0].isupper() and len(raw) > 1 and raw.isupper() and len(norm) < 3):
+    if known and not (raw.isupper() and len(norm) < 3 and (len(raw) > 1 or known == AND)):
         return known
     if len(norm) > 4 and norm.endswith("ed") and raw.islower():
         return VERB
@@ -147,11 +153,17 @@ def _part(raw: str, norm: str, asked: frozenset[str]) -> str:
         return SAID
     if norm in NUMBERS or (norm in MONTHS and raw[0].isupper()):
         return NUMBER
-    if "-" in raw and raw.rpartition("-")[2].islower() and raw[0].isupper() and len(raw.rpartition("-")[2]) > 3:
+    if any(char.isdigit() for char in raw):
+        return NAME if raw[0].isupper() else NUMBER  # "NL-05", "v1.2"
+    if raw[0].isupper() and _COMPOUND.fullmatch(raw):
         return WORD  # "Prize-winning"
-    if raw[0].isupper() or (not raw.isascii() and raw[0].lower() == raw[0].upper()):
+    if (
+        raw[0].isupper()
+        or any(char.isupper() for char in raw)
+        or (not raw.isascii() and raw[0].lower() == raw[0].upper())
+    ):
         return NAME
-    return NAME if _ELIDED.search(raw) else WORD
+    return WORD
 
 
 @lru_cache(maxsize=4096)
@@ -162,4 +174,6 @@ def asked_words(question: str) -> frozenset[str]:
         >>> sorted(asked_words("Who was born in Ulm in 1879?"))
         ['1879', 'born', 'in', 'ulm', 'was', 'who']
     """
-    return frozenset(p.norm for p in pieces(question) if p.raw[0].isalnum())
+    found = [p for p in pieces(question) if p.raw[0].isalnum()]
+    owners = [fold(p.raw[:-2]) for p in found if p.raw[-2:] in ("'s", "’s")]
+    return frozenset([*(p.norm for p in found), *owners])

@@ -73,7 +73,7 @@ def _money_before(t: Tokens, i: int) -> tuple[Unit | None, int]:
         return None, 0
     low = t.low[i - 1]
     unit = UNITS.get(low) if t.kinds[i - 1] in ("s", "w") else None
-    if unit is None or unit.measures not in MONEY or len(low) > 3:
+    if unit is None or unit.measures not in MONEY or len(low) > 3 or low == "won":  # "won 6 medals"
         return None, i
     return unit, i - 2 if low == "$" and i > 1 and t.low[i - 2] in ("us", "a", "c") and t.glued(i - 1) else i - 1
 
@@ -167,9 +167,13 @@ def _feet(t: Tokens, i: int) -> tuple[Quantity, int] | None:
 def _below(t: Tokens, k: int, above: str) -> float:
     """What stands below the fraction bar at token `k`, or 0; "1984/1985" is no fraction."""
     below = t.low[k + 1]
+    below = below.replace(",", "") if _THOUSANDS.fullmatch(below) else below  # 1/4,000
     if t.low[k] != "/" or not below.isdigit() or len(below) > 15 or t.low[k + 2] == "/":
         return 0.0
     return 0.0 if len(above) == len(below) == 4 else float(below)
+
+
+_THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3}){1,4}")
 
 
 def _digits_at(t: Tokens, i: int) -> tuple[Quantity, int] | None:
@@ -201,6 +205,7 @@ def _digits_at(t: Tokens, i: int) -> tuple[Quantity, int] | None:
         scale, k = scale * power[0], power[1]
     elif below := _below(t, k, plain):
         over, k = below, k + 2
+        k += 2 if low[k : k + 2] == ["of", "a"] and unit_at(t, k + 2) else 0  # "1/500 of a second"
     elif (
         t.kinds[k] == "n"
         and plain.isdigit()
@@ -212,6 +217,9 @@ def _digits_at(t: Tokens, i: int) -> tuple[Quantity, int] | None:
     if t.kinds[k] == "w" and t.glued(k):
         suffix = low[k]
         if suffix in ("st", "nd", "rd", "th") and plain.isdigit():
+            minute = k + 1 + (low[k + 1] == "-")
+            if low[minute] == "minute":  # "in the 77th minute" is after 77 minutes
+                return Quantity(value, UNITS["min"], 0.0, t.starts[i], t.ends[minute]), minute + 1
             return Quantity(value, ORDINAL, 0.0, t.starts[i], t.ends[k]), k + 1
         if suffix in ("s", "'s") and len(plain) == 4 and plain.isdigit():
             return None  # a decade

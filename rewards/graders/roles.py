@@ -11,7 +11,7 @@ the gold is, no text is paid for two of them.
 import re
 from collections.abc import Sequence
 
-from abstain.rewards.graders.alignment import is_long, nearness, said_again, stem
+from abstain.rewards.graders.alignment import stem
 from abstain.rewards.graders.candidates import HANGING, OTHER, SAID_SO, Candidate, Finder
 from abstain.rewards.graders.frame import Kind
 from abstain.rewards.graders.pieces import Piece, pieces
@@ -35,7 +35,6 @@ from abstain.rewards.graders.vocabulary import (
     DASH,
     DETERMINER,
     HEDGE,
-    MORE,
     OPEN,
     OR,
     PLACE,
@@ -65,8 +64,6 @@ def answers(
     question: str = "",
     placed: bool = True,
     single: bool = True,
-    marked: Sequence[str] = (),
-    gold: str = "",
 ) -> bool:
     """Whether the answer of a reply is the gold, all mentions of which are replaced by `GOLD`.
 
@@ -76,8 +73,6 @@ def answers(
         question: the question, whose own names are no candidates.
         placed: a country or state is no candidate beside it ("Bergen, Norway").
         single: the gold is one word, so that names before it may be given names ("Messi", "Lionel Messi").
-        marked: what the reply sets in bold, masked as well.
-        gold: the gold as it stands in the reply.
 
     Example:
         >>> from abstain.rewards.graders.pieces import GOLD
@@ -89,8 +84,6 @@ def answers(
         return script_answers(masked)
     masked = joined(masked)
     reader = _Reader.of(kind, question, placed, single)
-    if question and is_long(masked):
-        return reader.aligned(masked, question, marked, gold)
     concluded = reader.last_line(masked)
     if concluded is not None:
         return concluded
@@ -118,10 +111,6 @@ def _denies(sentence: str) -> bool:
     return bool(re.match(r"\W*(?:no|nope|not)\W*$", sentence, re.IGNORECASE))
 
 
-_OFFERED = re.compile(r"\b(?:or|perhaps|maybe|possibly|alternatively)\b|[/|]|\?", re.IGNORECASE)
-_COMMAS = ([COMMA], [COMMA, DETERMINER])
-
-
 class _Reader(Finder):
     """Chooses among the candidates of sentences."""
 
@@ -140,80 +129,6 @@ class _Reader(Finder):
             return 0
         best = max(named[1:5], key=lambda i: (self.cover(said[i]), -i))
         return best if self.cover(said[best]) else 0
-
-    def aligned(self, masked: str, question: str, marked: Sequence[str], gold: str) -> bool:
-        """Whether the name that stands nearest to the question's words, in a long answer, is the gold."""
-        found = pieces(masked, self.asked)
-        named = self.find(found, masked)
-        if not named:
-            return False
-        spans = [(found[c.first].start, found[c.last].end) for c in named]
-        near = nearness(masked, spans, question, marked, bonus=[self._bonus(c, found, gold) for c in named])
-        i = near.index(max(near))
-        if any(named[k].words != named[i].words for k in said_again(masked, spans, i)):
-            return False
-        if any(self._doubted(masked[min(a[1], b[1]) : max(a[0], b[0])]) for a, b in self._beside(spans, named, i)):
-            return False
-        beside = [named[i - 1], named[i]] if i else []
-        pairs = [(beside[0], beside[1])] if beside else []
-        pairs += [(named[i], named[i + 1])] if i + 1 < len(named) else []
-        listed = self._listed(found, named, i)
-        if listed and any(c.right != named[i].right for c in listed):
-            return False
-        for one, other in pairs:
-            between = found[one.last + 1 : other.first]
-            joined = any(p.part in OR + AND for p in between) or not between
-            if (
-                joined
-                and all(p.part in OR + AND + COMMA + HEDGE + DETERMINER for p in between)
-                and one.right != other.right
-            ):
-                return False
-        return named[i].right
-
-    @staticmethod
-    def _beside(
-        spans: Sequence[tuple[int, int]], named: Sequence[Candidate], i: int
-    ) -> list[tuple[tuple[int, int], tuple[int, int]]]:
-        """The chosen name's place and its neighbours' that name something else."""
-        return [
-            (spans[i], spans[k]) for k in (i - 1, i + 1) if 0 <= k < len(named) and named[k].words != named[i].words
-        ]
-
-    @staticmethod
-    def _doubted(gap: str) -> bool:
-        """Whether what stands between two names offers both."""
-        return bool(_OFFERED.search(gap) or SECOND_OPINION.search(gap))
-
-    def _listed(self, found: Sequence[Piece], named: Sequence[Candidate], i: int) -> list[Candidate]:
-        """The other names of a list of three or more ("A, B and C") that the chosen name stands in."""
-        if self.where:
-            return []
-        first, last, ends = i, i, False
-        while first and [p.part for p in found[named[first - 1].last + 1 : named[first].first]] in _COMMAS:
-            first -= 1
-        while last + 1 < len(named):
-            between = "".join(p.part for p in found[named[last].last + 1 : named[last + 1].first])
-            if between.rstrip(DETERMINER) not in (COMMA, COMMA + AND, COMMA + OR, AND, OR):
-                break
-            ends = ends or AND in between or OR in between
-            last += 1
-        row = [c for c in named[first : last + 1] if not c.place]
-        return row if ends and len(row) > 2 else []
-
-    def _bonus(self, named: Candidate, found: Sequence[Piece], gold: str) -> float:
-        """What the role of a name says for it: that it is what is said to be so, or an agent; against it: another."""
-        bonus = 1.2 if named.by or (named.joint in (BE, SAID) and named.role) else 0.0
-        bonus -= 1.0 if named.joint == MORE else 0.2 if named.role == OTHER else 0.0
-        run = found[named.first : named.last + 1]
-        said = words(gold) if named.right else [p.raw for p in run]
-        bonus += 0.5 if any(stem(word) in self.content for word in said) else 0.0
-        bonus -= 0.7 if all(word.isupper() and len(word) > 1 for word in said) else 0.0
-        if named.joint == PREPOSITION:
-            governor = found[self.governor(found, named.first)].norm
-            inside = governor in ("in", "at", "near", "from")
-            bonus += (0.8 if inside else -0.5) if self.where else (-1.0 if self.who and inside else 0.0)
-        return bonus
 
     def last_line(self, masked: str) -> bool | None:
         """What a bare last line says, where nothing above it has answered."""
@@ -300,7 +215,7 @@ class _Reader(Finder):
         if agents:
             return agents[0]
         first = strong[0]
-        if not self._is_subject(found, first):
+        if not self.is_subject(found, first):
             said = [c for c in strong if c.joint in (BE, SAID)]
             return said[0] if said and first.joint == PREPOSITION else first
         rest = [c for c in named if c.first > first.last]
@@ -312,25 +227,6 @@ class _Reader(Finder):
             return objects[0]
         hanging = [c for c in rest if c.joint == PREPOSITION and not (c.place and first.right)]
         return hanging[0] if hanging and not pronoun else first
-
-    @staticmethod
-    def _is_subject(found: Sequence[Piece], named: Candidate) -> bool:
-        """Whether a candidate is the subject of a verb ("X was born in"), and not of a bare "X is the capital"."""
-        at = named.last + 1
-        if [p.part for p in found[at : at + 1]] == ["."]:  # "Hey, Jeannie! was created"
-            at += 1
-        if at < len(found) and found[at].part == COMMA:  # "X, the actress, was born"
-            at = next((k + 1 for k in range(at + 1, len(found)) if found[k].part == COMMA), at)
-        while at < len(found) and found[at].part == HEDGE:
-            at += 1
-        if at < len(found) and found[at].part == VERB:
-            return True
-        if at < len(found) and found[at].part == BE:
-            at += 1
-            while at < len(found) and found[at].part == HEDGE:
-                at += 1
-            return at < len(found) and found[at].part in VERB + PREPOSITION
-        return False
 
     def _rivals(self, other: Candidate, winner: Candidate, found: Sequence[Piece], named: Sequence[Candidate]) -> bool:
         """Whether another candidate of the sentence stands beside the winner without a role of its own."""
@@ -347,7 +243,7 @@ class _Reader(Finder):
             return True
         if other.joint == PREPOSITION and other.first > winner.first and not self._placed_by(other, winner, found):
             return True
-        if other.joint in (PREPOSITION, VERB) or (other.first < winner.first and self._is_subject(found, other)):
+        if other.joint in (PREPOSITION, VERB) or (other.first < winner.first and self.is_subject(found, other)):
             return False
         if not self.placed and winner.right and other.last < winner.first and not other.place:
             return other.last + 3 <= winner.first

@@ -12,26 +12,31 @@ from dataclasses import replace
 from functools import lru_cache
 from itertools import pairwise
 
-from abstain.rewards.graders.alignment import is_long, nearness, said_again
-from abstain.rewards.graders.limits import is_denied, is_ruled_out, limit_of, may_deny
-from abstain.rewards.graders.mentions import MOST, Stated, find_stated
+from abstain.rewards.graders.alignment import is_long
+from abstain.rewards.graders.asked import Counting, aim_of
+from abstain.rewards.graders.limits import is_denied, is_least, is_ruled_out, limit_of, may_deny
+from abstain.rewards.graders.mentions import (
+    MOST,
+    STOP,
+    TOLD,
+    Same,
+    Stated,
+    all_same,
+    find_stated,
+    gap_between,
+    is_dated,
+    noun_behind,
+)
 from abstain.rewards.graders.number_frame import KANJI_WORD, LONGEST, RIVAL_KANJI, RIVAL_WORDS, WORD, is_framed
 from abstain.rewards.graders.numerals import word_set
+from abstain.rewards.graders.prose_numbers import nearest, with_years, words_behind
 from abstain.rewards.graders.statement import last_choice
+from abstain.rewards.graders.sums import sums
 from abstain.rewards.graders.text import both_ends
 from abstain.rewards.graders.units import ORDINAL, UNITS
 from abstain.rewards.graders.words import FUNCTION, HEDGES
 
 YEAR = UNITS["years"]
-_OPERATORS = frozenset(["*", "+", "-", "/", "x", "^", "plus", "minus", "times", "divided by", "multiplied by"])
-_EQUALS = frozenset(["=", "≈", "==", "equals", "is", "makes", "gives", "= ~"])
-_SPELT_OUT = frozenset(
-    ["(", "(=", "=", "(i.e.", ", i.e.", ", i.e.,", "i.e.", "(that is", ", that is", ", that is,", "or"]
-)
-_SQUARED = re.compile(r"[ -](?P<two>squared)\b|[ -](?P<three>cubed)\b", re.IGNORECASE)
-_NAMED_SUM = re.compile(r"\b(sum|total|difference|product|quotient|ratio) (?:of|between) $", re.IGNORECASE)
-_NAMED = {"sum": "+", "total": "+", "difference": "-", "product": "*", "quotient": "/", "ratio": "/"}
-_IN_ROW = frozenset([",", "and", ", and"])
 _JOINTS = word_set(
     "- / ~ to and or & , 与 和 或 か から 至 到 till until through oder ou o y und et bis a à 、 ・ + -'"
     " /' and/or as thru e 年から 年~ 年- 年か 年或 年和 年至 年到 年、 日か 日或 月或 月か"
@@ -47,76 +52,11 @@ def _share_units(text: str, found: Sequence[Stated]) -> None:
             and other
             and one.unit is None
             and other.unit not in (None, ORDINAL)
-            and _gap(text, first, second) in _JOINTS
+            and gap_between(text, first, second) in _JOINTS
         ):
             first.quantity = replace(one, unit=other.unit)
 
 
-def _gap(text: str, first: Stated, second: Stated) -> str:
-    return text[first.end : second.start].strip().lower() if second.start - first.end < 24 else "…"
-
-
-def _value(gaps: list[str], numbers: list[float]) -> float | None:
-    """What a sum of numbers comes to, multiplication first."""
-    if "^" in gaps:
-        at = len(gaps) - 1 - gaps[::-1].index("^")
-        base, power = numbers[at : at + 2]
-        if not (abs(base) < 1e6 and 0 <= power <= 40):
-            return None
-        return _value(gaps[:at] + gaps[at + 1 :], [*numbers[:at], base**power, *numbers[at + 2 :]])
-    terms, sign = [numbers[0]], 1
-    for operator, number in zip(gaps, numbers[1:], strict=True):
-        if operator in ("*", "x", "times", "multiplied by"):
-            terms[-1] *= number
-        elif operator in ("/", "divided by"):
-            if not number:
-                return None
-            terms[-1] /= number
-        else:
-            sign = -1 if operator in ("-", "minus") else 1
-            terms.append(sign * number)
-    return sum(terms)
-
-
-def _sums(text: str, found: Sequence[Stated]) -> tuple[set[int], bool]:
-    """The operands of sums that have a result ("12 × 4 = 48"), by start, and whether every one comes out right."""
-    operands: set[int] = set()
-    used: list[tuple[int, float]] = []
-    results: list[tuple[int, float]] = []
-    right, i = True, 0
-    while i < len(found):
-        k, gaps = i, []
-        named = _NAMED_SUM.search(text, max(0, found[i].start - 24), found[i].start)
-        operators = _IN_ROW if named else _OPERATORS
-        while k + 1 < len(found) and found[k].quantity and (gap := _gap(text, found[k], found[k + 1])) in operators:
-            gaps.append(_NAMED[named[1].lower()] if named else gap)
-            k += 1
-        raised = _SQUARED.match(text, found[i].end) if not gaps else None
-        if (gaps or raised) and i and _gap(text, found[i - 1], found[i]) in _SPELT_OUT:  # "48 (12 × 4)"
-            numbers = [s.quantity.value for s in found[i : k + 1] if s.quantity]
-            numbers = [numbers[0] ** (2 if raised["two"] else 3)] if raised and abs(numbers[0]) < 1e6 else numbers
-            worth, result = _value(gaps, numbers) if len(numbers) == len(gaps) + 1 else None, found[i - 1].quantity
-            if worth is not None and result is not None and worth == result.value:
-                operands |= {s.start for s in found[i : k + 1]}
-                i = k + 1
-                continue
-        if gaps and k + 1 < len(found) and _gap(text, found[k], found[k + 1]) in _EQUALS:
-            numbers = [s.quantity.value for s in found[i : k + 1] if s.quantity]
-            result = found[k + 1].quantity
-            worth = _value(gaps, numbers) if len(numbers) == len(gaps) + 1 else None
-            right = (
-                right and worth is not None and result is not None and abs(worth - result.value) <= 0.01 * abs(worth)
-            )
-            used += [(s.start, s.quantity.value) for s in found[i : k + 1] if s.quantity]
-            results += [(found[k + 1].start, result.value)] if result else []
-        i = k + 1
-    operands |= {start for start, _ in used}
-    values = {value: start for start, value in used}  # "12 × 4 = 48. 48 + 2 = 50": a result may be summed further
-    operands |= {start for start, value in results if values.get(value, -1) > start}
-    return operands, right
-
-
-_STOP = re.compile(r"(?<![.!?])[.!?]+[\"')\]*_]*(?=\s)|[。！？\n]")
 _SO = re.compile(
     r"\b(?:so|therefore|thus|hence)\b[^.\n]{0,60}(?:=|\b(?:is|was|are|were|has|have|had|gives|makes|equals)\b)"
     r"|\b(?:so|therefore|thus|hence),? (?=\d|$)|, (?:leaving|giving|making|totall?ing|for a total of"
@@ -124,9 +64,6 @@ _SO = re.compile(
     re.IGNORECASE,
 )
 _FACTS = word_set("was were is are has had have did became")
-_TOLD = re.compile(
-    r"\b(?:\w{2,}ed|born|aged|since|won|built|made|became|began|held|sold|rose|fell|left)\b", re.IGNORECASE
-)
 
 
 def _elaborates(before: str, after: str) -> bool:
@@ -139,15 +76,9 @@ def _elaborates(before: str, after: str) -> bool:
     words = [word.lower() for word in WORD.findall(rest)]
     if not RIVAL_WORDS.isdisjoint(words):
         return False
-    if len(words) > 3 and _TOLD.search(rest):
+    if len(words) > 3 and TOLD.search(rest):
         return True
     return len(words) > 2 and bool(noun_behind(after, 0)) and not _FACTS.isdisjoint(words)
-
-
-def noun_behind(text: str, end: int) -> str:
-    """The lower-case word directly behind a number, its plural s removed, or ""."""
-    hit = re.match(r"[ -]([a-z]{3,30})\b", text[end : end + 33])
-    return hit[1].rstrip("s") if hit and hit[1] not in FUNCTION and hit[1] not in HEDGES else ""
 
 
 def _in_brackets(text: str, found: Stated) -> bool:
@@ -156,27 +87,9 @@ def _in_brackets(text: str, found: Stated) -> bool:
     if opened < 0 or ")" in text[opened : found.start]:
         return False
     inside = text[opened : found.start].lower()
-    return bool(_TOLD.search(inside)) and RIVAL_WORDS.isdisjoint(WORD.findall(inside))
+    return bool(TOLD.search(inside)) and RIVAL_WORDS.isdisjoint(WORD.findall(inside))
 
 
-_YEAR_BEFORE = re.compile(
-    r"\b(?:in|since|by|as of|of|until|during|year|before|after|from|circa|ca\.?|around|for|between"
-    r"|(?:between|from) \d{4} ?(?:and|to|-|until|through))(?: the year| about)? ?$",
-    re.IGNORECASE,
-)
-
-
-def is_dated(text: str, found: Stated) -> bool:
-    """Whether a mention is a date, or a year in the place of one: "in 1889", 1889年."""
-    if found.quantity is None or (found.date is not None and not found.date.bare):
-        return found.date is not None
-    if not found.quantity.year:
-        return False
-    before = text[max(0, found.start - 26) : found.start]
-    return text[found.end - 1] == "年" or before.rfind("(") > before.rfind(")") or bool(_YEAR_BEFORE.search(before))
-
-
-Same = Callable[[Stated, Stated], bool]
 Sift = Callable[[str, list[Stated]], list[Stated]]
 
 
@@ -211,7 +124,7 @@ def joined_to_dates(text: str, found: list[Stated]) -> list[Stated]:
             counted = s.quantity.unit not in (None, ORDINAL) and text[s.end - 1] not in "日月号號年"
             hidden = s.quantity.value != s.quantity.value
             if not hidden and not any(
-                touching(text, a, b) or (not counted and _joins(_gap(text, a, b))) for a, b in sides
+                touching(text, a, b) or (not counted and _joins(gap_between(text, a, b))) for a, b in sides
             ):
                 continue
         kept.append(s)
@@ -230,18 +143,14 @@ def touching(text: str, first: Stated, second: Stated) -> bool:
     return len(gap) < 8 and not any(char.isalnum() for char in gap)
 
 
-def _all_same(found: Sequence[Stated], same: Same) -> bool:
-    return all(same(found[0], other) for other in found[1:])
-
-
 def _lenient(text: str, found: list[Stated], question: str, same: Same) -> list[Stated]:
     """The candidates that are left when those of later sentences, brackets and other nouns are passed over."""
     marks = [hit.end() for hit in _SO.finditer(text[: found[-1].start])]
     if marks:
         last = [s for s in found if s.start >= marks[-1]]
-        if last and _all_same(last, same):
+        if last and all_same(last, same):
             return last
-    cuts = [0, *(hit.end() for hit in _STOP.finditer(text)), len(text)]
+    cuts = [0, *(hit.end() for hit in STOP.finditer(text)), len(text)]
     spans: list[tuple[int, int, list[Stated]]] = []
     position = 0
     for begin, end in pairwise(cuts):
@@ -263,27 +172,6 @@ def _lenient(text: str, found: list[Stated], question: str, same: Same) -> list[
     return _asked_for(text, kept, question) if question else kept
 
 
-_OFFERED = re.compile(r"\b(?:or|perhaps|maybe|possibly|alternatively|might be|may be|could be)\b", re.IGNORECASE)
-_OR = re.compile(r"[\s*]*(?:,? ?(?:or|and|to|until|through)|[-–&/~])[\s*]*", re.IGNORECASE)
-_CITED = re.compile(r"\[\d{1,3}\]|\(?https?://\S{1,500}")
-_AGE = re.compile(r"\b(?:how old|what age|how many years)\b", re.IGNORECASE)
-
-
-def _nearest(text: str, found: list[Stated], question: str, same: Same, marked: Sequence[str]) -> list[Stated]:
-    """The candidate of a long answer that stands nearest to the question's words; none if another is joined to it."""
-    near = nearness(text, [(s.start, s.end) for s in found], question, marked, counts=True)
-    i = near.index(max(near))
-    if any(not same(found[k], found[i]) for k in said_again(text, [(s.start, s.end) for s in found], i)):
-        return []
-    beside = [(found[i - 1], found[i])] if i else []
-    beside += [(found[i], found[i + 1])] if i + 1 < len(found) else []
-    if any(
-        not same(a, b) and (_OR.fullmatch(gap := text[a.end : b.start]) or _OFFERED.search(gap)) for a, b in beside
-    ):
-        return []
-    return [found[i]]
-
-
 def _asked_for(text: str, found: list[Stated], question: str) -> list[Stated]:
     """The candidates that count what the question counts, or of which its verb is told ("born in 1879, died in 1955").
 
@@ -297,7 +185,7 @@ def _asked_for(text: str, found: list[Stated], question: str) -> list[Stated]:
     wanted, silent, last = [], [], 0
     for s in found:
         clause = re.split(r"[.;!?\n]", text[max(last, s.start - 120) : s.start])[-1].lower()
-        verbs = _TOLD.findall(clause)
+        verbs = TOLD.findall(clause)
         last = s.end
         if last and not RIVAL_WORDS.isdisjoint(WORD.findall(clause)):
             return found
@@ -310,7 +198,8 @@ def _asked_for(text: str, found: list[Stated], question: str) -> list[Stated]:
 
 @lru_cache(maxsize=4096)
 def _asked(question: str) -> tuple[Stated, ...]:
-    return tuple(find_stated(question))
+    """The numbers and dates that a question says itself."""
+    return tuple(find_stated(with_years(question)))
 
 
 def _is_said(text: str) -> bool:
@@ -331,6 +220,14 @@ def _echoes(text: str, found: Stated, question: str) -> bool:
     return bool(left and left in asked) or bool(right and right.strip() != number and right in asked)
 
 
+_CITED = re.compile(r"\[\d{1,3}\]|\(?https?://\S{1,500}")
+_RANKED = re.compile(
+    r"\b(?:finish\w*|rank\w*|plac(?:ed|es|ing)|came|com(?:es|ing)|position|place|number|no\.|in|was|overall)"
+    r"(?: (?:in|at|to|only|a|the|joint|tied|equal|overall|was|is|of)){0,3} ?$",
+    re.IGNORECASE,
+)
+
+
 def stated(
     text: str,
     question: str,
@@ -338,6 +235,7 @@ def stated(
     sift: Sift,
     same: Same,
     marked: Sequence[str] = (),
+    repeats: Same | None = None,
 ) -> list[Stated]:
     """What a reply states, as one or more mentions of the same number or date; none if it states no one thing.
 
@@ -348,6 +246,7 @@ def stated(
         sift: keeps the mentions that are of the gold's kind, or all if there are none of it.
         same: whether two mentions are one number or date.
         marked: what the reply sets in bold.
+        repeats: whether a mention says no more than one of the question does; `same` if left out.
     """
     if strict and len(text) > LONGEST:
         return []
@@ -355,12 +254,9 @@ def stated(
     if "[" in text or "://" in text:
         text = _CITED.sub("", text)
     everything = find_stated(text)
-    if _AGE.search(question):
-        for s in everything:
-            if s.quantity and s.quantity.unit == YEAR:
-                s.quantity = replace(s.quantity, unit=None)
     if not everything:
         return []
+    aim = aim_of(text, question)
     if len(everything) > 1:
         _share_units(text, everything)
     if len(everything) > MOST:
@@ -368,27 +264,35 @@ def stated(
     doubted = may_deny(text)
     kept = [s for s in everything if not is_ruled_out(text, s)] if doubted else everything
     asked = _asked(question) if question and (len(kept) > 1 or _is_said(text)) else ()
-    fresh = [s for s in kept if not any(same(s, q) for q in asked)] if asked else kept
-    echoed = not fresh
-    found = sift(text, fresh or kept)
+    again = repeats or same
+    fresh = [s for s in kept if not any(again(s, q) for q in asked)] if asked else kept
+    if aim and (aim.age or aim.place is not None):
+        _read_as_asked(text, everything, aim)
+    found = sift(text, fresh) if fresh else []
+    echoed = not found
+    found = found or sift(text, kept)
     if not found:
         return []
+    if echoed and not strict and is_long(text):
+        found = [s for s in found if not _echoes(text, s, question)]
+        if not found:
+            return []
     operands: set[int] = set()
-    if len(found) > 1 and not _all_same(found, same):
-        operands, right = _sums(text, found)
+    if len(found) > 1 and not all_same(found, same):
+        operands, right = sums(text, found)
         if strict and not right:
             return []
         found = [s for s in found if s.start not in operands] or found
-    if not _all_same(found, same):
+    if not all_same(found, same):
         if strict:
             return []
         if chosen := _chosen(text, question, sift, same):
             return chosen
         if question and is_long(text):
-            found = _nearest(text, found, question, same, marked)
+            found = nearest(text, found, question, same, marked)
         else:
             found = _lenient(text, found, question, same)
-        if not found or not _all_same(found, same):
+        if not found or not all_same(found, same):
             return []
     if doubted and any(is_denied(text, s) for s in found):
         return []
@@ -396,6 +300,8 @@ def stated(
         return []
     for s in found:
         s.bound = limit_of(text, s)
+        if s.bound and aim and not strict and is_long(text) and (aim.limit or (aim.count and is_least(text, s))):
+            s.bound = ""
     if strict:
         no = frozenset(s.start for s in everything if s not in kept)
         known = {s.start for s in everything if same(s, found[0]) or any(same(s, q) for q in asked)} | operands | no
@@ -404,6 +310,21 @@ def stated(
         if not is_framed(text, everything, question, no):
             return []
     return found
+
+
+def _read_as_asked(text: str, found: Sequence[Stated], asked: Counting) -> None:
+    """Where an age is asked for, years old are bare numbers; where a place, "ninth" and "9th place" are 9."""
+    for s in found:
+        if s.quantity is None:
+            continue
+        is_age = asked.age and s.quantity.unit == YEAR
+        is_place = s.quantity.unit is ORDINAL and (
+            len(found) == 1
+            or asked.place in words_behind(text, s.end)[:1]
+            or _RANKED.search(text[max(0, s.start - 40) : s.start])
+        )
+        if is_age or is_place:
+            s.quantity = replace(s.quantity, unit=None)
 
 
 _AGED = re.compile(r"\b(?:aged?|at) $", re.IGNORECASE)

@@ -284,4 +284,4 @@ def is_bare(sentence: str) -> bool:
         (True, False)
     """
     folded = [w for w in map(fold, words(sentence)) if w not in HEDGES - {"it", "is", "was"}]
-    return len(folded) <= 4 and not any(w in (FUNCTION | OPENERS) - PARTICLES - OR_WORDS for w in folded)
+    return len(folded) <= 4 and not any(w in (FUNCTION | OPENERS) - PARTICLES - OR_WORDS - {"and"} for w in folded)

@@ -92,8 +92,10 @@ def unit_at(t: Tokens, i: int) -> tuple[Unit, int] | None:
             return None
         if name == "k" and t.text[t.starts[i]] != "K":
             return None
-        if name == "second" and n == 1 and low[i - 1 : i] not in (["1"], ["one"], ["-"]):
+        if name == "second" and n == 1 and low[i - 1 : i] not in (["1"], ["one"], ["-"], ["a"]) and low[i - 2] != "/":
             return None
+        if name == "year" and n == 1 and following == "-" and t.glued(i + 1) and t.glued(i + 2):
+            return None  # "the 2010 year-end list"
         if n == 1 and len(name) == 1 and name.isalpha() and following in ("'", ".") and t.kinds[i + 2] == "w":
             return None  # "5 m.n"
         if t.kinds[i + n - 1] == "w" and following == "^" and t.kinds[i + n + 1] == "n":

@@ -77,8 +77,11 @@ _TABLE: dict[str, tuple[tuple[float, str], ...]] = {
     "speed": (
         (1, "m/s mps meters_per_second metres_per_second"),
         (1e3, "km/s kilometers_per_second kilometres_per_second"),
-        (1 / 3.6, "km/h kph kmh kilometers_per_hour kilometres_per_hour"),
-        (0.44704, "mph miles_per_hour"),
+        (1 / 3.6, "km/h kph kmh kmph kilometers_per_hour kilometres_per_hour"),
+        (0.44704, "mph mi/h miles_per_hour"),
+        (0.3048, "ft/s feet_per_second foot_per_second"),
+        (0.3048 / 60, "ft/min feet_per_minute foot_per_minute"),
+        (1 / 60, "m/min meters_per_minute metres_per_minute"),
         (1852 / 3600, "kt knot knots ノット"),
     ),
     "data": (
@@ -96,6 +99,12 @@ _TABLE: dict[str, tuple[tuple[float, str], ...]] = {
     ),
     "energy": ((1, "j joule joules"), (1e3, "kj kilojoule kilojoules"), (3.6e6, "kwh"), (4184, "kcal kilocalories")),
     "frequency": ((1, "hz hertz"), (1e3, "khz kilohertz"), (1e6, "mhz megahertz"), (1e9, "ghz gigahertz")),
+    "rotation": ((1, "rpm r/min revolutions_per_minute rotations_per_minute"),),
+    "density": (
+        (1, "kg/m3 kg/m^3 g/l kilograms_per_cubic_meter kilograms_per_cubic_metre"),
+        (1e3, "g/cm3 g/cm^3 kg/l grams_per_cubic_centimeter grams_per_cubic_centimetre g/ml"),
+    ),
+    "acceleration": ((1, "m/s2 m/s^2 meters_per_second_squared metres_per_second_squared"),),
     "angle": ((1, "° degree degrees grad 度"),),
     "percent": (
         (1, "% percent per_cent percentage_point percentage_points pct prozent pour_cent por_ciento パーセント"),

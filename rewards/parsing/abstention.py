@@ -30,7 +30,9 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
+from abstain.rewards.parsing.background import tells_only_background
 from abstain.rewards.parsing.cues import Folding, Phrase, PhraseIndex, cues_of
+from abstain.rewards.parsing.markup import unwrap_quotes, without_stop
 from abstain.rewards.parsing.named import CERTAIN, denies_one, two_named
 from abstain.rewards.parsing.phrasebook import QUOTED_IDK, SECTIONS, WHOLE, Phrasebook, read_phrases
 from abstain.rewards.parsing.sentences import Clause, Folded, Folder, cut, quotations, sentences
@@ -117,6 +119,7 @@ def _forget() -> None:
     _reader.cache_clear()
     _found.cache_clear()
     _kind.cache_clear()
+    _weighed.cache_clear()
 
 
 @lru_cache(maxsize=4096)
@@ -313,8 +316,6 @@ _GUESS = re.compile(
 )
 _CHOICE = re.compile(r"\(?[A-Ha-h][).:]\s+(?P<rest>.*)", re.DOTALL)
 _PERSONAL = re.compile(r"\W*(?:i|we|idk|dunno)\b", re.IGNORECASE)
-_NO_ABBREVIATION = re.compile(r"(?:[A-Za-z]{3}|[0-9)\]%\"]|[^\x00-\x7f])\Z")
-_WRAPS = {'"': '"', "“": "”", "「": "」", "'": "'", "‘": "’"}
 
 
 @dataclass(frozen=True)
@@ -371,10 +372,16 @@ def read(text: str) -> Offer:
         return Offer(text)
     if choice := _CHOICE.fullmatch(text):  # "C. Cannot be determined" is an answer, "E. I don't know" isn't
         return read(choice["rest"]) if _PERSONAL.match(choice["rest"]) else Offer(text)
-    if len(text) <= _SHORT and not _reader().undecided(text):
-        return Offer(text)
     if (guess := _GUESS.fullmatch(text)) and not _reader().undecided(guess["what"]):
         return Offer(guess["what"], hedged=True)  # the commonest guess of all, and quickly read
+    if len(text) <= _SHORT and not _reader().undecided(text):
+        return Offer(text)
+    return _weighed(text)
+
+
+@lru_cache(maxsize=8)  # a long reply is asked about twice
+def _weighed(text: str) -> Offer:
+    """What a reply offers that may voice doubt, clause by clause."""
     reply = _Reply(text)
     voiced = reply.voiced()
     if not voiced:
@@ -384,6 +391,9 @@ def read(text: str) -> Offer:
     kinds = _in_context(parts, own, text)
     offers = [i for i, kind in enumerate(kinds) if kind.name == "offer"]
     if any(_doubts(kind) for kind in kinds):
+        doubts = [i for i, kind in enumerate(kinds) if kind.about and kind.name in ("idk", "doubt")]
+        if "guess" not in voiced and tells_only_background(text, parts, doubts, offers):
+            return Offer("", abstained=True)
         return Offer(_joined(offers, parts, kinds, text), abstained=not offers, hedged=bool(offers))
     hedged = "guess" in voiced
     plain = not hedged or len(offers) < len(parts) or title_case(text, 1)  # "Maybe Tomorrow" may be a song
@@ -450,20 +460,6 @@ def _doubts(kind: Kind) -> bool:
     return kind.name in ("idk", "doubt") or (kind.name == "offer" and kind.about)
 
 
-def unwrap_quotes(text: str) -> str:
-    """The text without quotation marks around all of it; titles keep theirs.
-
-    Example:
-        >>> unwrap_quotes('"Paris"'), unwrap_quotes("「パリ」"), unwrap_quotes('"A" and "B"')
-        ('Paris', 'パリ', '"A" and "B"')
-    """
-    body = text.rstrip(".。")
-    close = _WRAPS.get(body[:1])
-    inner = body[1:-1]
-    wrapped = len(body) > 2 and body[-1] == close and close not in inner and body[0] not in inner
-    return inner.strip() if wrapped else text
-
-
 def _joined(offers: list[int], parts: list[Clause], kinds: list[Kind], text: str) -> str:
     """The offered stretches of the original text; neighbours stay together."""
     stretches: list[tuple[int, int]] = []
@@ -486,14 +482,3 @@ def _trimmed(answer: str) -> str:
             answer[: len(answer) - len(last) + tail] if tail is not None and len(answer) > len(last) - tail else answer
         )
     return unwrap_quotes(answer.strip())
-
-
-def without_stop(text: str) -> str:
-    """The text without its closing full stop, which an abbreviation keeps.
-
-    Example:
-        >>> [without_stop(t) for t in ("Paris.", "パリ。", "Washington, D.C.", "42.")]
-        ['Paris', 'パリ', 'Washington, D.C.', '42']
-    """
-    body = text.rstrip(".。")
-    return body if _NO_ABBREVIATION.search(body[-3:]) else text

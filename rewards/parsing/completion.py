@@ -19,12 +19,12 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from abstain.rewards.parsing.abstention import read, unwrap_quotes, without_stop
+from abstain.rewards.parsing.abstention import read
 from abstain.rewards.parsing.confidence import number_stated, read_confidence
 from abstain.rewards.parsing.controls import without_controls
 from abstain.rewards.parsing.formats import Stated, boxed, disagree, in_json, last_line, tagged
 from abstain.rewards.parsing.labels import first_reply, labelled, two_labelled, without_frame, without_remarks
-from abstain.rewards.parsing.markup import tidy
+from abstain.rewards.parsing.markup import tidy, unwrap_quotes, without_stop
 from abstain.rewards.parsing.reasoning import final_channel, without_notes, without_reasoning
 from abstain.rewards.response import AnswerFormat, Response, check_answer_format
 
@@ -216,7 +216,8 @@ def _spoken(text: str) -> str:
     said = labelled(text)
     text = (text if said is None else said).strip()
     head = without_remarks(text)
-    if not head.strip(" \t\n*_#>") or (_WHISPER.search(text, len(head)) and read(head).abstained):
+    cut = len(head) < len(text)
+    if not head.strip(" \t\n*_#>") or (cut and read(tidy(head)).abstained and _WHISPER.search(text, len(head))):
         return text  # "I don't know.\nNote: it may be Oslo" offers something
     return without_frame(head.strip())
 

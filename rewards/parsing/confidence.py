@@ -45,6 +45,9 @@ _VALUE_BEFORE = re.compile(
     rf"(?<![A-Za-z0-9_]){_VALUE}[ \t]?(?:chance of |level of |の|的|ほど|くらい|ぐらい|左右)?(?:の)?\Z",
     re.IGNORECASE,
 )
+_VALUE_ENDS = re.compile(  # whatever `_VALUE_BEFORE` finds ends so
+    r"(?:[\d%％割成分トの的どい右〇一二三四五六七八九十百两兩]|(?i:five|ten|hundred|cent|pct|of ))[ \t]?\Z"
+)
 _VAGUE = re.compile(
     r"[\s*_`(（\[\"']{0,4}(?:(?:(?:very |quite |fairly |moderately |extremely )?"
     r"(?:high|low|medium|moderate|strong|weak)"
@@ -63,7 +66,8 @@ _SIMPLE = re.compile(
     r"(?:\n\**(?:confidence|certainty)(?: level| score)?\**: ?\**|<confidence>\s?)"
     r"(\d{1,3}(?:\.\d{1,6})?) ?(%?)(?:\s?</confidence>|\**\.?)\Z"
 )
-_HINT = re.compile(r"p\(|sure|certain|conf|positive|credence|prob|likelihood|chance|[确確信把自肯概機几可]")
+_HINT = re.compile(r"p\(|sure|certain|conf|positive|credence|prob|likelihood|chance|确|確|信|把|自|肯|概|機|几|可")
+_BEFORE_HINT = ("how ", "置", "")  # what an anchor may begin with before its hint
 _TAIL = re.compile(
     r"(?: (?:level|score|rating|estimate|value|probability|percentage|index|in (?:this|my|the|that)(?: answer)?))?"
     r"(?: (?:of |that )?(?:being |it is |this |the |my |answer |is ){0,4}(?:correct(?:ness)?|right|true))?"
@@ -148,7 +152,8 @@ def read_confidence(text: str, scale: float | None = None) -> tuple[str, float |
     """
     if scale is not None and not 0 < scale < math.inf:
         raise ValueError(f"confidence_scale {scale!r} is not a positive number; it is usually 1, 10 or 100")
-    lowered = text.lower() if len(text.lower()) == len(text) else text.replace("İ", "I").lower()
+    lowered = text.lower()
+    lowered = lowered if len(lowered) == len(text) else text.replace("İ", "I").lower()
     if len(lowered) != len(text) or not _HINT.search(lowered):  # most replies state none, and this is quickly seen
         return text, None
     simple = _SIMPLE.search(lowered, max(0, len(text) - _BEFORE))
@@ -201,14 +206,17 @@ def number_stated(text: str, scale: float | None = None) -> float | None:
 
 
 def _anchors(lowered: str) -> Iterator[re.Match[str]]:
-    """What `_ANCHOR` finds, all of which holds a hint at its beginning or behind "how "; hints are found faster."""
+    """What `_ANCHOR` finds, all of which holds a hint at its beginning or right behind it; hints are found faster."""
     done = 0
     while hint := _HINT.search(lowered, done):
-        anchor = _ANCHOR.search(lowered, max(done, hint.start() - len("how ")))
-        if anchor is None:
-            return
-        yield anchor
-        done = anchor.end()
+        for lead in _BEFORE_HINT:
+            at = hint.start() - len(lead)
+            if at >= done and lowered.startswith(lead, at) and (anchor := _ANCHOR.match(lowered, at)):
+                yield anchor
+                done = anchor.end()
+                break
+        else:
+            done = hint.start() + 1
 
 
 def _labelled(text: str, anchor: re.Match[str], scale: float | None) -> _Statement | None:
@@ -301,11 +309,13 @@ def _says(text: str, end: int) -> bool:
 
 def _preceded(text: str, anchor: re.Match[str], scale: float | None) -> _Statement | None:
     """ "I'm 80% sure that it's", 八割の確信, 90%的把握."""
-    if not _NEAR.search(text, max(0, anchor.start() - 20), anchor.start()) or _NO_STATEMENT.match(text, anchor.end()):
+    at = anchor.start()
+    if not (_VALUE_ENDS.search(text, max(0, at - 10), at) and _NEAR.search(text, max(0, at - 20), at)):
+        return None
+    if _NO_STATEMENT.match(text, anchor.end()):
         return None
     english = anchor[0].isascii()
-    low = max(0, anchor.start() - _BEFORE)
-    window = text[low : anchor.start()].rpartition("\n")[2]
+    window = text[max(0, at - _BEFORE) : at].rpartition("\n")[2]
     value = _VALUE_BEFORE.search(window) if window else None
     if value is None:
         return None
@@ -315,7 +325,7 @@ def _preceded(text: str, anchor: re.Match[str], scale: float | None) -> _Stateme
     that = _CHANCE_THAT.match(text, anchor.end()) if anchor["weak"] and english else None
     if anchor["weak"] and english and not that and not _WITH.match(value[0]):
         return None
-    start = anchor.start() - len(window) + value.start()
+    start = at - len(window) + value.start()
     if _denied(text, start):
         return None
     what = that or _OF_WHAT.match(text, anchor.end())

@@ -24,15 +24,15 @@ _SQUARE = (
 _SHAPES = (
     r"<\|[^\s<>|](?:[^<>|\n]{0,40}[^\s<>|])?\|?>"  # <|eot_id|>, <|turn>
     r"|<\w{1,20}\|>"  # <turn|>
-    r"|[<‹][｜|][^<>｜|\n‹›]{1,40}[｜|][>›]"  # <｜end▁of▁sentence｜>
+    r"|<[｜|][^<>｜|\n‹›]{1,40}[｜|][>›]|‹[｜|][^<>｜|\n‹›]{1,40}[｜|][>›]"  # <｜end▁of▁sentence｜>
     r"|\[\|[^|\]\[\n]{1,30}\|\]"  # [|endofturn|]
     r"|<\[[^\[\]<>\n]{1,40}\]>"  # <[end▁of▁sentence]>
-    rf"|(?i:</?(?:{_ANGLE})/?>)|<<(?:/)?SYS>>"
+    rf"|<(?i:/?(?:{_ANGLE})/?)>|<<(?:/)?SYS>>"
     rf"|\[/?(?:{_SQUARE})\]"
     r"|\][~!][a-z!]{1,2}\[(?:ai|user|system|tool)?|\[e~\[|\]~b\](?:ai|user|system|tool)?"
 )
 _TOKEN = re.compile(_SHAPES)
-_HINT = re.compile(r"[<‹]|\[[|/A-Zgebpuc]|\][~!]")
+_HINT = re.compile(r"<|‹|\[[|/A-Zgebpuc]|\][~!]")
 _THOUGHT = re.compile(r"thought|think|reason|inner_|channel|message|unused9[45]")
 _MARKUP = re.compile(r"/?(?:final_)?(?:answer|confidence)|/?(?:b|i|br|p)")  # special tokens of some tokenizers
 _ANSWER = re.compile(r"(begin|start|end)_(?:of_)?(?:box|answer)\Z")
@@ -109,13 +109,13 @@ def without_controls(text: str, tokens: Collection[str], says_something: Callabl
         >>> without_controls("user: Oslo<EOX>", ["<EOX>"], any_text)
         'user: Oslo '
     """
-    if tokens or _HINT.search(text):
+    if tokens or (any(mark in text for mark in "<[]‹") and _HINT.search(text)):
         pattern = _with_own(frozenset(t for t in tokens if t.strip())) if tokens else _TOKEN
         turns = _turns(text, pattern)
         said = (turn for turn in turns if says_something(turn)) if len(turns) > 1 else iter(turns)
         text = next(said, None) or pattern.sub(lambda token: token[0] if _job(token[0]) == "thought" else " ", text)
         text = _CUT.sub("", text)
-    if _HAS_PIECES.search(text):
+    if (not text.isascii() or "\x00" in text) and _HAS_PIECES.search(text):
         text = _PIECE_START.sub("", text, count=1).rstrip(_PIECE_END).replace("▁", " ")
     return _without_bare_roles(text)
 

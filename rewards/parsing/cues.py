@@ -96,7 +96,10 @@ class PhraseIndex:
         """The phrases each of whose sets of cues has one of these."""
         for cue in self.by_cue.keys() & cues:
             for phrase in self.by_cue[cue]:
-                if all(not need.isdisjoint(cues) for need in phrase.needs[1:]):
+                for need in phrase.needs:
+                    if need.isdisjoint(cues):
+                        break
+                else:
                     yield phrase
 
 

@@ -5,9 +5,11 @@ the reply has ended before.
 """
 
 import re
+from functools import lru_cache
 from itertools import chain, islice, pairwise
 
-_BEFORE = r"\n[^\w\n\\]{0,12}"  # what decorates a line's beginning: spaces, *, #, >, ✅
+# Each pattern begins with one character, or one set of them: these are searched for many times as fast as branches.
+_BEFORE = r"\n[^\w\n\\]{0,12}+"  # what decorates a line's beginning: spaces, *, #, >, ✅
 _ANSWER = (
     r"(?:(?:so|thus|therefore|hence),? )?(?:(?:the|my) )?(?:(?:final|correct|short|best|right|direct) )?"
     r"(?:answer|ans)(?: is)?"
@@ -23,7 +25,8 @@ _OTHER_LABEL = re.compile(
     rf"|結論|结论|結果|结果){_SEPARATOR}"
 )
 _FOREIGN_LABEL = re.compile(
-    rf"{_BEFORE}(?i:(?:(?:die|la|il|a|final|kurze|richtige|meine|ma) )?(?:antwort|réponse|reponse|respuesta|resposta"
+    rf"{_BEFORE}(?=[^:：\n]{{1,60}}+[:：])"  # which few lines have, and is quickly seen
+    r"(?i:(?:(?:die|la|il|a|final|kurze|richtige|meine|ma) )?(?:antwort|réponse|reponse|respuesta|resposta"
     r"|risposta|antwoord|svar|ответ|відповідь|cevap|yanıt|odpowiedź|odpověď|válasz|vastaus|răspuns|απάντηση|jawaban"
     r"|jawabannya|trả lời|đáp án|câu trả lời|답|정답|답변|คำตอบ|उत्तर|الجواب|الإجابة|জবাব|উত্তর|جواب|jibu|תשובה)"
     r"(?: (?:final|correcte|correcta|finale))?)[ \t*_\u00a0\u202f]{0,6}[:：][*_]{0,3}"
@@ -67,10 +70,10 @@ _DONE = re.compile(
     r"|end of (?:answer|response))[.! *]{0,4}\Z"
 )
 _SENTENCE = re.compile(
-    r"[.!?。！？\n] {0,2}(?i:(?:(?:so|thus|therefore|hence),? )?(?:the|my) (?:final |correct )?answer "
+    r"[.!?。！？\n](?: {0,2}+(?i:(?:(?:so|thus|therefore|hence),? )?(?:the|my) (?:final |correct )?answer "
     r"(?:is|would be):? "
     r"|(?:final )?answer: )"
-    r"|\A\n(?:(?:私の|正しい)?(?:答え|回答|解答|正解)は、?|(?:我的|正确|正確)?(?:答案|回答)(?:是|为|為))"
+    r"|(?<=\A\n)(?:(?:私の|正しい)?(?:答え|回答|解答|正解)は、?|(?:我的|正确|正確)?(?:答案|回答)(?:是|为|為)))"
 )
 _SHORT_LABEL = re.compile(
     r"\A\n[ \t*]{0,4}A[*]{0,2}[:：]"
@@ -91,12 +94,13 @@ _REMARK = (
     r"|附注|信息|資訊|资料来源|數據來源|数据来源|參考"
 )
 _REMARK_LINE = re.compile(
-    rf"(?:[\n.!?。！？;；][^\w\n\\]{{0,12}}|[(\[（【][*_]{{0,3}})(?i:{_REMARK})"
-    r"(?:[*_ ]{0,4}[:：]|[*_ :：]{0,6}(?<=[*_:：])\n)"
-    rf"|\n[ \t]{{0,3}}#{{1,6}} ?[*_]{{0,3}}(?i:{_REMARK})[*_ ]{{0,4}}\n"
+    r"[\n.!?。！？;；(\[（【](?:(?:(?<![(\[（【])[^\w\n\\]{0,12}+|(?<=[(\[（【])[*_]{0,3}+)"
+    r"(?=[^:：\n]{1,30}+(?:[:：]|(?<=[*_])\n))"  # which few sentences have, and is quickly seen
+    rf"(?i:{_REMARK})(?:[*_ ]{{0,4}}[:：]|[*_ :：]{{0,6}}(?<=[*_:：])\n)"
+    rf"|(?<=\n)[ \t]{{0,3}}#{{1,6}} ?[*_]{{0,3}}(?i:{_REMARK})[*_ ]{{0,4}}\n)"
 )
 _COURTESY = re.compile(
-    r"[\n.!?。！？][^\w\n\\]{0,6}(?i:(?:i )?hope (?:this|that|it)(?: is| was)? "
+    r"[\n.!?。！？][^\w\n\\]{0,6}+(?i:(?:i )?hope (?:this|that|it)(?: is| was)? "
     r"(?:helps?|helpful|correct|useful|right|answers)"
     r"|(?:please )?(?:let me know|feel free to)|if you (?:have|need) (?:any|more|further)|is there anything else"
     r"|お役に立て|ご不明な点|他に(?:も)?(?:ご)?質問|希望(?:这|這|能|对|對)|如果(?:你|您)?(?:还|還)?有)[^\n]{0,200}\s*\Z"
@@ -117,8 +121,8 @@ _NUMBERED = re.compile(
     r"[ \t*]{0,5}(?:\n|\Z)"
 )
 _ON_THE_LINE = re.compile(
-    r"[.!?。！？][ \n]{0,2}(?i:(?:next )?question(?: \d{1,2})?|q\d{0,2}|human|user)[:：] "
-    r"|[ 。！？](?:问题|問題|質問)[:：]"
+    r"[.!?。！？问問質](?:(?<=[.!?。！？])[ \n]{0,2}+(?i:(?:next )?question(?: \d{1,2})?|q\d{0,2}|human|user)[:：] "
+    r"|(?<=[ 。！？].)(?:(?<=问)题|(?<=問)題|(?<=質)問)[:：])"
 )
 _ARGUES = re.compile(
     r"(?i:let me|let['’]?s|let us|first|here|we |i need|i will|i['’]ll"
@@ -143,13 +147,15 @@ _OFFERS = re.compile(
     r"|或|也|また|かも|可能|割"
 )
 _COUNTED = re.compile(
-    r"(?:\A|[\n.;,] ?)\s{0,3}(?i:(?:my )?(?:first|second|third|1st|2nd|3rd) (?:answer|guess|choice)(?: is)?:? )"
+    r"[\n.;,] ?\s{0,3}(?i:(?:my )?(?:first|second|third|1st|2nd|3rd) (?:answer|guess|choice)(?: is)?:? )"
 )
 _PARTED = re.compile(r"[\n!?。！？]|[.;] \S")  # more than one answer stands between
 _CORRECTS = re.compile(r"(?i:final|correct|right|best|so|thus|therefore|hence)|最|正|故")
 _SHORT = 100  # characters; a longer first line argues, and labels in an argument are part of it
 _MOST_QUESTIONS = 20  # the first that follows an answer ends the reply
 _LONG = 300  # characters; an argument that states nothing yet is no first answer
+_FAREWELL = 300  # characters; no courtesy is longer
+_lowered = lru_cache(maxsize=4)(str.lower)  # the same text is asked for again and again
 
 
 def first_reply(text: str) -> str:
@@ -170,10 +176,10 @@ def first_reply(text: str) -> str:
         numbered = _NUMBERED.search(text) if "\n" in text else None
         if numbered and first.strip() and text[: numbered.start()].strip() == first.strip():
             return first.strip()
-    stated = _STATES.search(text)
-    questions = chain(_QUESTION.finditer(text), _ON_THE_LINE.finditer(text))
-    for question in islice(questions, _MOST_QUESTIONS):
-        said = text[: question.start() + (question[0][0] != "\n")].strip()
+    questions = [*islice(chain(_QUESTION.finditer(text), _ON_THE_LINE.finditer(text)), _MOST_QUESTIONS)]
+    stated = _STATES.search(text) if questions else None
+    for question in questions:
+        said = text[: question.start() + (question[0][0] in ".!?。！？")].strip()
         states = stated is not None and stated.start() < question.start()
         argues = not states and (len(said) > _LONG or _ARGUES.match(said))
         echo = not said or said.endswith((":", "：")) or (len(said) < _SHORT and _NO_CONTENT.fullmatch(said))
@@ -237,7 +243,7 @@ def two_labelled(text: str) -> tuple[str, str] | None:
         >>> two_labelled("Answer: Turku\\nAnswer: Vaasa"), two_labelled("Answer: Turku\\nNo, wait!\\nAnswer: Vaasa")
         (('Turku', 'Vaasa'), None)
     """
-    if text.lower().count("answer") < 2 and text.count("答") < 2:
+    if _lowered(text).count("answer") < 2 and text.count("答") < 2:
         return None
     lines = "\n" + text
     for pattern in (_LABEL, _SENTENCE, _COUNTED):
@@ -252,8 +258,7 @@ def two_labelled(text: str) -> tuple[str, str] | None:
 
 
 def _mentions_answer(text: str) -> bool:
-    lowered = text.lower()
-    return "ans" in lowered or "答" in text or "解" in text
+    return "ans" in _lowered(text) or "答" in text or "解" in text
 
 
 def without_remarks(text: str) -> str:
@@ -272,15 +277,14 @@ def without_remarks(text: str) -> str:
         text = text[: remark.start() + (text[remark.start()] in ".!?。！？")]
     if done := _DONE.search(text, max(0, len(text) - 60)):
         text = text[: done.start() + 1]
-    if courtesy := _COURTESY.search(text):
+    if courtesy := _COURTESY.search(text, max(0, len(text.rstrip()) - _FAREWELL)):
         text = text[: courtesy.start() + 1]
     first, line_end, more = text.strip().partition("\n")
     if not line_end or len(first) > _SHORT or first.rstrip(" *").endswith((":", "：")) or _LINE_LABEL.match(first):
         return text
-    lines = [line for line in more.split("\n") if line.strip()]
-    labels = [_LINE_LABEL.match(line) for line in lines]
     described = all(
-        label is not None and not _RIVAL.search(label["name"]) and not _OFFERS.search(line)
-        for label, line in zip(labels, lines, strict=True)
+        (label := _LINE_LABEL.match(line)) and not _RIVAL.search(label["name"]) and not _OFFERS.search(line)
+        for line in more.split("\n")
+        if line.strip()
     )
     return first if described else text

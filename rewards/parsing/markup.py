@@ -3,8 +3,6 @@ r"""Markup around an answer, taken off: bold, code fences, list markers, `\text{
 import re
 import unicodedata
 
-from abstain.rewards.parsing.abstention import unwrap_quotes, without_stop
-
 _WRAPPER = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathit|operatorname|emph)\s{0,3}\{")
 _BOX = re.compile(r"\$?\\(?:boxed|fbox)\s{0,3}\{")
 _FENCE = re.compile(
@@ -27,6 +25,7 @@ _PICTURES = "".join(
     map(chr, (*range(0x1F1E6, 0x1FB00), 0x2705, 0x2714, 0x2728, 0x263A, 0x2764, 0x2B50, 0xFE0F, 0x200D))
 )
 _RULE = re.compile(r"(?:\n[-*_=]{3,}|\s#{2,6}|#{3,6})\Z")
+_RULED = ("-", "*", "_", "=", "#")
 _DISPLAYED = re.compile(r"(?:\$\$|\\\[|\\\()(?P<body>[^$]{1,2000}?)(?:\$\$|\\\]|\\\))")
 _BRACES = re.compile(r"\\.|[{}]", re.DOTALL)
 _NUMBERS = re.compile(r"\d[\d.,]*")
@@ -36,6 +35,33 @@ _TEX_SPACE = re.compile(r"\\[,;:! ]|\\(?:left|right|displaystyle)\b|~")
 _FRACTION = re.compile(r"\\[dt]?frac\s?\{([^{}]{1,40})\}\s?\{([^{}]{1,40})\}")
 _COMMANDS = re.compile(r"\\[A-Za-z]{1,20}")
 _ENDS = re.compile(r"(?:す|す[。.!！ねよ]+)\Z")
+_NO_ABBREVIATION = re.compile(r"(?:[A-Za-z]{3}|[0-9)\]%\"]|[^\x00-\x7f])\Z")
+_WRAPS = {'"': '"', "“": "”", "「": "」", "'": "'", "‘": "’"}
+
+
+def unwrap_quotes(text: str) -> str:
+    """The text without quotation marks around all of it; titles keep theirs.
+
+    Example:
+        >>> unwrap_quotes('"Paris"'), unwrap_quotes("「パリ」"), unwrap_quotes('"A" and "B"')
+        ('Paris', 'パリ', '"A" and "B"')
+    """
+    body = text.rstrip(".。")
+    close = _WRAPS.get(body[:1])
+    inner = body[1:-1]
+    wrapped = len(body) > 2 and body[-1] == close and close not in inner and body[0] not in inner
+    return inner.strip() if wrapped else text
+
+
+def without_stop(text: str) -> str:
+    """The text without its closing full stop, which an abbreviation keeps.
+
+    Example:
+        >>> [without_stop(t) for t in ("Paris.", "パリ。", "Washington, D.C.", "42.")]
+        ['Paris', 'パリ', 'Washington, D.C.', '42']
+    """
+    body = text.rstrip(".。")
+    return body if _NO_ABBREVIATION.search(body[-3:]) else text
 
 
 def tidy(text: str) -> str:
@@ -68,7 +94,8 @@ def tidy(text: str) -> str:
             text = text[1:-1]
         text = unwrap_quotes(text)
         if not text[-1:].isalnum():
-            text = _RULE.sub("", text.rstrip(_PICTURES) or text)
+            text = text.rstrip(_PICTURES) or text
+            text = _RULE.sub("", text) if text[-1:] in _RULED else text
         if text == before:
             break
     return without_stop(_COPULA.sub("", text) if _ENDS.search(text[-6:]) else text)

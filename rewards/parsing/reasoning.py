@@ -13,11 +13,7 @@ _TAG = re.compile(
     r"|◁(?P<c>/?)think(?:ing)?▷"
     r"|<[|｜](?i:(?P<d>/|end[_▁](?:of[_▁])?)?(?:begin[_▁](?:of[_▁])?|start[_▁](?:of[_▁])?)?"
     r"(?:think(?:ing)?|thoughts?|reasoning|inner)(?P<e>[_▁]end|[_▁]suffix)?(?:[_▁](?:prefix|begin|start))?)[|｜]>"
-    r"|<\|channel>\s{0,3}(?:thought|analysis)|(?P<f><channel\|>)|<unused94>(?:thought)?|(?P<g><unused95>)"
-)
-_HINT = re.compile(  # of lower-case text
-    r"think|thought|reason|analysis|reflect|scratch|inner|internal|monologue|cot|chain|deliberat|brainstorm|rationale"
-    r"|explanation|justification|working|unused9|channel|思|推|考|反思|分析"
+    r"|<\|channel>\s{0,3}(?:thought|analysis)|<(?P<f>channel\|>)|<unused94>(?:thought)?|<(?P<g>unused95>)"
 )
 _NOTES = re.compile(
     r"<(?P<name>plan|planning|work|notes?|steps?|scratch|scratchwork|draft|outline|calc|calculations?|computations?|ideas?"
@@ -52,7 +48,7 @@ def without_reasoning(text: str) -> tuple[str, bool]:
         >>> without_reasoning("<think>121 + 909 = 1030.\\n\\n<answer>1030</answer>")
         ('<answer>1030</answer>', False)
     """
-    if not ("<" in text or "[" in text or "◁" in text) or not _HINT.search(text.lower()):
+    if not ("<" in text or "[" in text or "◁" in text):
         return text, False
     kept: list[str] = []
     done, inside = 0, False

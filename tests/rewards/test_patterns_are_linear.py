@@ -119,5 +119,5 @@ def test_a_pattern_takes_linear_time_for_long_texts(name: str) -> None:
 
 def test_there_are_patterns_to_test() -> None:
     assert len(FOUND) > 50
-    assert uses("graders.stated._OR[0]") == {"fullmatch"}
+    assert uses("graders.prose_numbers._OR[0]") == {"fullmatch"}
     assert uses("parsing.confidence._HINT[0]") == {"search"}

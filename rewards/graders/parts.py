@@ -1,0 +1,103 @@
+"""Where a gold of several parts stands in a text: the things of a list side by side, in any order; or, in a long
+answer, all the words of a gold such as "Season 3, Episode 15: The Well" or "Leeds 3 - 1 York" close together.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Set
+from itertools import pairwise
+
+from abstain.rewards.graders.aliases import Alias, aliases, text_tokens
+from abstain.rewards.graders.lists import is_list, items
+from abstain.rewards.graders.pieces import pieces
+from abstain.rewards.graders.spans import Found, find
+from abstain.rewards.graders.text import Token
+from abstain.rewards.graders.vocabulary import NAME, NOT, NUMBER, OR, PLACE
+from abstain.rewards.graders.words import FUNCTION
+
+_EITHER = re.compile("か|或|または|もしくは|또는")
+_NAMES = frozenset(NAME + PLACE + NUMBER + OR + NOT)
+_ORDINAL = re.compile(r"(\d+)(?:st|nd|rd|th)")
+_STRUCTURE = re.compile(r"[,:;/\"“(–]| - |\band\b|\d")
+_CITED = re.compile(r"\[\d{1,3}\]")
+_BESIDE = frozenset(["former", "current", "then"])
+_OTHER = frozenset(["or", "not", "nor", "versus", "than", "maybe", "perhaps", "possibly"])
+
+
+def find_lists(text: str, tokens: list[Token], golds: tuple[str, ...], apart: bool) -> list[Found]:
+    """Where the things of a gold list stand side by side, in any order; `apart`, other names may stand between.
+
+    Example:
+        >>> text = "It was made by the writer Ada Byron and the artist Mary Lamb."
+        >>> [text[f.start : f.end] for f in find_lists(text, text_tokens(text), ("Mary Lamb and Ada Byron",), False)]
+        ['Ada Byron and the artist Mary Lamb']
+    """
+    for gold in filter(is_list, golds):
+        hits = [find(tokens, aliases((item,))) for item in items(gold)]
+        if not all(hits):
+            continue
+        row = sorted((found[0] for found in hits), key=lambda hit: hit.start)
+        gaps = [text[one.end : other.start] for one, other in pairwise(row)]
+        close = all(len(gap) < 60 and not _NAMES.intersection(p.part for p in pieces(gap)) for gap in gaps)
+        if (apart or close) and not any(map(_EITHER.search, gaps)):
+            return [Found(row[0].start, row[-1].end, row[0].alias)]
+    return []
+
+
+def find_parts(text: str, tokens: list[Token], golds: tuple[str, ...], asked: Set[str]) -> list[Found]:
+    """Where all the words of a gold stand close together, in any order, but for those that the question says.
+
+    Words that carry any sentence may stand between, and others too where the gold has parts of its own.
+
+    Example:
+        >>> text = "The final was won by Leeds 3, York 1, in the rain."
+        >>> [text[f.start : f.end] for f in find_parts(text, text_tokens(text), ("Leeds 3 - 1 York",), frozenset())]
+        ['Leeds 3, York 1']
+        >>> text = "She was the Chief Justice of the High Court of Delhi."
+        >>> bool(find_parts(text, text_tokens(text), ("Chief Justice Delhi High Court",), frozenset()))
+        True
+    """
+    for gold in golds:
+        words = [w for t in text_tokens(_CITED.sub("", gold)) if (w := _bare(t)) not in _BESIDE]
+        wanted = [w for w in words if w not in FUNCTION and w not in asked]
+        if len(wanted) < 2 or not any(w.isalpha() for w in wanted):
+            wanted = [w for w in words if w not in FUNCTION]
+        if not any(w.isalpha() for w in wanted) or len(wanted) < 2:
+            continue  # numbers, whose order says something
+        if len(wanted) < 3 and len(wanted) == len(words):
+            continue  # a plain name, which stands as it is or does not
+        spread = len(wanted) + 8 if _STRUCTURE.search(gold) else 0
+        if window := _window(tokens, wanted, spread):
+            first, last = window
+            if not any(t.norm in _OTHER and t.norm not in words for t in tokens[first:last]):
+                return [Found(tokens[first].start, tokens[last - 1].end, Alias(tuple(wanted)))]
+    return []
+
+
+def _bare(token: Token) -> str:
+    hit = _ORDINAL.fullmatch(token.norm)
+    return hit[1] if hit else token.norm
+
+
+def _window(tokens: list[Token], wanted: list[str], spread: int) -> tuple[int, int] | None:
+    """The first of the shortest runs of tokens that hold all the words, with at most `spread` others in between."""
+    need, missing = Counter(wanted), len(wanted)
+    if not 0 < missing <= len(tokens):
+        return None
+    best: tuple[int, int] | None = None
+    first = 0
+    for last, token in enumerate(tokens):
+        word = _bare(token)
+        missing -= need[word] > 0
+        need[word] -= 1
+        while not missing:
+            if best is None or last + 1 - first < best[1] - best[0]:
+                best = first, last + 1
+            left = _bare(tokens[first])
+            need[left] += 1
+            missing += need[left] > 0
+            first += 1
+    if best is None:
+        return None
+    others = [t for t in tokens[best[0] : best[1]] if t.norm not in FUNCTION]
+    return best if len(others) - len(wanted) <= spread else None
