@@ -14,6 +14,7 @@ from typing import Self
 
 from abstain.rewards.graders.alignment import stem
 from abstain.rewards.graders.frame import Kind
+from abstain.rewards.graders.numerals import word_set
 from abstain.rewards.graders.pieces import Piece, asked_words
 from abstain.rewards.graders.statement import denied, words
 from abstain.rewards.graders.text import fold
@@ -62,6 +63,7 @@ _HEADS = HEADS - {
 }
 _ADJECTIVE = ("al", "ic", "an", "ive", "ous", "ary", "ful", "ish", "ese", "ed")
 _GOVERNED = (BE, SAID, VERB, PREPOSITION, MORE, WHO, COMMA, "", ":", "(", "-", "n", ".", PRONOUN)
+_OWNED = WORD + ASKED + GENERIC + TITLE + NUMBER + NAME + PLACE + HEDGE + ANSWER
 _DEMONYM = ("an", "ese", "ish", "ch", "ic")
 
 
@@ -75,6 +77,11 @@ _WHO = re.compile(
     r"|mathematician|politician|director|king|queen|woman|man|character)\b",
     re.IGNORECASE,
 )
+NOUNS = word_set(
+    """being building ceiling concerning drawing during earring evening fling king meaning morning
+    painting ring shilling sibling spring starling sterling string swing thing anything everything nothing
+    something wedding wing family fly jelly belly bully lily"""
+)  # which end like deeds and adverbs
 _ADVERBS = frozenset(["inside", "outside", "soon", "ago", "away", "together", "further", "even", "only", "well"])
 _PARTS: dict[Kind, str] = {"name": NAME + PLACE + ANSWER, "common": WORD + NAME + ANSWER, "number": NUMBER + ANSWER}
 
@@ -121,7 +128,7 @@ def content(question: str) -> tuple[frozenset[str], str, bool, bool, frozenset[s
 
 
 def _no_noun(word: str) -> bool:
-    return word.endswith(("ing", "ly")) or word in FUNCTION or word in _ADVERBS
+    return (word.endswith(("ing", "ly")) and word not in NOUNS) or word in FUNCTION or word in _ADVERBS
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,14 +248,15 @@ class Finder:
         right = run[-1].part == ANSWER and (self.kind == "common" or self._extends(run[:-1], self.single))
         after = found[last + 1] if last + 1 < len(found) else None
         place = all(p.part == PLACE for p in run)
-        if self.kind == "name" and not right and run[-1].raw.endswith("'s"):
+        if self.kind == "name" and not right and run[-1].raw.endswith("'s") and after and after.part in _OWNED:
             return None  # "Japan's largest operator"
         if self.kind == "name" and not right:
             before = found[i - 1].part if i else ""
             named = any(p.part in NAME + ANSWER + PLACE for p in found[last + 2 : last + 4])
             if after and after.part in WORD + ASKED and len(run) == 1 and not after.norm.endswith("ly"):
                 describes = after.norm in ROLES | KIN or (before == DETERMINER and not named)
-                if (describes or run[-1].norm.endswith(_DEMONYM)) and (before or named):
+                demonym = run[-1].norm.endswith(_DEMONYM) and len(run[-1].norm) > 4  # "Pan troglodytes" is a name
+                if (describes or demonym) and (before or named):
                     return None  # "Dutch director": an adjective
             around = (*found[max(0, i - 1) : i], *found[last + 1 : last + 2])
             if len(run) == 1 and any(p.part == ASKED and p.raw[0].isupper() and p.norm in self.names for p in around):
@@ -257,7 +265,8 @@ class Finder:
                 return None  # "Alfred the Great"
             if len(run) == 1 and run[0].norm in HEADS and after and after.norm == "of":
                 return None  # "the South of X"
-            if i == 0 and len(run) == 1 and run[0].norm.endswith(("ing", "ly")):
+            begins = i == 0 and after and after.part in DETERMINER + PREPOSITION + PRONOUN + WORD + ASKED + COMMA
+            if begins and len(run) == 1 and run[0].norm.endswith(("ing", "ly")):
                 return None  # the first word of a sentence has a capital anyway
         if self.kind == "common" and not right and len(run) == 1 and _no_noun(run[0].norm):
             return None

@@ -14,12 +14,13 @@ from functools import lru_cache
 
 from abstain.rewards.graders.aliases import aliases, place_name, text_tokens
 from abstain.rewards.graders.alignment import in_bold, in_italics, is_long
+from abstain.rewards.graders.candidates import NOUNS
 from abstain.rewards.graders.counts import grade_counted, kind_of_gold
 from abstain.rewards.graders.frame import Kind, is_frame
+from abstain.rewards.graders.marks import marked_otherwise
 from abstain.rewards.graders.names import same
-from abstain.rewards.graders.numerals import word_set
 from abstain.rewards.graders.parts import find_lists, find_parts
-from abstain.rewards.graders.pieces import GOLD, pieces
+from abstain.rewards.graders.pieces import GOLD, is_code, pieces
 from abstain.rewards.graders.places import kind_of_place
 from abstain.rewards.graders.polar import polar_golds, polarity
 from abstain.rewards.graders.prose import answers_at_length
@@ -28,7 +29,7 @@ from abstain.rewards.graders.spans import Found, find, may_stand
 from abstain.rewards.graders.statement import denied, last_choice, offers, without_bullets, words
 from abstain.rewards.graders.text import LONGEST, Token, both_ends, fold, tidy
 from abstain.rewards.graders.unspaced import is_scripted
-from abstain.rewards.graders.vocabulary import MONTHS, SIGN
+from abstain.rewards.graders.vocabulary import BE, MONTHS, NAME, NUMBER, PLACE, PRONOUN, SCRIPT, SIGN, VERB, WORD
 from abstain.rewards.graders.words import FUNCTION
 from abstain.rewards.response import Reading
 from abstain.rewards.verdict import Verdict
@@ -44,12 +45,13 @@ _MARKER = re.compile(
 _MARKUP = re.compile(r"[*_`<\n•]|\A\s*-")  # of tidied text
 _BREAK, _EMPHASIS = re.compile(r"<br ?/?>"), re.compile(r"[ *_`]+")
 _LETTERS = re.compile(r"[^\W\d_]+")
+_NO_DEEDS = NOUNS | {"according", "being", "concerning", "during", "following", "having", "including", "regarding"}
 _DEED = re.compile(r"\b(?:[a-z]{2,}ing|to [a-z]{2,})\b")  # "swimming", "to swim"
-_NO_DEEDS = word_set(
-    """being including during according following having king ring thing something anything nothing everything string
-    spring wing evening morning regarding concerning meaning building"""
+_DATED = re.compile(
+    rf"(?:\b\d{{1,2}}(?:st|nd|rd|th)? (?:of )?)?{GOLD}(?: \d{{1,2}}(?:st|nd|rd|th)?\b)?(?:,? \d{{4}}\b)?"
 )
-_WORDY = re.compile(r"\d+[^\W\d_]{4}")  # a name that begins with a number: "4chan"
+_LETTERED = re.compile(r"[A-Z]-[a-z]{3,}")  # "U-boat"
+_MAY = re.compile(r"\b(?:May|March)\b")
 _MARKED = re.compile(r"[\[(①-⑳:)#>→∴👉✅✔&]")
 
 
@@ -152,15 +154,32 @@ def _kind(gold: str, counted: bool = False) -> Kind:
         gold: the gold as it stands in the reply, or where it does not, as it is.
         counted: its first word is a number, in words perhaps.
     """
-    if counted or gold[0].isdigit() or gold[-1].isdigit():
-        named = any(word[0].isupper() and fold(word) not in MONTHS for word in _LETTERS.findall(gold)[int(counted) :])
-        return "name" if named or _WORDY.match(gold) else "number"
+    code = any(map(is_code, gold.split()))
+    if not code and (counted or gold[0].isdigit() or gold[-1].isdigit()):
+        found = _LETTERS.findall(gold)[int(counted) :]
+        named = any(word.lower() != word and fold(word) not in MONTHS for word in found)
+        return "name" if named else "number"
+    if _LETTERED.fullmatch(gold):
+        return "common"
     return "name" if gold.lower() != gold or gold.lower() == gold.upper() else "common"
 
 
 def _another_deed(masked: str, question: str) -> bool:
     """Whether a reply names another thing to do than the gold: "swimming, running"."""
     return any(hit not in question and hit not in _NO_DEEDS for hit in _DEED.findall(masked))
+
+
+def _can_be_seen(stood: str, golds: Sequence[str]) -> bool:
+    """Whether a gold beside another one would be seen to be a second answer.
+
+    "Then", "nobody", "It rained" and "(3, 4)" are made of words and signs that carry other answers: what is like them
+    is no candidate for any reading, so that they must stand in a frame.
+    """
+    found = pieces(stood)
+    sentence = len(found) > 3 and any(p.part in BE + VERB for p in found) and stood[0].isupper()
+    if not found or found[0].part == PRONOUN or sentence or any(gold[:1] in ("(", "[") for gold in golds):
+        return False
+    return any(p.part in NAME + PLACE + WORD + NUMBER + SCRIPT for p in found)
 
 
 @lru_cache(maxsize=4096)
@@ -211,7 +230,9 @@ def grade_match(answer: str, gold: Sequence[str], question: str = "", reading: R
     bare = answer.strip(_EDGES).casefold()
     if any(bare == g.strip(_EDGES).casefold() and (bare or answer.strip() == g.strip()) for g in gold):
         return Verdict.CORRECT
-    golds = tuple(_WITHIN.sub("", g) for g in gold)
+    golds = tuple(_WITHIN.sub("", g) for g in gold if not marked_otherwise(answer, g))
+    if not golds:
+        return Verdict.INCORRECT
     if "×" in answer or any("×" in g for g in golds):
         answer, golds = _BY.sub(" x ", answer), tuple(_BY.sub(" x ", g) for g in golds)
     if kind_of_gold(golds):
@@ -274,8 +295,10 @@ def grade_match(answer: str, gold: Sequence[str], question: str = "", reading: R
         return Verdict.INCORRECT if any(p.part == SIGN for p in pieces(masked)) else Verdict.CORRECT
     if not at_length and stood.islower() and _DEED.match(stood) and _another_deed(masked, question):
         return Verdict.INCORRECT
+    if stood.casefold() in MONTHS:
+        masked, sort = _DATED.sub(GOLD, _MAY.sub("June", masked)), "number"  # "May" and "March" are verbs elsewhere
     right = is_frame(masked, question, sort, placed) and not _denied(masked)
-    if not right and reading == "lenient":
+    if not right and reading == "lenient" and (at_length or _can_be_seen(stood, golds)):
         chosen = last_choice(masked, offers)
         if at_length and is_long(chosen):
             there = [text[hit.start : hit.end] for hit in found][masked.count(GOLD) - chosen.count(GOLD) :]

@@ -34,6 +34,7 @@ from abstain.rewards.graders.vocabulary import (
     SCRIPT,
     SIGN,
     STOP,
+    TITLE,
     VERB,
     WORD,
 )
@@ -43,9 +44,11 @@ GOLD = "\ue000"  # stands where a gold answer was found
 _CURRENCY = frozenset("$€£¥₹%")
 
 
-_COMPOUND = re.compile("[^-]{2,}-[a-z]{4,}")  # "T-shirt" is a thing
+_COUNTED = re.compile(r"\d[\d.,:/-]*(?:st|nd|rd|th|s|am|pm|a\.m|p\.m|[kcm]?m|k?g|mi|ft|in|k|bn|mn|h|min|mph)")
+_COMPOUND = re.compile("[^-]{2,}-[a-z]{4,}|[A-Z]-[a-z]{3,}")  # "Prize-winning", "U-boat"
 _THAI_FRAME = re.compile("คือ|เป็น|ว่า|ใน|ที่|ของ|อยู่|ชื่อ|คำตอบ|ครับ|ค่ะ|นะ|จะ|ไม่|ฉัน|ผม|คิด")
 _TOPIC = re.compile("^[가-힣]+(?:은|는|이|가|의|에서|에)$")
+_NATIONS = frozenset(["american", "british", "english", "french", "german", "italian", "spanish"])
 _CONTRACTED = frozenset(
     ["its", "thats", "hes", "shes", "theyre", "heres", "theres", "whats"]
 )  # with an apostrophe: it is, that is
@@ -53,7 +56,8 @@ _CONTRACTED = frozenset(
 _PIECE = re.compile(
     rf"(?P<gold>{GOLD}+)"
     r"|(?P<initial>(?:[A-Z]\.\s?)+(?=[A-Z\ue000]))"
-    rf"|(?P<number>[-+]?\.?\d[\d.,:/]*(?<![.,:/])(?:st|nd|rd|th|s|'s)?(?!\w))"
+    r"|(?P<title>(?:No|Nr|Vol|Op)\.(?=\s?\d))"
+    rf"|(?P<number>[-+]?\.?\d[\d.,:/]*(?<![.,:/])(?:st|nd|rd|th|s|'s)?(?!\w|-[A-Z]))"
     rf"|(?P<word>[^\W_{UNSPACED}](?:[^\W_{UNSPACED}{GOLD}]|[-'/.&](?=[^\W_{UNSPACED}{GOLD}]))*)"
     rf"|(?P<script>[{UNSPACED}]+)"
     r"|(?P<line>\s*\n\s*)|(?P<quote>[\"'*_`#]+)|(?P<comma>[,;，；、])|(?P<stop>\.{2,}|…|[.!?。！？]+)|(?P<colon>[:：=])"
@@ -82,6 +86,16 @@ class Piece:
     end: int
 
 
+def is_code(word: str) -> bool:
+    """Whether a word of letters and digits is a name ("NL-05", "v1.2", "mp3"), and no number ("5km", "2nd").
+
+    Example:
+        >>> [is_code(word) for word in ("NL-05", "v1.2", "3M", "5km", "2nd", "1985", "Oslo")]
+        [True, True, True, False, False, False, False]
+    """
+    return word.lower() != word.upper() and any(map(str.isdigit, word)) and not _COUNTED.fullmatch(word)
+
+
 def pieces(masked: str, asked: frozenset[str] = frozenset()) -> list[Piece]:
     """The pieces of a reply in which `GOLD` stands for each found answer; `asked` are the question's folded words.
 
@@ -102,6 +116,7 @@ def pieces(masked: str, asked: frozenset[str] = frozenset()) -> list[Piece]:
             part = (HEDGE if raw in _CURRENCY else _SIGNS.get(group)) or {
                 "gold": ANSWER,
                 "initial": NAME,
+                "title": NAME,
                 "number": ASKED if raw in asked else NUMBER,
             }.get(group, SCRIPT)
             if part == SCRIPT and raw[0] < "\u2000" and not _THAI_FRAME.search(raw):
@@ -120,6 +135,9 @@ def _with_places(found: list[Piece]) -> list[Piece]:
             found[i] = replace(found[i], part=NUMBER)
         if found[i].norm in ("am", "pm") and i and found[i - 1].part == NUMBER:
             found[i] = replace(found[i], part=NUMBER)
+        if found[i].norm in _NATIONS and found[i].part == TITLE and found[i].raw[0].isupper():
+            described = i + 1 < len(found) and found[i + 1].part in NAME + TITLE + WORD + ASKED + ANSWER + GENERIC
+            found[i] = found[i] if described else replace(found[i], part=NAME)  # no "French general", but "French"
         code = (
             STATE_CODES.get(found[i].norm)
             if found[i].raw.isupper() and i and found[i - 1].part in COMMA + OPEN
@@ -154,7 +172,7 @@ def _part(raw: str, norm: str, asked: frozenset[str]) -> str:
     if norm in NUMBERS or (norm in MONTHS and raw[0].isupper()):
         return NUMBER
     if any(char.isdigit() for char in raw):
-        return NAME if raw[0].isupper() else NUMBER  # "NL-05", "v1.2"
+        return NAME if is_code(raw) else NUMBER
     if raw[0].isupper() and _COMPOUND.fullmatch(raw):
         return WORD  # "Prize-winning"
     if (

@@ -325,12 +325,17 @@ def _words_at(t: Tokens, i: int) -> tuple[Quantity, int] | None:
             value, k = value + more_half[0], more_half[1]
             more, k = _scale_at(t, k, False)
             value *= more
-    elif word in ORDINALS and word not in ("second",):
+    elif word in ORDINALS and not (word == "second" and (low[i - 1] in _A_SECOND or t.kinds[i - 1] == "n")):
         return Quantity(ORDINALS[word], ORDINAL, 0.0, t.starts[i], t.ends[i]), i + 1
     else:
         return None
     unit, k = _tail(t, k, None)
     return Quantity(sign * value, unit, step, t.starts[begin], t.ends[k - 1], year and unit is None), k
+
+
+_A_SECOND = frozenset(
+    ["a", "an", "per", "each", "every", "one", "/", "-", "this", "any", "of"]
+)  # a unit of time behind these
 
 
 def _hour_at(t: Tokens, i: int) -> tuple[Quantity, int] | None:

@@ -256,9 +256,9 @@ class _Reader(Finder):
             return False
         if self.kind == "common" and other.first > winner.last:
             return other.joint not in (WHO, PRONOUN, BE, SAID)
-        if other.joint == COMMA and winner.first < other.first and found[other.last + 1 : other.last + 2]:
-            after = found[other.last + 1]
-            return after.part not in WORD + ASKED
+        after = found[other.last + 1 : other.last + 2]
+        if self.kind == "name" and other.joint == COMMA and winner.first < other.first and after:
+            return after[0].part not in WORD + ASKED
         return True
 
     def _placed_by(self, other: Candidate, winner: Candidate, found: Sequence[Piece]) -> bool:

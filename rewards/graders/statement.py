@@ -108,6 +108,7 @@ SECOND_OPINION = re.compile(
     r"|first, [^.;]{1,40} second|comes second)\b|[(\[](?:see|alt|or|perhaps|maybe)\b|\beither\b[^.]{1,80}\bor\b",
     re.IGNORECASE,
 )
+_OR_LINE = re.compile(r"\s*\n\s*(or|and|oder|ou|maybe|perhaps)[,:]?\s*\n\s*", re.IGNORECASE)
 _TOGETHER = re.compile(r",? (?:as well as|together with|along with) ", re.IGNORECASE)
 
 
@@ -118,6 +119,8 @@ def joined(text: str) -> str:
         >>> joined("Oslo as well as Bergen")
         'Oslo and Bergen'
     """
+    if "\n" in text:
+        text = _OR_LINE.sub(r" \1 ", text)
     return _TOGETHER.sub(" and ", text) if " wi" in text or " well" in text else text
 
 
@@ -162,7 +165,8 @@ def sentences(text: str) -> list[str]:
         before = text[max(start, stop.start() - 12) : stop.start()].split()
         word = fold(before[-1]).strip('("*') if before else ""
         letter = len(word) == 1 and word.isalpha() and not is_unspaced(word)
-        abbreviated = stop[0].startswith(".") and (letter or word in NO_STOP or "." in word)
+        numbered = word == "no" and text[stop.end() :].lstrip()[:1].isdigit()  # "No. 5"
+        abbreviated = stop[0].startswith(".") and (letter or numbered or word in NO_STOP or "." in word)
         if stop.end() < len(text) and abbreviated and "\n" not in stop[0]:
             continue
         cuts.append(text[start : stop.end()].strip())

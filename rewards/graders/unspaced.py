@@ -70,6 +70,10 @@ _NAME = re.compile(
     rf"(?:[ァ-ヺー・]+|[一-鿿々〇]{{1,6}}|[A-Z][\w.]*(?: [A-Z][\w.]*){{0,3}}|[가-힣]{{2,8}})(?:{_COPULA})?"
 )
 
+_PLAIN_KANA = re.compile("[\u4e00-\u9fff]?[ぁ-ん]{2,4}")  # "さくら", 食べる
+_NO_PLAIN_KANA = re.compile(
+    rf"{_COPULA}|[はがをにでともへやのから]|そ|こ|あ|ど|い|う(?!め)|え|お|また|まず|なお|よく|ちな|たぶん|きっと|もちろん|つまり|ため|まで|より|する|した|され|ない|なる|なっ|ある|いる|しかし|ただ|でも|やはり|なぜ"
+)
 _NO_NAME = re.compile(
     "[是位于於有在的了不也它他她这這那其因被为為叫称稱始建谢謝请請据據可以就会會能对對没沒来去说着过到由从又约約共即及多人口]"
 )
@@ -99,6 +103,8 @@ def _is_name(segment: str) -> bool:
     if _DESCRIBES.search(segment):
         return False
     bare = re.sub(rf"^{_DOUBT}+", "", segment.strip("。！？!?. "))
+    if _PLAIN_KANA.fullmatch(bare):
+        return not _NO_PLAIN_KANA.match(bare)
     if not bare or kind_of_place(bare) or GOLD in bare or not _NAME.fullmatch(bare):
         return False
     return not _NO_NAME.search(bare)

@@ -99,7 +99,7 @@ MONTHS = _set(
 )
 NUMBERS = _set(
     """
-    billion dozen eight eighteen eighth eighty eleven eleventh fifteen fifth fifty five forty four
+    billion dozen eight eighteen eighth second third eighty eleven eleventh fifteen fifth fifty five forty four
     fourteen fourth hundred million nine nineteen ninety ninth seven seventeen seventh seventy six
     sixteen sixth sixty ten tenth thirteen thirty thousand three trillion twelfth twelve twenty two
     zero
