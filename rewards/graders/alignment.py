@@ -55,7 +55,10 @@ _PERSON = (
         member minister student astronaut athlete engineer designer developer politician winners
         recipients character contestant owner producer manager doctor surgeon leader wrestler boxer
         swimmer runner cyclist dancer model discoverer inventor successor predecessor premier partner girl
-        boy lady guy surname family sculptor"""
+        boy lady guy surname family sculptor footballer golfer cricketer rapper drummer editor conductor
+        creator photographer filmmaker screenwriter choreographer programmer explorer lecturer commander
+        fighter skater skier sprinter jumper rider driver racer pitcher bowler batter goalkeeper striker
+        midfielder defender referee umpire trainer lyricist songwriter bassist laureate nominee"""
     )
 )
 _PLACES = word_set(
@@ -125,21 +128,20 @@ WEIGHTS: dict[str, dict[str, float]] = {
         "verb asked": 1.1,
     },
     "counts": {
-        "another deed": -0.5,
+        "another deed": -0.4,
         "another noun": -0.3,
+        "apart": -0.1,
         "brackets": -0.6,
-        "clause": 1.4,
-        "first": 0.7,
-        "first sentence": 1.4,
-        "head beside": 0.1,
+        "clause": 1.3,
+        "first": 0.5,
+        "first sentence": 1.2,
         "its noun is asked": 0.3,
-        "late": -1.0,
-        "near": 1.7,
-        "near names": 1.1,
-        "order": -0.1,
+        "late": -1.1,
+        "near": 1.5,
+        "near names": 1.2,
         "ordinal": -0.3,
-        "sentence": 0.4,
-        "unit": 0.4,
+        "sentence": 0.5,
+        "unit": 0.5,
         "whole date": -0.1,
     },
 }
@@ -252,6 +254,10 @@ def said_again(text: str, start: int, end: int, question: str) -> bool:
             return True
         again = len(after) == 2 and k not in (0, last) and row[k : k + 2] == after
         if again and any(stem(w) in stems for w in after) and row[k - len(said) : k] != said:
+            return True
+        begin = k + len(before)
+        again = bool(before) and begin != first and row[k:begin] == before and len(after) == 2
+        if again and any(row[j : j + 2] == after and row[begin:j] != said for j in range(begin + 1, begin + 5)):
             return True
     return False
 

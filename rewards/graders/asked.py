@@ -61,7 +61,7 @@ _PLACE = re.compile(
 _AGE = re.compile(r"\b(?:how old|(?:what|which) age|age of|(?:his|her|their) age)\b", re.IGNORECASE)
 _LIMIT = re.compile(
     r"\b(?:up to|at least|at most|maximum|minimum|max|min|highest|lowest|limit|largest|smallest|longest"
-    r"|as (?:many|much) as)\b",
+    r"|as (?:many|much) as|can (?:\w+ ){0,5}(?:carry|hold|seat|accommodate)|capacity)\b",
     re.IGNORECASE,
 )
 _LIFE = re.compile(r"\b(?:born|birth\w*|die[sd]?|death|age[sd]?|old|liv(?:e|ed|es|ing)|life\w*)\b", re.IGNORECASE)

@@ -229,6 +229,8 @@ class Finder:
             here, there = found[last], found[last + 1]
             named = self.kind == "name" and here.part == NAME
             joined = last + 2 < len(found) and there.norm in _JOINS and found[last + 2].part == NAME
+            if joined and there.norm == "of" and self.who and last > i:
+                break  # "Ann K. Lodge of Cornell University"
             if there.part == here.part == ANSWER or (PLACE in (here.part, there.part) and here.part != there.part):
                 break
             if there.part in parts:

@@ -9,10 +9,12 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from abstain.rewards.graders.alignment import asked_for, stem
+from abstain.rewards.graders.lists import is_list
 from abstain.rewards.graders.names import same
 from abstain.rewards.graders.names import words as spelt
 from abstain.rewards.graders.numerals import word_set
 from abstain.rewards.graders.people import is_person
+from abstain.rewards.graders.places import kind_of_place
 from abstain.rewards.graders.text import tokenise
 from abstain.rewards.graders.words import FUNCTION, TITLES
 
@@ -27,6 +29,7 @@ _GENERIC = word_set(
     center department office league cup film movie novel book song album series show episode magazine
     newspaper journal"""
 )
+_WHOLE = {"bros": "brothers", "univ": "university", "intl": "international", "assn": "association"}
 _FIRST_NAME = re.compile(r"\b(?:first|given|forename)s? ?names?\b", re.IGNORECASE)
 _LAST_NAME = re.compile(r"\b(?:surname|last name|family name|maiden name)\b", re.IGNORECASE)
 
@@ -36,7 +39,7 @@ Words = tuple[str, ...]
 @lru_cache(maxsize=20_000)
 def _content(text: str) -> Words:
     """The folded words of a name, without function words and titles."""
-    found = [word.removesuffix("s") if word.endswith("'s") else word for word in spelt(text)]
+    found = [_WHOLE.get(word, word.removesuffix("'s")) for word in spelt(text)]
     return tuple(word for word in found if word not in FUNCTION and word not in TITLES) or tuple(found)
 
 
@@ -73,8 +76,12 @@ def akin(said: str, golds: tuple[str, ...], question: str) -> bool:
     if named and same(said, golds, question):
         return True
     for gold in golds:
+        if is_list(gold) and not set(_content(gold)) <= set(one):
+            continue  # half of a list is not like it
         for form in _forms(gold):
             other = _content(form)
+            if form.isupper() and len(form) > 2 and form in said.split():
+                return True  # "KLM Royal Dutch Airlines"
             if other and (
                 _same_words(one, other, asked.stems, said.islower())
                 or _same_name(one, other, form, question, asked.sort)
@@ -87,6 +94,8 @@ def _same_words(one: Words, other: Words, stems: Mapping[str, float], common: bo
     """Whether two names have the same words, but for those that the question says and those that name the kind."""
     if _alike(one, other):
         return True
+    if len(other) == 1 and one[0] == other[0] and kind_of_place(" ".join(one[1:])):
+        return True  # "Ford Australia"
     rest, rest_other = (tuple(w for w in words if stem(w) not in stems) for words in (one, other))
     if rest and rest_other and _alike(rest, rest_other):
         return True

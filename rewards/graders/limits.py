@@ -162,6 +162,8 @@ _DENIED_BEFORE = re.compile(
 )
 
 
+_TITLE = re.compile(r"\"[^\"\n]{1,80}\"|“[^”\n]{1,80}”")
+
 # "The only year in which it did not take part was 1998"
 _ONLY_ONE_NOT = re.compile(
     r"\b(?:year|edition|time|season|one|day|month|number|only)\b[^.;:?!]{0,20}\b(?:which|that|when|where|it|he|she|they)\b"
@@ -177,4 +179,5 @@ def is_denied(text: str, found: Stated) -> bool:
         return False
     before = before[-60:]
     text = text.replace("not out", "batting") if "not out" in text else text
+    text = _TITLE.sub(lambda title: "x" * len(title[0]), text) if '"' in text or "“" in text else text
     return bool(_DENIED_BEFORE.search(before) or denied(text, found.start, found.end))

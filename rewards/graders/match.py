@@ -19,7 +19,7 @@ from abstain.rewards.graders.counts import grade_counted, kind_of_gold
 from abstain.rewards.graders.frame import Kind, is_frame
 from abstain.rewards.graders.marks import marked_otherwise
 from abstain.rewards.graders.names import same
-from abstain.rewards.graders.parts import find_lists, find_parts
+from abstain.rewards.graders.parts import find_lists, find_parts, same_score
 from abstain.rewards.graders.pieces import GOLD, is_code, pieces
 from abstain.rewards.graders.places import kind_of_place
 from abstain.rewards.graders.polar import polar_golds, polarity
@@ -261,6 +261,8 @@ def grade_match(answer: str, gold: Sequence[str], question: str = "", reading: R
         asked = _said_by(question)
     at_length = bool(question) and reading == "lenient" and is_long(text) and not is_scripted(text, "name")
     found = find(tokens, wanted, asked) or find_lists(text, tokens, golds, bool(question) and is_long(text))
+    if at_length and same_score(text, golds, question):
+        return Verdict.CORRECT
     if at_length and not found:
         found = find_parts(text, tokens, golds, _said_by(question))
     among, stands = False, bool(found)

@@ -5,7 +5,7 @@ answer, all the words of a gold such as "Season 3, Episode 15: The Well" or "Lee
 import re
 from collections import Counter
 from collections.abc import Set
-from itertools import pairwise
+from itertools import islice, pairwise, product
 
 from abstain.rewards.graders.aliases import Alias, aliases, text_tokens
 from abstain.rewards.graders.lists import is_list, items
@@ -18,8 +18,12 @@ from abstain.rewards.graders.words import FUNCTION
 _EITHER = re.compile("か|或|または|もしくは|또는")
 _NAMES = frozenset(NAME + PLACE + NUMBER + OR + NOT)
 _ORDINAL = re.compile(r"(\d+)(?:st|nd|rd|th)")
+_NUMBERS = re.compile(r"(?<![\d.])\d{1,3}(?![\d.])")
 _STRUCTURE = re.compile(r"[,:;/\"“(–]| - |\band\b|\d")
 _CITED = re.compile(r"\[\d{1,3}\]")
+_MANY = 4  # places of one thing of a list, of which the nearest to the others is taken
+_SCORE = re.compile(r"(?<![\d.,:/–-])(\d{1,3}) ?(?:[-–:]|to) ?(\d{1,3})(?![\d.,]\d|[:/–-])")
+_ASKS_SCORE = re.compile(r"\b(?:score|result|vote)s?\b", re.IGNORECASE)
 _BESIDE = frozenset(["former", "current", "then"])
 _OTHER = frozenset(["or", "not", "nor", "versus", "than", "maybe", "perhaps", "possibly"])
 
@@ -36,7 +40,8 @@ def find_lists(text: str, tokens: list[Token], golds: tuple[str, ...], apart: bo
         hits = [find(tokens, aliases((item,))) for item in items(gold)]
         if not all(hits):
             continue
-        row = sorted((found[0] for found in hits), key=lambda hit: hit.start)
+        rows = islice(product(*(found[:_MANY] for found in hits)), _MANY**3)
+        row = min((sorted(found, key=lambda hit: hit.start) for found in rows), key=lambda r: r[-1].end - r[0].start)
         gaps = [text[one.end : other.start] for one, other in pairwise(row)]
         close = all(len(gap) < 60 and not _NAMES.intersection(p.part for p in pieces(gap)) for gap in gaps)
         if (apart or close) and not any(map(_EITHER.search, gaps)):
@@ -72,6 +77,21 @@ def find_parts(text: str, tokens: list[Token], golds: tuple[str, ...], asked: Se
             if not any(t.norm in _OTHER and t.norm not in words for t in tokens[first:last]):
                 return [Found(tokens[first].start, tokens[last - 1].end, Alias(tuple(wanted)))]
     return []
+
+
+def same_score(text: str, golds: tuple[str, ...], question: str) -> bool:
+    """Whether a text states one score, the gold's, for a question that asks for one and names who played.
+
+    Example:
+        >>> asked = "What was the final score between Leeds and York?"
+        >>> text = "Leeds defeated York in the final at Wembley by 3–1, its third title."
+        >>> [same_score(text, (gold,), asked) for gold in ("Leeds 3 - 1 York", "Leeds 2 - 1 York")]
+        [True, False]
+    """
+    if not _ASKS_SCORE.search(question):
+        return False
+    said = set(_SCORE.findall(text))
+    return len(said) == 1 and any(tuple(_NUMBERS.findall(gold)) in said for gold in golds)
 
 
 def _bare(token: Token) -> str:

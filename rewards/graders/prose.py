@@ -4,6 +4,7 @@ Every name of the text but the question's own is a candidate; `alignment` weighs
 the answer, unless another stands beside it as its equal. So one thing is chosen, and that is compared with the gold.
 """
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -42,6 +43,7 @@ from abstain.rewards.graders.vocabulary import (
 )
 
 _OFFERING = r"(?:or|and/or|perhaps|maybe|possibly|alternatively)"
+_FEW_MARKS = 2  # in bold; more are headings
 _OFFERED = re.compile(
     rf"\A\W*(?:\w+ )?{_OFFERING}\b|\b{_OFFERING}(?: \w+){{0,3}}\W*\Z|\A ?[/|?]|[/|] ?\Z", re.IGNORECASE
 )
@@ -100,6 +102,10 @@ def answers_at_length(
     for mine, candidate, text in zip(rows, named, said, strict=True):
         mine.update(_traits(finder, candidate, row, asked, text))
     near = weigh(rows, "names")
+    if len(set(marked)) <= _FEW_MARKS and any(
+        row_["bold"] for row_ in rows
+    ):  # what alone is set in bold is the answer
+        near = [score if row_["bold"] else -math.inf for score, row_ in zip(near, rows, strict=True)]
     i = near.index(max(near))
     if _has_rival(finder, masked, row, named, spans, i, question):
         return False
@@ -251,8 +257,8 @@ def _traits(finder: Finder, named: Candidate, row: Sequence[Piece], asked: Asked
         "verb": float(named.joint == VERB),
         "verb asked": float(named.asked),
         "clause of its own": float(named.joint == WHO),
-        "kind of place asked": float(bool(place) and place == asked.head),
-        "larger place": float(bool(place) and asked.sort == "where" and place != asked.head),
+        "kind of place asked": float(bool(place) and stem(place) == asked.head),
+        "larger place": float(bool(place) and asked.sort == "where" and stem(place) != asked.head),
         "person, where": float(looks == "who" and asked.sort == "where"),
         "code asked": float(finder.kind == "number" and asked.code and bool(_CODE.search(text))),
         "share": float(finder.kind == "number" and bool(behind) and behind[0].raw == "%" and not asked.share),

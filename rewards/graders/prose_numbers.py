@@ -22,7 +22,7 @@ _OFFERED = re.compile(
 _OFFERED_FIRST = re.compile(r"[\s\"'(*_]*(?:or|perhaps|maybe|possibly|alternatively)\b", re.IGNORECASE)
 _SAID_ELSE = re.compile(
     r"\b(?:some|others?|other sources?|some sources?|another source|many|most) (?:\w{1,12} )?(?:says?|claims?|gives?"
-    r"|lists?|reports?|puts?|states?|believe|think|suggests?|argue)\b"
+    r"|lists?|reports?|puts?|plac(?:e|es|ed)|dates?|states?|believe|think|suggests?|argue)\b"
     r"|\b(?:it|this|that|he|she|they|which|the (?:answer|year|date|number|figure)) (?:\w{1,12} )?(?:might|may|could)"
     r" (?:also |well |have |even |possibly ){0,3}(?:be|been)\b"
     r"|\banother (?:possibility|option|candidate|guess|answer)\b|\bdisputed\b",
@@ -30,7 +30,23 @@ _SAID_ELSE = re.compile(
 )
 _OR = re.compile(r"[\s*]*(?:,? ?(?:or|and|to|until|through)|[-–&/~,])[\s*]*", re.IGNORECASE)
 _THEREFORE = re.compile(
-    r"(?:^|[.!?\n]\s{0,3})(?:therefore|thus|hence|so|in conclusion|in summary|answer)\b[,:]?", re.IGNORECASE
+    r"(?:^|[.!?\n]\s{0,3})(?:therefore|thus|hence|so|in conclusion|in summary|answer)\b[,:]?"
+    r"|, so (?:s?he|it|they|there) (?:had|has|have|was|were|is|are)\b",
+    re.IGNORECASE,
+)
+_TO = re.compile(
+    r",? ?(?:[-–—]|\b(?:un)?til\b|\bto\b|\bthrough\b|\band (?:died|ended)\b) ?(?:on |in |his death on |the )?",
+    re.IGNORECASE,
+)
+_ASKS_END = re.compile(
+    r"\b(?:until|stop(?:ped)?|end(?:ed|s)?|last|ceased?|die[ds]?|death|closed?|abolished|retired?|left|leave"
+    r"|step(?:ped)? down|finish(?:ed)?|dissolved?|conclude[ds]?|cancel?led|resign(?:ed)?|complete[ds]?)\b",
+    re.IGNORECASE,
+)
+_ASKS_BEGINNING = re.compile(
+    r"\b(?:born|birth|begin|began|begun|start(?:ed|s)?|since|found(?:ed)?|open(?:ed)?|join(?:ed)?|launch(?:ed)?|first"
+    r"|commence[ds]?|established|elected|appointed|premiere[ds]?|debut(?:ed)?|became|become|took|take)\b",
+    re.IGNORECASE,
 )
 _BORN = re.compile(r"(?<![\w.])(?:born|died|b\.|d\.)(?P<rest>[^.;()\d]{0,40})$", re.IGNORECASE)
 _LIFE_YEARS = re.compile(
@@ -43,6 +59,12 @@ _AGED_NOW = re.compile(
 )
 _OLD = re.compile(r"(?:[ -]?years?)?[ -](?:old|of age)\b", re.IGNORECASE)
 _WHEN_WAS = re.compile(r"\bwhen (?:he|she|they|it) (?:was|were|turned)\b", re.IGNORECASE)
+
+RANKED = re.compile(
+    r"\b(?:finish\w*|rank\w*|plac(?:ed|es|ing)|came|com(?:es|ing)|position|place|number|no\.|in|was|overall)"
+    r"(?: (?:in|at|to|only|a|the|joint|tied|equal|overall|was|is|of)){0,3} ?$",
+    re.IGNORECASE,
+)
 
 
 def _traits(text: str, found: Stated, question: str) -> dict[str, float]:
@@ -129,9 +151,9 @@ def _no_asides(text: str, found: list[Stated], question: str, asked: Counting) -
             return hit is not None and not TOLD.search(hit["rest"])
 
         found = _best(found, [not is_life(s) for s in found])
-    found = _best(
-        found, [not (text[s.end : s.end + 1] == "-" and text[s.end + 1 : s.end + 2].isalpha()) for s in found]
-    )
+    glued = [text[s.end : s.end + 1] == "-" and text[s.end + 1 : s.end + 2].isalpha() for s in found]
+    counts = [not asked.nouns.isdisjoint(words_behind(text, s.end)) for s in found]
+    found = _best(found, [counted or not part for part, counted in zip(glued, counts, strict=True)])
     inside = _in_lists(text, found) if len(found) > 2 else set()
     found = _best(found, [s.start not in inside for s in found])
     if not all(s.date for s in found) and (years := set(_ANY_YEAR.findall(with_years(question)))):
@@ -153,6 +175,19 @@ def _sentence(text: str, found: Stated) -> str:
     return text[max(begin, found.start - 400) : end.start() if end else len(text)]
 
 
+def _end_asked(text: str, found: list[Stated], question: str) -> list[Stated]:
+    """The candidates without the other end of a stretch of which one end is asked for: "from 1883 until 1885"."""
+    end, beginning = _ASKS_END.search(question), _ASKS_BEGINNING.search(question)
+    if bool(end) == bool(beginning):
+        return found
+    no = set()
+    for one, other in pairwise(found):
+        dated = (one.date or is_dated(text, one)) and (other.date or is_dated(text, other))
+        if dated and _TO.fullmatch(text[one.end : other.start]):
+            no.add(one.start if end else other.start)
+    return [s for s in found if s.start not in no]
+
+
 def _preferred(text: str, found: list[Stated], asked: Counting, bold: set[int]) -> list[Stated]:
     """The candidates that a person would look at first: of the age, of the place, in bold, of the things counted."""
     if asked.age:
@@ -170,6 +205,11 @@ def _preferred(text: str, found: list[Stated], asked: Counting, bold: set[int]) 
             for s in found
         ]
         found = _best(found, [asked.place in stems for stems in beside])
+    if asked.place is not None:
+        found = _best(found, [bool(RANKED.search(text[max(0, s.start - 40) : s.start])) for s in found])
+    if "percent" in asked.measures:
+        units = [s.quantity.unit if s.quantity else None for s in found]
+        found = _best(found, [unit is not None and unit.measures == "percent" for unit in units])
     if bold:
         found = _best(found, [s.start in bold for s in found])
     if asked.nouns:
@@ -186,6 +226,7 @@ def nearest(text: str, found: list[Stated], question: str, same: Same, marked: S
         last = [s for s in found if s.start > ends[-1].start()]
         if last and all_same(last, same):
             return last
+    found = _end_asked(text, found, question)
     among = _no_asides(text, found, question, asked)
     bold = {s.start for s, is_bold in zip(found, _bold(text, found, marked), strict=True) if is_bold}
     wanted = _preferred(text, among, asked, bold)
@@ -199,7 +240,8 @@ def nearest(text: str, found: list[Stated], question: str, same: Same, marked: S
         near = weigh(rows, "counts")
     i = found.index(wanted[near.index(max(near))])
     before = _words_before(text, found[i])
-    if len(before) == 3 and any(not same(s, found[i]) and _words_before(text, s) == before for s in found):
+    bare = found[i].start not in bold
+    if bare and len(before) == 3 and any(not same(s, found[i]) and _words_before(text, s) == before for s in found):
         return []
     beside = [(found[i - 1], found[i])] if i else []
     beside += [(found[i], found[i + 1])] if i + 1 < len(found) else []
@@ -276,6 +318,8 @@ def _is_offered_later(text: str, before: Stated, found: Stated) -> bool:
 def _differ(first: Stated, second: Stated) -> bool:
     """Whether two numbers measure different things: "7,804 residents, or about 7%"."""
     units = [s.quantity.unit if s.quantity else None for s in (first, second)]
+    if (first.date is None) != (second.date is None) and any(unit not in (None, ORDINAL) for unit in units):
+        return True  # "in 2006, four years before"
     kinds = {unit.measures if unit else "" for unit in units}
     return len(kinds) == 2 and "percent" in kinds
 

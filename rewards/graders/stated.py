@@ -29,7 +29,7 @@ from abstain.rewards.graders.mentions import (
 )
 from abstain.rewards.graders.number_frame import KANJI_WORD, LONGEST, RIVAL_KANJI, RIVAL_WORDS, WORD, is_framed
 from abstain.rewards.graders.numerals import word_set
-from abstain.rewards.graders.prose_numbers import nearest, with_years, words_behind
+from abstain.rewards.graders.prose_numbers import RANKED, nearest, with_years, words_behind
 from abstain.rewards.graders.statement import last_choice
 from abstain.rewards.graders.sums import sums
 from abstain.rewards.graders.text import both_ends
@@ -221,11 +221,6 @@ def _echoes(text: str, found: Stated, question: str) -> bool:
 
 
 _CITED = re.compile(r"\[\d{1,3}\]|\(?https?://\S{1,500}")
-_RANKED = re.compile(
-    r"\b(?:finish\w*|rank\w*|plac(?:ed|es|ing)|came|com(?:es|ing)|position|place|number|no\.|in|was|overall)"
-    r"(?: (?:in|at|to|only|a|the|joint|tied|equal|overall|was|is|of)){0,3} ?$",
-    re.IGNORECASE,
-)
 
 
 def stated(
@@ -321,7 +316,7 @@ def _read_as_asked(text: str, found: Sequence[Stated], asked: Counting) -> None:
         is_place = s.quantity.unit is ORDINAL and (
             len(found) == 1
             or asked.place in words_behind(text, s.end)[:1]
-            or _RANKED.search(text[max(0, s.start - 40) : s.start])
+            or RANKED.search(text[max(0, s.start - 40) : s.start])
         )
         if is_age or is_place:
             s.quantity = replace(s.quantity, unit=None)

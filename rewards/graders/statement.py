@@ -27,7 +27,8 @@ GOLD = "\ue000"  # stands where a gold answer was found
 
 _CORRECTION = (
     r"\b(?:no,? wait|wait,? no|wait(?=[,.!…-])|hold on|scratch that|strike that|correction|i mean(?:t)?"
-    r"|on second thoughts?|make that|my mistake|or rather|let me correct (?:that|myself)|sorry"
+    r"|on second thoughts?|no,? i (?:must|have to|should) correct (?:that|myself)"
+    r"|make that|my mistake|or rather|let me correct (?:that|myself)|sorry"
     r"|actually,? no|no,? actually"
     r"|(?<=[\w,.!?] )no(?=,))\b"
     r"|(?<=[.!?] )actually(?=,)|(?<=[\w.!?] )actually,? (?:it'?s|it is|it was|the answer is)\b"
@@ -108,7 +109,7 @@ SECOND_OPINION = re.compile(
     r"|first, [^.;]{1,40} second|comes second)\b|[(\[](?:see|alt|or|perhaps|maybe)\b|\beither\b[^.]{1,80}\bor\b",
     re.IGNORECASE,
 )
-_OR_LINE = re.compile(r"\s*\n\s*(or|and|oder|ou|maybe|perhaps)[,:]?\s*\n\s*", re.IGNORECASE)
+_OR_LINE = re.compile(r" ?\n\s{0,4}(or|and|oder|ou|maybe|perhaps)[,:]? ?\n\s{0,4}", re.IGNORECASE)
 _TOGETHER = re.compile(r",? (?:as well as|together with|along with) ", re.IGNORECASE)
 
 
