@@ -42,9 +42,11 @@ _LABEL = {
 }
 _NAMED = r"(?:option|choice|answer|letter|statement|alternative|item|选项|選択肢|答案)"
 _GOLD = {
-    "letter": re.compile(r"[(\[]?([A-Za-z])(?:[)\].:]+|\s*$)\s*(.*)", re.DOTALL),
-    "roman": re.compile(r"[(\[]?((?=..)x{0,2}(?:ix|iv|v?i{0,3}))(?:[)\].:]+|\s*$)\s*(.*)", re.DOTALL | re.IGNORECASE),
-    "number": re.compile(r"[(\[]?(\d{1,2})(?:[)\].:]+(?!\d)|\s*$)\s*(.*)", re.DOTALL),
+    "letter": re.compile(r"[(\[]?([A-Za-z])(?:[)\].:]+|\s{0,20}$)\s*(.*)", re.DOTALL),
+    "roman": re.compile(
+        r"[(\[]?((?=..)x{0,2}(?:ix|iv|v?i{0,3}))(?:[)\].:]+|\s{0,20}$)\s*(.*)", re.DOTALL | re.IGNORECASE
+    ),
+    "number": re.compile(r"[(\[]?(\d{1,2})(?:[)\].:]+(?!\d)|\s{0,20}$)\s*(.*)", re.DOTALL),
 }
 _GOLD_WORDED = re.compile(rf"{_NAMED}\s*[(\[]?(?:([A-Za-z])|([ivx]{{2,5}})|(\d{{1,2}}))[)\]]?\s*$", re.IGNORECASE)
 _GOLD_SET = re.compile(r"[A-H](?:\s*(?:(?:,|;|&|、|\band\b|和|と)\s*)?[A-H])+")

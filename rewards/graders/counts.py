@@ -42,7 +42,7 @@ _CLOCK = re.compile(r"(?<![\d:.,])(\d{1,3}):([0-5]\d)(?::([0-5]\d))?(\.\d{1,3})?
 _TIMED = re.compile(
     r"\b(?:seconds?|minutes?|long|length|duration|run(?:ning)? ?time|runtime|song|track|race|record)\b", re.IGNORECASE
 )
-_SPANNED = re.compile(r"\s*(?:\b(?:from|between|in)\b)?\s*", re.IGNORECASE)
+_SPANNED = re.compile(r"\s{0,9}(?:\b(?:from|between|in)\b)?\s{0,9}", re.IGNORECASE)
 
 
 @dataclass(slots=True)

@@ -73,7 +73,7 @@ _COMMON_LEAD = (
     rf"|d?N{{1,4}}h?c?v*)p?d?h*"
 )
 _COMMON = re.compile(rf"[x.:n(-]?{_COMMON_LEAD}\(?G\)?{_COMMON_TAIL}{_AFTER_COMMON}{_END}")
-_COUNTED = re.compile(r"[^9U!obmx]*G(?:[^9U!obmx(]|\([^()!ob]*\)|,?!9+)*+")
+_COUNTED = re.compile(r"[^9U!obmxG]*+G(?:[^9U!obmx(]|\([^()!ob]*\)|,?!9+)*+")
 _PHRASES = re.compile(
     r"\b(?:according to [\w .]{1,30}?,|in conclusion|to the best of my knowledge"
     r"|as (?:we|you|i) (?:all |may |probably )?"

@@ -16,7 +16,7 @@ from abstain.rewards.graders.numerals import word_set
 from abstain.rewards.graders.people import is_person
 from abstain.rewards.graders.places import kind_of_place
 from abstain.rewards.graders.text import tokenise
-from abstain.rewards.graders.words import FUNCTION, TITLES
+from abstain.rewards.graders.words import FUNCTION, ROLES, TITLES
 
 _CITED = re.compile(r"\[\d{1,3}\]|[\"“”]")
 _NICKNAME = re.compile(r"[\"“(]([A-Z][\w.]*)[\"”)] ?")
@@ -27,11 +27,13 @@ _GENERIC = word_set(
     company museum university college school institute band group family language species genus church
     hospital theatre theater stadium park bridge building dam temple fort palace castle house hall centre
     center department office league cup film movie novel book song album series show episode magazine
-    newspaper journal"""
+    newspaper journal version"""
 )
 _WHOLE = {"bros": "brothers", "univ": "university", "intl": "international", "assn": "association"}
 _FIRST_NAME = re.compile(r"\b(?:first|given|forename)s? ?names?\b", re.IGNORECASE)
 _LAST_NAME = re.compile(r"\b(?:surname|last name|family name|maiden name)\b", re.IGNORECASE)
+
+_LEFT_OFF = FUNCTION | TITLES | (ROLES - {"city", "river", "state", "village", "town", "capital"})
 
 Words = tuple[str, ...]
 
@@ -40,7 +42,7 @@ Words = tuple[str, ...]
 def _content(text: str) -> Words:
     """The folded words of a name, without function words and titles."""
     found = [_WHOLE.get(word, word.removesuffix("'s")) for word in spelt(text)]
-    return tuple(word for word in found if word not in FUNCTION and word not in TITLES) or tuple(found)
+    return tuple(word for word in found if word not in _LEFT_OFF) or tuple(found)
 
 
 @lru_cache(maxsize=20_000)
@@ -72,7 +74,8 @@ def akin(said: str, golds: tuple[str, ...], question: str) -> bool:
     asked, one = asked_for(question), _content(said)
     if not one:
         return False
-    named = len(one) > 1 or asked.sort == "who" or said.isupper()  # "Cottage" is no family name of a house
+    known = asked.sort == "who" or said.isupper() or bool(kind_of_place(one[0]))
+    named = len(one) > 1 or known  # "Cottage" is no family name of a house
     if named and same(said, golds, question):
         return True
     for gold in golds:

@@ -110,7 +110,7 @@ def _asked(gold: str, stated: str) -> str:
 
 
 _RELATED = re.compile(r"[<>]|\\(?:le|ge|ne|in|subset|to|mid|parallel|perp|cong)(?![A-Za-z])")
-_CLOCK = re.compile(r"\d+:\d\d(?!\d)")
+_CLOCK = re.compile(r"\d:\d\d(?!\d)")
 _BASE = re.compile(r"(?<=\d) ?_ ?\{?(\d{1,3})\}?$")
 
 

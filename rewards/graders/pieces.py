@@ -60,7 +60,7 @@ _PIECE = re.compile(
     rf"|(?P<number>[-+]?\.?\d[\d.,:/]*(?<![.,:/])(?:st|nd|rd|th|s|'s)?(?!\w|-[A-Z]))"
     rf"|(?P<word>[^\W_{UNSPACED}](?:[^\W_{UNSPACED}{GOLD}]|[-'/.&](?=[^\W_{UNSPACED}{GOLD}]))*)"
     rf"|(?P<script>[{UNSPACED}]+)"
-    r"|(?P<line>\s*\n\s*)|(?P<quote>[\"'*_`#]+)|(?P<comma>[,;，；、])|(?P<stop>\.{2,}|…|[.!?。！？]+)|(?P<colon>[:：=])"
+    r"|(?P<line>[^\S\n]{0,9}\n\s{0,40})|(?P<quote>[\"'*_`#]+)|(?P<comma>[,;，；、])|(?P<stop>\.{2,}|…|[.!?。！？]+)|(?P<colon>[:：=])"
     r"|(?P<open>[(\[])|(?P<close>[)\]])|(?P<dash>-+>?|—)|(?P<sign>\S)"
 )
 _SIGNS = {"comma": COMMA, "stop": STOP, "colon": COLON, "open": OPEN, "close": CLOSE, "dash": DASH, "line": LINE,

@@ -48,7 +48,7 @@ _OFFERED = re.compile(
     rf"\A\W*(?:\w+ )?{_OFFERING}\b|\b{_OFFERING}(?: \w+){{0,3}}\W*\Z|\A ?[/|?]|[/|] ?\Z", re.IGNORECASE
 )
 _STOP = re.compile(r"[.!?][\"')\]*]{0,3}\s+(?=[A-Z])|\n")
-_CODE = re.compile(r"\d[\w.]*[-A-Za-z.]|[A-Za-z]-?\d")
+_CODE = re.compile(r"\d[-.]?[A-Za-z]|[A-Za-z]-?\d|\d[-.]\d")
 _COMMAS = ([COMMA], [COMMA, DETERMINER])
 _INSIDE = frozenset(["in", "at", "near", "from"])
 

@@ -245,6 +245,8 @@ def nearest(text: str, found: list[Stated], question: str, same: Same, marked: S
         return []
     beside = [(found[i - 1], found[i])] if i else []
     beside += [(found[i], found[i + 1])] if i + 1 < len(found) else []
+    commas = [text[a.end : b.start].strip(" *") == "," and (a.start in bold) != (b.start in bold) for a, b in beside]
+    beside = [pair for pair, comma in zip(beside, commas, strict=True) if not comma]  # "In **May 2017**, 175 crews"
     if any(not same(a, b) and is_rival(text, a, b) for a, b in beside):
         return []
     later = [(a, b) for a, b in pairwise(found[i + 1 :]) if not same(b, found[i])]

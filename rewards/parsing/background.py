@@ -27,8 +27,8 @@ _OTHER_DOUBT = re.compile(  # these don't say that the thing asked for isn't kno
 )
 _INEXACT = re.compile(r"\b(?:exact|exactly|precise|precisely|specific|entirely|completely|fully|for sure)\b")
 _COUNTS = re.compile(
-    r"\b(?:dates?|days?|months?|years?|number|figure|count|amount|total|time|when|population|age|percentage|share|size|length|height|distance|price|score"
-    r"|how (?:many|much|long|old|tall|far))\b"
+    r"\b(?:dates?|(?:which|what|exact) days?|months?|years?|number|figure|count|amount|total|time|when|population|age"
+    r"|percentage|share|size|length|height|distance|price|score|how (?:many|much|long|old|tall|far))\b"
 )
 _POINTS = re.compile(
     r"\b(?:check\w*|consult\w*|refer\w*|recommend\w*|suggest\w*|look\w* (?:it |that |them )?up|websites?|databases?"
@@ -50,7 +50,7 @@ _COMMON = frozenset(_CARRYING.split())  # words that say nothing of what isn't k
 
 def _stems(text: str) -> set[str]:
     """The beginnings of the lower-case words of a text that say something; names are no matter of it."""
-    return {word[:5] for word in _LOWER.findall(text) if word not in _COMMON}
+    return {word[:4] for word in _LOWER.findall(text) if word not in _COMMON}
 
 
 def tells_only_background(text: str, parts: Sequence[Clause], doubts: Collection[int], offers: Sequence[int]) -> bool:
@@ -74,19 +74,17 @@ def tells_only_background(text: str, parts: Sequence[Clause], doubts: Collection
     said = " ".join(text[parts[i].start : parts[i].end] for i in doubts)
     for i in offers:
         part, sentence, later = parts[i], sentences[sentence_of[i]], i > min(doubts)
-        if _POINTS.search(sentence):
-            continue
         own = text[part.start : part.end]
+        counted = _COUNTS.search(unknown)
+        inexact = counted and _INEXACT.search(unknown) and _DIGIT.search(own)
+        if _POINTS.search(sentence) and not inexact:
+            continue
         turns = sentence_of[i] in doubted and (part.before == "contrast" or _TURNS.match(part.text))
-        if len(sentence.split()) < _WHOLE or (later and turns):
+        if inexact or len(sentence.split()) < _WHOLE or (later and turns):
             return False
-        if _COUNTS.search(unknown):
-            if _DIGIT.search(own) and (_INEXACT.search(unknown) or not _stems(said).isdisjoint(_stems(own))):
-                return False
-        elif later and (_is_bare(sentence) or (_NAMES.search(own) and not _stems(said).isdisjoint(_stems(own)))):
+        fresh = (_DIGIT if counted else _NAMES).search(own)
+        if later and fresh and not _stems(said).isdisjoint(_stems(own)):
+            return False
+        if later and not counted and len(sentence.split()) < _BARE and _IT_IS.match(sentence):
             return False
     return True
-
-
-def _is_bare(sentence: str) -> bool:
-    return len(sentence.split()) < _BARE and _IT_IS.match(sentence) is not None
