@@ -32,9 +32,11 @@ def agreement(path: Path, reading: Reading) -> str:
         for mine, r in zip(ours, rows, strict=True)
         if r["v"] == "CORRECT" and len(r["c"].split()) <= SHORT
     ]
+    share = f"{sum(short) / len(short):.1%}" if short else "–"
+    wrong = sum(r["v"] != "CORRECT" for r in rows)
     return (
-        f"| {path.stem} | {reading} | {len(rows):,} | {same / len(rows):.1%} | {paid} ({paid / len(rows):.1%}) "
-        f"| {sum(short) / len(short):.1%} of {len(short):,} |"
+        f"| {path.stem} | {reading} | {len(rows):,} | {same / len(rows):.1%} "
+        f"| {paid} of {wrong:,} ({paid / len(rows):.1%}) | {share} of {len(short):,} |"
     )
 
 

@@ -6,15 +6,20 @@ question UNGRADED; it never makes the answer wrong.
 Who speaks in `match`, in this order; the first that is sure decides:
 
 1. the gold itself, letter for letter;
-2. `numeric` or `date`, where every gold is one number or one date (`mentions`, `stated`, `limits`);
+2. `counts`: where every gold is a number, a date, a stretch of time or a duration, `numeric` or `date` (`mentions`
+   finds what is said, `stated` chooses, `sums`, `limits`, `asked` help; `prose_numbers` chooses in long answers);
 3. `names`: the whole answer is the gold in another spelling (`spelling`, `people`, `places`, `lists`);
 4. yes and no;
-5. `spans`: where a gold stands in the answer as a name of its own; nowhere: INCORRECT;
-6. `frame`, the strict reading: the gold, masked, in a positive grammar of what may surround one answer;
-7. the lenient reading: `roles` chooses the sentence's answer among its `candidates` without looking at the gold,
-   `unspaced` does so for Chinese and Japanese, and `alignment` for long answers to a known question.
+5. `marks`: a gold whose words stand there with another sign or bracket ("A-", "O(1)") is another thing;
+6. `spans`: where a gold stands in the answer as a name of its own, `parts` where it is of several; nowhere: INCORRECT,
+   but for 9;
+7. `frame`, the strict reading: the gold, masked, in a positive grammar of what may surround one answer;
+8. the lenient reading: `roles` chooses the sentence's answer among its `candidates` without looking at the gold,
+   `unspaced` does so for Chinese and Japanese;
+9. long answers to a known question, leniently: `prose` chooses one thing among all that are named (weighed by
+   `alignment`, never by the gold), and `likeness` compares that one generously.
 
-`pieces` and `vocabulary` are the alphabet of 6 and 7. `choice` and `math` find the one stated letter (or expression)
+`pieces` and `vocabulary` are the alphabet of 7 to 9. `choice` and `math` find the one stated letter (or expression)
 first, and compare then. So no text is paid for two golds, whatever stands between them.
 """
 

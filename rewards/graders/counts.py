@@ -230,9 +230,10 @@ def grade_counted(answer: str, gold: Sequence[str], question: str = "", reading:
             return _grade_duration(answer, timed, question)
         return grade_numeric(answer, golds, question, reading)
     if kind == "number of":
-        if reading == "strict" or not question or not is_long(answer):
+        if not question or not is_long(answer):
             return Verdict.UNGRADED
-        return grade_numeric(answer, golds, question, reading)
+        verdict = grade_numeric(answer, golds, question)
+        return Verdict.UNGRADED if reading == "strict" and verdict is Verdict.CORRECT else verdict  # a frame as well
     if kind == "stretch":
         return _grade_stretch(answer, golds, question, reading)
     if kind == "clock" and reading == "lenient" and _TIMED.search(question):
@@ -266,7 +267,9 @@ def _grade_stretch(answer: str, golds: Sequence[str], question: str, reading: Re
         return Verdict.UNGRADED
     question = number_text(question)
     if reading == "strict":
-        said: list[Stated] = list(found) if len(found) == 1 and is_framed(text, found, question) else []
+        if len(found) > 1:
+            return Verdict.INCORRECT
+        said: list[Stated] = list(found) if is_framed(text, found, question) else []
         if not said:
             return Verdict.UNGRADED
     else:

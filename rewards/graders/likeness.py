@@ -33,7 +33,7 @@ _WHOLE = {"bros": "brothers", "univ": "university", "intl": "international", "as
 _FIRST_NAME = re.compile(r"\b(?:first|given|forename)s? ?names?\b", re.IGNORECASE)
 _LAST_NAME = re.compile(r"\b(?:surname|last name|family name|maiden name)\b", re.IGNORECASE)
 
-_LEFT_OFF = FUNCTION | TITLES | (ROLES - {"city", "river", "state", "village", "town", "capital"})
+_LEFT_OFF = FUNCTION | TITLES | {"jr", "sr"} | (ROLES - {"city", "river", "state", "village", "town", "capital"})
 
 Words = tuple[str, ...]
 
@@ -162,6 +162,8 @@ def _same_name(one: Words, other: Words, form: str, question: str, sort: str) ->
         return short[0] == long[-1] or (short is other and short[0] == long[0])
     if set(short) <= set(long) and short[0] in long[:-1]:
         return True
+    if len(one) == len(other) > 2 and one[1:] == other[1:] and _initial(one[0], other[0]):
+        return True  # "E. Bright Wilson"
     return _near(one[-1], other[-1]) and _initial(one[0], other[0])
 
 

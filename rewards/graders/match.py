@@ -1,10 +1,9 @@
-"""The `match` grader: the gold or an alias stands in the stated answer, is not denied, and no other answer is offered.
+"""The `match` grader: the gold or an alias is the one thing that the stated answer says, and is not denied.
 
-It reads a reply as a fair but unindulgent person without the question at hand: see `spans` for what stands as whole
-words, `statement` for which sentence answers, `subjects` for the question said again, and `rivals` for a second
-answer. Known limits: an answer given only after a sentence about something else is missed; "Paris, Texas" is Paris;
-a partner left out of the gold ("Larry Page and Sergey Brin", gold Larry Page) is a rival; "Paris hosted London" pays
-for both; traditional and simplified characters differ.
+It reads a reply as a fair but unindulgent person does; the package's docstring says who speaks in which order. Known
+limits: an answer given only after a sentence about something else is missed in a short reply; a partner left out of
+the gold ("Larry Page and Sergey Brin", gold Larry Page) is a rival; "Paris hosted London" pays for one, not for the
+other; a gold made of words that carry any answer ("Then", "nobody", "It rained") must stand in a frame.
 """
 
 import html
@@ -50,7 +49,9 @@ _DEED = re.compile(r"\b(?:[a-z]{2,}ing|to [a-z]{2,})\b")  # "swimming", "to swim
 _DATED = re.compile(
     rf"(?:\b\d{{1,2}}(?:st|nd|rd|th)? (?:of )?)?{GOLD}(?: \d{{1,2}}(?:st|nd|rd|th)?\b)?(?:,? \d{{4}}\b)?"
 )
+_IN_SCRIPT = re.compile(" ?[(（][\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff・、 ]{1,30}[)）]")  # a name in its own script
 _LETTERED = re.compile(r"[A-Z]-[a-z]{3,}")  # "U-boat"
+_BY_SOMEONE = re.compile(rf"{GOLD} by [A-Z][\w.]*(?: [A-Z][\w.]*){{0,3}}")  # "I Don't Know by Ada Finch"
 _MAY = re.compile(r"\b(?:May|March)\b")
 _MARKED = re.compile(r"[\[(①-⑳:)#>→∴👉✅✔&]")
 
@@ -244,6 +245,8 @@ def grade_match(answer: str, gold: Sequence[str], question: str = "", reading: R
             return Verdict.INCORRECT
         answer = both_ends(answer)
     text = plain(answer)
+    if question and reading == "lenient" and not text.isascii() and "".join(golds).isascii() and is_long(text):
+        text = _IN_SCRIPT.sub("", text)
     if same(text, golds, question):
         return Verdict.CORRECT
     wanted = aliases(golds)
@@ -299,8 +302,10 @@ def grade_match(answer: str, gold: Sequence[str], question: str = "", reading: R
         return Verdict.INCORRECT
     if stood.casefold() in MONTHS:
         masked, sort = _DATED.sub(GOLD, _MAY.sub("June", masked)), "number"  # "May" and "March" are verbs elsewhere
-    right = is_frame(masked, question, sort, placed) and not _denied(masked)
-    if not right and reading == "lenient" and (at_length or _can_be_seen(stood, golds)):
+    seen = at_length or _can_be_seen(stood, golds)
+    framed = masked if seen or reading == "strict" else _BY_SOMEONE.sub(GOLD, masked)
+    right = is_frame(framed, question, sort, placed) and not _denied(masked)
+    if not right and reading == "lenient" and seen:
         chosen = last_choice(masked, offers)
         if at_length and is_long(chosen):
             there = [text[hit.start : hit.end] for hit in found][masked.count(GOLD) - chosen.count(GOLD) :]

@@ -43,6 +43,7 @@ from abstain.rewards.graders.vocabulary import (
 )
 
 _OFFERING = r"(?:or|and/or|perhaps|maybe|possibly|alternatively)"
+_LONGEST_MARK = 6  # words in bold that are an answer
 _FEW_MARKS = 2  # in bold; more are headings
 _OFFERED = re.compile(
     rf"\A\W*(?:\w+ )?{_OFFERING}\b|\b{_OFFERING}(?: \w+){{0,3}}\W*\Z|\A ?[/|?]|[/|] ?\Z", re.IGNORECASE
@@ -101,6 +102,8 @@ def answers_at_length(
     rows = traits(masked, spans, question, marks, [_mask(mark, found) for mark in leaning])
     for mine, candidate, text in zip(rows, named, said, strict=True):
         mine.update(_traits(finder, candidate, row, asked, text))
+    if _bold_is_another(finder, marked, marks, golds, question):
+        return False
     near = weigh(rows, "names")
     if len(set(marked)) <= _FEW_MARKS and any(
         row_["bold"] for row_ in rows
@@ -114,6 +117,17 @@ def answers_at_length(
     start, end = spans[i]
     whole = [mark for mark, hidden in zip(marked, marks, strict=True) if masked[start:end] in hidden]
     return any(akin(text, golds, question) for text in (said[i], *whole, *_other_name(masked, end, found)))
+
+
+def _bold_is_another(
+    finder: Finder, marked: Sequence[str], marks: Sequence[str], golds: tuple[str, ...], question: str
+) -> bool:
+    """Whether all that is set in bold is one numbered thing, neither of the question nor the gold: "**Season 3**"."""
+    numbered = len(set(marked)) == 1 and all(any(map(str.isdigit, text)) for text in (marked[0], *golds))
+    if not numbered or GOLD in marks[0] or len(words(marked[0])) > _LONGEST_MARK:
+        return False
+    said = [fold(word) for word in words(marked[0])]
+    return not finder.asked.issuperset(said) and not akin(marked[0], golds, question)
 
 
 def _with_heads(row: list[Piece], finder: Finder) -> list[Piece]:
@@ -184,7 +198,7 @@ def _has_rival(
 
 def _is_offered(gap: str) -> bool:
     """Whether what stands between two names makes the second another offer; a new sentence must say so itself."""
-    gap = re.sub(r"\([^()]{0,200}\)", " ", gap)
+    gap = re.sub(r"\([^()]{0,200}\)|\brunner-up\b", " ", gap)
     parts = _STOP.split(gap)
     if len(parts) > 1:
         return bool(ALTERNATIVE.match(parts[-1]) or SECOND_OPINION.search(parts[-1]))

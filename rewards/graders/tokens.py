@@ -106,6 +106,7 @@ def unit_at(t: Tokens, i: int) -> tuple[Unit, int] | None:
     return None
 
 
+_SLASHED = re.compile(r"\b(\d{1,2})[/-]([A-Z][a-z]{2,8})[/-](\d{4})\b")  # 20/May/1956
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
 _RAISED = re.compile(r"(?<=[\d)A-Za-zµ])[⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺]+")
 _VULGAR = re.compile(r"(\d{0,15}) ?([¼½¾⅐-⅞])")
@@ -170,6 +171,8 @@ def number_text(text: str) -> str:
             text = _KOREAN.sub(lambda m: {"년": "年", "월": "月", "일": "日"}[m[1]], text)
     elif "\t" in text or "\r" in text or "`" in text:
         text = text.translate(_TIDY)
+    if "/" in text:
+        text = _SLASHED.sub(r"\1 \2 \3", text)
     if "~" in text:
         text = _TIE.sub(" ", text)
     if "\\" in text or "{" in text:

@@ -39,6 +39,10 @@ CITIES = ("Lima", "Rome", "Oslo", "Quito")
 NUMBERS = ("12", "47", "350", "1985")
 DATES = ("3 May 1912", "17 June 1931", "9 March 1958", "28 July 1974")
 LETTERS = ("A", "B", "C", "D")
+CODES = ("NL-05", "v1.2", "M31", "mp3")
+MONTHS = ("May", "June", "March", "August")
+RANKS = ("first", "second", "third", "fourth")
+GRADES = ("A+", "A-", "B+", "C-")
 PEOPLE = ("Ada", "Bo", "Cy", "Di", "Ed", "Flo", "Gus", "Hal")
 TARGET = 0.3
 """A text paid for two golds of the four is right half the time: at .5 and above it would earn nothing, here .29."""
@@ -176,6 +180,10 @@ GAMES = {
         Game("f1", anything, grader="f1"),
         Game("numbers", anything, "How many books did {} write?", NUMBERS, "numeric"),
         Game("dates", anything, "When was {} born?", DATES, "date"),
+        Game("codes", anything, "Which code has {}?", CODES),
+        Game("months", anything, "In which month was {} born?", MONTHS),
+        Game("ranks", anything, "In which place was {}?", RANKS),
+        Game("grades", anything, "Which grade has {}?", GRADES),
         Game("options", anything, "Where was {} born?\nA: Lima\nB: Rome\nC: Oslo\nD: Quito", LETTERS, "choice"),
     )
 }
@@ -187,7 +195,8 @@ GAMES = {
 def _pieces() -> list[str]:
     frames = [piece for frame in FRAMES for piece in frame.format("|").split("|") if piece]
     asked = [piece for game in GAMES.values() for piece in game.asks.split("?")[0].split("{}")]
-    said = [*CITIES, *NUMBERS, *DATES, *LETTERS, IDK, STATED, *CERTAIN, *SEPARATORS_AND_MORE, *INJECTIONS, *OTHERS]
+    golds = dict.fromkeys(gold for game in GAMES.values() for gold in game.golds)
+    said = [*golds, IDK, STATED, *CERTAIN, *SEPARATORS_AND_MORE, *INJECTIONS, *OTHERS]
     return list(dict.fromkeys([*said, *frames, *asked, *PEOPLE]))
 
 
