@@ -117,7 +117,7 @@ WEIGHTS: dict[str, dict[str, float]] = {
         "place, else": -1.0,
         "place, where": -0.1,
         "said": 2.0,
-        "says the head": 0.8,
+        "says the head": 1.3,
         "says the question": 1.8,
         "sentence": 1.1,
         "subject": -0.3,
@@ -166,6 +166,18 @@ class Asked:
     share: bool
 
 
+_SAME = """die died death | bear born birth | win won winner | write wrote written writer | lead led leader
+    | build built builder | become became | begin began begun beginning | sell sold sale | hold held | make made
+    | take took taken | give gave given | marry married marriage wed | found founder foundation | sing sang sung singer
+    | choose chose chosen choice | grow grew grown | fly flew flown flight | know knew known | speak spoke spoken
+    | teach taught teacher | fight fought fighter | break broke broken | bury buried burial | see saw seen | wear wore
+    | draw drew drawn | strike struck | shoot shot | steal stole stolen | lose lost loss | elect election | compose
+    composer | discover discovery discoverer | invent invention inventor | produce producer | direct director
+    | design designer | establish establishment | succeed successor | graduate graduation | resign resignation
+    | move moved | appoint appointment | nominate nomination | retire retirement | arrive arrival | weigh weight"""
+_FORMS = {form: forms.split()[0] for forms in _SAME.split("|") for form in forms.split()}  # of one word
+
+
 @lru_cache(maxsize=100_000)
 def stem(word: str) -> str:
     """The beginning of a word, without the endings of its forms.
@@ -175,6 +187,7 @@ def stem(word: str) -> str:
         ('tak', 'tak', 'tak')
     """
     whole = fold(word)
+    whole = _FORMS.get(whole, whole)
     for ending in ("ing", "ed", "es", "s", "d", "e"):
         if whole.endswith(ending) and len(whole) > len(ending) + 1:
             return whole.removesuffix(ending)[:6]

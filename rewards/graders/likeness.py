@@ -27,7 +27,7 @@ _GENERIC = word_set(
     company museum university college school institute band group family language species genus church
     hospital theatre theater stadium park bridge building dam temple fort palace castle house hall centre
     center department office league cup film movie novel book song album series show episode magazine
-    newspaper journal version"""
+    newspaper journal version place position"""
 )
 _WHOLE = {"bros": "brothers", "univ": "university", "intl": "international", "assn": "association"}
 _FIRST_NAME = re.compile(r"\b(?:first|given|forename)s? ?names?\b", re.IGNORECASE)
@@ -108,7 +108,7 @@ def _same_words(one: Words, other: Words, stems: Mapping[str, float], common: bo
     known = not both or any(stem(kind) in stems for kind in kinds)
     if bare and bare_other and known and _alike(bare, bare_other):
         return True
-    if common and len(other) > 1 and one[-len(other) :] == other:
+    if common and one[-len(other) :] == other:
         return True  # "derelict silk factory"
     if len(set(other)) > 2 and set(other) <= set(one):
         return True  # "Royal Academy of Arts Summer Exhibition", all of a gold name and a little more

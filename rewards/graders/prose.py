@@ -115,7 +115,8 @@ def answers_at_length(
     if named[i].right:
         return True
     start, end = spans[i]
-    whole = [mark for mark, hidden in zip(marked, marks, strict=True) if masked[start:end] in hidden]
+    around = zip(marked, marks, strict=True)
+    whole = [mark for mark, hidden in around if masked[start:end] in hidden or hidden in masked[start:end]]
     return any(akin(text, golds, question) for text in (said[i], *whole, *_other_name(masked, end, found)))
 
 
