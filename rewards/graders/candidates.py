@@ -48,6 +48,15 @@ from abstain.rewards.graders.words import FUNCTION, HEADS, KIN, PARTICLES, ROLES
 
 OTHER, HANGING, SAID_SO = 0, 1, 2  # roles, weakest first
 _JOINS = PARTICLES - {"y", "e", "o", "el"} | {"the", "for", "in"}
+_TWO_JOINS = (
+    ["van", "der"],
+    ["van", "den"],
+    ["van", "de"],
+    ["von", "der"],
+    ["de", "la"],
+    ["de", "los"],
+    ["of", "the"],
+)
 _HEADS = HEADS - {
     "capital",
     "district",
@@ -229,6 +238,9 @@ class Finder:
             here, there = found[last], found[last + 1]
             named = self.kind == "name" and here.part == NAME
             joined = last + 2 < len(found) and there.norm in _JOINS and found[last + 2].part == NAME
+            if named and not joined and [p.norm for p in found[last + 1 : last + 3]] in _TWO_JOINS:
+                last += 2  # "Willem van der Meer"
+                continue
             if joined and there.norm == "of" and self.who and last > i:
                 break  # "Ann K. Lodge of Cornell University"
             if there.part == here.part == ANSWER or (PLACE in (here.part, there.part) and here.part != there.part):
@@ -256,7 +268,9 @@ class Finder:
             before = found[i - 1].part if i else ""
             named = any(p.part in NAME + ANSWER + PLACE for p in found[last + 2 : last + 4])
             if after and after.part in WORD + ASKED and len(run) == 1 and not after.norm.endswith("ly"):
-                describes = after.norm in ROLES | KIN or (before == DETERMINER and not named)
+                describes = after.norm in ROLES | KIN or (
+                    before == DETERMINER and not named and not run[-1].raw.isupper()
+                )
                 demonym = run[-1].norm.endswith(_DEMONYM) and len(run[-1].norm) > 4  # "Pan troglodytes" is a name
                 if (describes or demonym) and (before or named):
                     return None  # "Dutch director": an adjective

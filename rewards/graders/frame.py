@@ -51,7 +51,7 @@ _TAIL = (
     r"|[,-]?p?d?9+"
     r"|,?!d?[NP]+"
     r"|,?[hiakc]+"
-    r"|,?r(?=[^Gob]*[cvki])[^Gobx]*+"
+    r"|,?r(?=[^Gob.n]*[cvki])[^Gobx.n]*+"
     rf"|{_CLAUSE}"
     rf"|[,:-][wg]{{1,2}}{_OF}+"
     r"|[,.:n(-]*G\)?"

@@ -97,7 +97,7 @@ def answers_at_length(
         return False
     asked = asked_for(question)
     spans = [(row[c.first].start, row[c.last].end) for c in named]
-    said = [_unmasked(masked, start, end, found) for start, end in spans]
+    said = [_unmasked(masked, _with_title(row, c), end, found) for c, (_, end) in zip(named, spans, strict=True)]
     marks = [_mask(mark, found) for mark in marked]
     rows = traits(masked, spans, question, marks, [_mask(mark, found) for mark in leaning])
     for mine, candidate, text in zip(rows, named, said, strict=True):
@@ -150,6 +150,14 @@ def _with_heads(row: list[Piece], finder: Finder) -> list[Piece]:
         elif piece.part == NAME and finder.kind == "number" and any(char.isdigit() for char in piece.raw):
             row[k] = replace(piece, part=NUMBER)  # "SH-207"
     return row
+
+
+def _with_title(row: Sequence[Piece], named: Candidate) -> int:
+    """Where a name begins with its title, as a gold may: "Count Lambert"."""
+    first = named.first
+    while first and row[first - 1].part == TITLE and row[first - 1].raw[0].isupper() and row[first].part != GENERIC:
+        first -= 1
+    return row[first].start
 
 
 def _unmasked(masked: str, start: int, end: int, found: Sequence[str]) -> str:
