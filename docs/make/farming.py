@@ -17,7 +17,19 @@ from abstain.evals.plots.style import DPI, color, legend_above, new_axes, styled
 from abstain.rewards.grading import grade
 from abstain.rewards.response import Reading
 from abstain.rewards.verdict import Verdict
-from tests.trainers.farming import CALM, GAMES, SEPARATORS, STEPS, Game, Outcome, Reward, play, substring, with_hole
+from tests.trainers.farming import (
+    CALM,
+    GAMES,
+    SEPARATORS,
+    STEPS,
+    VOCABULARY,
+    Game,
+    Outcome,
+    Reward,
+    play,
+    substring,
+    with_hole,
+)
 
 SEEDS = range(3)
 Run = dict[str, Any]
@@ -105,7 +117,7 @@ def draw(played: dict[str, dict[str, list[Run]]], picture: Path) -> None:
     """Reward above the honest best, step by step: mean of all runs, and the range of the games' means."""
     looks = {
         ANYWHERE: ("grader with a hole: the gold anywhere", "wrong", "-"),
-        ONE_WORD: ("grader with a hole: after one word of 68", "wrong", ":"),
+        ONE_WORD: (f"grader with a hole: after one word of {len(VOCABULARY)}", "wrong", ":"),
         "lenient": (f"lenient reading, {len(GAMES)} games", "right", "--"),
         "strict": (f"strict reading, {len(GAMES)} games", "after", "-"),
     }
