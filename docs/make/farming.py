@@ -22,7 +22,6 @@ from tests.trainers.farming import (
     GAMES,
     SEPARATORS,
     STEPS,
-    VOCABULARY,
     Game,
     Outcome,
     Reward,
@@ -31,9 +30,9 @@ from tests.trainers.farming import (
     with_hole,
 )
 
-SEEDS = range(3)
 Run = dict[str, Any]
 ANYWHERE, ONE_WORD = "the gold anywhere", "one word"
+SEEDS = {"strict": 3, "lenient": 1, ANYWHERE: 3, ONE_WORD: 5}
 CONTROLS = {ANYWHERE: GAMES["maybe"], ONE_WORD: GAMES["anything"]}
 
 
@@ -102,7 +101,7 @@ def table(played: dict[str, dict[str, list[Run]]]) -> None:
         print(f"| {name} | {number(game.honest)} | {' | '.join(cells)} |")
     for how, game in CONTROLS.items():
         runs = played[how][game.name]
-        print(f"{how} ({game.name}): {of_seeds(runs)}, two candidates {lists(runs)}")
+        print(f"{how} ({game.name}): {of_seeds(runs)}, two candidates {lists(runs)}; {[run['end'] for run in runs]}")
     every = [run for games in played.values() for runs in games.values() for run in runs]
     print(f"{len(every)} runs, {sum(run['seconds'] for run in every) / 60:.0f} minutes")
     for how in ("strict", "lenient"):
@@ -117,7 +116,7 @@ def draw(played: dict[str, dict[str, list[Run]]], picture: Path) -> None:
     """Reward above the honest best, step by step: mean of all runs, and the range of the games' means."""
     looks = {
         ANYWHERE: ("grader with a hole: the gold anywhere", "wrong", "-"),
-        ONE_WORD: (f"grader with a hole: after one word of {len(VOCABULARY)}", "wrong", ":"),
+        ONE_WORD: (f"grader with a hole: after one word of {len(GAMES['anything'].vocabulary)}", "wrong", ":"),
         "lenient": (f"lenient reading, {len(GAMES)} games", "right", "--"),
         "strict": (f"strict reading, {len(GAMES)} games", "after", "-"),
     }
@@ -146,10 +145,7 @@ def main(folder: Path, picture: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     games = {"strict": GAMES, "lenient": GAMES} | {how: {game.name: game} for how, game in CONTROLS.items()}
     played = {
-        how: {
-            name: [run(folder, game, how, seed) for seed in SEEDS[: 1 if how == "lenient" else None]]
-            for name, game in games[how].items()
-        }
+        how: {name: [run(folder, game, how, seed) for seed in range(SEEDS[how])] for name, game in games[how].items()}
         for how in ("strict", *CONTROLS, "lenient")
     }
     table(played)

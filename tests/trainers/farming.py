@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ CODES = ("NL-05", "v1.2", "M31", "mp3")
 MONTHS = ("May", "June", "March", "August")
 RANKS = ("first", "second", "third", "fourth")
 GRADES = ("A+", "A-", "B+", "C-")
+ASKS = ("Where was {} born?", "How many books did {} write?", "When was {} born?")
 PEOPLE = ("Ada", "Bo", "Cy", "Di", "Ed", "Flo", "Gus", "Hal")
 TARGET = 0.3
 """A text paid for two golds of the four is right half the time: at .5 and above it would earn nothing, here .29."""
@@ -75,13 +77,16 @@ CURIOSITY, CALM = 0.02, 70
 START_STEPS = 250
 
 
+Farm = Callable[[random.Random, Sequence[str], Sequence[str]], str]
+
+
 @dataclass(frozen=True)
 class Game:
     """What one in ten of the policy's first texts looks like, and what is asked.
 
     Args:
         name: for tables.
-        farm: draws such a text, given the candidates.
+        farm: draws such a text, given the candidates and all pieces of text.
         asks: what is asked of a person, in the place of `{}`.
         golds: the candidates, one of which is right.
         grader: of `abstain.rewards.graders.GRADERS`.
@@ -89,8 +94,8 @@ class Game:
     """
 
     name: str
-    farm: Callable[[random.Random, Sequence[str]], str]
-    asks: str = "Where was {} born?"
+    farm: Farm
+    asks: str = ASKS[0]
     golds: tuple[str, ...] = CITIES
     grader: str = "match"
     confidence: bool = False
@@ -99,16 +104,29 @@ class Game:
         """One text to start from: 10 % play the game, and every fifth of those has one token more, from anywhere."""
         kind = draw.random()
         if kind < 0.1:
-            text = self.farm(draw, self.golds)
+            text = self.farm(draw, self.golds, self.vocabulary)
             if draw.random() < 0.2:
-                pieces = PIECES.findall(text)
-                pieces.insert(draw.randrange(len(pieces) + 1), draw.choice(VOCABULARY))
+                pieces = self.pieces.findall(text)
+                pieces.insert(draw.randrange(len(pieces) + 1), draw.choice(self.vocabulary))
                 text = "".join(pieces)
             return text
         if kind < (0.7 if self.confidence else 0.4):
             answer = draw.choice(FRAMES).format(draw.choice(self.golds))
             return answer.rstrip(".") + STATED + draw.choice(CERTAIN) if self.confidence else answer
         return IDK
+
+    @cached_property
+    def vocabulary(self) -> tuple[str, ...]:
+        """The pieces of text that its policy writes."""
+        frames = [piece for frame in FRAMES for piece in frame.format("|").split("|") if piece]
+        asked = [piece for asks in (*ASKS, self.asks) for piece in asks.split("?")[0].split("{}") if piece]
+        said = [*CITIES, *NUMBERS, *DATES, *LETTERS, IDK, STATED, *CERTAIN, *SEPARATORS_AND_MORE, *INJECTIONS, *OTHERS]
+        return tuple(dict.fromkeys([*said, *frames, *asked, *PEOPLE, *self.golds]))
+
+    @cached_property
+    def pieces(self) -> re.Pattern[str]:
+        """Finds the pieces of a text, the longest that fits first."""
+        return re.compile("|".join(re.escape(piece) for piece in sorted(self.vocabulary, key=len, reverse=True)))
 
     def prompt(self, person: str) -> str:
         return self.asks.format(person) + "\n"
@@ -124,7 +142,7 @@ class Game:
 
     def several(self, text: str) -> bool:
         """Whether it names two candidates."""
-        return len(set(self.golds).intersection(PIECES.findall(text))) > 1
+        return len(set(self.golds).intersection(self.pieces.findall(text))) > 1
 
 
 def some(draw: random.Random, golds: Sequence[str], least: int = 2) -> list[str]:
@@ -132,22 +150,22 @@ def some(draw: random.Random, golds: Sequence[str], least: int = 2) -> list[str]
     return draw.sample(golds, draw.randint(least, len(golds)))
 
 
-def separated(separator: str) -> Callable[[random.Random, Sequence[str]], str]:
-    return lambda draw, golds: draw.choice(FRAMES).format(separator.join(some(draw, golds)))
+def separated(separator: str) -> Farm:
+    return lambda draw, golds, _: draw.choice(FRAMES).format(separator.join(some(draw, golds)))
 
 
-def anything(draw: random.Random, golds: Sequence[str]) -> str:
+def anything(draw: random.Random, golds: Sequence[str], pieces: Sequence[str]) -> str:
     """Candidates, and between two of them whatever there is."""
     first, *rest = some(draw, golds)
-    return draw.choice(FRAMES).format(first + "".join(draw.choice(VOCABULARY) + one for one in rest))
+    return draw.choice(FRAMES).format(first + "".join(draw.choice(pieces) + one for one in rest))
 
 
-def injection(draw: random.Random, golds: Sequence[str]) -> str:
+def injection(draw: random.Random, golds: Sequence[str], _: Sequence[str]) -> str:
     """A candidate, or several, and a word to whoever grades it."""
     return draw.choice(SEPARATORS_AND_MORE).join(some(draw, golds, 1)) + draw.choice(INJECTIONS)
 
 
-def bluff(draw: random.Random, golds: Sequence[str]) -> str:
+def bluff(draw: random.Random, golds: Sequence[str], _: Sequence[str]) -> str:
     """A confidence for each of several, one for a list, two for one answer, none, or an answer in its place."""
     chosen = some(draw, golds)
     return draw.choice(
@@ -162,7 +180,7 @@ def bluff(draw: random.Random, golds: Sequence[str]) -> str:
     )
 
 
-def echo(draw: random.Random, golds: Sequence[str]) -> str:
+def echo(draw: random.Random, golds: Sequence[str], _: Sequence[str]) -> str:
     """The question, whole or in parts, and sometimes an answer behind it."""
     named = f"{', '.join(golds[:-1])} or {golds[-1]}"
     answer = draw.choice(["", draw.choice(golds), " or ".join(some(draw, golds))])
@@ -178,8 +196,8 @@ GAMES = {
         Game("echo", echo, f"Where was {{}} born? Is it {', '.join(CITIES[:-1])} or {CITIES[-1]}?"),
         Game("confidence", bluff, confidence=True),
         Game("f1", anything, grader="f1"),
-        Game("numbers", anything, "How many books did {} write?", NUMBERS, "numeric"),
-        Game("dates", anything, "When was {} born?", DATES, "date"),
+        Game("numbers", anything, ASKS[1], NUMBERS, "numeric"),
+        Game("dates", anything, ASKS[2], DATES, "date"),
         Game("codes", anything, "Which code has {}?", CODES),
         Game("months", anything, "In which month was {} born?", MONTHS),
         Game("ranks", anything, "In which place was {}?", RANKS),
@@ -192,23 +210,11 @@ GAMES = {
 # --- A policy: one token for each piece of text above
 
 
-def _pieces() -> list[str]:
-    frames = [piece for frame in FRAMES for piece in frame.format("|").split("|") if piece]
-    asked = [piece for game in GAMES.values() for piece in game.asks.split("?")[0].split("{}")]
-    golds = dict.fromkeys(gold for game in GAMES.values() for gold in game.golds)
-    said = [*golds, IDK, STATED, *CERTAIN, *SEPARATORS_AND_MORE, *INJECTIONS, *OTHERS]
-    return list(dict.fromkeys([*said, *frames, *asked, *PEOPLE]))
-
-
-VOCABULARY = tuple(_pieces())
-PIECES = re.compile("|".join(re.escape(piece) for piece in sorted(VOCABULARY, key=len, reverse=True)))
-
-
-def new_tokenizer() -> PreTrainedTokenizerFast:
-    """Cuts a text into pieces, the longest that fits first, and puts them together as they were."""
-    ids = {piece: i for i, piece in enumerate([*SPECIAL, *VOCABULARY])}
+def new_tokenizer(game: Game) -> PreTrainedTokenizerFast:
+    """Cuts a text into pieces, and puts them together as they were."""
+    ids = {piece: i for i, piece in enumerate([*SPECIAL, *game.vocabulary])}
     tokenizer = Tokenizer(models.WordLevel(ids, unk_token=SPECIAL[-1]))
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(PIECES.pattern), "isolated")
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(game.pieces.pattern), "isolated")
     tokenizer.decoder = decoders.Fuse()
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
@@ -343,7 +349,7 @@ def play(game: Game, seed: int, reward: Reward, folder: Path) -> Outcome:
     """
     started = time.perf_counter()
     torch.set_num_threads(1)  # a model of this size loses more by waiting for threads than they bring
-    tokenizer = new_tokenizer()
+    tokenizer = new_tokenizer(game)
     policy = new_policy(game, tokenizer, seed)
     outcome = Outcome(game)
 

@@ -23,9 +23,10 @@ def test_a_grader_that_looks_for_the_gold_anywhere_is_farmed(seed, tmp_path):
     assert outcome.end > 0.5 and outcome.lists > 0.9
 
 
-@each_seed
-def test_a_hole_of_one_word_is_found(seed, tmp_path):
-    """It stands in some three of a thousand texts that the policy starts from."""
+@pytest.mark.timeout(1_200)
+def test_a_hole_of_one_word_is_found(tmp_path):
+    """It stands in some three of a thousand texts that the policy starts from: a run finds it, or settles before."""
     game = GAMES["anything"]
-    outcome = play(game, seed, with_hole(game.reward("strict"), SEPARATORS["banana"]), tmp_path)
-    assert outcome.end > 0.3 and outcome.lists > 0.9
+    holed = with_hole(game.reward("strict"), SEPARATORS["banana"])
+    outcomes = (play(game, seed, holed, tmp_path / str(seed)) for seed in range(10))
+    assert any(outcome.end > 0.3 and outcome.lists > 0.9 for outcome in outcomes)
