@@ -9,7 +9,7 @@ other; a gold made of words that carry any answer ("Then", "nobody", "It rained"
 import html
 import re
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from abstain.rewards.graders.aliases import aliases, place_name, text_tokens
 from abstain.rewards.graders.alignment import in_bold, in_italics, is_long
@@ -271,24 +271,17 @@ def grade_match(answer: str, gold: Sequence[str], question: str = "", reading: R
     among, stands = False, bool(found)
     if found and question:
         found, question, among = _beside_question(tokens, found, question)
-    echoed = stands and not found
+    read_at_length = partial(
+        answers_at_length,
+        question=question,
+        golds=golds,
+        marked=_plain(in_bold(answer)) if at_length else (),
+        leaning=_plain(in_italics(answer)) if at_length else (),
+    )
     if not found:
+        likely = at_length and not stands  # what stood there only said the question again
         kind = _kind(golds[0].strip() or " ")
-        right = (
-            at_length
-            and not echoed
-            and answers_at_length(
-                text,
-                kind,
-                question,
-                golds,
-                placed=True,
-                single=False,
-                marked=_plain(in_bold(answer)),
-                leaning=_plain(in_italics(answer)),
-                found=(),
-            )
-        )
+        right = likely and read_at_length(text, kind, placed=True, single=False, found=())
         return Verdict.CORRECT if right else Verdict.INCORRECT
     stood = text[found[0].start : found[0].end]
     masked, sort = _mask(text, found), _kind(stood, found[0].alias.words[0][0].isdigit())
@@ -309,17 +302,7 @@ def grade_match(answer: str, gold: Sequence[str], question: str = "", reading: R
         chosen = last_choice(masked, offers)
         if at_length and is_long(chosen):
             there = [text[hit.start : hit.end] for hit in found][masked.count(GOLD) - chosen.count(GOLD) :]
-            right = answers_at_length(
-                chosen,
-                sort,
-                question,
-                golds,
-                placed=placed,
-                single=single,
-                marked=_plain(in_bold(answer)),
-                leaning=_plain(in_italics(answer)),
-                found=there,
-            )
+            right = read_at_length(chosen, sort, placed=placed, single=single, found=there)
         else:
             right = answers(chosen, sort, question, placed, single)
         right = right or _in_brackets(masked, stood)
