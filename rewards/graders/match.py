@@ -52,6 +52,7 @@ _DATED = re.compile(
 _IN_SCRIPT = re.compile(" ?[(（][\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff・、 ]{1,30}[)）]")  # a name in its own script
 _LETTERED = re.compile(r"[A-Z]-[a-z]{3,}")  # "U-boat"
 _BY_SOMEONE = re.compile(rf"{GOLD} by [A-Z][\w.]*(?: [A-Z][\w.]*){{0,3}}")  # "I Don't Know by Ada Finch"
+_MONTH = re.compile("January|February|March|April|May|June|July|August|September|October|November|December")
 _MAY = re.compile(r"\b(?:May|March)\b")
 _MARKED = re.compile(r"[\[(①-⑳:)#>→∴👉✅✔&]")
 
@@ -294,6 +295,8 @@ def grade_match(answer: str, gold: Sequence[str], question: str = "", reading: R
     if not at_length and stood.islower() and _DEED.match(stood) and _another_deed(masked, question):
         return Verdict.INCORRECT
     if stood.casefold() in MONTHS:
+        if reading == "strict" and any(month not in question for month in _MONTH.findall(masked)):
+            return Verdict.INCORRECT  # "AugustJune" too
         masked, sort = _DATED.sub(GOLD, _MAY.sub("June", masked)), "number"  # "May" and "March" are verbs elsewhere
     seen = at_length or _can_be_seen(stood, golds)
     framed = masked if seen or reading == "strict" else _BY_SOMEONE.sub(GOLD, masked)
