@@ -46,7 +46,6 @@ _HEAD = re.compile(
     re.IGNORECASE,
 )
 _CODES = re.compile(r"\b(?:ids?|codes?|designations?|version|patch|identifier|coordinates|serial)\b", re.IGNORECASE)
-_SHARES = re.compile(r"%|\bpercent|\bshare\b|\brate\b|\bproportion\b", re.IGNORECASE)
 _PERSON = (
     ROLES - {"capital", "city", "town", "village", "state", "country", "river"}
     | KIN
@@ -156,14 +155,12 @@ class Asked:
         head: the stem of the noun that it asks for ("which university"), or "".
         sort: "who", "where", "title" or "".
         code: it asks for an ID, a version or the like.
-        share: it asks for a percentage.
     """
 
     stems: Mapping[str, float]
     head: str
     sort: str
     code: bool
-    share: bool
 
 
 _SAME = """die died death | bear born birth | win won winner | write wrote written writer | lead led leader
@@ -222,9 +219,7 @@ def asked_for(question: str) -> Asked:
         sort = "where"
     else:
         sort = "title" if singular in _TITLES or head in _TITLES else ""
-    return Asked(
-        stems, stem(head) if head else "", sort, bool(_CODES.search(question)), bool(_SHARES.search(question))
-    )
+    return Asked(stems, stem(head) if head else "", sort, bool(_CODES.search(question)))
 
 
 def in_bold(answer: str) -> list[str]:
@@ -279,6 +274,7 @@ def is_long(text: str) -> bool:
     return len(_WORD.findall(text[:400])) > LONG
 
 
+@lru_cache(maxsize=20_000)
 def sort_of(name: str) -> str:
     """What a name looks like: "who", "where", "organisation" or "".
 
@@ -352,7 +348,7 @@ def traits(
                 distance += 5 if i > last + 2 or heights[i] > heights[last] else -1
             best[stem_] = max(best.get(stem_, 0.0), asked.stems[stem_] / (1 + max(distance, 0) / 3))
         sentence, clause = bisect_right(stops, start), bisect_right(cuts, start)
-        before, after = text[max(0, start - 40) : start], text[end : end + 30]
+        before = text[max(0, start - 40) : start]
         quoted = before[-1:] in ('"', "“", "'", "‘", "«")
         title = quoted or any(_stands(text[start:end], mark) for mark in leaning)
         around = words[max(0, first - 2) : first] + words[last + 1 : last + 3]
@@ -374,7 +370,6 @@ def traits(
                 "title, else": float(title and asked.sort not in ("title", "who")),
                 "concludes": float(bool(_CONCLUDES.match(text, begins[sentence], begins[sentence] + 60))),
                 "head beside": float(bool(asked.head) and any(word[2] == asked.head for word in around)),
-                "passed on": float(bool(re.match(r"['’]s? ", after))),
             }
         )
     return out

@@ -192,3 +192,16 @@ def asks_no_date(question: str) -> bool:
     if not question or ("ow m" not in question and _DATED.search(question)):
         return False
     return not counting(question).date
+
+
+_SHORT_YEAR = re.compile(r"(?<!\w)'(\d\d)(?= [^\W\d_])")
+
+
+def with_years(question: str) -> str:
+    """A question with its short years written out.
+
+    Example:
+        >>> with_years("Who won the '04 Series?")
+        'Who won the 2004 Series?'
+    """
+    return _SHORT_YEAR.sub(lambda hit: f"{'20' if hit[1] < '40' else '19'}{hit[1]}", question)

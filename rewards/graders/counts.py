@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 
-from abstain.rewards.graders.alignment import in_bold, is_long
+from abstain.rewards.graders.alignment import is_long
 from abstain.rewards.graders.dates import grade_date
 from abstain.rewards.graders.days import Day, Mention
 from abstain.rewards.graders.mentions import MOST, Stated, find_stated, whole_mention
 from abstain.rewards.graders.number_frame import is_framed
 from abstain.rewards.graders.numeric import grade_numeric
-from abstain.rewards.graders.prose_numbers import choose, is_rival
+from abstain.rewards.graders.prose_numbers import choose, is_rival, marked_in
 from abstain.rewards.graders.quantities import Quantity
 from abstain.rewards.graders.text import both_ends
 from abstain.rewards.graders.tokens import number_text
@@ -254,7 +254,7 @@ def _grade_duration(answer: str, golds: Sequence[float], question: str) -> Verdi
     found = find_durations(text)
     if not found or len(found) > MOST:
         return Verdict.UNGRADED
-    said = choose(text, found, number_text(question), _same_duration, [number_text(mark) for mark in in_bold(answer)])
+    said = choose(text, found, number_text(question), _same_duration, marked_in(answer))
     right = bool(said) and any(abs(s.quantity.value - g) < 1e-6 for s in said[:1] if s.quantity for g in golds)
     return Verdict.CORRECT if right else Verdict.INCORRECT
 
@@ -273,7 +273,7 @@ def _grade_stretch(answer: str, golds: Sequence[str], question: str, reading: Re
         if not said:
             return Verdict.UNGRADED
     else:
-        said = choose(text, list(found), question, _same_stretch, [number_text(mark) for mark in in_bold(answer)])
+        said = choose(text, list(found), question, _same_stretch, marked_in(answer))
         others = [s for s in everything if s.date and not any(f.start <= s.start < f.end for f in found)]
         for s in said:
             before = [o for o in others if o.end <= s.start][-1:]

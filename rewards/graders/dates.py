@@ -11,11 +11,12 @@ How dates are written is in `calendars`, which of a reply's dates it states in `
 from collections.abc import Sequence
 from functools import lru_cache
 
-from abstain.rewards.graders.alignment import in_bold, is_long
+from abstain.rewards.graders.alignment import is_long
 from abstain.rewards.graders.asked import asks_no_date
 from abstain.rewards.graders.days import Day
 from abstain.rewards.graders.mentions import Stated, find_stated
 from abstain.rewards.graders.numeric import grade_numeric
+from abstain.rewards.graders.prose_numbers import marked_in
 from abstain.rewards.graders.stated import joined_to_dates, stated
 from abstain.rewards.graders.tokens import number_text
 from abstain.rewards.response import Reading
@@ -67,7 +68,7 @@ def grade_date(answer: str, gold: Sequence[str], question: str = "", reading: Re
         return grade_numeric(answer, gold, question, reading)  # "1213" performances
     sift = _days if question and all(g.day for g in golds) and is_long(answer) else joined_to_dates
 
-    strict, bold = reading == "strict", [number_text(mark) for mark in in_bold(answer)] if question else []
+    strict, bold = reading == "strict", marked_in(answer) if question else []
     said = stated(number_text(answer), number_text(question), strict, sift, same_date, bold, _repeats)
     if not said or any(s.bound or s.date is None for s in said):
         return Verdict.INCORRECT

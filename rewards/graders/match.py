@@ -13,8 +13,9 @@ from functools import lru_cache, partial
 
 from abstain.rewards.graders.aliases import aliases, place_name, text_tokens
 from abstain.rewards.graders.alignment import in_bold, in_italics, is_long
+from abstain.rewards.graders.calendars import MONTHS as MONTH_NAMES
 from abstain.rewards.graders.candidates import NOUNS
-from abstain.rewards.graders.counts import grade_counted, kind_of_gold
+from abstain.rewards.graders.counts import grade_counted
 from abstain.rewards.graders.frame import Kind, is_frame
 from abstain.rewards.graders.marks import marked_otherwise
 from abstain.rewards.graders.names import same
@@ -52,7 +53,7 @@ _DATED = re.compile(
 _IN_SCRIPT = re.compile(" ?[(（][\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff・、 ]{1,30}[)）]")  # a name in its own script
 _LETTERED = re.compile(r"[A-Z]-[a-z]{3,}")  # "U-boat"
 _BY_SOMEONE = re.compile(rf"{GOLD} by [A-Z][\w.]*(?: [A-Z][\w.]*){{0,3}}")  # "I Don't Know by Ada Finch"
-_MONTH = re.compile("January|February|March|April|May|June|July|August|September|October|November|December")
+_MONTH = re.compile("|".join(month.title() for month in MONTH_NAMES))
 _MAY = re.compile(r"\b(?:May|March)\b")
 _MARKED = re.compile(r"[\[(①-⑳:)#>→∴👉✅✔&]")
 
@@ -237,10 +238,9 @@ def grade_match(answer: str, gold: Sequence[str], question: str = "", reading: R
         return Verdict.INCORRECT
     if "×" in answer or any("×" in g for g in golds):
         answer, golds = _BY.sub(" x ", answer), tuple(_BY.sub(" x ", g) for g in golds)
-    if kind_of_gold(golds):
-        verdict = grade_counted(answer, golds, question, reading)
-        if verdict is not Verdict.UNGRADED:  # "1.4.4" is a version
-            return verdict
+    verdict = grade_counted(answer, golds, question, reading)
+    if verdict is not Verdict.UNGRADED:  # no gold of numbers, or one as "1.4.4" may be a version
+        return verdict
     if len(answer) > LONGEST:
         if reading == "strict":
             return Verdict.INCORRECT
@@ -263,8 +263,9 @@ def grade_match(answer: str, gold: Sequence[str], question: str = "", reading: R
             wanted += aliases(shorter)
     elif question and may_stand(tokens, wanted):
         asked = _said_by(question)
-    at_length = bool(question) and reading == "lenient" and is_long(text) and not is_scripted(text, "name")
-    found = find(tokens, wanted, asked) or find_lists(text, tokens, golds, bool(question) and is_long(text))
+    long = bool(question) and is_long(text)
+    at_length = long and reading == "lenient" and not is_scripted(text, "name")
+    found = find(tokens, wanted, asked) or find_lists(text, tokens, golds, long)
     if at_length and same_score(text, golds, question):
         return Verdict.CORRECT
     if at_length and not found:
@@ -298,10 +299,11 @@ def grade_match(answer: str, gold: Sequence[str], question: str = "", reading: R
         if reading == "strict" and any(month not in question for month in _MONTH.findall(masked)):
             return Verdict.INCORRECT  # "AugustJune" too
         masked, sort = _DATED.sub(GOLD, _MAY.sub("June", masked)), "number"  # "May" and "March" are verbs elsewhere
-    seen = at_length or _can_be_seen(stood, golds)
-    framed = masked if seen or reading == "strict" else _BY_SOMEONE.sub(GOLD, masked)
-    right = is_frame(framed, question, sort, placed) and not _denied(masked)
-    if not right and reading == "lenient" and seen:
+    right = is_frame(masked, question, sort, placed) and not _denied(masked)
+    if not right and reading == "lenient":
+        if not (at_length or _can_be_seen(stood, golds)):
+            right = is_frame(_BY_SOMEONE.sub(GOLD, masked), question, sort, placed) and not _denied(masked)
+            return Verdict.CORRECT if right else Verdict.INCORRECT
         chosen = last_choice(masked, offers)
         if at_length and is_long(chosen):
             there = [text[hit.start : hit.end] for hit in found][masked.count(GOLD) - chosen.count(GOLD) :]

@@ -20,10 +20,11 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 
-from abstain.rewards.graders.alignment import in_bold, is_long
+from abstain.rewards.graders.alignment import is_long
 from abstain.rewards.graders.asked import Counting, aim_of
 from abstain.rewards.graders.limits import limit_of
 from abstain.rewards.graders.mentions import Stated, find_stated, is_dated, noun_behind
+from abstain.rewards.graders.prose_numbers import marked_in
 from abstain.rewards.graders.quantities import Quantity
 from abstain.rewards.graders.stated import Sift, stated, touching
 from abstain.rewards.graders.tokens import number_text
@@ -237,7 +238,7 @@ def grade_numeric(answer: str, gold: Sequence[str], question: str = "", reading:
         reading == "strict",
         sift,
         same_number,
-        [number_text(mark) for mark in in_bold(answer)] if question else (),
+        marked_in(answer) if question else (),
     )
     right = bool(said) and any(
         all(

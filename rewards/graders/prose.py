@@ -8,7 +8,6 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache
 
 from abstain.rewards.graders.alignment import Asked, asked_for, said_again, sort_of, stem, traits, weigh
 from abstain.rewards.graders.candidates import OTHER, Candidate, Finder
@@ -237,15 +236,10 @@ def _listed(finder: Finder, row: Sequence[Piece], named: Sequence[Candidate], i:
     return listed if ends and len(listed) > 2 else []
 
 
-@lru_cache(maxsize=20_000)
-def _looks(name: str) -> str:
-    return sort_of(name)
-
-
 def _traits(finder: Finder, named: Candidate, row: Sequence[Piece], asked: Asked, text: str) -> dict[str, float]:
     """What the role of a name says for it or against it, and whether it looks like what is asked for."""
     said = words(text)
-    looks = _looks(text)
+    looks = sort_of(text)
     hangs = named.joint == PREPOSITION
     inside = hangs and row[finder.governor(row, named.first)].norm in _INSIDE
     behind = row[named.last + 1 : named.last + 3]
@@ -280,11 +274,9 @@ def _traits(finder: Finder, named: Candidate, row: Sequence[Piece], asked: Asked
         "verb": float(named.joint == VERB),
         "verb asked": float(named.asked),
         "clause of its own": float(named.joint == WHO),
-        "kind of place asked": float(bool(place) and stem(place) == asked.head),
         "larger place": float(bool(place) and asked.sort == "where" and stem(place) != asked.head),
         "person, where": float(looks == "who" and asked.sort == "where"),
         "code asked": float(finder.kind == "number" and asked.code and bool(_CODE.search(text))),
-        "share": float(finder.kind == "number" and bool(behind) and behind[0].raw == "%" and not asked.share),
         "place, where": float(looks == "where" and asked.sort == "where"),
         "place, else": float(looks == "where" and asked.sort != "where"),
         "person, who": float(looks == "who" and asked.sort == "who"),

@@ -9,10 +9,11 @@ import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-from abstain.rewards.graders.alignment import asked_for, is_long, stem, traits, weigh
-from abstain.rewards.graders.asked import Counting, counting
+from abstain.rewards.graders.alignment import asked_for, in_bold, is_long, stem, traits, weigh
+from abstain.rewards.graders.asked import Counting, counting, with_years
 from abstain.rewards.graders.limits import is_denied, is_ruled_out, may_deny
 from abstain.rewards.graders.mentions import STOP, TOLD, Same, Stated, all_same, is_dated, noun_behind
+from abstain.rewards.graders.tokens import number_text
 from abstain.rewards.graders.units import ORDINAL
 from abstain.rewards.graders.words import FUNCTION
 
@@ -79,7 +80,6 @@ def _traits(text: str, found: Stated, question: str) -> dict[str, float]:
         "ordinal": float(unit is ORDINAL),
         "unit": float(unit is not None and unit is not ORDINAL),
         "whole date": float(bool(found.date) and all(day.day for day in found.date.readings) if found.date else False),
-        "dated": float(found.date is None and is_dated(text, found)),
         "another deed": float(_another_deed(text, found, asked.stems)),
     }
 
@@ -104,6 +104,16 @@ def words_behind(text: str, end: int) -> list[str]:
         out.append(stem(word))
         end = hit.end()
     return out
+
+
+def marked_in(answer: str) -> list[str]:
+    """What an answer sets in bold, as `number_text` writes it.
+
+    Example:
+        >>> marked_in("It has **70{,}000** seats")
+        ['70,000']
+    """
+    return [number_text(mark) for mark in in_bold(answer)]
 
 
 def _bold(text: str, found: Sequence[Stated], marked: Sequence[str]) -> list[bool]:
@@ -233,10 +243,9 @@ def nearest(text: str, found: list[Stated], question: str, same: Same, marked: S
     near = [0.0]
     if len(wanted) > 1:
         plain = _WHEN_WAS.sub(lambda hit: "aged".ljust(len(hit[0])), text) if asked.age else text
-        rows = traits(plain, [(s.start, s.end) for s in wanted], question, marked, counts=True)
+        rows = traits(plain, [(s.start, s.end) for s in wanted], question, counts=True)
         for row, s in zip(rows, wanted, strict=True):
             row.update(_traits(text, s, question))
-            row["bold"] = float(s.start in bold)
         near = weigh(rows, "counts")
     i = found.index(wanted[near.index(max(near))])
     before = _words_before(text, found[i])
@@ -324,11 +333,3 @@ def _differ(first: Stated, second: Stated) -> bool:
         return True  # "in 2006, four years before"
     kinds = {unit.measures if unit else "" for unit in units}
     return len(kinds) == 2 and "percent" in kinds
-
-
-_SHORT_YEAR = re.compile(r"(?<!\w)'(\d\d)(?= [^\W\d_])")
-
-
-def with_years(question: str) -> str:
-    """A question with its short years written out: "the '04 Series"."""
-    return _SHORT_YEAR.sub(lambda hit: f"{'20' if hit[1] < '40' else '19'}{hit[1]}", question)

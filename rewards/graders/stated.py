@@ -13,7 +13,7 @@ from functools import lru_cache
 from itertools import pairwise
 
 from abstain.rewards.graders.alignment import is_long
-from abstain.rewards.graders.asked import Counting, aim_of
+from abstain.rewards.graders.asked import Counting, aim_of, with_years
 from abstain.rewards.graders.limits import is_denied, is_least, is_ruled_out, limit_of, may_deny
 from abstain.rewards.graders.mentions import (
     MOST,
@@ -29,7 +29,7 @@ from abstain.rewards.graders.mentions import (
 )
 from abstain.rewards.graders.number_frame import KANJI_WORD, LONGEST, RIVAL_KANJI, RIVAL_WORDS, WORD, is_framed
 from abstain.rewards.graders.numerals import word_set
-from abstain.rewards.graders.prose_numbers import RANKED, nearest, with_years, words_behind
+from abstain.rewards.graders.prose_numbers import RANKED, nearest, words_behind
 from abstain.rewards.graders.statement import last_choice
 from abstain.rewards.graders.sums import sums
 from abstain.rewards.graders.text import both_ends

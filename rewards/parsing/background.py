@@ -71,19 +71,20 @@ def tells_only_background(text: str, parts: Sequence[Clause], doubts: Collection
     unknown = " ".join(parts[i].text for i in doubts)
     if _OTHER_DOUBT.search(unknown) or not (0 in doubted or any(map(_REFUSES.search, sentences))):
         return False
-    said = " ".join(text[parts[i].start : parts[i].end] for i in doubts)
+    asked = _stems(" ".join(text[parts[i].start : parts[i].end] for i in doubts))
+    counted = _COUNTS.search(unknown) is not None
+    inexact = counted and _INEXACT.search(unknown) is not None
     for i in offers:
         part, sentence, later = parts[i], sentences[sentence_of[i]], i > min(doubts)
         own = text[part.start : part.end]
-        counted = _COUNTS.search(unknown)
-        inexact = counted and _INEXACT.search(unknown) and _DIGIT.search(own)
-        if _POINTS.search(sentence) and not inexact:
+        partly = inexact and _DIGIT.search(own)
+        if _POINTS.search(sentence) and not partly:
             continue
         turns = sentence_of[i] in doubted and (part.before == "contrast" or _TURNS.match(part.text))
-        if inexact or len(sentence.split()) < _WHOLE or (later and turns):
+        if partly or len(sentence.split()) < _WHOLE or (later and turns):
             return False
         fresh = (_DIGIT if counted else _NAMES).search(own)
-        if later and fresh and not _stems(said).isdisjoint(_stems(own)):
+        if later and fresh and not asked.isdisjoint(_stems(own)):
             return False
         if later and not counted and len(sentence.split()) < _BARE and _IT_IS.match(sentence):
             return False
