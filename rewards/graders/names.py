@@ -31,6 +31,7 @@ from abstain.rewards.graders.aliases import (
 )
 from abstain.rewards.graders.calendars import MONTHS
 from abstain.rewards.graders.lists import is_list, items, same_list
+from abstain.rewards.graders.numerals import ORDINAL_DIGITS
 from abstain.rewards.graders.people import family_names, is_person, same_person, without_title
 from abstain.rewards.graders.places import agree, kind_of_place, same_place
 from abstain.rewards.graders.spelling import SPECIAL, repaired, spelt_out
@@ -62,7 +63,6 @@ _EPITHET = re.compile(
     r"([A-Z][^\n,;:]{1,40}) the (?:Great|Terrible|Conqueror|Navigator|Bald|Bold|Fair|Good|Bad|Wise|Magnificent|Younger"
     r"|Elder|Confessor|Lionheart|Pious|Fat|Short|Tall|Strong|Brave|Baptist|Evangelist|Apostle|Impaler|Unready|Cruel|Catholic)"
 )
-_ORDINAL = re.compile(r"(\d+)(?:st|nd|rd|th)")
 # An answer with one of these is a sentence, or a choice, and no name; "Will" is one.
 _SAYING = (
     (VERBS - frozenset(["will", "can", "am", "id", "ill"]))
@@ -118,7 +118,7 @@ def _plain_tokens(text: str) -> Words | None:
 def _tokens(text: str) -> list[Token]:
     """The words of a name; "Charles the Second" is Charles 2."""
     tokens = without_articles(text_tokens(_SPACED.sub("", tidy(text)) if " " in text else tidy(text)))
-    ruler = _ORDINAL.fullmatch(tokens[-1].norm) if len(tokens) > 1 else None
+    ruler = ORDINAL_DIGITS.fullmatch(tokens[-1].norm) if len(tokens) > 1 else None
     return [*tokens[:-1], replace(tokens[-1], norm=ruler[1])] if ruler else tokens
 
 
@@ -223,7 +223,7 @@ _golds = lru_cache(maxsize=4096)(_Golds)
 
 
 def _stems(word: str) -> tuple[str, ...]:
-    match = _ORDINAL.fullmatch(word)
+    match = ORDINAL_DIGITS.fullmatch(word)
     return (word, match[1]) if match else (word, word.rstrip("s")[:6])
 
 
@@ -325,7 +325,7 @@ def _forms(text: str, tokens: list[Token]) -> Iterator[Words]:
             yield key[2:]
         elif tokens[0].raw.islower():  # "speed of a vehicle"
             yield (*key[2:], key[0])
-    ordinal = _ORDINAL.fullmatch(key[0]) if len(key) < 5 else None
+    ordinal = ORDINAL_DIGITS.fullmatch(key[0]) if len(key) < 5 else None
     if ordinal:  # "second world war", "fourth season"
         yield (*key[1:], ordinal[1])
     if key[0] in ABOUT:

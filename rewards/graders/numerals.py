@@ -35,6 +35,7 @@ _ORDINALS = """
 ORDINALS = {word: value for value, word in enumerate(_ORDINALS.split(), 1)} | {
     word[:-1] + "ieth": value for word, value in TENS.items()
 }
+ORDINAL_DIGITS = re.compile(r"(\d+)(?:st|nd|rd|th)")
 LARGE = {
     "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "quadrillion": 10**15,
     "quintillion": 10**18, "lakh": 10**5, "crore": 10**7, "millions": 10**6, "billions": 10**9, "thousands": 10**3,

@@ -9,6 +9,7 @@ from itertools import islice, pairwise, product
 
 from abstain.rewards.graders.aliases import Alias, aliases, text_tokens
 from abstain.rewards.graders.lists import is_list, items
+from abstain.rewards.graders.numerals import ORDINAL_DIGITS
 from abstain.rewards.graders.pieces import pieces
 from abstain.rewards.graders.spans import Found, find
 from abstain.rewards.graders.text import Token
@@ -17,7 +18,6 @@ from abstain.rewards.graders.words import FUNCTION
 
 _EITHER = re.compile("か|或|または|もしくは|또는")
 _NAMES = frozenset(NAME + PLACE + NUMBER + OR + NOT)
-_ORDINAL = re.compile(r"(\d+)(?:st|nd|rd|th)")
 _NUMBERS = re.compile(r"(?<![\d.])\d{1,3}(?![\d.])")
 _STRUCTURE = re.compile(r"[,:;/\"“(–]| - |\band\b|\d")
 _CITED = re.compile(r"\[\d{1,3}\]")
@@ -95,7 +95,7 @@ def same_score(text: str, golds: tuple[str, ...], question: str) -> bool:
 
 
 def _bare(token: Token) -> str:
-    hit = _ORDINAL.fullmatch(token.norm)
+    hit = ORDINAL_DIGITS.fullmatch(token.norm)
     return hit[1] if hit else token.norm
 
 

@@ -81,6 +81,9 @@ _CJK_FRAME = re.compile("[はがもを是叫做为為的年月日人个個]|で�
 _LATIN_FRAME = frozenset("icdvphak.,:()GUP-n")
 
 
+_NOW = r"[，,、](?:但)?(?:其实|其實|现在|現在|如今|后来|今は|現在は|実は|実際は)"
+_TURNS = re.compile(rf"ではなく|じゃなく|不是[^，,]*[，,]\s*而?是|{_NOW}")
+_TURN = re.compile(rf"ではなく(?:て)?、?|じゃなくて?、?|[，,]\s*而?是|{_NOW}(?:是|为|改为)?、?")
 _SCRIPT = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]")
 
 
@@ -146,14 +149,8 @@ def script_answers(masked: str, strict: bool = False) -> bool:
             return False
         if sentence.endswith(("?", "？")) and i + 1 < len(said) and not said[i + 1].startswith(("はい", "是")):
             continue
-        if re.search(
-            r"ではなく|じゃなく|不是[^，,]*[，,]\s*而?是|[，,、](?:但)?(?:其实|其實|现在|現在|如今|后来|今は|現在は|実は|実際は)",
-            sentence,
-        ):
-            sentence = re.split(
-                r"ではなく(?:て)?、?|じゃなくて?、?|[，,]\s*而?是|[，,、](?:但)?(?:其实|其實|现在|現在|如今|后来|今は|現在は|実は|実際は)(?:是|为|改为)?、?",
-                sentence,
-            )[-1]
+        if _TURNS.search(sentence):
+            sentence = _TURN.split(sentence)[-1]
             if GOLD not in sentence:
                 return False
         return _judge(sentence, strict) and not any(map(_offers, said[i + 1 : i + 5]))
