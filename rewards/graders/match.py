@@ -12,14 +12,16 @@ from collections.abc import Sequence
 from functools import lru_cache, partial
 
 from abstain.rewards.graders.aliases import aliases, place_name, text_tokens
-from abstain.rewards.graders.alignment import in_bold, in_italics, is_long
+from abstain.rewards.graders.alignment import asked_for, in_bold, in_italics, is_long
 from abstain.rewards.graders.calendars import MONTHS as MONTH_NAMES
 from abstain.rewards.graders.candidates import NOUNS
 from abstain.rewards.graders.counts import grade_counted
 from abstain.rewards.graders.frame import Kind, is_frame
 from abstain.rewards.graders.marks import marked_otherwise
 from abstain.rewards.graders.names import same
+from abstain.rewards.graders.names import words as spelt
 from abstain.rewards.graders.parts import find_lists, find_parts, same_score
+from abstain.rewards.graders.people import family_names
 from abstain.rewards.graders.pieces import GOLD, is_code, pieces
 from abstain.rewards.graders.places import kind_of_place
 from abstain.rewards.graders.polar import polar_golds, polarity
@@ -27,7 +29,7 @@ from abstain.rewards.graders.prose import answers_at_length
 from abstain.rewards.graders.roles import answers
 from abstain.rewards.graders.spans import Found, find, may_stand
 from abstain.rewards.graders.statement import denied, last_choice, offers, without_bullets, words
-from abstain.rewards.graders.text import LONGEST, Token, both_ends, fold, tidy
+from abstain.rewards.graders.text import LONGEST, Token, both_ends, fold, tidy, tokenise
 from abstain.rewards.graders.unspaced import is_scripted
 from abstain.rewards.graders.vocabulary import BE, MONTHS, NAME, NUMBER, PLACE, PRONOUN, SCRIPT, SIGN, VERB, WORD
 from abstain.rewards.graders.words import FUNCTION
@@ -185,6 +187,17 @@ def _can_be_seen(stood: str, golds: Sequence[str]) -> bool:
     return any(p.part in NAME + PLACE + WORD + NUMBER + SCRIPT for p in found)
 
 
+def _is_full_name(text: str, golds: Sequence[str], question: str) -> bool:
+    """Whether the answer to "who" is the full name of the one whose family name is the gold: "Ludwig van Beethoven".
+
+    Only what asks for a person: "Bois de Boulogne" is no Boulogne.
+    """
+    if len(text) > 60 or asked_for(question).sort != "who":
+        return False
+    families = family_names(tokenise(text.rstrip(".")))
+    return any(spelt(gold) in families for gold in golds)
+
+
 @lru_cache(maxsize=4096)
 def _question_words(question: str) -> tuple[str, ...]:
     return tuple(t.norm for t in text_tokens(plain(question)))
@@ -281,9 +294,13 @@ def grade_match(answer: str, gold: Sequence[str], question: str = "", reading: R
         leaning=_plain(in_italics(answer)) if at_length else (),
     )
     if not found:
-        likely = at_length and not stands  # what stood there only said the question again
+        likely = reading == "lenient" and not stands  # what stood there only said the question again
         kind = _kind(golds[0].strip() or " ")
-        right = likely and read_at_length(text, kind, placed=True, single=False, found=())
+        right = likely and (
+            read_at_length(text, kind, placed=True, single=False, found=())
+            if at_length
+            else _is_full_name(text, golds, question)
+        )
         return Verdict.CORRECT if right else Verdict.INCORRECT
     stood = text[found[0].start : found[0].end]
     masked, sort = _mask(text, found), _kind(stood, found[0].alias.words[0][0].isdigit())
@@ -310,7 +327,7 @@ def grade_match(answer: str, gold: Sequence[str], question: str = "", reading: R
             right = read_at_length(chosen, sort, placed=placed, single=single, found=there)
         else:
             right = answers(chosen, sort, question, placed, single)
-        right = right or _in_brackets(masked, stood)
+        right = right or _in_brackets(masked, stood) or _is_full_name(text, golds, question)
     return Verdict.CORRECT if right else Verdict.INCORRECT
 
 
