@@ -18,7 +18,7 @@ from abstain.rewards.graders.candidates import NOUNS
 from abstain.rewards.graders.counts import grade_counted
 from abstain.rewards.graders.frame import Kind, is_frame
 from abstain.rewards.graders.marks import marked_otherwise
-from abstain.rewards.graders.names import same
+from abstain.rewards.graders.names import are_elsewhere, same
 from abstain.rewards.graders.names import words as spelt
 from abstain.rewards.graders.parts import find_lists, find_parts, same_score
 from abstain.rewards.graders.people import family_names
@@ -263,9 +263,12 @@ def grade_match(answer: str, gold: Sequence[str], question: str = "", reading: R
         text = _IN_SCRIPT.sub("", text)
     if same(text, golds, question):
         return Verdict.CORRECT
+    polar = polar_golds(golds) - {""}
+    if not polar and are_elsewhere(text, golds):  # most wrong answers, and quickly
+        return Verdict.INCORRECT
     wanted = aliases(golds)
     tokens = text_tokens(text)
-    if polar := polar_golds(golds) - {""}:
+    if polar:
         if polarity(text) in polar:
             return Verdict.CORRECT
         wanted = aliases(tuple(g for g in golds if polar_golds((g,)) == {""}))

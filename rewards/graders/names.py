@@ -40,6 +40,7 @@ from abstain.rewards.graders.words import COMPASS, FUNCTION, MODIFIERS, PRONOUNS
 
 _LONGEST = 400  # characters of an answer that can be a gold and nothing else
 _PLAIN = re.compile(r"[A-Za-z]+(?:'[A-Za-z]+)?(?: [A-Za-z]+(?:'[A-Za-z]+)?){0,9}[.!]?")
+_CAPITAL = re.compile(r"[A-Z][A-Za-z]+(?:(?: [A-Za-z]+){0,5} [A-Z][A-Za-z]+)?")
 _SPACED = re.compile(r" +(?=[,.;:!?](?:\s|$))")
 _CUT = re.compile(r" ?[,(|\\/\n] ?| - |(?<=[^\W\d])-(?=[A-Z])| in (?=[A-Z])")
 _LEAD = re.compile(
@@ -91,6 +92,7 @@ _SHORT_NAMES = {name[:3]: (name,) for name in (*_DAYS, *MONTHS) if name not in (
 _SIGNS = re.compile(r"[<>≤≥±=×^$€£¥₹₩₽°~+#]")
 
 
+@lru_cache(maxsize=512)
 def words(text: str) -> Words:
     """The words of a text in one spelling, without articles.
 
@@ -218,6 +220,11 @@ class _Golds:
         """Whether a name that shares no word with the golds can be none of them."""
         return all(g.text.isascii() and "(" not in g.text for g in self.each)
 
+    @cached_property
+    def capital(self) -> bool:
+        """Whether the golds are names in capitals and letters, of which no form is looked for in other words."""
+        return all(_CAPITAL.fullmatch(g.text) for g in self.each)
+
 
 _golds = lru_cache(maxsize=4096)(_Golds)
 
@@ -253,7 +260,7 @@ def same(answer: str, gold: tuple[str, ...], question: str = "") -> bool:
         return True
     if not key or _squashed(key) in golds.squashed:
         return bool(key)
-    if golds.plain and answer.isascii() and golds.vocabulary.isdisjoint(stem for w in key for stem in _stems(w)):
+    if golds.plain and answer.isascii() and _shares_nothing(key, golds):
         return False
     lead = _LEAD.match(answer)
     if lead:
@@ -274,6 +281,23 @@ def same(answer: str, gold: tuple[str, ...], question: str = "") -> bool:
         or _several(answer, golds, question)
         or _is_family_name(answer, golds, question)
     )
+
+
+def are_elsewhere(answer: str, gold: tuple[str, ...]) -> bool:
+    """Whether a sentence in plain words has none of the golds' own, nor one like them: no name is to be found in it.
+
+    Example:
+        >>> are_elsewhere("It is Lima.", ("Oslo",)), are_elsewhere("It is Lima.", ("Lima Callao",))
+        (True, False)
+        >>> are_elsewhere("the Dutch", ("Netherlands",)), are_elsewhere("It is Holland", ("Netherlands",))
+        (True, False)
+    """
+    golds = _golds(gold)
+    return golds.capital and bool(_PLAIN.fullmatch(answer)) and _shares_nothing(words(answer), golds)
+
+
+def _shares_nothing(key: Words, golds: _Golds) -> bool:
+    return golds.vocabulary.isdisjoint([stem for word in key for stem in _stems(word)])
 
 
 def _is_any(answer: str, golds: _Golds, question: str) -> bool:
