@@ -9,6 +9,7 @@ from numbers import Number
 from abstain.rewards.errors import nearest
 from abstain.rewards.graders import GRADERS, Grader
 from abstain.rewards.graders.mathematics import grade_all
+from abstain.rewards.graders.spelling import repaired
 from abstain.rewards.parsing.completion import parse
 from abstain.rewards.response import AnswerFormat, Reading, Response, check_reading
 from abstain.rewards.verdict import Verdict
@@ -57,7 +58,7 @@ def gold_answers(gold: object) -> list[str]:
     found: list[str] = []
     for item in gold if type(gold) is list or type(gold) is tuple else (gold,):
         if type(item) is str and item[:1].isalnum() and item not in _NO_GOLD:  # nearly all, and quickly
-            found.append(item)
+            found.append(item if item.isascii() else repaired(item))
         else:
             found += _spelled(item)
     return found
@@ -71,7 +72,7 @@ def _spelled(gold: object) -> list[str]:
     """Gold answers of a kind that is not usual."""
     if isinstance(gold, str):
         inside = None if gold == UNANSWERABLE else _listed(gold.strip())
-        return ([str(gold)] if gold.strip() and gold not in _NO_GOLD else []) if inside is None else inside
+        return ([repaired(str(gold))] if gold.strip() and gold not in _NO_GOLD else []) if inside is None else inside
     if gold is None or type(gold).__name__ in ("NAType", "NaTType"):  # pandas', which need not be installed
         return []
     if hasattr(gold, "tolist"):  # NumPy's and pandas' arrays and scalars

@@ -28,6 +28,7 @@ class Alias:
             "first" ("The Who"), or "".
         place: the place that was left off ("oregon" of "Portland, Oregon"), else "".
         bare: a general last word was left off ("rock" of "rock music"), so that "folk rock" must not do.
+        initials: it is made of the first letters of the gold's words, which a question may hold already.
         middle: `None` where no middle names may come in between; else those that were left off, with which others must
             agree.
     """
@@ -36,6 +37,7 @@ class Alias:
     capitals: Literal["", "first", "all"] = ""
     place: str = ""
     bare: bool = False
+    initials: bool = False
     middle: tuple[str, ...] | None = None
 
 
@@ -46,6 +48,7 @@ ABOUT = frozenset(
 _AFTER_NAME = GENERIC_END | frozenset(
     ["project", "movement", "program", "club", "series", "franchise", "brand", "website", "newspaper", "magazine"]
 )
+_LINKS = frozenset(["of", "the", "and", "for", "in", "on", "de", "du", "des", "la"])  # "NASA", "FIFA"
 _DIGIT = re.compile(r"\d|元")
 _MONTH_LIKE = re.compile(r"\d ?[-/.年月] ?\d|年|月|" + "|".join(rf"\b{name[:3]}" for name in MONTHS), re.IGNORECASE)
 
@@ -184,6 +187,8 @@ def _forms(tokens: list[Token], place: str) -> Iterator[Alias]:
     if tokens[0].raw.islower() or tokens[-1].raw.islower() or words[-1] in GENERIC_END:
         for form, bare in shorter(tokens):
             yield Alias(form, bare=bare)
+    if letters := initials(tokens):
+        yield Alias((letters,), "all", initials=True)
 
 
 def norms(tokens: Sequence[Token]) -> Words:
@@ -212,6 +217,20 @@ def shorter(tokens: list[Token]) -> Iterator[tuple[Words, bool]]:
     there = key.index("in") if "in" in key[1:-1] else 0
     if there and all(t.capital for t in (rest[0], rest[there - 1], *rest[there + 1 :])):  # "Kew Gardens in London"
         yield key[:there], False
+
+
+def initials(tokens: Sequence[Token]) -> str:
+    """The first letters of three to six words in capitals, "of" and the like left out; "" for any other name.
+
+    Example:
+        >>> [initials(tokenise(name)) for name in ("Department of Motor Vehicles", "Motor Vehicles", "rock and roll")]
+        ['dmv', '', '']
+    """
+    if len(tokens) < 3 or any(t.gap.strip() for t in tokens[1:]):
+        return ""
+    named = [t for t in tokens if t.norm not in _LINKS]
+    plain = all(t.capital and t.norm.isalpha() and t.norm.isascii() and len(t.raw) > 1 for t in named)
+    return "".join(t.norm[0] for t in named) if plain and 3 <= len(named) <= 6 else ""
 
 
 def _is_lead(tokens: list[Token]) -> bool:

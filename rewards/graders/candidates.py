@@ -130,8 +130,10 @@ def content(question: str) -> tuple[frozenset[str], str, bool, bool, frozenset[s
     found = {stem(w) for w in words(question) if w[0].islower() and len(w) > 2 and fold(w) not in FUNCTION}
     counted = re.search(r"\bhow many (?:[a-z]+ly )?([a-z]+)", question, re.IGNORECASE)
     adjunct = re.search(r"\b(?:did|does|do|was|were|is|are|has|have|had|will)\b", question) is not None
+    adjunct = adjunct and not re.match(r"\W*who (?:is|are|was|were) the\b", question, re.IGNORECASE)
     ends = re.search(r"\b(?:end|ended|until|stop|stopped)\b", question) is not None
-    names = frozenset(fold(w) for w in words(question) if w[0].isupper())
+    typed = question.islower()  # without capitals any word may be of a name
+    names = frozenset(fold(w) for w in words(question) if w[0].isupper() or typed) - (FUNCTION if typed else set())
     negated = re.search(r"\bnot\b|n['’]t\b", question) is not None
     return frozenset(found), stem(counted[1]) if counted else "", adjunct, ends, names, negated
 
@@ -227,8 +229,8 @@ class Finder:
         """Whether a clause without a subject begins: ", won by X,", ", following X"."""
         if i and found[i - 1].part != COMMA:
             return False
-        if found[i].norm.endswith("ing"):
-            return True
+        if found[i].norm.endswith("ing"):  # "Beijing was" is none
+            return i + 1 < len(found) and found[i + 1].part not in BE + SAID + VERB
         return bool(i) and found[i].part == VERB and found[i + 1 : i + 2] != [] and found[i + 1].part == PREPOSITION
 
     def _end(self, found: Sequence[Piece], i: int) -> int:

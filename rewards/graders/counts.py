@@ -37,6 +37,15 @@ _NUMBERED = re.compile(
 _NOUN = re.compile(r"(?: [a-z]{3,20}){1,3}")
 _TO = re.compile(r"\s*(?:-|~|/|\bto\b|\b(?:un)?til\b|\bthr(?:ough|u)\b|\bup to\b)\s*(?:the )?\s*", re.IGNORECASE)
 _AND = re.compile(r"\s*(?:and|&)\s*(?:the )?", re.IGNORECASE)
+_AROUND = re.compile(
+    r"\A(?:at |in )?(?:about|around|approximately|approx\.?|roughly|circa|c\.|ca\.?) |(?<=years) ago\Z", re.IGNORECASE
+)
+_BEGAN = re.compile(r"\b(?:start(?:s|ed)?|beg[iau]ns?|opened|founded|formed)\b[\w ]{0,12}$", re.IGNORECASE)
+_ENDED = re.compile(
+    r",? and (?:it )?(?:was |were )?(?:finished|completed|ended|ends|concluded|closed|stopped|disbanded|dissolved)"
+    r"(?: in| on| by)? (?:the )?",
+    re.IGNORECASE,
+)
 _BETWEEN = re.compile(r"\bbetween (?:the )?$", re.IGNORECASE)
 _CLOCK = re.compile(r"(?<![\d:.,])(\d{1,3}):([0-5]\d)(?::([0-5]\d))?(\.\d{1,3})?(?![\d:])")
 _TIMED = re.compile(
@@ -113,10 +122,11 @@ def find_stretches(text: str, stated: Sequence[Stated] | None = None) -> list[St
     found = find_stated(text) if stated is None else list(stated)
     out: list[Stretch] = []
     for i, (first, second) in enumerate(pairwise(found)):
-        if second.start - first.end > 16 or (out and first.start < out[-1].end):
+        if second.start - first.end > 40 or (out and first.start < out[-1].end):
             continue
         gap = text[first.end : second.start]
         joined, both = bool(_TO.fullmatch(gap)), bool(_AND.fullmatch(gap))
+        joined = joined or bool(_ENDED.fullmatch(gap) and _BEGAN.search(text[max(0, first.start - 30) : first.start]))
         if not (joined or both):
             continue
         ends = _ends(text, first, second, found[i + 2] if i + 2 < len(found) else None)
@@ -204,7 +214,8 @@ def kind_of_gold(golds: tuple[str, ...]) -> str:
     """
     if not all(map(_NUMBERED.search, golds)):
         return ""
-    mentions = [whole_mention(gold.lower() if _SPELLED.match(gold) else gold) for gold in golds]
+    bare = [_AROUND.sub("", gold) for gold in golds]
+    mentions = [whole_mention(gold.lower() if _SPELLED.match(gold) else gold) for gold in bare]
     if all(mentions):
         return "date" if any(mention.date for mention in mentions if mention) else "number"
     if all(map(_gold_stretch, golds)):
@@ -236,9 +247,25 @@ def grade_counted(answer: str, gold: Sequence[str], question: str = "", reading:
         return Verdict.UNGRADED if reading == "strict" and verdict is Verdict.CORRECT else verdict  # a frame as well
     if kind == "stretch":
         return _grade_stretch(answer, golds, question, reading)
+    if reading == "lenient" and question and not kind and (ranges := [r for g in golds if (r := _as_range(g))]):
+        right = grade_numeric(answer, ranges, question) is Verdict.CORRECT
+        return Verdict.CORRECT if right else Verdict.UNGRADED
     if kind == "clock" and reading == "lenient" and _TIMED.search(question):
         return _grade_duration(answer, [second for g in golds if (second := _gold_clock(g)) is not None], question)
     return Verdict.UNGRADED
+
+
+def _as_range(gold: str) -> str:
+    """A gold such as "10 to 12 years", which any number of years in between meets, as `numeric` reads ranges, or ""."""
+    text = number_text(gold)
+    found = find_stated(text)
+    if len(found) != 2 or not _TO.fullmatch(text[found[0].end : found[1].start]):
+        return ""
+    low, high = (s.quantity for s in found)
+    if not (low and high and high.unit) or low.unit not in (None, high.unit) or low.value >= high.value or low.year:
+        return ""
+    first, last = (text[s.start : s.end] for s in found)
+    return f"{last} (acceptable range: {first} to {last})"
 
 
 def _gold_durations(golds: Sequence[str]) -> list[float]:

@@ -1,13 +1,15 @@
 """The `date` grader: one day in many spellings.
 
 Every field that the gold states must be stated and equal; the answer may say more. A gold "1972" is met by
-"14 December 1972"; a gold "14 December 1972" is not met by "1972". "02/01/2020" is read both ways, and either reading
+"14 December 1972"; a gold "14 December 1972" is not met by "1972", unless a question asks no more than "When ...?" and
+the reading is lenient. "02/01/2020" is read both ways, and either reading
 counts. "Early 1985" and "about 1985" are 1985; "before 1985" and "1984-1985" are not. A decade or a century is met by
 itself and by what lies in it; two-digit years are not read.
 
 How dates are written is in `calendars`, which of a reply's dates it states in `stated`.
 """
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -21,6 +23,9 @@ from abstain.rewards.graders.stated import joined_to_dates, stated
 from abstain.rewards.graders.tokens import number_text
 from abstain.rewards.response import Reading
 from abstain.rewards.verdict import Verdict
+
+_WHEN = re.compile(r"\Awhen\b|, when (?:did|was|were|is|does|do)\b|\b(?:what|which) year\b", re.IGNORECASE)
+_EXACTLY = re.compile(r"\b(?:days?|dates?|months?|exact(?:ly)?|precise(?:ly)?|birthday)\b", re.IGNORECASE)
 
 
 @lru_cache(maxsize=20_000)
@@ -72,9 +77,25 @@ def grade_date(answer: str, gold: Sequence[str], question: str = "", reading: Re
     said = stated(number_text(answer), number_text(question), strict, sift, same_date, bold, _repeats)
     if not said or any(s.bound or s.date is None for s in said):
         return Verdict.INCORRECT
+    finer = [g for g in golds if any(g != other and g.meets(other) for other in golds)]
     for g in golds:
+        narrower = [other for other in finer if other.meets(g) and other != g]
+        if narrower and not any(_agrees(s, other) for s in said for other in narrower):
+            continue  # "16 January 2017" is no "January 2017" where another gold says 12 January 2017
         meeting = [any(day.meets(g) for day in s.date.readings) for s in said if s.date]
-        agreeing = [any(day.meets(g) or g.meets(day) for day in s.date.readings) for s in said if s.date]
-        if any(meeting) and all(agreeing):
+        if any(meeting) and all(_agrees(s, g) for s in said):
             return Verdict.CORRECT
-    return Verdict.INCORRECT
+    coarse = reading == "lenient" and _asks_only_when(question) and len({g.year for g in golds}) == 1
+    whole = all(day.year and not day.part for s in said if s.date for day in s.date.readings)
+    right = coarse and whole and all(_agrees(s, g) for s in said for g in golds)
+    return Verdict.CORRECT if right else Verdict.INCORRECT
+
+
+def _agrees(said: Stated, gold: Day) -> bool:
+    """Whether a mention says more than the gold, or less, and nothing else."""
+    return said.date is not None and any(day.meets(gold) or gold.meets(day) for day in said.date.readings)
+
+
+def _asks_only_when(question: str) -> bool:
+    """Whether a year answers a question, whose gold is a day: "When did it close?", not "On what day ...?"."""
+    return bool(_WHEN.search(question)) and not _EXACTLY.search(question)

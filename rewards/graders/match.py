@@ -20,7 +20,7 @@ from abstain.rewards.graders.frame import Kind, is_frame
 from abstain.rewards.graders.marks import marked_otherwise
 from abstain.rewards.graders.names import are_elsewhere, same
 from abstain.rewards.graders.names import words as spelt
-from abstain.rewards.graders.parts import find_lists, find_parts, same_score
+from abstain.rewards.graders.parts import find_lists, find_parts, find_spelt_out, same_score
 from abstain.rewards.graders.people import family_names
 from abstain.rewards.graders.pieces import GOLD, is_code, pieces
 from abstain.rewards.graders.places import kind_of_place
@@ -282,6 +282,9 @@ def grade_match(answer: str, gold: Sequence[str], question: str = "", reading: R
     long = bool(question) and is_long(text)
     at_length = long and reading == "lenient" and not is_scripted(text, "name")
     found = find(tokens, wanted, asked) or find_lists(text, tokens, golds, long)
+    found = found or find_spelt_out(tokens, golds, _said_by(question))
+    if found and question and any(hit.alias.initials for hit in found):
+        found = [hit for hit in found if not (hit.alias.initials and hit.alias.words[0] in _question_words(question))]
     if at_length and same_score(text, golds, question):
         return Verdict.CORRECT
     if at_length and not found:

@@ -22,6 +22,7 @@ from abstain.rewards.graders.aliases import (
     ABOUT,
     Words,
     abbreviates,
+    initials,
     norms,
     other_number,
     place_name,
@@ -198,7 +199,8 @@ class _Golds:
     @cached_property
     def vocabulary(self) -> frozenset[str]:
         """The words of all golds, and without an ending, so that what shares none of them need not be looked at."""
-        return frozenset(stem for key in self.keys for word in key for stem in _stems(word))
+        found = {stem for key in self.keys for word in key for stem in _stems(word)}
+        return frozenset(found | {initials(g.tokens) for g in self.each if len(g.key) > 2})
 
     @cached_property
     def signs(self) -> frozenset[str]:
@@ -223,7 +225,7 @@ class _Golds:
     @cached_property
     def capital(self) -> bool:
         """Whether the golds are names in capitals and letters, of which no form is looked for in other words."""
-        return all(_CAPITAL.fullmatch(g.text) for g in self.each)
+        return all(_CAPITAL.fullmatch(g.text) and not g.text.isupper() for g in self.each)
 
 
 _golds = lru_cache(maxsize=4096)(_Golds)

@@ -36,17 +36,20 @@ from abstain.rewards.verdict import Verdict
 _RANGE = re.compile(
     r"acceptable range:? (?:anything )?(?:between |from )?(.{1,40}?) (?:and|to|-) (.{1,40}?)\)", re.IGNORECASE
 )
+_ABOUT = ("about", "around", "approximately", "roughly", "circa", "almost", "nearly", "some")
 _BRACKET = re.compile(r"\([^()]{0,200}\)")
 
 
 @dataclass(frozen=True)
 class GoldNumber:
-    """A gold quantity, and the range it allows, ends included, if it states one; `bound` for "more than 5"."""
+    """A gold quantity, and the range it allows, ends included, if it states one; `bound` for "more than 5", and
+    `about` for "about 5"."""
 
     quantity: Quantity
     low: float | None = None
     high: float | None = None
     bound: str = ""
+    about: bool = False
 
 
 def _one(text: str) -> Stated | None:
@@ -66,7 +69,8 @@ def _gold_number(gold: str) -> GoldNumber | None:
     limits = _RANGE.search(text)
     low, high = (_one(limits[1]), _one(limits[2])) if limits else (None, None)
     if not (low and high and low.quantity and high.quantity):
-        return GoldNumber(found.quantity, bound=limit_of(text, found))
+        about = text[: found.start].strip().lower().endswith(_ABOUT)
+        return GoldNumber(found.quantity, bound=limit_of(text, found), about=about)
     ends = low.quantity.value, high.quantity.value
     return GoldNumber(found.quantity, min(ends), max(ends))
 
@@ -80,6 +84,14 @@ def _is_near(value: float, gold: GoldNumber, slack: float = 0.0) -> bool:
     if slack or step / 2 <= exact:
         return abs(value - wanted) <= max(slack, exact)
     return -step / 2 - exact <= value - wanted < step / 2 - exact
+
+
+def _is_rounded(said: Quantity, gold: GoldNumber) -> bool:
+    """Whether a number is one that is only about so much, with fewer digits: "2.4" for "about 2.45"."""
+    wanted = gold.quantity
+    if not gold.about or said.unit != wanted.unit or not 0 < wanted.step < said.step:
+        return False
+    return abs(said.value - wanted.value) <= said.step / 2 * (1 + 1e-9)
 
 
 def _same(said: Quantity, gold: GoldNumber) -> bool:
@@ -242,7 +254,7 @@ def grade_numeric(answer: str, gold: Sequence[str], question: str = "", reading:
     )
     right = bool(said) and any(
         all(
-            s.quantity and _same(s.quantity, g) and s.bound in ("", g.bound)
+            s.quantity and (_same(s.quantity, g) or _is_rounded(s.quantity, g)) and s.bound in ("", g.bound)
             for s in _in_one_unit(said, g.quantity.unit)
         )
         for g in golds

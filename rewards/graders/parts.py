@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Set
 from itertools import islice, pairwise, product
 
-from abstain.rewards.graders.aliases import Alias, aliases, text_tokens
+from abstain.rewards.graders.aliases import Alias, aliases, initials, text_tokens
 from abstain.rewards.graders.lists import is_list, items
 from abstain.rewards.graders.numerals import ORDINAL_DIGITS
 from abstain.rewards.graders.pieces import pieces
@@ -24,6 +24,7 @@ _CITED = re.compile(r"\[\d{1,3}\]")
 _MANY = 4  # places of one thing of a list, of which the nearest to the others is taken
 _SCORE = re.compile(r"(?<![\d.,:/–-])(\d{1,3}) ?(?:[-–:]|to) ?(\d{1,3})(?![\d.,]\d|[:/–-])")
 _ASKS_SCORE = re.compile(r"\b(?:score|result|vote)s?\b", re.IGNORECASE)
+_ACRONYM = re.compile(r"[A-Z]{3,6}")
 _BESIDE = frozenset(["former", "current", "then"])
 _OTHER = frozenset(["or", "not", "nor", "versus", "than", "maybe", "perhaps", "possibly"])
 
@@ -46,6 +47,31 @@ def find_lists(text: str, tokens: list[Token], golds: tuple[str, ...], apart: bo
         close = all(len(gap) < 60 and not _NAMES.intersection(p.part for p in pieces(gap)) for gap in gaps)
         if (apart or close) and not any(map(_EITHER.search, gaps)):
             return [Found(row[0].start, row[-1].end, row[0].alias)]
+    return []
+
+
+def find_spelt_out(tokens: list[Token], golds: tuple[str, ...], asked: Set[str]) -> list[Found]:
+    """Where the words stand whose first letters a gold is made of, but for what the question says itself.
+
+    Example:
+        >>> text = "You get it at your local Department of Motor Vehicles."
+        >>> [text[f.start : f.end] for f in find_spelt_out(text_tokens(text), ("DMV",), frozenset())]
+        ['Department of Motor Vehicles']
+    """
+    short = {gold.strip(" .").lower() for gold in golds if _ACRONYM.fullmatch(gold.strip(" ."))}
+    if not short:
+        return []
+    named = [t.capital and len(t.raw) > 1 for t in tokens]
+    for i, token in enumerate(tokens):
+        if named[i] and not (i and named[i - 1] and tokens[i].gap == " "):
+            j = i + 1
+            while j < len(tokens) and (named[j] or tokens[j].norm in FUNCTION) and not tokens[j].gap.strip():
+                j += 1
+            while not named[j - 1]:
+                j -= 1
+            run = tokens[i:j]
+            if initials(run) in short and not asked.issuperset(t.norm for t in run if t.norm not in FUNCTION):
+                return [Found(token.start, run[-1].end, Alias((initials(run),), "all"))]
     return []
 
 

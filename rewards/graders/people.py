@@ -102,7 +102,8 @@ def without_title(tokens: list[Token]) -> list[Token]:
 
 
 def _is_name(token: Token) -> bool:
-    return token.raw[0].isalpha() and token.norm not in _NO_NAMES and not token.unspaced
+    known = token.norm not in _NO_NAMES or token.raw == "Will"
+    return token.raw[0].isalpha() and known and not token.unspaced
 
 
 def is_middle(token: Token) -> bool:

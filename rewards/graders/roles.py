@@ -230,6 +230,8 @@ class _Reader(Finder):
 
     def _rivals(self, other: Candidate, winner: Candidate, found: Sequence[Piece], named: Sequence[Candidate]) -> bool:
         """Whether another candidate of the sentence stands beside the winner without a role of its own."""
+        if other.right and winner.right:
+            return False
         if winner.asked and not other.asked:
             return other.joint in OR and abs(other.first - winner.last) < 4
         if other.joint == COMMA and winner.role == HANGING and not other.place:
@@ -237,7 +239,7 @@ class _Reader(Finder):
             alone = not any(c.joint in AND + OR + COMMA and c.first > other.last for c in named)
             if (beside and beside[-1] is not winner) or (self.known and alone):
                 return False  # "in Pinelands, Cape Town"
-        if other.role < winner.role or (other.right and winner.right) or other.by:
+        if other.role < winner.role or other.by:
             return False
         if other.joint in (AND, OR):
             return True
