@@ -1,5 +1,6 @@
 """The `abstain` command. Each command has a file of its own; torch is imported only when one runs."""
 
+import re
 import warnings
 from importlib.metadata import version
 from typing import Annotated, Any
@@ -15,8 +16,27 @@ from abstain.recipes.cli.report import report
 from abstain.recipes.cli.rescore import rescore
 from abstain.recipes.cli.train import train
 from abstain.recipes.run.console import complain
+from abstain.rewards.errors import nearest
 
 BAD_INPUT, FAILED, INTERRUPTED = 2, 1, 130
+
+
+_NOT_ONE_OF = re.compile(r"'(?P<wrong>.*)' is not one of (?P<allowed>'.*')\.", re.DOTALL)
+
+
+def _with_nearest(message: str) -> str:
+    """What is wrong with an option's value, with the nearest that is allowed, which typer doesn't look for.
+
+    Example:
+        >>> _with_nearest("Value error, 'strct' is not one of 'strict', 'lenient'.")
+        "there is no 'strct'. Did you mean 'strict'? Allowed: lenient, strict."
+    """
+    message = message.removeprefix("Value error, ")  # pydantic's, which typer leaves there
+    choice = _NOT_ONE_OF.fullmatch(message)
+    if choice is None:
+        return message
+    allowed = re.findall(r"'([^']*)'", choice["allowed"])
+    return f"there is no {choice['wrong']!r}. {nearest(choice['wrong'], allowed)}"
 
 
 class PoliteGroup(TyperGroup):
@@ -28,6 +48,9 @@ class PoliteGroup(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
+        except typer.BadParameter as error:
+            error.message = _with_nearest(error.message)
+            raise
         except KeyboardInterrupt as error:
             complain(error)
             raise typer.Exit(INTERRUPTED) from None

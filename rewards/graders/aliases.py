@@ -49,6 +49,7 @@ _AFTER_NAME = GENERIC_END | frozenset(
     ["project", "movement", "program", "club", "series", "franchise", "brand", "website", "newspaper", "magazine"]
 )
 _LINKS = frozenset(["of", "the", "and", "for", "in", "on", "de", "du", "des", "la"])  # "NASA", "FIFA"
+_ARTICLE = re.compile(r"\A(?:an?|the) ")
 _DIGIT = re.compile(r"\d|元")
 _MONTH_LIKE = re.compile(r"\d ?[-/.年月] ?\d|年|月|" + "|".join(rf"\b{name[:3]}" for name in MONTHS), re.IGNORECASE)
 
@@ -117,7 +118,7 @@ def abbreviates(short: str, long: str) -> bool:
     """
     if not 2 <= len(short) <= 6 or not short.isalpha() or not sum(c.isupper() for c in short) > 1:
         return False
-    letters, rest = short.casefold(), long.casefold()
+    letters, rest = short.casefold(), _ARTICLE.sub("", long.casefold())
     initials = "".join(word[0] for word in re.findall(r"[^\W_]+", rest))
     if letters == initials or letters == "".join(w[0] for w in re.findall(r"\b[A-Z]", long)).casefold():
         return True
@@ -182,6 +183,7 @@ def _forms(tokens: list[Token], place: str) -> Iterator[Alias]:
         given = middle_names(name[:-1])
         yield Alias((name[0].norm, words[-1]), "", place, middle=given[len(middle_names(name[:1])) :])
         yield Alias(("".join(part[:1] for part in given), words[-1]), "", place)
+        yield Alias(("".join(given), words[-1]), "", place)  # "Maryann Lee"
     elif len(name) > 2:
         yield Alias((name[0].norm, *(t.norm for t in name[1:-1] if not is_initial(t)), words[-1]), "", place)
     if tokens[0].raw.islower() or tokens[-1].raw.islower() or words[-1] in GENERIC_END:

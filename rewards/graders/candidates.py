@@ -230,7 +230,7 @@ class Finder:
         if i and found[i - 1].part != COMMA:
             return False
         if found[i].norm.endswith("ing"):  # "Beijing was" is none
-            return i + 1 < len(found) and found[i + 1].part not in BE + SAID + VERB
+            return i + 1 < len(found) and found[i + 1].part not in BE + SAID
         return bool(i) and found[i].part == VERB and found[i + 1 : i + 2] != [] and found[i + 1].part == PREPOSITION
 
     def _end(self, found: Sequence[Piece], i: int) -> int:

@@ -19,6 +19,7 @@ from abstain.rewards.graders.number_frame import is_framed
 from abstain.rewards.graders.numeric import grade_numeric
 from abstain.rewards.graders.prose_numbers import choose, is_rival, marked_in
 from abstain.rewards.graders.quantities import Quantity
+from abstain.rewards.graders.statement import denied
 from abstain.rewards.graders.text import both_ends
 from abstain.rewards.graders.tokens import number_text
 from abstain.rewards.graders.units import UNITS
@@ -235,7 +236,9 @@ def grade_counted(answer: str, gold: Sequence[str], question: str = "", reading:
     golds = tuple(gold)
     kind = kind_of_gold(golds)
     if kind == "date":
-        return grade_date(answer, golds, question, reading)
+        verdict = grade_date(answer, golds, question, reading)
+        within = reading == "lenient" and verdict is Verdict.INCORRECT and _is_within(answer, golds)
+        return Verdict.CORRECT if within else verdict
     if kind == "number":
         if reading == "lenient" and question and _CLOCK.search(answer) and (timed := _gold_durations(golds)):
             return _grade_duration(answer, timed, question)
@@ -255,8 +258,24 @@ def grade_counted(answer: str, gold: Sequence[str], question: str = "", reading:
     return Verdict.UNGRADED
 
 
+def _is_within(answer: str, golds: Sequence[str]) -> bool:
+    """Whether all that a text says is a stretch of time within the gold: "18-20 January 1788" for 1788."""
+    text = number_text(both_ends(answer))
+    stated = find_stated(text)
+    found = find_stretches(text, stated)
+    if (
+        len(found) != 1
+        or denied(text, found[0].start, found[0].end)
+        or not all(found[0].start <= s.start < found[0].end for s in stated)
+    ):
+        return False
+    days = [s.date.readings for g in golds if (s := whole_mention(g)) and s.date]
+    ends = (found[0].first, found[0].last)
+    return any(all(any(day.meets(g) for day in end) for end in ends) for gold in days for g in gold)
+
+
 def _as_range(gold: str) -> str:
-    """A gold such as "10 to 12 years", which any number of years in between meets, as `numeric` reads ranges, or ""."""
+    """A gold such as "10 to 12 years", which any number of years in between meets, as `numeric` reads it, or ""."""
     text = number_text(gold)
     found = find_stated(text)
     if len(found) != 2 or not _TO.fullmatch(text[found[0].end : found[1].start]):

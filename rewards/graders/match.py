@@ -19,9 +19,7 @@ from abstain.rewards.graders.counts import grade_counted
 from abstain.rewards.graders.frame import Kind, is_frame
 from abstain.rewards.graders.marks import marked_otherwise
 from abstain.rewards.graders.names import are_elsewhere, same
-from abstain.rewards.graders.names import words as spelt
-from abstain.rewards.graders.parts import find_lists, find_parts, find_spelt_out, same_score
-from abstain.rewards.graders.people import family_names
+from abstain.rewards.graders.parts import find_full_names, find_lists, find_parts, find_spelt_out, same_score
 from abstain.rewards.graders.pieces import GOLD, is_code, pieces
 from abstain.rewards.graders.places import kind_of_place
 from abstain.rewards.graders.polar import polar_golds, polarity
@@ -29,7 +27,7 @@ from abstain.rewards.graders.prose import answers_at_length
 from abstain.rewards.graders.roles import answers
 from abstain.rewards.graders.spans import Found, find, may_stand
 from abstain.rewards.graders.statement import denied, last_choice, offers, without_bullets, words
-from abstain.rewards.graders.text import LONGEST, Token, both_ends, fold, tidy, tokenise
+from abstain.rewards.graders.text import LONGEST, Token, both_ends, fold, tidy
 from abstain.rewards.graders.unspaced import is_scripted
 from abstain.rewards.graders.vocabulary import BE, MONTHS, NAME, NUMBER, PLACE, PRONOUN, SCRIPT, SIGN, VERB, WORD
 from abstain.rewards.graders.words import FUNCTION
@@ -37,6 +35,7 @@ from abstain.rewards.response import Reading
 from abstain.rewards.verdict import Verdict
 
 _WITHIN = re.compile(r"^\s*(?:in|at|on|from) (?=[A-Z])", re.IGNORECASE)
+_INSIDE = re.compile(r"(?:the )?[A-Z][^,;]{2,60} in ([A-Z][\w'. -]+(?:, [A-Z][\w'. -]+)*)")  # "Kew Gardens in London"
 _BY = re.compile(r"(?<=\d) ?× ?(?=\d)")
 _EDGES = " .*\"'\n"
 _LINK = re.compile(r"\[([^\[\]\n]{1,200})\]\(https?://[^\s()]{1,500}\)|\[\d{1,3}\]|[-–:(]? ?https?://\S{1,500}")
@@ -187,17 +186,6 @@ def _can_be_seen(stood: str, golds: Sequence[str]) -> bool:
     return any(p.part in NAME + PLACE + WORD + NUMBER + SCRIPT for p in found)
 
 
-def _is_full_name(text: str, golds: Sequence[str], question: str) -> bool:
-    """Whether the answer to "who" is the full name of the one whose family name is the gold: "Ludwig van Beethoven".
-
-    Only what asks for a person: "Bois de Boulogne" is no Boulogne.
-    """
-    if len(text) > 60 or asked_for(question).sort != "who":
-        return False
-    families = family_names(tokenise(text.rstrip(".")))
-    return any(spelt(gold) in families for gold in golds)
-
-
 @lru_cache(maxsize=4096)
 def _question_words(question: str) -> tuple[str, ...]:
     return tuple(t.norm for t in text_tokens(plain(question)))
@@ -254,6 +242,8 @@ def grade_match(answer: str, gold: Sequence[str], question: str = "", reading: R
     verdict = grade_counted(answer, golds, question, reading)
     if verdict is not Verdict.UNGRADED:  # no gold of numbers, or one as "1.4.4" may be a version
         return verdict
+    if reading == "lenient" and any(" in " in g for g in golds) and asked_for(question).sort == "where":
+        golds += tuple(place[1] for g in golds if (place := _INSIDE.fullmatch(g)))
     if len(answer) > LONGEST:
         if reading == "strict":
             return Verdict.INCORRECT
@@ -283,6 +273,10 @@ def grade_match(answer: str, gold: Sequence[str], question: str = "", reading: R
     at_length = long and reading == "lenient" and not is_scripted(text, "name")
     found = find(tokens, wanted, asked) or find_lists(text, tokens, golds, long)
     found = found or find_spelt_out(tokens, golds, _said_by(question))
+    named = find_full_names(tokens, golds) if question and reading == "lenient" and not at_length else []
+    if named and asked_for(question).sort == "who":
+        rest = [hit for hit in found if not any(name.start <= hit.start < name.end for name in named)]
+        found = sorted(named + rest, key=lambda hit: hit.start)
     if found and question and any(hit.alias.initials for hit in found):
         found = [hit for hit in found if not (hit.alias.initials and hit.alias.words[0] in _question_words(question))]
     if at_length and same_score(text, golds, question):
@@ -302,11 +296,7 @@ def grade_match(answer: str, gold: Sequence[str], question: str = "", reading: R
     if not found:
         likely = reading == "lenient" and not stands  # what stood there only said the question again
         kind = _kind(golds[0].strip() or " ")
-        right = likely and (
-            read_at_length(text, kind, placed=True, single=False, found=())
-            if at_length
-            else _is_full_name(text, golds, question)
-        )
+        right = likely and at_length and read_at_length(text, kind, placed=True, single=False, found=())
         return Verdict.CORRECT if right else Verdict.INCORRECT
     stood = text[found[0].start : found[0].end]
     masked, sort = _mask(text, found), _kind(stood, found[0].alias.words[0][0].isdigit())
@@ -333,7 +323,7 @@ def grade_match(answer: str, gold: Sequence[str], question: str = "", reading: R
             right = read_at_length(chosen, sort, placed=placed, single=single, found=there)
         else:
             right = answers(chosen, sort, question, placed, single)
-        right = right or _in_brackets(masked, stood) or _is_full_name(text, golds, question)
+        right = right or _in_brackets(masked, stood)
     return Verdict.CORRECT if right else Verdict.INCORRECT
 
 

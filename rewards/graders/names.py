@@ -133,6 +133,10 @@ def _squashed(key: Words) -> str:
     return out
 
 
+def _singular(key: Words) -> str:
+    return _squashed(tuple(word.removesuffix("s") for word in key))
+
+
 class _Gold:
     """One gold answer, with what is asked of it again and again."""
 
@@ -203,6 +207,11 @@ class _Golds:
         return frozenset(found | {initials(g.tokens) for g in self.each if len(g.key) > 2})
 
     @cached_property
+    def singular(self) -> frozenset[str]:
+        """The letters of common nouns of several words without a plural s: "headup display"."""
+        return frozenset(_singular(g.key) for g in self.each if len(g.key) > 1 and g.text.islower())
+
+    @cached_property
     def signs(self) -> frozenset[str]:
         """The signs beside words that mean something: "<5" is not "5", nor is "5 €" "5 $"."""
         return frozenset(sign for g in self.each for sign in _SIGNS.findall(g.text))
@@ -262,6 +271,8 @@ def same(answer: str, gold: tuple[str, ...], question: str = "") -> bool:
         return True
     if not key or _squashed(key) in golds.squashed:
         return bool(key)
+    if len(key) > 1 and golds.singular and _singular(key) in golds.singular:
+        return True
     if golds.plain and answer.isascii() and _shares_nothing(key, golds):
         return False
     lead = _LEAD.match(answer)
@@ -477,7 +488,8 @@ def _bracketed(answer: str, golds: _Golds, question: str) -> bool:
     outer, inner = text[:opened].strip(), text[opened + 1 : -1].strip()
     if not outer or not inner:
         return False
-    named, alias = _is_any(outer, golds, question), _is_any(inner, golds, question)
+    named = _is_any(outer, golds, question) or _singular(words(outer)) in golds.singular
+    alias = _is_any(inner, golds, question)
     if named:
         return alias or abbreviates(inner, outer) or abbreviates(outer, inner)
     one, other = _tokens(outer), _tokens(inner)

@@ -9,12 +9,14 @@ from itertools import islice, pairwise, product
 
 from abstain.rewards.graders.aliases import Alias, aliases, initials, text_tokens
 from abstain.rewards.graders.lists import is_list, items
+from abstain.rewards.graders.names import words as spelt
 from abstain.rewards.graders.numerals import ORDINAL_DIGITS
+from abstain.rewards.graders.people import family_names, without_title
 from abstain.rewards.graders.pieces import pieces
 from abstain.rewards.graders.spans import Found, find
 from abstain.rewards.graders.text import Token
 from abstain.rewards.graders.vocabulary import NAME, NOT, NUMBER, OR, PLACE
-from abstain.rewards.graders.words import FUNCTION
+from abstain.rewards.graders.words import FUNCTION, PARTICLES
 
 _EITHER = re.compile("か|或|または|もしくは|또는")
 _NAMES = frozenset(NAME + PLACE + NUMBER + OR + NOT)
@@ -73,6 +75,30 @@ def find_spelt_out(tokens: list[Token], golds: tuple[str, ...], asked: Set[str])
             if initials(run) in short and not asked.issuperset(t.norm for t in run if t.norm not in FUNCTION):
                 return [Found(token.start, run[-1].end, Alias((initials(run),), "all"))]
     return []
+
+
+def find_full_names(tokens: list[Token], golds: tuple[str, ...]) -> list[Found]:
+    """Where someone stands whose given or family name, and no more, a gold is.
+
+    Example:
+        >>> text = "It was written by Ludwig van Beethoven."
+        >>> [text[f.start : f.end] for f in find_full_names(text_tokens(text), ("Beethoven",))]
+        ['Ludwig van Beethoven']
+    """
+    short = {spelt(gold) for gold in golds}
+    found, i = [], 0
+    while i < len(tokens):
+        j = i + 1
+        while tokens[i].capital and j < len(tokens) and tokens[j].gap in (" ", ". "):
+            if not (tokens[j].capital or tokens[j].norm in PARTICLES):
+                break
+            j += 1
+        run = without_title(tokens[i:j])
+        if families := family_names(run):
+            known = short & (families | {(run[0].norm,)})
+            found += [Found(run[0].start, run[-1].end, Alias(name)) for name in islice(known, 1)]
+        i = j
+    return found
 
 
 def find_parts(text: str, tokens: list[Token], golds: tuple[str, ...], asked: Set[str]) -> list[Found]:

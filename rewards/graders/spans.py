@@ -147,7 +147,7 @@ def _free_right(tokens: list[Token], i: int, j: int, alias: Alias, lower: bool) 
             return True
         if last.norm != alias.words[-1] and last.raw.endswith("'s"):
             return False
-        if last.numeric:
+        if last.numeric or last.norm.isdigit():
             return after.norm not in MAGNITUDES and not after.numeric
         if after.norm not in GENERIC_AFTER:
             return _free_before(tokens, i, j, lower) or (not kind_of_place(name) and _is_place(tokens, j))

@@ -53,14 +53,14 @@ def test_reading_and_format_reach_the_grader(run: Any, tmp_path: Path) -> None:
 
 
 WRONG = {
-    "an unknown reading": (["LOG", "--reading", "strickt"], "'strickt' is not one of 'strict'"),
-    "an unknown format": (["LOG", "--answer-format", "box"], "'box' is not one of 'auto'"),
+    "an unknown reading": (["LOG", "--reading", "strickt"], "no 'strickt'. Did you mean 'strict'"),
+    "an unknown format": (["LOG", "--answer-format", "box"], "no 'box'. Did you mean 'boxed'"),
     "no such file": (["nothing.jsonl"], "no file"),
     "a target of 75": (["LOG", "--targets", "75"], "did you mean 0.75"),
     "an unknown grader": (["LOG", "--grader", "matchh"], "Did you mean 'match'"),
     "an unknown column": (["LOG", "--column", "grade=verdct"], "Did you mean 'verdict'"),
     "a column without a role": (["LOG", "--column", "verdict"], "ROLE=NAME"),
-    "an unknown way to name": (["LOG", "--name-by", "fil"], "'fil' is not one of"),
+    "an unknown way to name": (["LOG", "--name-by", "fil"], "no 'fil'. Did you mean 'file'"),
     "too few names": (["LOG", "LOG", "--name", "x"], "1 names for 2 logs"),
 }
 
