@@ -11,8 +11,9 @@ Who speaks in `match`, in this order; the first that is sure decides:
 3. `names`: the whole answer is the gold in another spelling (`spelling`, `people`, `places`, `lists`);
 4. yes and no;
 5. `marks`: a gold whose words stand there with another sign or bracket ("A-", "O(1)") is another thing;
-6. `spans`: where a gold stands in the answer as a name of its own, `parts` where it is of several; nowhere: INCORRECT,
-   but for 9;
+6. `elsewhere`: plain words, none of which begins as one of a gold does, are INCORRECT at once;
+   `spans`: where a gold stands in the answer as a name of its own, `parts` where it is of several, is spelt out, or is
+   a part of someone's full name; nowhere: INCORRECT, but for 9;
 7. `frame`, the strict reading: the gold, masked, in a positive grammar of what may surround one answer;
 8. the lenient reading: `roles` chooses the sentence's answer among its `candidates` without looking at the gold,
    `unspaced` does so for Chinese and Japanese;

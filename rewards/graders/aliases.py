@@ -183,7 +183,8 @@ def _forms(tokens: list[Token], place: str) -> Iterator[Alias]:
         given = middle_names(name[:-1])
         yield Alias((name[0].norm, words[-1]), "", place, middle=given[len(middle_names(name[:1])) :])
         yield Alias(("".join(part[:1] for part in given), words[-1]), "", place)
-        yield Alias(("".join(given), words[-1]), "", place)  # "Maryann Lee"
+        if all(len(part) > 1 for part in given):  # "Maryann Lee"
+            yield Alias(("".join(given), words[-1]), "", place)
     elif len(name) > 2:
         yield Alias((name[0].norm, *(t.norm for t in name[1:-1] if not is_initial(t)), words[-1]), "", place)
     if tokens[0].raw.islower() or tokens[-1].raw.islower() or words[-1] in GENERIC_END:

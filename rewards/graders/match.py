@@ -16,9 +16,10 @@ from abstain.rewards.graders.alignment import asked_for, in_bold, in_italics, is
 from abstain.rewards.graders.calendars import MONTHS as MONTH_NAMES
 from abstain.rewards.graders.candidates import NOUNS
 from abstain.rewards.graders.counts import grade_counted
+from abstain.rewards.graders.elsewhere import are_elsewhere
 from abstain.rewards.graders.frame import Kind, is_frame
 from abstain.rewards.graders.marks import marked_otherwise
-from abstain.rewards.graders.names import are_elsewhere, same
+from abstain.rewards.graders.names import same
 from abstain.rewards.graders.parts import find_full_names, find_lists, find_parts, find_spelt_out, same_score
 from abstain.rewards.graders.pieces import GOLD, is_code, pieces
 from abstain.rewards.graders.places import kind_of_place

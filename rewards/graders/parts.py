@@ -72,7 +72,7 @@ def find_spelt_out(tokens: list[Token], golds: tuple[str, ...], asked: Set[str])
             while not named[j - 1]:
                 j -= 1
             run = tokens[i:j]
-            if initials(run) in short and not asked.issuperset(t.norm for t in run if t.norm not in FUNCTION):
+            if initials(run) in short and not all(t.norm in asked for t in run if t.norm not in FUNCTION):
                 return [Found(token.start, run[-1].end, Alias((initials(run),), "all"))]
     return []
 

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from abstain.rewards.graders.aliases import aliases, text_tokens
+from abstain.rewards.graders.elsewhere import are_elsewhere
 from abstain.rewards.graders.lists import is_list, items, same_list
-from abstain.rewards.graders.names import are_elsewhere, same, words
+from abstain.rewards.graders.names import same, words
 from abstain.rewards.graders.parts import find_full_names, find_spelt_out
 from abstain.rewards.graders.people import MIDDLE
 from abstain.rewards.graders.spans import find
