@@ -19,8 +19,6 @@ from abstain.recipes.run.console import complain
 from abstain.rewards.errors import nearest
 
 BAD_INPUT, FAILED, INTERRUPTED = 2, 1, 130
-
-
 _NOT_ONE_OF = re.compile(r"'(?P<wrong>.*)' is not one of (?P<allowed>'.*')\.", re.DOTALL)
 
 

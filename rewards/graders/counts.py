@@ -250,7 +250,7 @@ def grade_counted(answer: str, gold: Sequence[str], question: str = "", reading:
         return Verdict.UNGRADED if reading == "strict" and verdict is Verdict.CORRECT else verdict  # a frame as well
     if kind == "stretch":
         return _grade_stretch(answer, golds, question, reading)
-    if reading == "lenient" and question and not kind and (ranges := [r for g in golds if (r := _as_range(g))]):
+    if reading == "lenient" and question and not kind and (ranges := list(filter(None, map(_as_range, golds)))):
         right = grade_numeric(answer, ranges, question) is Verdict.CORRECT
         return Verdict.CORRECT if right else Verdict.UNGRADED
     if kind == "clock" and reading == "lenient" and _TIMED.search(question):
@@ -276,6 +276,8 @@ def _is_within(answer: str, golds: Sequence[str]) -> bool:
 
 def _as_range(gold: str) -> str:
     """A gold such as "10 to 12 years", which any number of years in between meets, as `numeric` reads it, or ""."""
+    if not _NUMBERED.search(gold):
+        return ""
     text = number_text(gold)
     found = find_stated(text)
     if len(found) != 2 or not _TO.fullmatch(text[found[0].end : found[1].start]):

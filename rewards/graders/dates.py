@@ -40,10 +40,7 @@ def _gold_day(gold: str) -> frozenset[Day]:
 
 def same_date(first: Stated, second: Stated) -> bool:
     """Whether one mention says no other day than another does."""
-    if first.date is None or second.date is None:
-        return False
-    days = [(one, other) for one in first.date.readings for other in second.date.readings]
-    return any(one.meets(other) or other.meets(one) for one, other in days)
+    return second.date is not None and any(_agrees(first, day) for day in second.date.readings)
 
 
 def _repeats(said: Stated, asked: Stated) -> bool:
@@ -77,9 +74,8 @@ def grade_date(answer: str, gold: Sequence[str], question: str = "", reading: Re
     said = stated(number_text(answer), number_text(question), strict, sift, same_date, bold, _repeats)
     if not said or any(s.bound or s.date is None for s in said):
         return Verdict.INCORRECT
-    finer = [g for g in golds if any(g != other and g.meets(other) for other in golds)]
     for g in golds:
-        narrower = [other for other in finer if other.meets(g) and other != g]
+        narrower = [other for other in golds if other != g and other.meets(g)]
         if narrower and not any(_agrees(s, other) for s in said for other in narrower):
             continue  # "16 January 2017" is no "January 2017" where another gold says 12 January 2017
         meeting = [any(day.meets(g) for day in s.date.readings) for s in said if s.date]

@@ -5,7 +5,7 @@ from functools import lru_cache
 
 from abstain.rewards.graders.aliases import Words, initials, text_tokens
 from abstain.rewards.graders.names import PLAIN, words
-from abstain.rewards.graders.numerals import ORDINAL_DIGITS
+from abstain.rewards.graders.numerals import without_suffix
 from abstain.rewards.graders.places import same_place
 from abstain.rewards.graders.words import FUNCTION
 
@@ -45,4 +45,4 @@ def _wanted(gold: tuple[str, ...]) -> frozenset[str]:
 def _beginnings(key: Words) -> list[str]:
     """The first letters of the words of a name, without "of" and the like."""
     bare = [word for word in key if word not in FUNCTION]
-    return [hit[1] if (hit := ORDINAL_DIGITS.fullmatch(word)) else word[:_BEGINNING] for word in bare]
+    return [without_suffix(word)[:_BEGINNING] for word in bare]

@@ -20,7 +20,7 @@ from abstain.rewards.graders.elsewhere import are_elsewhere
 from abstain.rewards.graders.frame import Kind, is_frame
 from abstain.rewards.graders.marks import marked_otherwise
 from abstain.rewards.graders.names import same
-from abstain.rewards.graders.parts import find_full_names, find_lists, find_parts, find_spelt_out, same_score
+from abstain.rewards.graders.parts import acronyms, find_full_names, find_lists, find_parts, find_spelt_out, same_score
 from abstain.rewards.graders.pieces import GOLD, is_code, pieces
 from abstain.rewards.graders.places import kind_of_place
 from abstain.rewards.graders.polar import polar_golds, polarity
@@ -273,7 +273,8 @@ def grade_match(answer: str, gold: Sequence[str], question: str = "", reading: R
     long = bool(question) and is_long(text)
     at_length = long and reading == "lenient" and not is_scripted(text, "name")
     found = find(tokens, wanted, asked) or find_lists(text, tokens, golds, long)
-    found = found or find_spelt_out(tokens, golds, _said_by(question))
+    if not found and (short := acronyms(golds)):
+        found = find_spelt_out(tokens, short, _said_by(question))
     named = find_full_names(tokens, golds) if question and reading == "lenient" and not at_length else []
     if named and asked_for(question).sort == "who":
         rest = [hit for hit in found if not any(name.start <= hit.start < name.end for name in named)]

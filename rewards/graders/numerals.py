@@ -36,6 +36,19 @@ ORDINALS = {word: value for value, word in enumerate(_ORDINALS.split(), 1)} | {
     word[:-1] + "ieth": value for word, value in TENS.items()
 }
 ORDINAL_DIGITS = re.compile(r"(\d+)(?:st|nd|rd|th)")
+
+
+def without_suffix(word: str) -> str:
+    """The digits of an ordinal in digits; any other word as it is.
+
+    Example:
+        >>> without_suffix("21st"), without_suffix("first")
+        ('21', 'first')
+    """
+    hit = ORDINAL_DIGITS.fullmatch(word)
+    return hit[1] if hit else word
+
+
 LARGE = {
     "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "quadrillion": 10**15,
     "quintillion": 10**18, "lakh": 10**5, "crore": 10**7, "millions": 10**6, "billions": 10**9, "thousands": 10**3,

@@ -36,7 +36,7 @@ from abstain.rewards.verdict import Verdict
 _RANGE = re.compile(
     r"acceptable range:? (?:anything )?(?:between |from )?(.{1,40}?) (?:and|to|-) (.{1,40}?)\)", re.IGNORECASE
 )
-_ABOUT = ("about", "around", "approximately", "roughly", "circa", "almost", "nearly", "some")
+_ABOUT = frozenset(["about", "around", "approximately", "roughly", "circa", "almost", "nearly", "some"])
 _BRACKET = re.compile(r"\([^()]{0,200}\)")
 
 
@@ -69,7 +69,7 @@ def _gold_number(gold: str) -> GoldNumber | None:
     limits = _RANGE.search(text)
     low, high = (_one(limits[1]), _one(limits[2])) if limits else (None, None)
     if not (low and high and low.quantity and high.quantity):
-        about = text[: found.start].strip().lower().endswith(_ABOUT)
+        about = not _ABOUT.isdisjoint(text[: found.start].lower().split()[-1:])
         return GoldNumber(found.quantity, bound=limit_of(text, found), about=about)
     ends = low.quantity.value, high.quantity.value
     return GoldNumber(found.quantity, min(ends), max(ends))

@@ -10,7 +10,7 @@ from itertools import islice, pairwise, product
 from abstain.rewards.graders.aliases import Alias, aliases, initials, text_tokens
 from abstain.rewards.graders.lists import is_list, items
 from abstain.rewards.graders.names import words as spelt
-from abstain.rewards.graders.numerals import ORDINAL_DIGITS
+from abstain.rewards.graders.numerals import without_suffix
 from abstain.rewards.graders.people import family_names, without_title
 from abstain.rewards.graders.pieces import pieces
 from abstain.rewards.graders.spans import Found, find
@@ -52,17 +52,24 @@ def find_lists(text: str, tokens: list[Token], golds: tuple[str, ...], apart: bo
     return []
 
 
-def find_spelt_out(tokens: list[Token], golds: tuple[str, ...], asked: Set[str]) -> list[Found]:
-    """Where the words stand whose first letters a gold is made of, but for what the question says itself.
+def acronyms(golds: tuple[str, ...]) -> list[str]:
+    """The golds that are made of first letters, it seems, folded.
+
+    Example:
+        >>> acronyms(("DMV", "the DMV", "Dmv"))
+        ['dmv']
+    """
+    return [bare.lower() for gold in golds if _ACRONYM.fullmatch(bare := gold.strip(" ."))]
+
+
+def find_spelt_out(tokens: list[Token], short: list[str], asked: Set[str]) -> list[Found]:
+    """Where the words stand whose first letters an acronym is made of, but for what the question says itself.
 
     Example:
         >>> text = "You get it at your local Department of Motor Vehicles."
-        >>> [text[f.start : f.end] for f in find_spelt_out(text_tokens(text), ("DMV",), frozenset())]
+        >>> [text[f.start : f.end] for f in find_spelt_out(text_tokens(text), ["dmv"], frozenset())]
         ['Department of Motor Vehicles']
     """
-    short = {gold.strip(" .").lower() for gold in golds if _ACRONYM.fullmatch(gold.strip(" ."))}
-    if not short:
-        return []
     named = [t.capital and len(t.raw) > 1 for t in tokens]
     for i, token in enumerate(tokens):
         if named[i] and not (i and named[i - 1] and tokens[i].gap == " "):
@@ -72,8 +79,9 @@ def find_spelt_out(tokens: list[Token], golds: tuple[str, ...], asked: Set[str])
             while not named[j - 1]:
                 j -= 1
             run = tokens[i:j]
-            if initials(run) in short and not all(t.norm in asked for t in run if t.norm not in FUNCTION):
-                return [Found(token.start, run[-1].end, Alias((initials(run),), "all"))]
+            letters = initials(run)
+            if letters in short and not all(t.norm in asked for t in run if t.norm not in FUNCTION):
+                return [Found(token.start, run[-1].end, Alias((letters,), "all"))]
     return []
 
 
@@ -95,8 +103,8 @@ def find_full_names(tokens: list[Token], golds: tuple[str, ...]) -> list[Found]:
             j += 1
         run = without_title(tokens[i:j])
         if families := family_names(run):
-            known = short & (families | {(run[0].norm,)})
-            found += [Found(run[0].start, run[-1].end, Alias(name)) for name in islice(known, 1)]
+            known = sorted(short & (families | {(run[0].norm,)}), key=lambda name: (len(name), name))
+            found += [Found(run[0].start, run[-1].end, Alias(name)) for name in known[:1]]
         i = j
     return found
 
@@ -147,8 +155,7 @@ def same_score(text: str, golds: tuple[str, ...], question: str) -> bool:
 
 
 def _bare(token: Token) -> str:
-    hit = ORDINAL_DIGITS.fullmatch(token.norm)
-    return hit[1] if hit else token.norm
+    return without_suffix(token.norm)
 
 
 def _window(tokens: list[Token], wanted: list[str], spread: int) -> tuple[int, int] | None:

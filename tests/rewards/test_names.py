@@ -13,7 +13,7 @@ from abstain.rewards.graders.aliases import aliases, text_tokens
 from abstain.rewards.graders.elsewhere import are_elsewhere
 from abstain.rewards.graders.lists import is_list, items, same_list
 from abstain.rewards.graders.names import same, words
-from abstain.rewards.graders.parts import find_full_names, find_spelt_out
+from abstain.rewards.graders.parts import acronyms, find_full_names, find_spelt_out
 from abstain.rewards.graders.people import MIDDLE
 from abstain.rewards.graders.spans import find
 from abstain.rewards.graders.text import tidy, without_articles
@@ -179,6 +179,8 @@ def test_nothing_is_found_where_no_word_of_the_golds_is() -> None:
             if are_elsewhere(text, (gold,)):
                 ruled_out += 1
                 tokens = text_tokens(tidy(text))
-                assert not find(tokens, aliases((gold,))) and not find_spelt_out(tokens, (gold,), frozenset())
+                assert not find(tokens, aliases((gold,))) and not find_spelt_out(
+                    tokens, acronyms((gold,)), frozenset()
+                )
                 assert not same(name, (gold,)) and not find_full_names(tokens, (gold,))
     assert ruled_out > 1_000
