@@ -33,6 +33,20 @@ test: $(STAMP)  ## fast tests
 test-slow: $(STAMP)  ## tests that take minutes
 	$(RUN)python -m pytest -m slow
 
+HARNESSES := simple_evals lighteval helm every_eval_ever
+# The converters run on Python 3.11, though their package asks for 3.12; it would also bring what they do not need
+ALONE_every_eval_ever := every-eval-ever==0.3.0
+ALONE_helm := $(ALONE_every_eval_ever)
+
+build/harnesses/%/.installed: tests/harness_logs/requirements/%.txt
+	$(PYTHON) -m venv --clear $(@D)
+	$(@D)/bin/pip install --quiet --requirement $<
+	$(if $(ALONE_$*),$(@D)/bin/pip install --quiet --no-deps --ignore-requires-python $(ALONE_$*))
+	@touch $@
+
+harnesses: $(STAMP) $(HARNESSES:%=build/harnesses/%/.installed)  ## logs that other harnesses make here, re-scored: 5 GB of environments
+	$(RUN)python -m pytest -m slow tests/harness_logs
+
 bench: export OMP_NUM_THREADS ?= $(shell nproc)
 bench: $(STAMP)  ## benchmarks against stock alternatives
 	$(RUN)python -m pytest -m bench -s tests/benchmarks
@@ -44,4 +58,4 @@ check: $(STAMP)  ## ruff, mypy and the import law
 	$(RUN)mypy
 	$(RUN)python -m pytest -q tests/test_import_law.py
 
-.PHONY: help install smollm2 quickstart dashboard test test-slow bench check
+.PHONY: help install smollm2 quickstart dashboard test test-slow harnesses bench check

@@ -202,7 +202,8 @@ def evaluate(
     if judge is not None:
         cases = [Case(question.question, question.gold, answer.response) for question, answer in seen]
         agreed = agreement_with(task.grader, cases, [answer.verdict for _, answer in seen], reading)
-        metrics["judge"] = judge.report() | {"grader": task.grader, "agreement": agreed}
+        unjudged = sum(answer.verdict is Verdict.UNGRADED for _, answer in seen)
+        metrics["judge"] = judge.report() | {"unjudged": unjudged, "grader": task.grader, "agreement": agreed}
     return Evaluation(records, metrics, start)
 
 

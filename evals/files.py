@@ -148,7 +148,7 @@ def csv_blocks(
         with path.open(encoding="utf-8-sig", errors="strict" if strict else "replace", newline="") as file:
             head = file.readline()
             file.seek(0)
-            reader = csv.reader(file, delimiter=delimiter or max(",\t;", key=head.count), strict=strict)
+            reader = csv.reader(file, delimiter=delimiter or _delimiter(head), strict=strict)
             while True:
                 before, rows, failed = reader.line_num, list[list[str]](), ""
                 try:
@@ -168,6 +168,54 @@ def csv_blocks(
                 yield header or [], lines, rows
     finally:
         csv.field_size_limit(usual)  # it is the whole process's
+
+
+def plain_csv_blocks(path: Path, wanted: Callable[[str], bool]) -> Iterator[Any]:
+    """Some columns of a CSV file as Arrow batches of texts, ten times faster than `csv_blocks`; "" is null.
+
+    Raises:
+        ValueError: there is something about the file that only `csv_blocks` can read, or name: a row that is too
+            short, a byte that is no UTF-8, a column of no name or a name of two columns.
+    """
+    import pyarrow as pa  # type: ignore[import-untyped]
+    import pyarrow.csv as reading  # type: ignore[import-untyped]
+
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        delimiter = _delimiter(file.readline())
+        file.seek(0)
+        names = [name.strip() for name in next(csv.reader(file, delimiter=delimiter))]
+    kept = [name for name in names if wanted(name)]
+    if not all(names) or len(set(names)) < len(names):
+        raise ValueError(f"{path}: its header is not plain")
+    batches = reading.open_csv(
+        path,
+        reading.ReadOptions(column_names=names, skip_rows_after_names=1, block_size=BLOCK // 8),
+        reading.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+        reading.ConvertOptions(
+            column_types=dict.fromkeys(kept, pa.string()),
+            include_columns=kept or names[:1],
+            strings_can_be_null=True,
+            null_values=[""],
+        ),
+    )
+    yield names
+    with batches:
+        yield from batches
+
+
+def csv_line(path: Path, row: int) -> int:
+    """The line in which a row of a CSV file ends, of the rows below the header from 1; empty lines are no rows."""
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        delimiter = _delimiter(file.readline())
+        file.seek(0)
+        reader = csv.reader(file, delimiter=delimiter)
+        rows = (reader.line_num for cells in reader if cells)
+        return next(islice(rows, row, None), 0)
+
+
+def _delimiter(head: str) -> str:
+    """The commonest of comma, tab and semicolon in the first line."""
+    return max(",\t;", key=head.count)
 
 
 def _breaks(cell: str) -> int:

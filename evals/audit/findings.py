@@ -12,8 +12,8 @@ same questions are asked at each target, and held against what the model knows (
     evaluation = evaluate(sampler, task, [0, 0.5, 0.9])
     audit_model(sampler, task, evaluation).save("runs/first")    # audit.json, audit.md, audit.png, audit.svg
 
-Shares have Wilson intervals; differences and thresholds are bootstrapped by question, so that a question stays
-itself at every target.
+Intervals are those of `abstain.evals.metrics.intervals`, differences paired by question, so that a question stays
+itself at every target; those of thresholds are bootstrapped by question.
 """
 
 import json
@@ -48,7 +48,7 @@ from abstain.evals.audit.tables import render_audit
 from abstain.evals.audit.threshold import RESAMPLES
 from abstain.evals.audit.verdict import notes, rise_verdict, target_verdict, wording_verdict
 from abstain.evals.evaluation import Evaluation
-from abstain.evals.metrics.intervals import LEVEL
+from abstain.evals.metrics.intervals import KIND, LEVEL
 from abstain.evals.metrics.oracle import BaseGuesses
 from abstain.evals.records import Record, write_text
 from abstain.evals.sampler import Sampler
@@ -190,7 +190,7 @@ def audit(
         records: answers at two stated targets or more, t = 0 among them.
         source: forced answers to the same questions.
         reworded: answers to other wordings of the same targets.
-        seed: of the bootstrap.
+        seed: of the bootstrap, which the intervals of thresholds come from.
         resamples: bootstrap samples.
 
     Returns:
@@ -204,7 +204,7 @@ def audit(
     table = decisions(records, reworded)
     source = source.pick(table.ids)
     rows = target_rows(table, source, metrics, seed, resamples)
-    steps = rise(table, source, seed, resamples)
+    steps = rise(table, source)
     words = wordings(table, source, seed, resamples)
     found: dict[str, Any] = {
         "model": metrics["model"],
@@ -216,7 +216,7 @@ def audit(
         "rise": {**steps, "verdict": rise_verdict(steps, rows)},
         "wordings": {**words, "verdict": wording_verdict(words, rows)},
         "guess_accuracy": _guess_accuracy(table),
-        "interval": {"level": LEVEL, "resamples": resamples, "seed": seed},
+        "interval": {"level": LEVEL, "kind": KIND, "resamples": resamples, "seed": seed},
     }
     return found | {"notes": notes(found)}
 

@@ -1,7 +1,7 @@
 """An audit's records as decisions, one per question, target and wording, and the numbers of `audit.json` from them."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
@@ -12,7 +12,7 @@ from abstain.evals.audit.asking import NO_INSTRUCTION
 from abstain.evals.audit.sources import ConfidenceSource
 from abstain.evals.audit.threshold import Selection, Threshold, effective_thresholds, selections
 from abstain.evals.metrics.confidence import BINS, equal_mass_calibration_error
-from abstain.evals.metrics.intervals import bootstrap_interval, wilson_interval
+from abstain.evals.metrics.intervals import mean_interval, share_interval
 from abstain.evals.records import Record
 from abstain.rewards.verdict import Verdict
 
@@ -128,8 +128,8 @@ def target_rows(
     """One row per stated target. Rates are fractions of `n`; those of what guesses are worth, of `with_guess`."""
     targets = table.targets()
     conditions: list[Condition] = [(STATED, t) for t in targets]
-    thresholds = _of_policies(effective_thresholds, table, source, conditions, seed, resamples)
-    chosen = _of_policies(selections, table, source, conditions, seed, resamples)
+    thresholds = _thresholds(table, source, conditions, seed, resamples)
+    chosen = _selections(table, source, conditions)
     scores = {row["target"]: row for row in metrics["by_target"]}
     rows = []
     for t, threshold, selection in zip(targets, thresholds, chosen, strict=True):
@@ -195,7 +195,7 @@ def _bands(source: ConfidenceSource, attempted: np.ndarray) -> list[Fields]:
     ]
 
 
-def rise(table: Decisions, source: ConfidenceSource, seed: int, resamples: int) -> Fields:
+def rise(table: Decisions, source: ConfidenceSource) -> Fields:
     """How abstention changes from each target to the next, and from the lowest above 0 to the highest.
 
     A question given up between two targets should have a P(correct) between them: `given_up_would_be_right` is the
@@ -203,15 +203,15 @@ def rise(table: Decisions, source: ConfidenceSource, seed: int, resamples: int) 
     """
     targets = table.targets()
     above = [t for t in targets if t > 0]
-    steps = [_step(table, source, low, high, seed, resamples) for low, high in pairwise(targets)]
-    whole = _step(table, source, above[0], above[-1], seed, resamples) if len(above) > 1 else None
+    steps = [_step(table, source, low, high) for low, high in pairwise(targets)]
+    whole = _step(table, source, above[0], above[-1]) if len(above) > 1 else None
     return {"steps": steps, "overall": whole}
 
 
-def _step(table: Decisions, source: ConfidenceSource, low: float, high: float, seed: int, resamples: int) -> Fields:
+def _step(table: Decisions, source: ConfidenceSource, low: float, high: float) -> Fields:
     before, after = (table.attempted[:, table.column((STATED, t))] for t in (low, high))
     differences = before.astype(float) - after
-    interval = bootstrap_interval(differences, seed=seed, resamples=resamples)
+    interval = mean_interval(differences, -1, 1)
     known = source.answered
     between = known & (np.nan_to_num(source.p) > low) & (np.nan_to_num(source.p) <= high)
     return {
@@ -236,7 +236,7 @@ def wordings(table: Decisions, source: ConfidenceSource, seed: int, resamples: i
     if not flips:
         return {"changed": None, "changed_ci": None, "rows": rows}
     changed = np.mean(flips, axis=0)
-    interval = bootstrap_interval(changed, seed=seed, resamples=resamples)
+    interval = mean_interval(changed, 0, 1)
     return {"changed": float(changed.mean()), "changed_ci": list(interval or ()), "rows": rows}
 
 
@@ -244,7 +244,7 @@ def _wording_rows(table: Decisions, source: ConfidenceSource, seed: int, resampl
     """One row per other wording and target it states, compared with the stated wording at that target."""
     others = [condition for condition in table.conditions if condition[0] != STATED]
     rows = []
-    thresholds = _of_policies(effective_thresholds, table, source, others, seed, resamples)
+    thresholds = _thresholds(table, source, others, seed, resamples)
     for condition, threshold in zip(others, thresholds, strict=True):
         wording, target = condition
         attempted, right = (answers[:, table.column(condition)] for answers in (table.attempted, table.right))
@@ -297,19 +297,24 @@ def source_fields(source: ConfidenceSource) -> Fields:
     }
 
 
-def _of_policies(
-    measure: Callable[..., Any],
-    table: Decisions,
-    source: ConfidenceSource,
-    conditions: list[Condition],
-    seed: int,
-    resamples: int,
-) -> list[Any]:
-    """`effective_thresholds` or `selections` of what was attempted; `None` each if no question has a graded guess."""
-    if not source.answered.any() or not conditions:
+def _thresholds(
+    table: Decisions, source: ConfidenceSource, conditions: list[Condition], seed: int, resamples: int
+) -> Sequence[Threshold | None]:
+    """The effective threshold under each condition; `None` each if no question has a graded guess."""
+    attempted = _attempted(table, source, conditions)
+    if not attempted.size:
         return [None] * len(conditions)
-    attempted = table.attempted[source.answered][:, [table.column(condition) for condition in conditions]]
-    return measure(source.graded(), attempted, seed=seed, resamples=resamples)
+    return effective_thresholds(source.graded(), attempted, seed=seed, resamples=resamples)
+
+
+def _selections(table: Decisions, source: ConfidenceSource, conditions: list[Condition]) -> Sequence[Selection | None]:
+    attempted = _attempted(table, source, conditions)
+    return selections(source.graded(), attempted) if attempted.size else [None] * len(conditions)
+
+
+def _attempted(table: Decisions, source: ConfidenceSource, conditions: list[Condition]) -> np.ndarray:
+    """Whether each question with a graded guess was attempted under each condition."""
+    return table.attempted[source.answered][:, [table.column(condition) for condition in conditions]]
 
 
 def _threshold_fields(threshold: Threshold | None) -> Fields:
@@ -335,14 +340,14 @@ def _share(name: str, part: np.ndarray, whole: np.ndarray) -> Fields:
 
 
 def proportion(part: np.ndarray, whole: np.ndarray) -> tuple[float | None, list[float] | None]:
-    """A share of questions with its Wilson interval; `None` of no questions.
+    """A share of questions with its interval; `None` of no questions.
 
     Example:
         >>> share, interval = proportion(np.array([True, True, False]), np.array([True, True, False]))
         >>> share, [round(end, 2) for end in interval]
-        (1.0, [0.34, 1.0])
+        (1.0, [0.27, 1.0])
         >>> proportion(np.array([True]), np.array([False]))
         (None, None)
     """
     k, n = int((part & whole).sum()), int(whole.sum())
-    return (k / n, [float(end) for end in wilson_interval(k, n)]) if n else (None, None)
+    return (k / n, [float(end) for end in share_interval(k, n)]) if n else (None, None)

@@ -19,7 +19,7 @@ _LEGEND = [
     ("decided rightly", "share of questions answered if, and only if, their P(correct) is above t"),
     ("given up", "answered at the lower target, not at the higher: should be right between the two"),
     (_OTHERWISE, "share of questions answered in one wording and not in the other, at the same target"),
-    ("interval", "95 %, by question: Wilson's for shares, bootstrap for differences and thresholds"),
+    ("interval", "95 %, by question (docs/intervals.md); a bootstrap for thresholds"),
 ]
 
 

@@ -18,20 +18,23 @@ tau needs none of that, but for the same reason says nothing about *which* quest
 the part of `selections`: only a model that goes by p has a threshold at all.
 
 **Interval.** Questions are resampled, P(correct) is fitted anew each time, and the interval runs from the 2.5 %
-quantile of the lower ends to the 97.5 % quantile of the upper ends.
+quantile of the lower ends to the 97.5 % quantile of the upper ends (Efron 1979). A threshold is no mean of anything:
+this is the one interval of the project that is not of the kind of `abstain.evals.metrics.intervals`.
 """
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import expit
 
 from abstain.evals.audit.sources import ConfidenceSource, fit_platt
-from abstain.evals.metrics.intervals import LEVEL, Interval, quantile_interval, resampled_counts, resampled_sums
+from abstain.evals.metrics.intervals import LEVEL, Interval, mean_interval
 from abstain.evals.metrics.oracle import log_odds
 
 RESAMPLES = 1_000
 _GROUPS = 256  # of neighbouring confidence, for the fits
+_CHUNK = 4_000_000  # draws held in memory at once
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,28 @@ def effective_thresholds(
     ]
 
 
+def resampled_counts(n: int, *, seed: int, resamples: int) -> Iterator[np.ndarray]:
+    """How often each question is drawn in bootstrap samples of n questions.
+
+    Args:
+        n: questions.
+        seed: same arguments and seed, same draws.
+        resamples: bootstrap samples.
+
+    Returns:
+        (samples, questions), in pieces that fit into memory.
+
+    Example:
+        >>> [drawn.sum(axis=1).tolist() for drawn in resampled_counts(5, seed=0, resamples=3)]
+        [[5.0, 5.0, 5.0]]
+    """
+    rng, size = np.random.default_rng(seed), max(1, _CHUNK // n)
+    for start in range(0, resamples, size):
+        rows = min(size, resamples - start)
+        drawn = rng.integers(0, n, (rows, n)) + n * np.arange(rows)[:, None]
+        yield np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n).astype(float)
+
+
 class _Ladder:
     """The questions of a source in falling order of confidence, whatever the resample."""
 
@@ -129,11 +154,11 @@ class Selection:
 
     Args:
         gain: A(attempted) - A(all): above 0 if it goes by how sure it is.
-        gain_ci: 95 % bootstrap interval.
+        gain_ci: 95 % interval.
         selectivity: `gain` over what as many attempts would gain by a threshold on the confidence: 1 for a policy that
             goes by its P(correct), 0 for one that abstains at random, above 1 for one that knows more than the source.
             `None` where such a threshold gains nothing for sure.
-        selectivity_ci: 95 % bootstrap interval.
+        selectivity_ci: 95 % interval.
     """
 
     gain: float
@@ -142,13 +167,11 @@ class Selection:
     selectivity_ci: Interval | None
 
 
-def selections(
-    source: ConfidenceSource, attempted: np.ndarray, *, seed: int = 0, resamples: int = RESAMPLES
-) -> list[Selection | None]:
+def selections(source: ConfidenceSource, attempted: np.ndarray) -> list[Selection | None]:
     """How well each policy selects; `None` for one that attempts all or nothing.
 
     Args:
-        source, attempted, seed, resamples: as for `effective_thresholds`.
+        source, attempted: as for `effective_thresholds`.
 
     Example:
         >>> import numpy as np
@@ -159,27 +182,43 @@ def selections(
         >>> [one and (round(one.gain, 2), round(one.selectivity, 2)) for one in selections(source, policies)]
         [(0.17, 1.0), (0.0, 0.0), None]
     """
-    right, n = source.answers.correct, len(source.answers.ids)
-    surest = np.stack([_surest(source.answers.confidence, policy.sum()) for policy in attempted.T], axis=1)
-    weights = np.concatenate([attempted.astype(float), surest], axis=1)
-    columns = np.concatenate([weights * right[:, None], weights, right[:, None], np.ones((n, 1))], axis=1)
-    sums = np.concatenate([columns.sum(0, keepdims=True), resampled_sums(columns, seed=seed, resamples=resamples)])
-    k = attempted.shape[1]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        gains = sums[:, : 2 * k] / sums[:, 2 * k : 4 * k] - (sums[:, -2] / sums[:, -1])[:, None]
-    partly = np.asarray(attempted.any(axis=0) & ~attempted.all(axis=0))
-    return [_selection(gains[:, i], gains[:, k + i]) if partly[i] else None for i in range(k)]
+    right, confidence = source.answers.correct, source.answers.confidence
+    return [
+        _selection(policy.astype(float), _surest(confidence, policy.sum()), right) if 0 < policy.mean() < 1 else None
+        for policy in attempted.T
+    ]
 
 
-def _selection(gains: np.ndarray, of_threshold: np.ndarray) -> Selection:
-    """From a policy's gain and that of a threshold, in the sample and in its resamples."""
-    certain = quantile_interval(of_threshold[1:])
-    gain, gain_ci = float(gains[0]), quantile_interval(gains[1:]) or (float(gains[0]),) * 2
-    if certain is None or certain[0] <= 0:
+def _selection(policy: np.ndarray, threshold: np.ndarray, right: np.ndarray) -> Selection:
+    """From the weights that a policy, and a threshold on the confidence, give to each question.
+
+    Gains and their ratio are no means over questions, but nearly: each question adds by how much the number would
+    change if there were more of its kind.
+    """
+    gain, of_policy = _gain(policy, right)
+    most, of_threshold = _gain(threshold, right)
+    kinds = np.stack(np.meshgrid((0.0, 1.0), (0.0, 1.0), (0.0, 1.0)), axis=-1).reshape(-1, 3).T
+    gain_ci = _interval_of(gain + of_policy(policy, right), gain + of_policy(kinds[0], kinds[2]))
+    if _interval_of(most + of_threshold(threshold, right), most + of_threshold(kinds[1], kinds[2]))[0] <= 0:
         return Selection(gain, gain_ci, None, None)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        shares = gains / of_threshold
-    return Selection(gain, gain_ci, float(shares[0]), quantile_interval(shares[1:]))
+    share = gain / most
+
+    def of_share(policy: np.ndarray, threshold: np.ndarray, right: np.ndarray) -> np.ndarray:
+        return share + (of_policy(policy, right) - share * of_threshold(threshold, right)) / most
+
+    return Selection(gain, gain_ci, share, _interval_of(of_share(policy, threshold, right), of_share(*kinds)))
+
+
+def _gain(weights: np.ndarray, right: np.ndarray) -> tuple[float, Callable[[np.ndarray, np.ndarray], np.ndarray]]:
+    """A(weighted) - A(all), and what questions of given weights, right or wrong, move it by."""
+    share, accuracy, of_all = weights.mean(), (weights * right).sum() / weights.sum(), right.mean()
+    return float(accuracy - of_all), lambda w, r: w / share * (r - accuracy) - (r - of_all)
+
+
+def _interval_of(values: np.ndarray, possible: np.ndarray) -> Interval:
+    interval = mean_interval(values, possible.min(), possible.max())
+    assert interval  # there are values
+    return interval
 
 
 def _surest(confidence: np.ndarray, count: float) -> np.ndarray:

@@ -1,20 +1,31 @@
 """Inspect: a solver that states a confidence target, a scorer that knows "I don't know", and metrics for both.
 
-    inspect eval inspect_evals/gpqa_diamond --solver abstain/confidence_target -S targets=0.75
+    inspect eval inspect_evals/gpqa_diamond --solver abstain/confidence_target -S targets=0,0.75 --epochs 2
     inspect eval abstain/open_rubric -T data=questions.jsonl -T targets=0,0.5,0.75,0.9
     inspect score LOG.eval --scorer abstain/verdict
     inspect score LOG.eval --scorer SCORER --metric abstain/target_scores
 
 Several targets take as many epochs: the first epoch states the first target, and so on, so that one log holds every
-question at every target and `abstain rescore` reads it as such.
+question at every target and `abstain rescore` reads it as such. With fewer epochs nothing is asked.
+
+Of a multiple choice the solver marks what an answer takes, as Inspect's own `multiple_choice` does, for Inspect's
+`choice` scorer sees nothing else; an answer that abstains takes none.
 """
 
-from collections.abc import Callable, Sequence
-from string import ascii_uppercase
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 from inspect_ai import Epochs, Task, task  # type: ignore[import-not-found, unused-ignore]
 from inspect_ai.dataset import MemoryDataset, Sample  # type: ignore[import-not-found, unused-ignore]
+from inspect_ai.hooks import (  # type: ignore[import-not-found, unused-ignore]
+    Hooks,
+    SampleEnd,
+    SampleStart,
+    TaskStart,
+    hooks,
+)
 from inspect_ai.model import get_model  # type: ignore[import-not-found, unused-ignore]
 from inspect_ai.scorer import (  # type: ignore[import-not-found, unused-ignore]
     Metric,
@@ -27,9 +38,16 @@ from inspect_ai.scorer import (  # type: ignore[import-not-found, unused-ignore]
     scorer,
 )
 from inspect_ai.solver import Generate, Solver, TaskState, solver  # type: ignore[import-not-found, unused-ignore]
+from rich.markup import escape
+
+try:  # what Inspect's command shows as one line
+    from inspect_ai._util.error import PrerequisiteError as _OneLine  # type: ignore[import-not-found, unused-ignore]
+except ImportError:
+    _OneLine = Exception  # type: ignore[assignment, misc, unused-ignore]
 
 from abstain.evals.harnesses.stated_targets import Graded, read_targets, read_value, scores_by_target
 from abstain.evals.harnesses.stated_targets import rates as shares
+from abstain.evals.logs.choices import chosen, gold_of, shown_order
 from abstain.evals.tasks.catalogue import load_task
 from abstain.evals.tasks.question import with_choices
 from abstain.rewards.grading import find_grader, grade_response
@@ -45,6 +63,22 @@ STATED = "confidence_target"
 _LETTERS = {Verdict.CORRECT: "C", Verdict.INCORRECT: "I", Verdict.ABSTAINED: "N"}
 
 
+class BadRequest(_OneLine, ValueError):  # type: ignore[misc, unused-ignore]
+    """A `ValueError` that Inspect's command shows as one line, without a traceback."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(escape(text))
+        self.args = (text,)
+
+
+@contextmanager
+def _one_line() -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        raise BadRequest(str(error)) from None
+
+
 @solver
 def state_target(targets: Any = None) -> Solver:
     """Put the instruction that states the target behind the question (and its choices), and leave it at that.
@@ -52,8 +86,15 @@ def state_target(targets: Any = None) -> Solver:
     Args:
         targets: one in [0, 1), or several, of which epoch k states the k-th; by default what the sample's metadata
             has under "confidence_target".
+
+    Raises:
+        ValueError: no targets, or one outside [0, 1); and when a sample is run, fewer epochs than targets, or no
+            target at all.
     """
-    stated = None if targets is None else read_targets(targets)
+    with _one_line():
+        stated = None if targets is None else read_targets(targets)
+    if stated and len(stated) > 1:
+        _watch_epochs()
 
     async def solve(state: TaskState, generate: Generate) -> TaskState:
         target = _target(state, stated)
@@ -67,21 +108,73 @@ def state_target(targets: Any = None) -> Solver:
 
 @solver
 def confidence_target(targets: Any = None) -> Solver:
-    """State the target, and answer: `state_target` and then `generate`."""
+    """State the target, answer, and mark the choices that the answer takes: `state_target` and then `generate`.
+
+    Args:
+        targets: as for `state_target`.
+    """
     stating = state_target(targets)
 
     async def solve(state: TaskState, generate: Generate) -> TaskState:
-        return await generate(await stating(state, generate))
+        state = await generate(await stating(state, generate))
+        _mark(state)
+        return state
 
     return solve
 
 
 def _target(state: TaskState, stated: tuple[float, ...] | None) -> float:
     if stated:
+        epochs = _EPOCHS.get(state.uuid, len(stated))
+        if epochs < len(stated):
+            raise BadRequest(
+                f"{len(stated)} targets, and {epochs} epoch{'s' * (epochs > 1)} to state them in: epoch k states the "
+                f"k-th, so run with --epochs {len(stated)}"
+            )
         return stated[(state.epoch - 1) % len(stated)]
     if STATED not in state.metadata:
-        raise ValueError(f"sample {state.sample_id!r}: no target to state; give targets=, or metadata {STATED!r}")
-    return read_targets(state.metadata[STATED])[0]
+        raise BadRequest(f"sample {state.sample_id!r}: no target to state; give targets=, or metadata {STATED!r}")
+    with _one_line():
+        return read_targets(state.metadata[STATED])[0]
+
+
+def _mark(state: TaskState) -> None:
+    """Mark what an answer takes, and nothing where it takes none, as `multiple_choice` does."""
+    choices = [choice.value for choice in state.choices]
+    places = chosen(_response(state), choices, with_choices(state.input_text, choices)) if choices else []
+    if places:
+        for place in range(len(choices)):
+            state.choices.mark_choice(place, place in places)
+
+
+def _response(state: TaskState, answer_format: AnswerFormat = "auto") -> Response:
+    cut = state.output.stop_reason in ("max_tokens", "model_length")
+    return parse(state.output.completion, truncated=cut, answer_format=answer_format)
+
+
+_EPOCHS: dict[str, int] = {}  # sample to the epochs of its evaluation, while it runs
+
+
+@cache
+def _watch_epochs() -> None:
+    """Learn how many epochs an evaluation has, which a solver cannot see.
+
+    Inspect shows every hook there is to all its users, so this one is made when it is needed, and not before.
+    """
+
+    @hooks(name="confidence_target", description="so that no target is left out for want of epochs")
+    class Epochs(Hooks):  # type: ignore[misc, unused-ignore]
+        def __init__(self) -> None:
+            self._of: dict[str, int] = {}
+
+        async def on_task_start(self, data: TaskStart) -> None:
+            self._of[data.eval_id] = data.spec.config.epochs or 1
+
+        async def on_sample_start(self, data: SampleStart) -> None:
+            _EPOCHS[data.sample_id] = self._of.get(data.eval_id, 1)
+
+        async def on_sample_end(self, data: SampleEnd) -> None:
+            _EPOCHS.pop(data.sample_id, None)
 
 
 @metric(scores="unreduced")
@@ -89,7 +182,7 @@ def rates() -> Metric:
     """Shares of correct, incorrect and abstained answers, and the accuracy of those attempted."""
 
     def compute(scores: list[SampleScore]) -> Value:
-        return shares(read_value(score.score.value) for score in scores)
+        return shares(_verdict(score.score) for score in scores)
 
     return compute
 
@@ -101,10 +194,11 @@ def target_scores(targets: Any = TARGETS) -> Metric:
     Args:
         targets: of the penalty curve.
     """
-    chosen = read_targets(targets)
+    with _one_line():
+        wanted = read_targets(targets)
 
     def compute(scores: list[SampleScore]) -> Value:
-        return scores_by_target([_graded(score) for score in scores], chosen)
+        return scores_by_target([_graded(score) for score in scores], wanted)
 
     return compute
 
@@ -112,7 +206,14 @@ def target_scores(targets: Any = TARGETS) -> Metric:
 def _graded(score: SampleScore) -> Graded:
     about = (score.score.metadata or {}, score.sample_metadata or {})
     stated = next((known[STATED] for known in about if known.get(STATED) is not None), None)
-    return read_value(score.score.value), None if stated is None else float(stated)
+    return _verdict(score.score), None if stated is None else float(stated)
+
+
+def _verdict(score: Score) -> Verdict:
+    """The verdict in anybody's score; N is none where the reply only had no form that the scorer knows."""
+    found = read_value(score.value)
+    formless = score.reason in ("no_response", "invalid_response_format")
+    return Verdict.INCORRECT if found is Verdict.ABSTAINED and formless else found
 
 
 @scorer(metrics=[rates(), target_scores()])
@@ -130,36 +231,38 @@ def verdict(
         reading: how a string grader reads: "lenient", where sentences may say more than the answer, or "strict".
         answer_format: where the answer stands, one of `abstain.rewards.response.AnswerFormat`.
     """
-    check_reading(reading)
-    check_answer_format(answer_format)
-    if grader:
-        find_grader(grader)
+    with _one_line():
+        check_reading(reading)
+        check_answer_format(answer_format)
+        if grader:
+            find_grader(grader)
     judges: list[JudgeGrader] = []  # made when first needed: models are not to be had while scorers are made
 
     async def score(state: TaskState, target: Target) -> Score:
-        output = state.output
-        cut = output.stop_reason in ("max_tokens", "model_length")
-        response = parse(output.completion, truncated=cut, answer_format=answer_format)
-        gold = _gold(state, target)
+        response = _response(state, answer_format)
+        gold, question = _gold_and_question(state, target)
         if not judge:
             usual = "choice" if len(state.choices) else "match"
-            question = with_choices(state.input_text, [choice.value for choice in state.choices])
             graded = grade_response(response, gold, grader or usual, question, reading)
             return _score(state, response, graded, {"reading": reading, "answer_format": answer_format})
         if not judges:
             judges.append(JudgeGrader.of(InspectModel(get_model(role="grader")), cache=False))
-        case = Case(state.input_text, gold, response)
+        case = Case(question, gold, response)
         graded = (await judges[0].grade_async([case]))[0]
         return _score(state, response, graded, {"answer_format": answer_format}, judges[0].model)
 
     return score
 
 
-def _gold(state: TaskState, target: Target) -> list[str]:
-    """The right answers; of a multiple choice also the text that the letter stands for."""
+def _gold_and_question(state: TaskState, target: Target) -> tuple[list[str], str]:
+    """The right answers, and what was asked, with the choices in the order in which they were shown."""
     golds = [str(one) for one in target]
-    letters = dict(zip(ascii_uppercase, (choice.value for choice in state.choices), strict=False))
-    return golds + [letters[gold] for gold in golds if gold in letters]
+    if not len(state.choices):
+        return golds, state.input_text
+    choices = [one.value for one in sorted(state.choices, key=lambda one: one.original_position)]
+    asked = "\n".join(message.text for message in state.messages if message.role == "user")
+    order = shown_order(asked, choices) or [one.original_position for one in state.choices]
+    return gold_of(golds, choices, order) or golds, with_choices(state.input_text, [choices[place] for place in order])
 
 
 def _score(state: TaskState, response: Response, graded: Verdict, how: dict[str, str], judge: str = "") -> Score:
@@ -225,9 +328,10 @@ def open_rubric(
         grader, judge, reading, answer_format: as for `verdict`; the task's own grader and format by default.
     """
     options: dict[str, Any] = {"data": data} if data else {}
-    loaded = load_task(questions, **options, **({"held_out": 1.0} if questions == "qa" else {}))
+    with _one_line():
+        loaded = load_task(questions, **options, **({"held_out": 1.0} if questions == "qa" else {}))
+        stated = read_targets(targets)
     samples = [Sample(id=q.id, input=q.question, target=list(q.gold)) for q in loaded.held_out]
-    stated = read_targets(targets)
     return Task(
         dataset=MemoryDataset(samples, name=loaded.name),
         solver=confidence_target(list(stated)),

@@ -27,6 +27,14 @@ SHORT = "{question}\n{instruction}\nAnswer:"
 REASONS = '{question}\n{instruction}\nThink step by step. Then write a last line that says "Answer:" and {what}.'
 
 
+class BadRequest(ValueError, SystemExit):
+    """A `ValueError` that ends lm-eval's command with its one line, instead of a traceback, as no other error can."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.code = text
+
+
 def load(
     source: Mapping[str, Any],
     data: str | None = None,
@@ -49,12 +57,26 @@ def load(
         _: all else that `--metadata` and `--model_args` hold, which is handed over too.
 
     Raises:
-        ValueError: an unknown reader, reading or answer format, rows that lack a column, a template without its
-            fields, a target outside [0, 1).
-        FileNotFoundError: no such file, or hub data set.
+        BadRequest: an unknown reader, reading or answer format, rows that lack a column, a template without its
+            fields, a target outside [0, 1), no such file or hub data set.
     """
     from datasets import Dataset
 
+    try:
+        rows = list(_rows(source, data, targets, template, reading, answer_format))
+    except (ValueError, OSError) as error:
+        raise BadRequest(str(error)) from None
+    return {"test": Dataset.from_list(rows)}
+
+
+def _rows(
+    source: Mapping[str, Any],
+    data: str | None,
+    targets: Any,
+    template: str | None,
+    reading: Reading,
+    answer_format: AnswerFormat,
+) -> Iterator[dict[str, Any]]:
     check_reading(reading)
     check_answer_format(answer_format)
     reader = source["reader"]
@@ -65,12 +87,13 @@ def load(
     for slot in ("{question}", "{instruction}"):
         if template is not None and slot not in template:
             raise ValueError(f"template {template!r} lacks {slot}")
+    stated = read_targets(targets)
     tables = read_data(data, None, None) if data else list(hub_tables(source))
     asked = [one for table in tables for one in READERS[reader](table)]
     if not asked:
         raise ValueError(f"{data or source['hub']}: holds no question for this task")
-    read = {"reading": reading, "answer_format": answer_format}
-    return {"test": Dataset.from_list([row | read for row in documents(asked, read_targets(targets), template)])}
+    for row in documents(asked, stated, template):
+        yield row | {"reading": reading, "answer_format": answer_format}
 
 
 def hub_tables(source: Mapping[str, Any]) -> Iterator[Table]:

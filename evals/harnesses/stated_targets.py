@@ -22,10 +22,9 @@ def read_targets(given: Any) -> tuple[float, ...]:
     """
     parts = given.split(",") if isinstance(given, str) else given if isinstance(given, list | tuple) else [given]
     stripped: list[Any] = [part.strip() if isinstance(part, str) else part for part in parts]
-    targets = tuple(map(check_target, stripped))
-    if not targets:
+    if all(part is None or part == "" for part in stripped):
         raise ValueError("no confidence target: give one or several in [0, 1), such as 0,0.5,0.75,0.9")
-    return targets
+    return tuple(map(check_target, stripped))
 
 
 def rates(verdicts: Iterable[Verdict]) -> dict[str, float]:

@@ -3,15 +3,18 @@
 import math
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa  # type: ignore[import-untyped]
 from scipy.special import softmax
 
 from abstain.evals.logs.grades import UNREADABLE, read_grade
+from abstain.evals.logs.numbers import Numbers, id_texts, to_numbers
 from abstain.rewards.prompts import GUESS_INSTRUCTION
 
 BATCH_ROWS = 2_000
@@ -39,11 +42,15 @@ class Options:
         metric: which of a log's scores is the grade; by default the first one that every reader knows.
         pass_mark: a score as high as this is right; 1 by default.
         columns: role ("grade", "confidence", ...) to the name of the column, for plain files.
+        texts: hand over what was asked and answered in every row, and not only where a verdict depends on it.
+        progress: called with the file and the number of rows looked at so far.
     """
 
     metric: str | None = None
     pass_mark: float | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
+    texts: bool = False
+    progress: Callable[[Path, int], None] | None = None
 
 
 @dataclass(slots=True)
@@ -52,7 +59,7 @@ class Entry:
 
     Args:
         place: number of its line, sample or row in the file.
-        id: of the question.
+        id: of the question; `None` where the log has none, and then it is a question of its own.
         model, task: "" where the log does not say.
         grade: a code of `abstain.evals.logs.grades`.
         confidence: as the log has it, or `None`.
@@ -63,10 +70,11 @@ class Entry:
         votes: all answers that were sampled to choose this one from, or `None`.
         truncated: the completion was cut off.
         kind: where the confidence comes from, a key of `CONFIDENCE`.
+        grader: which one grades such answers, unless the user names another; `None` if any may.
     """
 
     place: int
-    id: str
+    id: str | None
     model: str
     task: str
     grade: int
@@ -80,9 +88,12 @@ class Entry:
     votes: list[str] | None = None
     truncated: bool = False
     kind: str = "log"
+    grader: str | None = None
 
 
-NAMES = tuple(column.name for column in fields(Entry))
+TEXTS = ("question", "gold", "prompt", "completion")
+_OF_ENTRIES = (*TEXTS, "votes", "truncated", "grader")
+_KINDS = {kind: number for number, kind in enumerate(CONFIDENCE)}
 
 
 @dataclass
@@ -92,32 +103,59 @@ class Batch:
     Args:
         file: where they stand.
         unit: what their places count: "line", "sample" or "row".
-        columns: names of `Entry`'s fields to values; `place`, `id`, `model`, `task` and `grade` are always there.
+        place: of each row.
+        id: of each row's question, as text; null where the log has none.
+        names: pairs of a model and a task.
+        name: the place in `names` of each row's pair.
+        grade: codes of `abstain.evals.logs.grades`.
+        confidence: as the log has it.
+        kind: where confidence comes from, places in `CONFIDENCE`.
+        target: the stated ones.
+        repeat: which of several answers to the same question; `None` if each was asked once.
+        texts: `TEXTS`, "votes", "truncated" and "grader" to their values, where the log has them.
+        line_of: turns a place into the number of a line, where only places of rows are known.
     """
 
     file: Path
     unit: str
-    columns: dict[str, list[Any]]
+    place: np.ndarray
+    id: pa.Array
+    names: list[tuple[str, str]]
+    name: np.ndarray
+    grade: np.ndarray
+    confidence: Numbers
+    kind: np.ndarray
+    target: Numbers
+    repeat: np.ndarray | None
+    texts: dict[str, "list[Any] | pa.Array"] = field(default_factory=dict)
+    line_of: Callable[[int], int] | None = None
 
     def __len__(self) -> int:
-        return len(self.columns["place"])
+        return len(self.place)
 
-    def get(self, name: str) -> list[Any] | None:
-        """A column, or `None` if no row has it."""
-        return self.columns.get(name)
+    def at(self, name: str, rows: np.ndarray) -> list[Any]:
+        """The values of a text column in some rows, given by number; `None` where the log has none."""
+        column = self.texts.get(name)
+        if column is None:
+            return [None] * len(rows)
+        if isinstance(column, list):
+            return [column[row] for row in rows.tolist()]
+        return column.take(pa.array(rows)).to_pylist()
 
     def where(self, row: int) -> str:
         """Where a row stands, for people."""
-        return place_name(self.file, self.unit, self.columns["place"][row])
+        return place_name(self.file, self.unit, int(self.place[row]), self.line_of)
 
 
-def place_name(file: Path, unit: str, place: int) -> str:
+def place_name(file: Path, unit: str, place: int, line_of: Callable[[int], int] | None = None) -> str:
     """`log.jsonl:12`, or `log.json: sample 12`.
 
     Example:
         >>> place_name(Path("a.jsonl"), "line", 12), place_name(Path("a.eval"), "sample", 3)
         ('a.jsonl:12', 'a.eval: sample 3')
     """
+    if line_of:
+        place = line_of(place)
     return f"{file}:{place}" if unit == "line" else f"{file}: {unit} {place}"
 
 
@@ -125,10 +163,28 @@ def batches(file: Path, unit: str, entries: Iterable[Entry], *, repeated: bool =
     """Entries as batches of columns; `repeated` if questions were asked several times."""
     remaining = iter(entries)
     while part := list(islice(remaining, BATCH_ROWS)):
-        columns = {name: [getattr(entry, name) for entry in part] for name in NAMES}
-        if not repeated and not any(columns["repeat"]):
-            del columns["repeat"]
-        yield Batch(file, unit, columns)
+        names = list(dict.fromkeys((entry.model, entry.task) for entry in part))
+        kind = np.array([_KINDS[entry.kind] for entry in part], dtype=np.int8)
+        confidence = to_numbers([entry.confidence for entry in part])
+        repeat = np.array([entry.repeat for entry in part], dtype=np.int16)
+        yield Batch(
+            file,
+            unit,
+            place=np.array([entry.place for entry in part], dtype=np.int64),
+            id=id_texts([entry.id for entry in part]),
+            names=names,
+            name=np.array([names.index((entry.model, entry.task)) for entry in part], dtype=np.int32),
+            grade=np.array([entry.grade for entry in part], dtype=np.int8),
+            confidence=Numbers(confidence.values, confidence.sure | (kind != _KINDS["log"])),
+            kind=kind,
+            target=to_numbers([entry.target for entry in part]),
+            repeat=repeat if repeated or repeat.any() else None,
+            texts={name: [getattr(entry, name) for entry in part] for name in _OF_ENTRIES},
+        )
+
+
+WHOLE_FILE = "unreadable"
+"""The kind of a problem that cost a whole file."""
 
 
 @dataclass

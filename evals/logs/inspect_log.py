@@ -5,18 +5,21 @@
 
 A score's value is C, I, P or N, a number (NaN where it could not be scored), a truth value, or an object such as
 {"correct": 0, "incorrect": 0, "not_attempted": 1}. Samples that ended in an error have no score: they are UNGRADED.
+
+N is "no answer or refusal to answer" (`inspect_ai.scorer.NOANSWER`), and only one of the two is an abstention. A
+judge, or a scorer that kept what it read as the score's `answer`, means that none was given. A scorer that found
+nothing in the form it looks for cannot know: there the reply itself decides. So it does where a scorer has seen no
+answer in the whole log: `choice` sees only choices that the solver marked.
 """
 
-import struct
-import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from string import ascii_uppercase
-from typing import Any, BinaryIO
-from zipfile import BadZipFile, ZipFile
+from typing import Any
 
 from abstain.evals.files import parse_json
+from abstain.evals.logs.archive import Member, members, unpack
 from abstain.evals.logs.batch import (
     TARGET_KEYS,
     Batch,
@@ -29,25 +32,34 @@ from abstain.evals.logs.batch import (
     stated_target,
     text_of,
 )
-from abstain.evals.logs.grades import ABSTAINED, CORRECT, INCORRECT, LETTERS, NONE, PARTIAL, UNGRADED, ZERO, read_grade
+from abstain.evals.logs.choices import gold_of, shown_order
+from abstain.evals.logs.grades import (
+    ABSTAINED,
+    CORRECT,
+    INCORRECT,
+    LETTERS,
+    NONE,
+    PARTIAL,
+    UNGRADED,
+    ZERO,
+    read_grade,
+)
 from abstain.evals.tasks.question import with_choices
 from abstain.rewards.errors import nearest
+from abstain.rewards.parsing.completion import read_response
 
 NAME = "Inspect log"
-MEMBER_LIMIT = 256 << 20
-RATIO_LIMIT = 400
-RATIO_FREE = 16 << 20
 _LETTERS = {LETTERS["C"]: CORRECT, LETTERS["I"]: ZERO, LETTERS["P"]: PARTIAL, LETTERS["N"]: ABSTAINED}
 _OUTCOMES = (
     (("not_attempted", "abstained", "abstain", "idk"), ABSTAINED),
     (("correct", "is_correct", "right"), CORRECT),
     (("incorrect", "is_incorrect", "wrong"), INCORRECT),
 )
-_LOCAL = struct.Struct("<4s5H3I2H")
-_DEFLATE, _ZSTD, _STORED = 8, 93, 0
-_STREAMED, _ENCRYPTED = 0x08, 0x01
-_CHUNK = 1 << 20
-_UNKNOWN = 1 << 62  # only unpacking would tell
+_NO_FORM = ("invalid_response_format", "no_response")
+_NO_MATCH = "Scoring pattern not matched"  # how `pattern` and `answer` explain it
+_JUDGE = re.compile(r"grade|judge|model|simpleqa|verdict", re.IGNORECASE)
+_JUDGED = {"grading", "grader_response", "confidence_target"}
+_ENDS = {"error": "ended in an error", "cancelled": "was cancelled", "started": "had not ended"}
 
 
 def is_document(value: Any) -> bool:
@@ -59,40 +71,59 @@ def read_archive(path: Path, options: Options, problems: Problems) -> Iterator[B
     """The samples of a `.eval` file.
 
     Raises:
-        ValueError: it is a zip archive of something else.
+        ValueError: it is a zip archive of something else, or holds no sample.
     """
     found, whole = members(path)
     names = {member.name: member for member in found}
-    if not any(name.startswith("samples/") or name in ("header.json", "_journal/start.json") for name in names):
+    others = ("header.json", "summaries.json", "reductions.json", "_journal/")
+    inside = [
+        member
+        for member in names.values()
+        if member.name.startswith("samples/") or (member.lost and not member.name.startswith(others))
+    ]
+    if not inside and not any(name in names for name in ("header.json", "_journal/start.json")):
         raise ValueError(f"{path}: a zip archive, but no Inspect log: it has no header.json and no samples/")
     if not whole:
         last = found[-1].name if found else "nothing"
         problems.add(path, "cut off", f"{path}: the archive breaks off after {last}; the samples before it are kept")
-    header: dict[str, Any] = {}
-    for name in ("header.json", "_journal/start.json"):
-        if name in names and not header:
-            header = as_dict(_unpacked(path, names[name], problems))
-    samples = (
-        sample
-        for member in found
-        if member.name.startswith("samples/") and (sample := _unpacked(path, member, problems)) is not None
+    if twice := len(found) - len(names):
+        problems.add(path, "twice", f"{path}: a member stands there twice; the last counts", lost=False, count=twice)
+    heads = (
+        _unpacked(path, names[name], problems) for name in ("header.json", "_journal/start.json") if name in names
     )
-    summaries = _unpacked(path, names["summaries.json"], problems) if "summaries.json" in names else []
-    scorer = _scorer(path, summaries if isinstance(summaries, list) else [], options, problems)
-    entries = _entries(path, header, samples, scorer, options, problems)
-    return batches(path, "sample", entries, repeated=_repeated(header))
+    header: dict[str, Any] = next((head for head in heads if isinstance(head, dict)), {})
+    header.setdefault("status", "started" if whole and "header.json" not in names else "")  # it is written at the end
+    if not inside:
+        raise ValueError(f"{path}: an Inspect log without samples{_end(header)}")
+    read = (_unpacked(path, member, problems) for member in inside)
+    samples = (sample for sample in read if sample is not None)
+    summaries = [
+        summary
+        for name in names
+        if name == "summaries.json" or (name.startswith("_journal/summaries/") and "summaries.json" not in names)
+        for summary in _listed(_unpacked(path, names[name], problems))
+    ]
+    scorer = _scorer(path, summaries, options, problems)
+    return batches(
+        path, "sample", _Log(path, header, scorer, options, problems).entries(samples), repeated=_repeated(header)
+    )
 
 
-def _unpacked(path: Path, member: "Member", problems: Problems) -> Any:
+def _unpacked(path: Path, member: Member, problems: Problems) -> Any:
+    """The JSON of a member; `None`, and a problem, where it cannot be read."""
     try:
-        data = unpack(path, member)
+        value, why = parse_json(unpack(path, member))
     except ValueError as error:
-        problems.add(path, "bad member", f"{path}: {member.name}: {error}")
-        return None
-    value, why = parse_json(data)
+        value, why = None, str(error)
     if why:
-        problems.add(path, "bad member", f"{path}: {member.name}: {why}")
+        lost = member.name.startswith("samples/") or member.lost
+        kind = "bad member" if lost else f"bad {member.name}"
+        problems.add(path, kind, f"{path}: {member.name}: {why}", lost=lost)
     return value
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def read(path: Path, document: dict[str, Any], options: Options, problems: Problems) -> Iterator[Batch]:
@@ -103,74 +134,239 @@ def read(path: Path, document: dict[str, Any], options: Options, problems: Probl
     """
     samples = document.get("samples")
     if not isinstance(samples, list) or not samples:
-        raise ValueError(f"{path}: an Inspect log without samples; run `inspect eval` with --log-samples")
+        why = _end(document) or "; run `inspect eval` with --log-samples"
+        raise ValueError(f"{path}: an Inspect log without samples{why}")
     scorer = _scorer(path, samples, options, problems)
-    entries = _entries(path, document, iter(samples), scorer, options, problems)
+    entries = _Log(path, document, scorer, options, problems).entries(samples)
     return batches(path, "sample", entries, repeated=_repeated(document))
 
 
 def _repeated(header: dict[str, Any]) -> bool:
+    return _epochs(header) > 1
+
+
+def _epochs(header: dict[str, Any]) -> int:
     epochs = as_dict(as_dict(header.get("eval")).get("config")).get("epochs")
-    return isinstance(epochs, int) and epochs > 1
+    return epochs if isinstance(epochs, int) else 1
 
 
-def _scorer(path: Path, samples: list[Any], options: Options, problems: Problems) -> str:
+def _end(header: dict[str, Any]) -> str:
+    """How an evaluation ended that did not end well."""
+    ended = _ENDS.get(str(header.get("status")))
+    why = as_dict(header.get("error")).get("message")
+    return f": the evaluation {ended}{f' ({why[:120]})' if isinstance(why, str) and why else ''}" if ended else ""
+
+
+@dataclass(frozen=True)
+class _Scorer:
+    """The score that is taken for the grade, and whether it ever saw an answer."""
+
+    name: str
+    sees: bool = True
+
+
+def _scorer(path: Path, samples: Iterable[Any], options: Options, problems: Problems) -> _Scorer:
     """The score to take for the grade: the user's choice, or one that knows abstentions, or the first one.
 
     Raises:
         ValueError: no sample has the score that the user chose.
     """
-    kinds: dict[str, bool] = {}
+    knows: dict[str, bool] = {}
+    sees: dict[str, bool] = {}
     for sample in samples:
         for name, score in as_dict(as_dict(sample).get("scores")).items():
-            kinds[name] = kinds.get(name, False) or _knows_abstention(as_dict(score).get("value"))
+            knows[name] = knows.get(name, False) or _knows_abstention(name, as_dict(score))
+            sees[name] = sees.get(name, False) or _sees(as_dict(score))
     wanted = (options.metric or "").partition(".")[0]
-    if wanted and kinds and wanted not in kinds:
-        raise ValueError(f"{path}: no scorer is called {wanted!r}. {nearest(wanted, kinds)}")
-    chosen = wanted or next((name for name, knows in kinds.items() if knows), next(iter(kinds), ""))
-    if len(kinds) > 1:
-        problems.note(path, f"graded by {chosen} of {', '.join(kinds)}")
-    return chosen
+    if wanted and knows and wanted not in knows:
+        raise ValueError(f"{path}: no scorer is called {wanted!r}. {nearest(wanted, knows)}")
+    chosen = wanted or next((name for name, does in knows.items() if does), next(iter(knows), ""))
+    if len(knows) > 1:
+        problems.note(path, f"graded by {chosen} of {', '.join(knows)}")
+    return _Scorer(chosen, sees.get(chosen, False))
 
 
-def _knows_abstention(value: Any) -> bool:
-    return value == "N" or (isinstance(value, dict) and bool(set(value) & set(_OUTCOMES[0][0])))
+def _knows_abstention(name: str, score: dict[str, Any]) -> bool:
+    value = score.get("value")
+    if isinstance(value, dict):
+        return bool(set(value) & set(_OUTCOMES[0][0]))
+    return value == "N" and _means_abstention(name, score)
 
 
-def _entries(
-    path: Path, header: dict[str, Any], samples: Iterator[Any], scorer: str, options: Options, problems: Problems
-) -> Iterator[Entry]:
-    about = as_dict(header.get("eval"))
-    model, task = str(about.get("model") or ""), str(about.get("task") or "").rpartition("/")[2]
-    for place, sample in enumerate(samples, 1):
-        if not isinstance(sample, dict) or "id" not in sample:
-            problems.add(path, "not a sample", f"{path}: sample {place}: not an Inspect sample: no id")
-            continue
-        entry = Entry(place, str(sample["id"]), model, task, _grade(path, place, sample, scorer, options, problems))
-        _fill(entry, sample, scorer)
-        yield entry
+def _means_abstention(name: str, score: dict[str, Any]) -> bool:
+    """Whether a score of N is a scorer's word for "I don't know", and not for a form that it did not find."""
+    if score.get("reason") == "refusal":
+        return True
+    if score.get("reason") in _NO_FORM or _explains_no_match(score):
+        return False
+    judged = bool(_JUDGE.search(name)) or bool(_JUDGED & set(as_dict(score.get("metadata"))))
+    return judged or bool(_answer(score))
 
 
-def _fill(entry: Entry, sample: dict[str, Any], scorer: str) -> None:
-    about, scores = as_dict(sample.get("metadata")), as_dict(sample.get("scores"))
-    attached = as_dict(sample.get("attachments"))
-    epoch = sample.get("epoch")
-    entry.repeat = epoch - 1 if isinstance(epoch, int) and 0 < epoch < 30_000 else 0
-    entry.prompt = _resolved(last_text(sample.get("messages"), "user"), attached)
-    asked = sample.get("input")
-    entry.question = _resolved(asked if isinstance(asked, str) else last_text(asked, "user"), attached)
-    entry.target = next((about[key] for key in TARGET_KEYS if key in about), None)
-    if entry.target is None:
-        entry.target = stated_target(entry.prompt) if entry.prompt else stated_target(entry.question)
-    if entry.target is not None and isinstance(about.get("question_id"), str | int):
-        entry.id = str(about["question_id"])  # one question asked at several targets
-    entry.confidence = about.get("confidence")
-    if entry.confidence is None:
-        entry.confidence = as_dict(as_dict(scores.get(scorer)).get("metadata")).get("confidence")
-    entry.gold = _gold(sample)
-    if entry.question and isinstance(choices := sample.get("choices"), list):
-        entry.question = with_choices(entry.question, [str(choice) for choice in choices])  # as they were asked
-    entry.completion, entry.truncated = _completion(sample, attached)
+def _sees(score: dict[str, Any]) -> bool:
+    return bool(_answer(score)) or score.get("value") in ("C", "P", True, 1)
+
+
+def _answer(score: dict[str, Any]) -> str:
+    """What a scorer says that it read."""
+    answer = score.get("answer")
+    return answer.strip() if isinstance(answer, str) else ""
+
+
+def _explains_no_match(score: dict[str, Any]) -> bool:
+    return str(score.get("explanation") or "").startswith(_NO_MATCH)
+
+
+@dataclass
+class _Log:
+    """The samples of one log as entries."""
+
+    path: Path
+    header: dict[str, Any]
+    scorer: _Scorer
+    options: Options
+    problems: Problems
+    unseen: int = 0
+    taken: int = 0
+
+    def entries(self, samples: Iterable[Any]) -> Iterator[Entry]:
+        """All that can be read, and at last what is to be said of them together."""
+        about = as_dict(self.header.get("eval"))
+        model, task = str(about.get("model") or ""), str(about.get("task") or "").rpartition("/")[2]
+        count = 0
+        for place, sample in enumerate(samples, 1):
+            if not isinstance(sample, dict) or not {"id", "input", "output", "scores"} & set(sample):
+                self._tell(place, "not a sample", "not an Inspect sample: no id, input, output or scores", lost=True)
+                continue
+            entry = Entry(place, self._id(place, sample), model, task, NONE)
+            self._fill(entry, sample)
+            entry.grade = self._grade(place, sample, entry)
+            count += 1
+            yield entry
+        self._conclude(count)
+
+    def _tell(self, place: int, kind: str, message: str, lost: bool = False) -> None:
+        self.problems.add(self.path, kind, f"{self.path}: sample {place}: {message}", lost=lost)
+
+    def _id(self, place: int, sample: dict[str, Any]) -> str:
+        """The sample's id; where it has none, its question is one, for the epochs of a question share that."""
+        if (known := sample.get("id")) is not None and known != "":
+            return str(known)
+        self._tell(place, "no id", "no id; told from others by its input")
+        asked = sample.get("input")
+        asked = asked if isinstance(asked, str) else last_text(asked, "user")
+        return f"no id: {asked or place}"
+
+    def _fill(self, entry: Entry, sample: dict[str, Any]) -> None:
+        about, scores = as_dict(sample.get("metadata")), as_dict(sample.get("scores"))
+        attached = as_dict(sample.get("attachments"))
+        entry.repeat = self._repeat(entry.place, sample.get("epoch"))
+        entry.prompt = _resolved(last_text(sample.get("messages"), "user"), attached)
+        asked = sample.get("input")
+        entry.question = _resolved(asked if isinstance(asked, str) else last_text(asked, "user"), attached)
+        entry.target = next((about[key] for key in TARGET_KEYS if key in about), None)
+        if entry.target is None:
+            entry.target = stated_target(entry.prompt) if entry.prompt else stated_target(entry.question)
+        if entry.target is not None and isinstance(about.get("question_id"), str | int):
+            entry.id = str(about["question_id"])  # one question asked at several targets
+        entry.confidence = about.get("confidence")
+        if entry.confidence is None:
+            entry.confidence = as_dict(as_dict(scores.get(self.scorer.name)).get("metadata")).get("confidence")
+        choices = [str(choice) for choice in _listed(sample.get("choices"))]
+        order = shown_order(_all_asked(sample, attached), choices) or list(range(len(choices)))
+        target = sample.get("target")
+        golds = [str(text).strip() for text in (target if isinstance(target, list) else [target]) if text is not None]
+        named = gold_of(golds, choices, order)
+        entry.gold, entry.grader = named or golds or None, "choice" if named else None
+        if entry.question and choices:
+            entry.question = with_choices(entry.question, [choices[place] for place in order])  # as they were asked
+        entry.completion, entry.truncated = _completion(sample, attached)
+        if sample.get("invalidation"):
+            self._tell(entry.place, "invalidated", "was invalidated in Inspect; it is counted here")
+
+    def _repeat(self, place: int, epoch: Any) -> int:
+        if isinstance(epoch, str | float) and str(epoch).removesuffix(".0").isdecimal():
+            epoch = int(float(epoch))
+        if isinstance(epoch, int) and not isinstance(epoch, bool) and 0 < epoch < 30_000:
+            return epoch - 1
+        if epoch is not None:
+            self._tell(place, "epoch", f"{str(epoch)[:40]!r} is no epoch; taken for the first")
+        return 0
+
+    def _grade(self, place: int, sample: dict[str, Any], entry: Entry) -> int:
+        if sample.get("error"):
+            self._tell(place, "error", "ended in an error; counted as ungraded")
+            return UNGRADED
+        scores = as_dict(sample.get("scores")) or ({"score": sample["score"]} if sample.get("score") else {})
+        name = self.scorer.name if self.scorer.name in scores or not scores else next(iter(scores))
+        score = as_dict(scores.get(name))
+        key = (self.options.metric or "").partition(".")[2]
+        grade = _value(score.get("value"), key, self.options) if name in scores else NONE
+        choices = bool(_listed(sample.get("choices")))
+        if grade == ABSTAINED and score.get("value") == "N" and not _means_abstention(name, score):
+            if entry.completion is None:
+                self.taken += 1
+                return ABSTAINED
+            return self._read(entry, f"`{name}` says N, having found no answer in the form it looks for")
+        if grade == UNGRADED and isinstance(score.get("value"), dict):
+            keys = [str(one)[:40] for one in score["value"]][:4]
+            which = f", as in --metric {name}.{keys[0]}" if keys else ""
+            self._tell(place, "object", f"`{name}` says {', '.join(keys)}, none of which is known: choose one{which}")
+        formless = score.get("reason") in _NO_FORM or _explains_no_match(score)
+        formless = formless or (choices and ("choice" in name or not self.scorer.sees))
+        if grade in (ZERO, INCORRECT) and formless and not _answer(score) and entry.completion is not None:
+            if not self.scorer.sees or _our_targets(self.header) is not None:
+                why = "which the prompt did not ask for" if self.scorer.sees else "here or in any other reply"
+                return self._read(entry, f"`{name}` found no answer in the form it looks for, {why}")
+            self.unseen += bool(read_response(entry.completion, entry.truncated).answer)
+        return grade
+
+    def _read(self, entry: Entry, why: str) -> int:
+        """What a reply says where its score cannot tell: abstained, or an answer, to be graded here."""
+        response = read_response(entry.completion or "", entry.truncated)
+        if response.abstained and not response.truncated:
+            return ABSTAINED
+        if not entry.gold:
+            self._tell(entry.place, "unseen, no gold", f"{why}, and there is no gold to grade by: UNGRADED")
+            return UNGRADED
+        self._tell(entry.place, "unseen", f"{why}; graded here")
+        return NONE
+
+    def _conclude(self, count: int) -> None:
+        name = self.scorer.name
+        if self.unseen:
+            what = f"answers in which `{name}` found no form that it knows, left wrong as it says"
+            self.problems.note(self.path, f"{what} (grading again would read them): {self.unseen:,}")
+        if self.taken:
+            self.problems.note(
+                self.path, f"answers without a text that `{name}` calls N, so abstained: {self.taken:,}"
+            )
+        if ended := _end(self.header):
+            ids = _listed(as_dict(as_dict(self.header.get("eval")).get("dataset")).get("sample_ids"))
+            of = f" of {len(ids) * _epochs(self.header):,}" if ids else ""
+            message = f"{self.path}{ended}; {count:,}{of} samples are here"
+            self.problems.add(self.path, "status", message, lost=False)
+        if unasked := (_our_targets(self.header) or [])[_epochs(self.header) :]:
+            why = (
+                f"epoch k states the k-th target, and {_epochs(self.header)} of them never stated {', '.join(unasked)}"
+            )
+            self.problems.add(self.path, "targets", f"{self.path}: {why}", lost=False)
+
+
+def _our_targets(header: dict[str, Any]) -> list[str] | None:
+    """The targets that our solver was to state, each in an epoch; `None` if another solver asked."""
+    for step in _listed(as_dict(header.get("plan")).get("steps")):
+        if str(as_dict(step).get("solver")).rpartition("/")[2] in ("confidence_target", "state_target"):
+            targets = as_dict(as_dict(step).get("params")).get("targets")
+            given = targets.split(",") if isinstance(targets, str) else _listed(targets)
+            return [str(target).strip()[:20] for target in given]
+    return None
+
+
+def _all_asked(sample: dict[str, Any], attached: dict[str, Any]) -> str:
+    turns = [as_dict(turn) for turn in _listed(sample.get("messages"))]
+    asked = (_resolved(text_of(turn.get("content")), attached) for turn in turns if turn.get("role") == "user")
+    return "\n".join(text for text in asked if text)
 
 
 def _resolved(text: str | None, attached: dict[str, Any]) -> str | None:
@@ -181,15 +377,6 @@ def _resolved(text: str | None, attached: dict[str, Any]) -> str | None:
     return text
 
 
-def _gold(sample: dict[str, Any]) -> list[str] | None:
-    target, choices = sample.get("target"), sample.get("choices")
-    golds = [str(text).strip() for text in (target if isinstance(target, list) else [target]) if text is not None]
-    if isinstance(choices, list):  # a letter, or the choice it stands for
-        letters = dict(zip(ascii_uppercase, map(str, choices), strict=False))
-        golds += [letters[gold] for gold in golds if gold in letters]
-    return golds or None
-
-
 def _completion(sample: dict[str, Any], attached: dict[str, Any]) -> tuple[str | None, bool]:
     output = as_dict(sample.get("output"))
     choices = output.get("choices")
@@ -198,16 +385,6 @@ def _completion(sample: dict[str, Any], attached: dict[str, Any]) -> tuple[str |
     if text is None:
         text = output.get("completion") if isinstance(output.get("completion"), str) else None
     return _resolved(text, attached), first.get("stop_reason") in ("max_tokens", "model_length")
-
-
-def _grade(path: Path, place: int, sample: dict[str, Any], scorer: str, options: Options, problems: Problems) -> int:
-    if sample.get("error"):
-        problems.add(path, "error", f"{path}: sample {place}: ended in an error; counted as ungraded", lost=False)
-        return UNGRADED
-    scores = as_dict(sample.get("scores")) or ({"score": sample["score"]} if sample.get("score") else {})
-    name = scorer if scorer in scores or not scores else next(iter(scores))
-    key = (options.metric or "").partition(".")[2]
-    return _value(as_dict(scores[name]).get("value"), key, options) if name in scores else NONE
 
 
 def _value(value: Any, key: str, options: Options) -> int:
@@ -222,101 +399,3 @@ def _value(value: Any, key: str, options: Options) -> int:
         return ZERO if set(value) & set(_OUTCOMES[1][0]) else UNGRADED
     grade = read_grade(value, options.pass_mark)
     return _LETTERS.get(grade, grade)
-
-
-# Members of a zip file that somebody else made, one at a time, never more of one than fits.
-#
-# `.eval` files are packed with deflate or (since 0.3.206) Zstandard, which Python's `zipfile` reads from 3.14 on only.
-# What a member claims about its size is not believed: unpacking stops at a limit. An archive that was cut off has lost
-# its directory, which stands at its end; its members are then found one after another.
-
-
-@dataclass(frozen=True)
-class Member:
-    """A packed file: its name, where its data begin, how long they are, and how they are packed."""
-
-    name: str
-    offset: int
-    size: int
-    method: int
-
-
-def members(path: Path) -> tuple[list[Member], bool]:
-    """All members of an archive, and whether the archive is whole.
-
-    Raises:
-        ValueError: not a zip archive.
-    """
-    with path.open("rb") as file:
-        try:
-            with ZipFile(file) as archive:
-                found = [(info, _header(file, info.header_offset)) for info in archive.infolist()]
-            return [replace(head, name=info.filename, size=info.compress_size) for info, head in found if head], True
-        except BadZipFile:
-            return list(_walk(file)), False
-
-
-def _header(file: BinaryIO, offset: int) -> Member | None:
-    """The member whose local header stands here."""
-    file.seek(offset)
-    raw = file.read(_LOCAL.size)
-    if len(raw) < _LOCAL.size or raw[:4] != b"PK\x03\x04":
-        return None
-    _, _, flags, method, _, _, _, size, _, name_size, extra = _LOCAL.unpack(raw)
-    name = file.read(name_size).decode("utf-8", "replace")
-    known = _UNKNOWN if flags & _STREAMED or size == 0xFFFFFFFF else size
-    return Member(name, offset + _LOCAL.size + name_size + extra, known, -1 if flags & _ENCRYPTED else method)
-
-
-def _walk(file: BinaryIO) -> Iterator[Member]:
-    offset = 0
-    end = file.seek(0, 2)
-    while (member := _header(file, offset)) and member.offset + member.size <= end:
-        yield member
-        offset = member.offset + member.size
-
-
-def unpack(path: Path, member: Member, limit: int = MEMBER_LIMIT) -> bytes:
-    """The contents of a member.
-
-    Raises:
-        ValueError: it is packed in an unknown way or damaged, or it unpacks to more than `limit` bytes, or to more
-            than `RATIO_LIMIT` times its size: a bomb.
-    """
-    with path.open("rb") as file:
-        file.seek(member.offset)
-        packed = file.read(member.size)
-    if member.method == _STORED:
-        return packed
-    allowed = min(limit, max(RATIO_FREE, RATIO_LIMIT * len(packed)))
-    if member.method == _DEFLATE:
-        data = _inflate(packed, allowed)
-    elif member.method == _ZSTD:
-        data = _unpack_zstd(packed, allowed)
-    else:
-        raise ValueError("encrypted" if member.method < 0 else f"packed with unknown method {member.method}")
-    if len(data) > allowed:
-        raise ValueError(f"unpacks to more than {allowed >> 20} MiB from {len(packed):,} bytes; not read")
-    return data
-
-
-def _inflate(packed: bytes, allowed: int) -> bytes:
-    unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
-    try:
-        return unpacker.decompress(packed, allowed + 1)
-    except zlib.error as error:
-        raise ValueError(f"damaged: {error}") from None
-
-
-def _unpack_zstd(packed: bytes, allowed: int) -> bytes:
-    import pyarrow as pa  # type: ignore[import-untyped]
-
-    parts, total = [], 0
-    try:
-        with pa.CompressedInputStream(pa.BufferReader(packed), "zstd") as stream:
-            while total <= allowed and (part := stream.read(_CHUNK)):
-                parts.append(part)
-                total += len(part)
-    except OSError as error:
-        raise ValueError(f"damaged: {str(error)[:80]}") from None
-    return b"".join(parts)

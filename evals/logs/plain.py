@@ -3,253 +3,64 @@
 {"id": "q1", "verdict": "NOT_ATTEMPTED", "confidence": 0.2}      an answer
 model,abstained,correct,incorrect                                counts, or rates
 o4-mini,1 %,24 %,75 %
+
+A file is gone through twice: once to learn from all rows what its columns mean (`abstain.evals.logs.survey`), and once
+more for the texts, but only where a verdict or a confidence depends on them.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from abstain.evals.files import csv_blocks, json_lines, parquet_blocks
-from abstain.evals.logs.batch import Batch, Options, Problems, place_name, stated_target
-from abstain.evals.logs.grades import ABSTAINED, CORRECT, INCORRECT, LETTERS, MINUS, NONE, UNREADABLE, ZERO, read_grade
+import numpy as np
+import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.compute as pc  # type: ignore[import-untyped]
+
+from abstain.evals.files import Report, csv_blocks, csv_line, json_lines, parquet_blocks, plain_csv_blocks
+from abstain.evals.logs.batch import TEXTS, Batch, Options, Problems, place_name, stated_target
+from abstain.evals.logs.grades import ABSTAINED, CORRECT, INCORRECT, LETTERS, MINUS, NONE, UNREADABLE, ZERO
+from abstain.evals.logs.layout import Layout, find_layout, outcome_columns, roles_of
+from abstain.evals.logs.numbers import Numbers, to_numbers
+from abstain.evals.logs.summaries import Summary, is_summary, summaries
+from abstain.evals.logs.survey import Column, Survey, Values
 from abstain.evals.records import FIELDS
-from abstain.evals.tasks.columns import ID, QUESTION, plain_name
-from abstain.rewards.errors import nearest
+from abstain.evals.tasks.columns import answers_of
+from abstain.rewards.prompts import GUESS_INSTRUCTION
 
 NAME = "plain rows"
-ROLES = {
-    "grade": (
-        *("verdict", "grade", "grade_letter", "is_correct", "correct", "correctness", "score", "acc", "accuracy"),
-        *("exact_match", "em", "judgement", "judgment", "judge", "evaluation", "passed"),
-    ),
-    "confidence": (
-        *("confidence", "conf", "stated_confidence", "verbalized_confidence", "verbalised_confidence", "p_correct"),
-        *("probability", "prob", "p_true", "max_prob"),
-    ),
-    "target": ("confidence_target", "target_confidence", "stated_target", "t", "target"),
-    "completion": (
-        *("completion", "response", "model_response", "model_output", "prediction", "predicted_answer", "predicted"),
-        *("model_answer", "llm_answer", "generated_text", "generation", "output", "pred", "answer"),
-    ),
-    "gold": (
-        *("gold", "gold_answer", "gold_answers", "golden_answers", "answers", "correct_answer", "correct_answers"),
-        *("best_answer", "reference", "references", "reference_answer", "expected", "expected_answer", "ground_truth"),
-        *("ideal", "target", "targets", "answer"),
-    ),
-    "question": QUESTION,
-    "id": (*ID, "sample_id", "doc_id", "idx", "index"),
-    "model": ("model", "model_name", "model_id", "system"),
-    "task": ("task", "benchmark", "dataset", "task_name"),
-    "repeat": ("repeat", "epoch", "trial", "sample_index"),
-    "prompt": ("prompt", "full_prompt"),
-}
-"""What a column can be, and the names that such columns usually have."""
-OUTCOMES = {
-    "correct": ("correct", "right", "is_correct", "accuracy"),
-    "incorrect": ("incorrect", "wrong", "is_incorrect", "error", "error_rate", "errors", "hallucination_rate"),
-    "abstained": ("abstained", "not_attempted", "is_not_attempted", "abstention", "abstention_rate", "idk", "abstain"),
-    "ungraded": ("ungraded",),
-    "n": ("n", "questions", "total", "n_questions"),
-}
-Layout = dict[str, str]
-"""Role to the name of its column."""
 _LETTER_MEANINGS = {
     "simpleqa": {"A": CORRECT, "B": INCORRECT, "C": ABSTAINED},
     "inspect": {"C": CORRECT, "I": ZERO, "P": ZERO, "N": ABSTAINED},
 }
-_HOT = (1, "1", "1.0", "True", "true")
-_ROUNDING = 0.021  # published rates are rounded, and need not sum to 100 %
-Blocks = Iterable[tuple[list[int], dict[str, list[Any]]]]
-"""Lines or row numbers, and columns, some rows at a time."""
-
-
-def find_layout(columns: Mapping[str, Sequence[Any]], named: Mapping[str, str], where: str) -> Layout:
-    """The column of each role that is there.
-
-    Args:
-        columns: names to the values of the first rows.
-        named: role to column, as the user has it; these win.
-        where: the file, for messages.
-
-    Raises:
-        ValueError: a role that does not exist, or a column that the file does not have.
-
-    Example:
-        >>> rows = {"query": ["Capital of Peru?"], "gold_answer": ["Lima"], "answer": ["Quito"], "grade_letter": ["B"]}
-        >>> layout = find_layout(rows, {}, "log.jsonl")
-        >>> layout["completion"], layout["gold"], layout["grade"], layout["question"]
-        ('answer', 'gold_answer', 'grade_letter', 'query')
-    """
-    for role, column in named.items():
-        if role not in ROLES:
-            raise ValueError(f"no column has the role {role!r}. {nearest(role, ROLES)}")
-        if column not in columns:
-            raise ValueError(f"{where}: no column {column!r} for the {role}. {nearest(column, columns)}")
-    plain = {plain_name(name): name for name in reversed(list(columns))}
-    layout = dict(named)
-    for role in ("target", "gold", *ROLES):  # what `target` and `answer` mean depends on what else there is
-        taken = set(layout.values()) if role != "prompt" else set()
-        for guess in ROLES[role]:
-            name = plain.get(guess)
-            if role not in layout and name and name not in taken and _fits(role, guess, columns, layout, plain):
-                layout[role] = name
-    return layout
-
-
-def _fits(
-    role: str, guess: str, columns: Mapping[str, Sequence[Any]], layout: Layout, plain: Mapping[str, str]
-) -> bool:
-    values = [value for value in columns[plain[guess]] if value is not None and value != ""]
-    if role == "target":
-        return _are_targets(values, guess, certain=guess != "target" or "verdict" in plain)
-    if role == "gold" and guess == "answer":  # the gold only if the model's answer has another column
-        return any(name in plain for name in ROLES["completion"] if name != "answer")
-    if role == "grade" and guess in ("correct", "accuracy"):
-        return not any(isinstance(value, str) and len(value) > 40 for value in values)
-    return True
-
-
-def _are_targets(values: Sequence[Any], guess: str, certain: bool) -> bool:
-    """Whether a column states confidence targets rather than gold answers that happen to be numbers."""
-    try:
-        numbers = [float(value) for value in values if not isinstance(value, bool)]
-    except (TypeError, ValueError):
-        return False
-    inside = sum(0 <= number < 1 for number in numbers)
-    if len(guess) > len("target"):  # no other column is called so, and a few bad values are told about
-        return 2 * inside > len(values)
-    if inside < len(values) or not numbers:
-        return False
-    return certain or any(number > 0 for number in numbers)
-
-
-def outcome_columns(columns: Mapping[str, Sequence[Any]]) -> Layout:
-    """The columns that count right and wrong answers apart, if there are both.
-
-    Example:
-        >>> outcome_columns({"model": ["m"], "Abstained": [52], "Correct": [22], "Error": [26]})
-        {'correct': 'Correct', 'incorrect': 'Error', 'abstained': 'Abstained'}
-        >>> outcome_columns({"model": ["m"], "correct": [1]})
-        {}
-    """
-    plain = {plain_name(name): name for name in reversed(list(columns))}
-    found = {}
-    for outcome, guesses in OUTCOMES.items():
-        name = next((plain[guess] for guess in guesses if guess in plain and _are_counts(columns[plain[guess]])), None)
-        if name:
-            found[outcome] = name
-    return found if "correct" in found and "incorrect" in found else {}
-
-
-def _are_counts(values: Sequence[Any]) -> bool:
-    known = [value for value in values if value not in (None, "")]
-    return 2 * sum(read_count(value) is not None for value in known) > len(known)
-
-
-def read_count(value: Any) -> float | None:
-    """A count or a rate; "52 %" is .52.
-
-    Example:
-        >>> read_count("52 %"), read_count("1,024"), read_count(True), read_count("many")
-        (0.52, 1024.0, 1.0, None)
-    """
-    text = str(value).strip().replace(",", "") if isinstance(value, str) else value
-    try:
-        if isinstance(text, str) and text.endswith("%"):
-            return float(text[:-1]) / 100
-        number = float(text)
-    except (TypeError, ValueError):
-        return None
-    return number if 0 <= number < 1e15 else None
-
-
-# Tables of results: how often each model was right, wrong and abstained, as counts or as rates.
+_OUTCOMES = {"correct": CORRECT, "incorrect": INCORRECT, "abstained": ABSTAINED}
+_SETTLED = (CORRECT, INCORRECT, ABSTAINED, UNREADABLE)
+Blocks = Iterator[tuple[np.ndarray, dict[str, Values]]]
+"""Places of rows, and columns, some rows at a time."""
 
 
 @dataclass(frozen=True)
-class Summary:
-    """How often a model was right, wrong, abstained and ungraded.
+class Source:
+    """A file of rows that can be gone through several times.
 
     Args:
-        model, task: "" where the table does not say.
-        shares: of all questions, in the order of `Verdict`.
-        n: questions, or `None` if only rates are known: then there is no interval.
+        path: the file.
+        unit: what its places count.
+        read: gives the blocks, with those columns that the function takes, empty ones for the others' names.
+        line_of: as in `Batch`.
     """
 
-    model: str
-    task: str
-    shares: tuple[float, float, float, float]
-    n: int | None
-
-
-def is_summary(columns: Mapping[str, list[Any]]) -> bool:
-    """Whether rows are counts of a model's answers rather than answers."""
-    plain = {name.strip().lower() for name in columns}
-    per_answer = {name for role in ("id", "completion", "question", "prompt") for name in ROLES[role]}
-    return bool(outcome_columns(columns)) and not plain & (per_answer - {"index", "idx"})
-
-
-def summaries(
-    path: Path, unit: str, places: list[int], columns: Mapping[str, list[Any]], problems: Problems
-) -> Iterator[Summary]:
-    """The summaries in a table; rows that are none are named and skipped."""
-    layout = outcome_columns(columns)
-    by_role = [[name for name in columns if name.strip().lower() in ROLES[role]] for role in ("model", "task")]
-    for row, place in enumerate(places):
-        model, task = (str(columns[names[0]][row] or "") if names else "" for names in by_role)
-        counts = {outcome: read_count(columns[name][row]) for outcome, name in layout.items()}
-        try:
-            shares, n = _shares(counts)
-        except ValueError as error:
-            problems.add(path, "not a summary", f"{place_name(path, unit, place)}: {error}")
-            continue
-        yield Summary(model, task, shares, n)
-    if any(outcome != name.lower() for outcome, name in layout.items()):
-        used = ", ".join(f"{outcome} = {name}" for outcome, name in layout.items())
-        problems.note(path, f"a table of results, read as {used}")
-
-
-def _shares(counts: dict[str, float | None]) -> tuple[tuple[float, float, float, float], int | None]:
-    """Shares and number of questions.
-
-    Example:
-        >>> _shares({"correct": 22, "incorrect": 26, "abstained": 52})
-        ((0.22, 0.26, 0.52, 0.0), None)
-        >>> _shares({"correct": 150, "incorrect": 50, "abstained": 200})
-        ((0.375, 0.125, 0.5, 0.0), 400)
-    """
-    if counts.get("correct") is None or counts.get("incorrect") is None:
-        raise ValueError("no number of correct or of incorrect answers")
-    values = [counts.get(outcome) or 0.0 for outcome in OUTCOMES if outcome != "n"]
-    total, n = sum(values), counts.get("n")
-    full = next((full for full in (1.0, 100.0) if abs(total / full - 1) <= _ROUNDING), None)
-    if full is None and counts.get("abstained") is None and (full := _whole(values, n)):
-        values[2], total = full - total, full
-    if full is None:
-        full = total
-        if n is None and all(value == int(value) for value in values):
-            n = total
-    if full <= 0 or (n is not None and (n < 1 or n != int(n))):
-        raise ValueError(f"correct {values[0]:g}, incorrect {values[1]:g} and abstained {values[2]:g} are no counts")
-    shares = tuple(value / total for value in values)
-    return (shares[0], shares[1], shares[2], shares[3]), int(n) if n is not None else None
-
-
-def _whole(values: list[float], n: float | None) -> float | None:
-    """What right and wrong answers are a part of, where nobody says how many there were of the third kind."""
-    if n and sum(values) <= n and all(value == int(value) for value in values):
-        return n
-    return next((full for full in (1.0, 100.0) if sum(values) < full), None)
-
-
-# Rows of answers.
+    path: Path
+    unit: str
+    read: Callable[[Callable[[str], bool], Report], Blocks]
+    line_of: Callable[[int], int] | None = None
 
 
 def read_jsonl(path: Path, options: Options, problems: Problems) -> Iterator[Batch | Summary]:
     """The rows of a JSONL file."""
-    blocks = ((lines, _columns(rows)) for lines, rows in json_lines(path, problems.add))
-    return _batches(path, "line", blocks, options, problems)
+    return _rows(Source(path, "line", partial(_jsonl, path)), options, problems)
 
 
 def read_list(path: Path, rows: list[Any], options: Options, problems: Problems) -> Iterator[Batch | Summary]:
@@ -258,166 +69,351 @@ def read_list(path: Path, rows: list[Any], options: Options, problems: Problems)
     if len(good) < len(rows):
         place = next(place for place, row in enumerate(rows, 1) if not isinstance(row, dict))
         problems.add(path, "not a row", f"{path}: row {place}: not an object", count=len(rows) - len(good))
-    block = [place for place, _ in good], _columns([row for _, row in good])
-    return _batches(path, "row", [block], options, problems)
+    places, objects = np.array([place for place, _ in good]), [row for _, row in good]
+
+    def read(wanted: Callable[[str], bool], report: Report) -> Blocks:
+        yield places, _columns(objects, wanted)
+
+    return _rows(Source(path, "row", read), options, problems)
 
 
 def read_csv(path: Path, options: Options, problems: Problems) -> Iterator[Batch | Summary]:
     """The rows of a CSV or TSV file."""
-    return _batches(path, "line", _csv_columns(path, problems), options, problems)
+    plain = Source(path, "line", partial(_plain_csv, path), partial(csv_line, path))
+    try:
+        return _rows(plain, options, problems)
+    except (pa.ArrowException, UnicodeDecodeError, _NotPlain):
+        return _rows(Source(path, "line", partial(_csv, path)), options, problems)
 
 
 def read_parquet(path: Path, options: Options, problems: Problems) -> Iterator[Batch | Summary]:
     """The rows of a Parquet file."""
-    blocks = ((numbers, block.to_pydict()) for numbers, block in parquet_blocks(path))
-    return _batches(path, "row", blocks, options, problems)
+    return _rows(Source(path, "row", partial(_parquet, path)), options, problems)
 
 
-def _columns(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
-    names = dict.fromkeys(name for row in rows for name in row)
-    return {name: [row.get(name) for row in rows] for name in names}
+# Going through a file.
 
 
-def _csv_columns(path: Path, problems: Problems) -> Blocks:
-    for header, lines, rows in csv_blocks(path, problems.add):
+class _NotPlain(ValueError):
+    """A CSV file that only Python's own reader can read."""
+
+
+def _jsonl(path: Path, wanted: Callable[[str], bool], report: Report) -> Blocks:
+    for numbers, rows in json_lines(path, report):
+        yield np.array(numbers), _columns(rows, wanted)
+
+
+def _columns(rows: list[dict[str, Any]], wanted: Callable[[str], bool]) -> dict[str, Values]:
+    first = rows[0].keys()
+    if all(row.keys() == first for row in rows):
+        return {name: [row[name] for row in rows] if wanted(name) else [] for name in first}
+    names = dict.fromkeys(chain.from_iterable(rows))
+    return {name: [row.get(name) for row in rows] if wanted(name) else [] for name in names}
+
+
+def _plain_csv(path: Path, wanted: Callable[[str], bool], report: Report) -> Blocks:
+    batches = plain_csv_blocks(path, wanted)
+    try:
+        names, start = next(batches), 1
+    except ValueError as error:
+        raise _NotPlain from error
+    for batch in batches:
+        yield np.arange(start, start + len(batch)), {n: batch[n] if wanted(n) else [] for n in names}
+        start += len(batch)
+
+
+def _csv(path: Path, wanted: Callable[[str], bool], report: Report) -> Blocks:
+    for header, lines, rows in csv_blocks(path, report):
         names, width = [name.strip() for name in header], len(header)
-        if any(len(row) != width for row in rows):
+        good = [(line, row) for line, row in zip(lines, rows, strict=True) if len(row) == width]
+        if len(good) < len(rows):
             for line, row in zip(lines, rows, strict=True):
                 if row and len(row) != width:
-                    problems.add(path, "cells", f"{path}:{line}: {len(row)} cells where the header has {width}")
-            lines = [line for line, row in zip(lines, rows, strict=True) if len(row) == width]
-            rows = [row for row in rows if len(row) == width]
-        yield lines, {name: _cells(column) for name, column in zip(names, zip(*rows, strict=True), strict=False)}
+                    report(path, "cells", f"{path}:{line}: {len(row)} cells where the header has {width}")
+        cells = list(zip(*(row for _, row in good), strict=True)) or [()] * width
+        columns = dict(zip(names, cells, strict=True))
+        kept = {name: [value or None for value in column] for name, column in columns.items() if wanted(name)}
+        yield np.array([line for line, _ in good], dtype=np.int64), {name: [] for name in names} | kept
 
 
-def _cells(column: tuple[str, ...]) -> list[str | None]:
-    return [value or None for value in column] if "" in column else list(column)
+def _parquet(path: Path, wanted: Callable[[str], bool], report: Report) -> Blocks:
+    import pyarrow.parquet as pq  # type: ignore[import-untyped]
+
+    names = list(dict.fromkeys(pq.read_schema(path).names))
+    for numbers, block in parquet_blocks(path, [name for name in names if wanted(name)]):
+        yield np.array(numbers), {name: _simple(block[name]) if wanted(name) else [] for name in names}
+
+
+def _simple(array: pa.Array) -> pa.Array:
+    """The same values without a dictionary, and texts as texts."""
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    return array.cast(pa.string()) if pa.types.is_large_string(array.type) else array
+
+
+# What the columns mean.
 
 
 @dataclass
-class _Reader:
-    """What the first rows have shown about a file."""
+class _Plan:
+    """How a file is read.
 
-    path: Path
+    Args:
+        layout: role to column.
+        grade: the code of each row.
+        numbers: "confidence" and "target", where there are such columns.
+    """
+
     layout: Layout
-    one_hot: Layout
-    grades: "_Grades"
+    grade: np.ndarray
+    numbers: dict[str, Numbers] = field(default_factory=dict)
 
 
-def _batches(path: Path, unit: str, blocks: Blocks, options: Options, problems: Problems) -> Iterator[Batch | Summary]:
-    reader: _Reader | None = None
-    for places, columns in blocks:
-        if not places:
+def _rows(source: Source, options: Options, problems: Problems) -> Iterator[Batch | Summary]:
+    named = {**options.columns, **({"grade": options.metric} if options.metric else {})}
+    survey = Survey(named, roles_of, options.pass_mark)
+    for places, columns in source.read(survey.reads, problems.add):
+        if not len(places):
             continue
-        if reader is None:
-            if is_summary(columns) and not options.columns:
-                yield from summaries(path, unit, places, columns, problems)
-                continue
-            reader = _first_look(path, columns, options, problems)
-        yield Batch(path, unit, _filled(path, unit, places, columns, reader, problems))
+        if (
+            not survey.rows
+            and not options.columns
+            and _may_be_summary(columns)
+            and (found := _table(source, problems))
+        ):
+            return iter(found)
+        survey.add(places, columns)
+        if options.progress:
+            options.progress(source.path, survey.rows)
+    return _batches(source, survey, _plan(source, survey, named, problems), options) if survey.rows else iter(())
 
 
-def _first_look(path: Path, columns: Mapping[str, list[Any]], options: Options, problems: Problems) -> _Reader:
-    layout = find_layout(columns, options.columns, str(path))
-    if options.metric:
-        layout |= find_layout(columns, {**options.columns, "grade": options.metric}, str(path))
-    one_hot = {} if "grade" in options.columns or options.metric else outcome_columns(columns)
+def _may_be_summary(columns: Mapping[str, Values]) -> bool:
+    return any("outcome" in roles_of(name) for name in columns)
+
+
+def _table(source: Source, problems: Problems) -> list[Summary]:
+    """The rows of a table of results; none if the first block of the file shows that it is something else."""
+    found: list[Summary] = []
+    for places, block in source.read(lambda name: True, lambda *_: None):
+        columns = {name: v.to_pylist() if isinstance(v, pa.Array) else list(v) for name, v in block.items()}
+        if not found and not is_summary(columns):
+            return []
+        found += summaries(source.path, source.unit, places.tolist(), columns, problems)
+    return found
+
+
+def _plan(source: Source, survey: Survey, named: Mapping[str, str], problems: Problems) -> _Plan:
+    path, columns = source.path, survey.columns
+    layout = find_layout(columns, named, str(path))
+    one_hot = {} if "grade" in named else outcome_columns(columns)
     if "grade" not in layout and not one_hot and not {"gold", "completion"} <= set(layout):
         raise ValueError(
             f"{path}: no column with grades, and not both a gold and a model's answer to grade. Columns: "
             f"{', '.join(map(str, list(columns)[:20]))}. Name one with --column grade=NAME"
         )
-    grades = _Grades(options.pass_mark)
-    values = columns.get(layout.get("grade", ""), [])
-    grades.settle(values, layout.get("grade", ""), trusted=set(FIELDS) <= set(columns))
-    if grades.trouble:
-        problems.add(path, "letters", f"{path}: {grades.trouble}; not read", lost=False)
+    if one_hot:
+        grade = _one_hot(columns, one_hot, survey.rows)
+    elif "grade" in layout:
+        grade = _grades(source, survey, layout["grade"], problems)
+    else:
+        grade = np.full(survey.rows, NONE, dtype=np.int8)
     used = ", ".join(f"{role} = {name}" for role, name in layout.items() if role != name)
     if used:
         problems.note(path, f"read as {used}")
-    return _Reader(path, layout, one_hot, grades)
+    if layout.get("gold") == "target" and columns["target"].positive and columns["target"].inside:
+        problems.note(path, "column 'target' is read as gold answers, not as targets (--column target=target)")
+    roles = [role for role in ("confidence", "target") if role in layout]
+    return _Plan(layout, grade, {role: columns[layout[role]].whole(role) for role in roles})
 
 
-class _Grades(dict[Any, int]):
-    """Codes of values, looked up once for each distinct value."""
+def _one_hot(columns: Mapping[str, Column], layout: Layout, rows: int) -> np.ndarray:
+    grade = np.full(rows, UNREADABLE, dtype=np.int8)
+    for outcome, code in reversed(_OUTCOMES.items()):
+        if outcome in layout:
+            grade[columns[layout[outcome]].whole("outcome")] = code
+    return grade
 
-    def __init__(self, pass_mark: float | None) -> None:
-        super().__init__()
-        self.pass_mark = pass_mark
-        self.meaning: dict[int, int] = {}
-        self.trouble = ""
 
-    def settle(self, values: list[Any], column: str, *, trusted: bool) -> None:
-        """Decide from the first rows what letters, "incorrect", 0 and -1 mean in this file."""
-        codes = set(self.codes(values))
-        seen = {letter for letter, code in LETTERS.items() if code in codes}
-        kind = next((kind for kind, meaning in _LETTER_MEANINGS.items() if seen and seen <= set(meaning)), "")
+def _grades(source: Source, survey: Survey, name: str, problems: Problems) -> np.ndarray:
+    """The codes of the column with the grades, once all of them are known."""
+    column = survey.columns[name]
+    codes = column.whole("grade")
+    meaning, trouble = grade_meanings(set(np.unique(codes).tolist()), name, own=set(FIELDS) <= set(survey.columns))
+    if trouble:
+        problems.add(source.path, "letters", f"{source.path}: {trouble}; not read", lost=False)
+    table = np.arange(max(LETTERS.values()) + 1, dtype=np.int8)
+    for code, meant in meaning.items():
+        table[code] = meant
+    unreadable = codes == UNREADABLE
+    if unreadable.any():
+        place = int(np.concatenate(survey.places)[unreadable.argmax()])
+        where = place_name(source.path, source.unit, place, source.line_of)
+        why = f"{where}: {column.unreadable} is no grade; counted as ungraded"
+        problems.add(source.path, "unreadable grade", why, lost=False, count=int(unreadable.sum()))
+    return table[codes]
+
+
+def grade_meanings(codes: set[int], column: str, *, own: bool) -> tuple[dict[int, int], str]:
+    """What letters, "incorrect", 0 and -1 mean in a column, by all the codes in it, and what cannot be told.
+
+    Args:
+        codes: all that occur.
+        column: its name.
+        own: the log is of our own records, whose INCORRECT is never "I don't know".
+
+    Example:
+        >>> grade_meanings({CORRECT, ZERO, MINUS}, "grade", own=False)[0] == {MINUS: INCORRECT, ZERO: ABSTAINED}
+        True
+        >>> grade_meanings({CORRECT, INCORRECT}, "grade", own=False)[0] == {INCORRECT: ZERO}
+        True
+    """
+    seen = {letter for letter, code in LETTERS.items() if code in codes}
+    kind = next((kind for kind, meaning in _LETTER_MEANINGS.items() if seen and seen <= set(meaning)), "")
+    if seen == {"C"}:
+        kind = "simpleqa" if "letter" in column.lower() else ""
+    known = _LETTER_MEANINGS.get(kind, {})
+    meaning = {LETTERS[letter]: known.get(letter, UNREADABLE) for letter in seen}
+    trouble = ""
+    if seen and not kind:
+        trouble = f"column {column!r} holds {', '.join(sorted(seen))}, which are no grades that are known"
         if seen == {"C"}:
-            kind = "simpleqa" if "letter" in column.lower() else ""
-        for letter, code in LETTERS.items():
-            self.meaning[code] = _LETTER_MEANINGS.get(kind, {}).get(letter, UNREADABLE)
-        if seen and not kind:
-            self.trouble = f"column {column!r} holds {', '.join(sorted(seen))}, which are no grades that are known"
-            if seen == {"C"}:
-                self.trouble = f"column {column!r} holds only C: SimpleQA's NOT_ATTEMPTED, or Inspect's CORRECT"
-        if MINUS in codes:
-            self.meaning |= {MINUS: INCORRECT, ZERO: ABSTAINED}  # 1, 0, -1: right, abstained, wrong
-        elif not trusted and ABSTAINED not in codes and not seen:
-            self.meaning[INCORRECT] = ZERO  # nothing says that these grades know abstentions
-        self.clear()
-
-    def __missing__(self, value: Any) -> int:
-        code = read_grade(value, self.pass_mark)
-        self[value] = code = self.meaning.get(code, code)
-        return code
-
-    def codes(self, values: list[Any]) -> list[int]:
-        """The codes of a column."""
-        if len(self) > 100_000:
-            self.clear()
-        try:
-            return list(map(self.__getitem__, values))
-        except TypeError:  # lists and objects are no keys, and no grades
-            return [UNREADABLE if isinstance(value, list | dict) else self[value] for value in values]
+            trouble = f"column {column!r} holds only C: SimpleQA's NOT_ATTEMPTED, or Inspect's CORRECT"
+    if MINUS in codes:
+        meaning |= {MINUS: INCORRECT, ZERO: ABSTAINED}  # 1, 0, -1: right, abstained, wrong
+    elif not own and ABSTAINED not in codes and not seen:
+        meaning[INCORRECT] = ZERO  # nothing says that these grades know abstentions
+    return meaning, trouble
 
 
-def _filled(
-    path: Path, unit: str, places: list[int], columns: Mapping[str, list[Any]], reader: _Reader, problems: Problems
-) -> dict[str, list[Any]]:
-    """The columns of a batch, by role."""
-    size = len(places)
-    found: dict[str, list[Any]] = {"place": places}
-    for role in ("confidence", "target", "question", "gold", "prompt", "completion"):
-        if reader.layout.get(role) in columns:
-            found[role] = columns[reader.layout[role]]
-    for role in ("model", "task"):
-        values = columns.get(reader.layout.get(role, ""))
-        found[role] = ["" if value is None else str(value) for value in values] if values else [""] * size
-    ids = columns.get(reader.layout.get("id", "")) or places
-    found["id"] = [str(place if value is None else value) for place, value in zip(places, ids, strict=True)]
-    if repeats := columns.get(reader.layout.get("repeat", "")):
-        found["repeat"] = [_small(value) for value in repeats]
-    if "target" not in found and "prompt" in found:
-        stated = [stated_target(prompt) if isinstance(prompt, str) else None for prompt in found["prompt"]]
-        found |= {"target": stated} if any(target is not None for target in stated) else {}
-    found["grade"] = _graded(columns, reader, size)
-    return found
+# The rows, and their texts where these are needed.
 
 
-def _graded(columns: Mapping[str, list[Any]], reader: _Reader, size: int) -> list[int]:
-    if reader.one_hot:
-        outcomes = {"correct": CORRECT, "incorrect": INCORRECT, "abstained": ABSTAINED}
-        hot = {code: columns.get(reader.one_hot.get(name, "")) for name, code in outcomes.items()}
-        return [
-            next((code for code, values in hot.items() if values and values[row] in _HOT), UNREADABLE)
-            for row in range(size)
-        ]
-    values = columns.get(reader.layout.get("grade", ""))
-    return reader.grades.codes(values) if values else [NONE] * size
+def _batches(source: Source, survey: Survey, plan: _Plan, options: Options) -> Iterator[Batch]:
+    whole = _without_texts(source, survey, plan)
+    wanted = _wanted(plan, options)
+    if not wanted:
+        yield whole
+        return
+    start = 0
+    for places, columns in source.read(set(wanted.values()).__contains__, lambda *_: None):
+        if not len(places):
+            continue
+        rows = slice(start, start + len(places))
+        start = rows.stop
+        if not np.array_equal(places, whole.place[rows]):
+            raise ValueError(f"{source.path}: it was changed while it was read")
+        yield _with_texts(_picked(whole, rows), columns, wanted)
 
 
-def _small(value: Any) -> int:
+def _without_texts(source: Source, survey: Survey, plan: _Plan) -> Batch:
+    place, columns, layout = np.concatenate(survey.places), survey.columns, plan.layout
+    none = Numbers.none(survey.rows)
+    names, name = _names(columns, layout, survey.rows)
+    ids = columns[layout["id"]].whole("id") if "id" in layout else pa.array(place).cast(pa.string())
+    repeat = columns[layout["repeat"]].whole("repeat") if "repeat" in layout else None
+    if set(FIELDS) <= set(columns) and repeat is None:
+        ids, repeat = _numbered_ids(ids)
+    return Batch(
+        source.path,
+        source.unit,
+        place=place,
+        id=ids,
+        names=names,
+        name=name,
+        grade=plan.grade,
+        confidence=plan.numbers.get("confidence", none),
+        kind=np.zeros(survey.rows, dtype=np.int8),
+        target=plan.numbers.get("target", none),
+        repeat=repeat,
+        line_of=source.line_of,
+    )
+
+
+def _names(columns: Mapping[str, Column], layout: Layout, rows: int) -> tuple[list[tuple[str, str]], np.ndarray]:
+    """The pairs of model and task that occur, and each row's place among them."""
+    known = [columns[layout[role]] if role in layout else None for role in ("model", "task")]
+    models, tasks = (
+        (column.names, column.whole(role)) if column else ([""], np.zeros(rows, dtype=np.int32))
+        for role, column in zip(("model", "task"), known, strict=True)
+    )
+    if len(models[0]) * len(tasks[0]) == 1:
+        return [(models[0][0], tasks[0][0])], np.zeros(rows, dtype=np.int32)
+    both = models[1].astype(np.int64) * len(tasks[0]) + tasks[1]
+    found, first, name = np.unique(both, return_index=True, return_inverse=True)
+    order = np.argsort(first)  # of appearance
+    pairs = [(models[0][pair // len(tasks[0])], tasks[0][pair % len(tasks[0])]) for pair in found[order].tolist()]
+    return pairs, np.argsort(order)[name].astype(np.int32)
+
+
+def _numbered_ids(ids: pa.Array) -> tuple[pa.Array, np.ndarray | None]:
+    """Ids of our own records, where the second answer to a question has "#2" behind its id, and so on."""
+    parts = pc.extract_regex(ids, r"^(?P<id>.*)#(?P<number>[1-9]\d{0,4})$")
+    base, number = pc.struct_field(parts, "id"), pc.struct_field(parts, "number")
+    repeated = pc.and_kleene(pc.is_valid(base), pc.is_in(base, ids))
+    if not pc.any(repeated).as_py():
+        return ids, None
+    numbers = pc.cast(pc.if_else(repeated, number, "1"), pa.int64()).to_numpy(zero_copy_only=False) - 1
+    return pc.if_else(repeated, base, ids), numbers.astype(np.int16)
+
+
+def _wanted(plan: _Plan, options: Options) -> dict[str, str]:
+    """Roles and columns of the texts that have to be read."""
+    there = {role: plan.layout[role] for role in (*TEXTS, "aliases") if role in plan.layout}
+    if options.texts:
+        return there
+    wanted = set()
+    confidence = plan.numbers.get("confidence")
+    if not np.isin(plan.grade, _SETTLED).all():
+        wanted |= {"completion", "gold", "aliases", "question"}
+    if confidence is None or np.isnan(confidence.values).any():
+        wanted |= {"completion"}
+    if "target" not in plan.layout:
+        wanted |= {"prompt"}
+    return {role: name for role, name in there.items() if role in wanted}
+
+
+def _picked(whole: Batch, rows: slice) -> Batch:
+    return replace(
+        whole,
+        place=whole.place[rows],
+        id=whole.id[rows],
+        name=whole.name[rows],
+        grade=whole.grade[rows],
+        confidence=whole.confidence.pick(rows),
+        kind=whole.kind[rows],
+        target=whole.target.pick(rows),
+        repeat=None if whole.repeat is None else whole.repeat[rows],
+    )
+
+
+def _with_texts(batch: Batch, columns: Mapping[str, Values], wanted: Mapping[str, str]) -> Batch:
+    texts = {role: columns[name] for role, name in wanted.items() if name in columns and len(columns[name])}
+    if aliases := texts.pop("aliases", None):
+        golds = texts.get("gold", [None] * len(batch))
+        texts["gold"] = [_with_aliases(*pair) for pair in zip(_listed(golds), _listed(aliases), strict=True)]
+    if "prompt" in texts and np.isnan(batch.target.values).all():
+        batch.target = _stated(texts["prompt"])
+    return replace(batch, texts=texts)
+
+
+def _with_aliases(gold: Any, aliases: Any) -> Any:
     try:
-        return max(0, min(int(value), 30_000))
-    except (TypeError, ValueError, OverflowError):
-        return 0
+        return [*answers_of(gold), *answers_of(aliases)]
+    except ValueError:
+        return gold
+
+
+def _listed(values: Values) -> list[Any]:
+    return values.to_pylist() if isinstance(values, pa.Array) else list(values)
+
+
+def _stated(prompts: Values) -> Numbers:
+    """The targets that prompts state."""
+    if not isinstance(prompts, pa.Array) or not pa.types.is_string(prompts.type):
+        return to_numbers([stated_target(text) if isinstance(text, str) else None for text in _listed(prompts)])
+    found = Numbers.none(len(prompts))
+    told = pc.or_(pc.match_substring(prompts, "confident"), pc.match_substring(prompts, GUESS_INSTRUCTION))
+    rows = np.flatnonzero(told.fill_null(False).to_numpy(zero_copy_only=False))
+    found.values[rows] = to_numbers([stated_target(text) for text in prompts.take(pa.array(rows)).to_pylist()]).values
+    return found

@@ -24,6 +24,7 @@ _SAMPLE = b"<h3>Prompt conversation</h3>"
 _MESSAGE = re.compile(r'<div class="message (\w+)">.*?<pre>(.*?)</pre>', re.DOTALL)
 _MEAN = re.compile(rb"<td>is_not_attempted</td>\s*<td>([01](?:\.\d+)?)</td>")
 _GOLD = re.compile(r"<p>Correct Answer: (.*?)</p>", re.DOTALL)
+_SCORED = re.compile(rb"<p>Score: [^<]*</p>")
 _SCORE = re.compile(r"<p>Score: (.*?)</p>", re.DOTALL)
 
 
@@ -39,10 +40,14 @@ def is_page(head: bytes) -> bool:
 
 def read_page(path: Path, options: Options, problems: Problems) -> Iterator[Batch]:
     """The samples of an `EVAL_MODEL.html`."""
-    top, *samples = read_whole(path, "page").split(_SAMPLE)
-    if samples and b"<p>Score: " not in samples[-1]:
-        problems.add(path, "cut off", f"{path}: sample {len(samples) - 1}: the file breaks off; all before is kept")
-        samples.pop()
+    whole = read_whole(path, "page")
+    top, *samples = whole.split(_SAMPLE)
+    if not whole.rstrip().endswith(b"</html>"):
+        half = bool(samples) and not _SCORED.search(samples[-1])
+        samples = samples[:-1] if half else samples
+        where = f" in the middle of sample {len(samples)}" if half else ""
+        count = "1 sample before that is" if len(samples) == 1 else f"{len(samples):,} samples before that are"
+        problems.add(path, "cut off", f"{path}: the page breaks off{where}; the {count} read", lost=half)
     pages = [sample.decode("utf-8", "replace") for sample in samples]
     convos = [[{"role": role, "content": unescape(text)} for role, text in _MESSAGE.findall(page)] for page in pages]
     share = _MEAN.search(top)

@@ -6,7 +6,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "confidence": ["augrc", "aurc", "brier_score", "expected_calibration_error", "smooth_calibration_error"],
-        "intervals": ["bootstrap_interval", "paired_difference", "points_interval"],
+        "intervals": ["mean_interval", "paired_difference", "points_interval"],
         "measuring": ["measure", "target_row"],
         "schema": ["read_metrics"],
         "oracle": ["Baseline", "ForcedAnswers", "BaseGuesses", "baselines"],

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from scipy.fft import dct, idct
-from scipy.optimize import brentq
+from scipy.optimize import brentq, isotonic_regression
 
 BINS = 15
 _GRID = 4096
@@ -32,16 +32,15 @@ def confidence_metrics(confidence: np.ndarray, correct: np.ndarray) -> dict[str,
         >>> found["confidence_n"], found["confidence_left_out"], found["auroc"], round(found["brier"], 3)
         (2, 2, 1.0, 0.185)
     """
-    from sklearn.metrics import average_precision_score, roc_auc_score  # takes seconds to import
-
     graded = ~np.isnan(correct)
     usable = graded & (confidence >= 0) & (confidence <= 1)
     q, c = confidence[usable], correct[usable]
-    both = 0 < c.sum() < len(c)
+    order = np.argsort(q)  # once for all that go by it
+    q, c = q[order], c[order]
     parts = brier_parts(q, c) or (None, None, None)
     return {
         "aurc": aurc(q, c),
-        "auroc": float(roc_auc_score(c, q)) if both else None,
+        "auroc": auroc(q, c),
         "ece": expected_calibration_error(q, c),
         "ece_equal_mass": equal_mass_calibration_error(q, c),
         "brier": brier_score(q, c),
@@ -49,7 +48,7 @@ def confidence_metrics(confidence: np.ndarray, correct: np.ndarray) -> dict[str,
         "confidence_left_out": int(graded.sum()) - len(q),
         "e_aurc": excess_aurc(q, c),
         "augrc": augrc(q, c),
-        "average_precision": float(average_precision_score(c, q)) if both else None,
+        "average_precision": average_precision(q, c),
         "smooth_ece": smooth_calibration_error(q, c),
         **dict(zip(("brier_miscalibration", "brier_discrimination", "brier_uncertainty"), parts, strict=True)),
     }
@@ -95,8 +94,11 @@ def tie(confidence: np.ndarray, correct: np.ndarray) -> Ties:
     if (lost := np.flatnonzero(np.isnan(q) | np.isnan(c))).size:
         first = int(lost[0])
         raise ValueError(f"answer {first} has confidence {q[first]} and outcome {c[first]}: leave it out, and say so")
-    distinct, group, n = np.unique(q, return_inverse=True, return_counts=True)
-    return Ties(distinct, n, np.bincount(group, c, minlength=len(distinct)))
+    if (q[1:] < q[:-1]).any():
+        order = np.argsort(q)
+        q, c = q[order], c[order]
+    first = np.flatnonzero(np.append(True, q[1:] != q[:-1])[: len(q)])
+    return Ties(q[first], np.diff(first, append=len(q)), np.add.reduceat(c, first) if len(first) else np.empty(0))
 
 
 def tie_probabilities(confidence: np.ndarray, correct: np.ndarray) -> Ties:
@@ -198,18 +200,52 @@ def brier_parts(confidence: np.ndarray, correct: np.ndarray) -> tuple[float, flo
         >>> brier_parts(q, c), brier_score(q, c)
         ((0.0625, 0.0625, 0.1875), 0.1875)
     """
-    from sklearn.isotonic import isotonic_regression  # takes seconds to import
-
     ties = tie_probabilities(confidence, correct)
     if not len(ties.n):
         return None
     n, share = ties.n.sum(), ties.right / ties.n
     accuracy = ties.right.sum() / n
-    fitted = isotonic_regression(share, sample_weight=ties.n)  # sklearn's class rounds q: NaN for 1
+    fitted = isotonic_regression(share, weights=ties.n).x
     # sum of (q - c)^2 less that of (fitted - c)^2; the same for the accuracy: what is within the ties cancels
     miscalibration = ties.n @ ((ties.confidence - share) ** 2 - (fitted - share) ** 2) / n
     discrimination = ties.n @ ((accuracy - share) ** 2 - (fitted - share) ** 2) / n
     return float(max(0.0, miscalibration)), float(max(0.0, discrimination)), float(accuracy * (1 - accuracy))
+
+
+# Ranking: how far confidence tells right answers from wrong ones. Without one of each there is nothing to tell.
+
+
+def auroc(confidence: np.ndarray, correct: np.ndarray) -> float | None:
+    """Area under the ROC curve: how often a right answer has more confidence than a wrong one, ties counting half.
+
+    Mann and Whitney's U over the number of pairs (Hanley and McNeil 1982), as `sklearn.metrics.roc_auc_score` finds it
+    from a curve.
+
+    Example:
+        >>> auroc(np.array([0.9, 0.5, 0.5]), np.array([1, 1, 0])), auroc(np.array([0.9]), np.array([1]))
+        (0.75, None)
+    """
+    ties = tie(confidence, correct)
+    right, wrong = ties.right, ties.n - ties.right
+    pairs = right.sum() * wrong.sum()
+    return float(right @ (np.cumsum(wrong) - wrong / 2) / pairs) if pairs else None
+
+
+def average_precision(confidence: np.ndarray, correct: np.ndarray) -> float | None:
+    """Precision of finding the right answers, averaged over the right ones: sum (R_k - R_k-1) P_k over thresholds.
+
+    P_k is the accuracy of the answers at or above the k-th threshold, R_k the share of the right ones among them, as
+    in `sklearn.metrics.average_precision_score`: nothing is interpolated.
+
+    Example:
+        >>> average_precision(np.array([0.9, 0.5, 0.1]), np.array([1, 0, 1]))
+        0.8333333333333333
+    """
+    ties = tie(confidence, correct)
+    right = ties.right[::-1]
+    if not 0 < right.sum() < ties.n.sum():
+        return None
+    return float(right @ (np.cumsum(right) / np.cumsum(ties.n[::-1])) / right.sum())
 
 
 # Selective risk: the risk of answering, against how many are answered. Ties are averaged over all their orders.

@@ -1,12 +1,19 @@
 """Intervals: how far a number would move if other questions had been drawn, and whether one run beat another.
 
-Nearly all are bootstrap intervals (Efron 1979). Resampling N questions with replacement is drawing multinomial counts
-of the distinct ones, and there are few: a question is right, wrong, abstained or ungraded. So the cost does not grow
-with N, and memory hardly. All that is resampled anywhere is drawn by `resampled_counts`.
+One kind for shares, scores and paired differences. All are means over questions that are each worth one of a few known
+values, right, wrong or abstained, and a value is possible even if no question of a sample had it. A value s is in the
+interval of a mean m over n questions unless m is further from it than chance explains if s were true:
+
+    |m - s| <= z sqrt(V / n), shifted by (z^2 - 1) / 6 M / (V n)
+
+with V and M the second and third central moments of the likeliest distribution of the possible values whose mean is s.
+For two values that is Wilson's interval (1927), for differences of right answers Tango's (1998), both with the
+correction for skewness of Gart and Nam (1988). There is no seed, no width is 0, and a million questions cost what a
+dozen do. How often they hold is in docs/intervals.md.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from statistics import fmean, stdev
 from typing import Any
 
@@ -20,185 +27,155 @@ from abstain.rewards.verdict import Verdict
 Interval = tuple[float, float]
 Key = tuple[tuple[str, str], float]
 """Of an answer: task and question id, and target."""
-RESAMPLES = 2_000
 LEVEL = 0.95
-_CHUNK = 4_000_000  # draws held in memory at once
-
-
-def bootstrap_interval(
-    values: Sequence[float] | np.ndarray, *, seed: int = 0, resamples: int = RESAMPLES, level: float = LEVEL
-) -> Interval | None:
-    """Percentile bootstrap interval of the mean over questions; `None` if there are no values.
-
-    Args:
-        values: one per question, such as its points.
-        seed: same values and seed, same interval.
-        resamples: bootstrap samples.
-        level: coverage.
-
-    Example:
-        >>> bootstrap_interval([1, 1, 1])
-        (1.0, 1.0)
-        >>> low, high = bootstrap_interval([0, 1] * 50)
-        >>> 0.38 < low < 0.42 < 0.58 < high < 0.62
-        True
-    """
-    return points_interval(values, np.ones(len(values), dtype=int), seed=seed, resamples=resamples, level=level)
+KIND = "score interval, corrected for skewness"
+_PARTS, _ROUNDS = 32, 6  # into which the ways to other means are parted, and how often what is left is
+_CHUNK = 1_000_000  # numbers held at once
+_DISTINCT = 4_096  # values that are told apart
 
 
 def points_interval(
-    points: Sequence[float] | np.ndarray,
-    counts: Sequence[int] | np.ndarray,
-    *,
-    seed: int = 0,
-    resamples: int = RESAMPLES,
-    level: float = LEVEL,
+    points: Sequence[float] | np.ndarray, counts: Sequence[int] | np.ndarray, *, level: float = LEVEL
 ) -> Interval | None:
-    """`bootstrap_interval` of questions of which only is known how many earned what: a million cost what a dozen do.
+    """Interval of the mean of questions of which is known how many earned what; `None` if there are none.
 
     Args:
-        points: what an outcome is worth.
+        points: what each outcome is worth that is possible, those with a count of 0 too.
         counts: how many questions had it.
-        seed, resamples, level: as there, and with the same draws.
+        level: coverage.
 
     Example:
-        >>> points_interval([1, -1, 0], [30, 20, 50]) == bootstrap_interval([1] * 30 + [-1] * 20 + [0] * 50)
-        True
+        >>> [round(end, 3) for end in points_interval([1, -3, 0], [97, 1, 2])]
+        [0.79, 0.988]
+        >>> [round(end, 3) for end in points_interval([1, 0], [10, 0])]
+        [0.76, 1.0]
     """
-    counts = np.asarray(counts)
-    worth, outcome = np.unique(np.asarray(points, dtype=float)[counts > 0], return_inverse=True)
-    if not len(worth):
+    if not np.sum(counts):
         return None
-    merged = np.bincount(outcome, counts[counts > 0]).astype(int)
-    sums = resampled_sums(worth[:, None], merged, seed=seed, resamples=resamples)
-    return quantile_interval(sums[:, 0] / merged.sum(), level)
+    low, high = interval_ends(points, counts, level=level)
+    return float(low[0]), float(high[0])
 
 
-def statistic_interval(
-    statistic: Callable[[np.ndarray], np.ndarray],
-    counts: Sequence[int] | np.ndarray,
-    *,
-    seed: int = 0,
+def mean_interval(
+    values: Sequence[float] | np.ndarray, worst: float, best: float, *, level: float = LEVEL
 ) -> Interval | None:
-    """Interval of any number that depends on the counts of outcomes alone, such as a ratio.
+    """`points_interval` of questions one by one; `None` if there are no values.
 
     Args:
-        statistic: takes resampled counts, an outcome a row and a resample a column; gives one number for each column.
-        counts: how many questions had each outcome.
-        seed: as in `bootstrap_interval`.
-
-    Returns:
-        `None` if there are no questions, or the number cannot be had in any resample. Resamples where it cannot (NaN:
-        a ratio of nothing to nothing) are left out.
+        values: one per question, such as its mean points over repeats.
+        worst, best: what a question could have been worth. A value beyond shows that this was possible too.
+        level: coverage.
 
     Example:
-        >>> low, high = statistic_interval(lambda count: count[0] / (count[0] + count[1]), [40, 10, 50])
-        >>> 0.66 < low < 0.72 < 0.88 < high < 0.92
+        >>> mean_interval([1, 1, -1, 0], -1, 1) == points_interval([1, 0, -1], [2, 1, 1])
         True
     """
-    counts = np.asarray(counts)
-    if not counts.sum():
-        return None
-    samples = resampled_sums(np.eye(len(counts)), counts, seed=seed).T
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return quantile_interval(np.asarray(statistic(samples)))
+    points, counts = np.unique(np.asarray(values, dtype=float), return_counts=True)
+    if len(points) > _DISTINCT:  # those next to each other as their mean, which hardly changes how far they spread
+        place = ((points - points[0]) / (points[-1] - points[0]) * (_DISTINCT - 1)).astype(int)
+        sums, counts = np.bincount(place, points * counts), np.bincount(place, counts)
+        points, counts = sums[counts > 0] / counts[counts > 0], counts[counts > 0]
+    return points_interval([*points, worst, best], [*counts, 0, 0], level=level)
 
 
-def resampled_counts(
-    n: int, shares: np.ndarray | None = None, *, seed: int = 0, resamples: int = RESAMPLES
-) -> Iterator[np.ndarray]:
-    """How often each question, or each outcome, is drawn in bootstrap samples of n questions.
+def share_interval(part: Any, whole: Any, *, level: float = LEVEL) -> tuple[np.ndarray, np.ndarray]:
+    """Intervals of shares: Wilson's (1927), corrected for skewness.
 
     Args:
-        n: questions.
-        shares: of the questions, those that had each outcome; without them each question is told from the others.
-        seed: same arguments and seed, same draws.
-        resamples: bootstrap samples.
+        part: k, numbers or arrays.
+        whole: n, all above 0.
+        level: coverage.
 
     Returns:
-        (samples, questions or outcomes), in pieces that fit into memory.
+        The lower and the upper ends.
 
     Example:
-        >>> [drawn.sum(axis=1).tolist() for drawn in resampled_counts(5, resamples=3)]
-        [[5.0, 5.0, 5.0]]
+        >>> low, high = share_interval([2, 5], [2, 10])
+        >>> low.round(2), high.round(2)
+        (array([0.27, 0.22]), array([1.  , 0.78]))
     """
-    rng = np.random.default_rng(seed)
-    size = max(1, _CHUNK // max(1, n if shares is None else len(shares)))
-    for start in range(0, resamples, size):
-        rows = min(size, resamples - start)
-        if shares is not None:
-            yield rng.multinomial(n, shares, size=rows)
-        else:  # the same as with equal shares, but much faster
-            drawn = rng.integers(0, n, (rows, n)) + n * np.arange(rows)[:, None]
-            yield np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n).astype(float)
+    part, whole = np.broadcast_arrays(part, whole)
+    low, high = interval_ends([1, 0], np.stack([part, whole - part], axis=-1).reshape(-1, 2), level=level)
+    return low.reshape(part.shape), high.reshape(part.shape)
 
 
-def resampled_sums(
-    rows: np.ndarray, counts: np.ndarray | None = None, *, seed: int = 0, resamples: int = RESAMPLES
-) -> np.ndarray:
-    """Sums of each column in each bootstrap sample of the rows, (resamples, columns).
+def interval_ends(
+    points: Sequence[float] | np.ndarray, counts: Sequence[int] | np.ndarray, *, level: float = LEVEL
+) -> tuple[np.ndarray, np.ndarray]:
+    """`points_interval` of many samples at once.
 
     Args:
-        rows: (questions or outcomes, columns).
-        counts: how many questions each row stands for; one, by default.
-        seed, resamples: as in `resampled_counts`.
-
-    Example:
-        >>> resampled_sums(np.ones((4, 1)), resamples=2).tolist()
-        [[4.0], [4.0]]
-    """
-    n, shares = (len(rows), None) if counts is None else (int(counts.sum()), counts / counts.sum())
-    return np.concatenate([drawn @ rows for drawn in resampled_counts(n, shares, seed=seed, resamples=resamples)])
-
-
-def resampled_means(values: np.ndarray, *, seed: int = 0, resamples: int = RESAMPLES) -> np.ndarray:
-    """Means of each column in each bootstrap sample of the rows.
-
-    A row is a question with all that was measured on it, so that what its columns share stays together: the targets of
-    a run, or the repeats of a question.
-
-    Args:
-        values: (questions, columns); NaN where a question has no value.
-        seed, resamples: as in `bootstrap_interval`.
+        points: (outcomes,) or (samples, outcomes).
+        counts: (outcomes,) or (samples, outcomes), a question at least in each sample.
+        level: coverage.
 
     Returns:
-        (resamples, columns); NaN where a sample has no value. There are no samples of no questions.
-
-    Example:
-        >>> resampled_means(np.array([[1.0, np.nan], [1.0, 0.5]]), resamples=3)[:, 0]
-        array([1., 1., 1.])
+        The lower and the upper ends, (samples,).
     """
-    known = ~np.isnan(values)
-    rows, counts = _distinct_rows(np.hstack([np.nan_to_num(values), known]))
-    if not len(rows):
-        return np.empty((0, values.shape[1]))
-    totals, sizes = np.hsplit(resampled_sums(rows, counts, seed=seed, resamples=resamples), 2)
-    with np.errstate(invalid="ignore"):
-        return totals / sizes
+    worth, asked = np.broadcast_arrays(
+        *np.atleast_2d(np.asarray(points, dtype=float), np.asarray(counts, dtype=float))
+    )
+    z = ndtri((1 + level) / 2)
+    return _lower_ends(worth, asked, z), -_lower_ends(-worth, asked, z)
 
 
-def _distinct_rows(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The distinct rows and how often each occurs; sorting one column at a time is much faster than whole rows."""
-    code = np.zeros(len(table), dtype=np.int64)
-    for column in table.T:
-        distinct, number = np.unique(column, return_inverse=True)
-        code = np.unique(code * len(distinct) + number, return_inverse=True)[1]
-    _, where, counts = np.unique(code, return_index=True, return_counts=True)
-    return table[where], counts
+def _lower_ends(points: np.ndarray, counts: np.ndarray, z: float) -> np.ndarray:
+    """The least means that are not rejected.
 
-
-def quantile_interval(samples: np.ndarray, level: float = LEVEL) -> Interval | None:
-    """The middle `level` of bootstrap samples, those that are NaN left out; `None` if no others are there.
-
-    Example:
-        >>> quantile_interval(np.array([0.0, 1.0, 2.0, np.nan]), level=0.5)
-        (0.5, 1.5)
+    They are looked for from the far end: where skewness is too great to be corrected, a mean next to the sample's may
+    be rejected and one beyond it not.
     """
-    known = samples[np.isfinite(samples)]
-    if not len(known):
-        return None
-    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+    below, row = _Below(points, counts), np.arange(len(points))
+    near, far = np.zeros(len(points)), below.length
+    size = max(1, _CHUNK // points.size)
+    for _ in range(_ROUNDS):
+        steps = np.linspace(near, far, _PARTS + 1, axis=1)
+        pieces = [below.plausible(steps[:, start : start + size], z) for start in range(0, _PARTS + 1, size)]
+        plausible = np.concatenate(pieces, axis=1)
+        plausible[:, 0] = True
+        last = _PARTS - np.argmax(plausible[:, ::-1], axis=1)
+        near, far = steps[row, last], steps[row, np.minimum(last + 1, _PARTS)]
+    mean = np.where(near == below.length, 0.0, below.moments(near[:, None])[0][:, 0])
+    return points.min(axis=1) + np.ptp(points, axis=1) * mean
+
+
+class _Below:
+    """The likeliest distributions whose mean lies below the sample's, with points scaled to run from 0 to 1.
+
+    Of all distributions of points d with a given mean, the likeliest has shares in proportion to
+    count / (1 - u (1 - d)) for some u in [0, 1), and the greater u the lower the mean. Where no question had the least
+    points this does not get to 0: from u = 1 on, the likeliest gives a growing share to them. So a path leads from the
+    sample down to the least points, of length 1 or 2, and means fall along it.
+    """
+
+    def __init__(self, points: np.ndarray, counts: np.ndarray) -> None:
+        span = np.ptp(points, axis=1, keepdims=True)
+        d = (points - points.min(axis=1, keepdims=True)) / np.where(span > 0, span, 1)
+        self.d = np.where(d > 1e-12, d, 0.0)
+        self.n = counts.sum(axis=1, keepdims=True)
+        self.shares = counts / self.n
+        self.mean = (self.shares * self.d).sum(axis=1, keepdims=True)
+        self.length = np.where((self.shares * (self.d == 0)).any(axis=1), 1, 2) * (1 - 1e-9)
+
+    def moments(self, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Mean, variance and third central moment at steps along the path; all are (samples, steps)."""
+        shares, d = self.shares[:, None, :], self.d[:, None, :]
+        heights = 1 - np.minimum(steps, 1)[..., None] * (1 - d)
+        tilted = np.divide(shares, heights, out=np.zeros_like(heights), where=shares > 0)
+        further = np.maximum(steps - 1, 0)
+        unseen = further / (further + self.n * (1 - further))  # some 1 / n half-way, where it matters
+        tilted *= ((1 - unseen) / tilted.sum(axis=-1))[..., None]
+        mean = (tilted * d).sum(axis=-1)
+        away = d - mean[..., None]
+        squares = tilted * away * away
+        variance = squares.sum(axis=-1) + unseen * mean**2
+        return mean, variance, (squares * away).sum(axis=-1) - unseen * mean**3
+
+    def plausible(self, steps: np.ndarray, z: float) -> np.ndarray:
+        """Whether the sample's mean is no further above that at each step than chance explains."""
+        mean, variance, third = self.moments(steps)
+        skew = np.divide(third, variance, out=np.zeros_like(third), where=variance > 0)
+        return self.mean - mean <= z * np.sqrt(variance / self.n) + (z**2 - 1) / 6 * skew / self.n
 
 
 def student_interval(means: Sequence[float]) -> Interval:
@@ -212,46 +189,18 @@ def student_interval(means: Sequence[float]) -> Interval:
     return fmean(means) - half, fmean(means) + half
 
 
-def wilson_interval(part: Any, whole: Any, level: float = LEVEL) -> tuple[np.ndarray, np.ndarray]:
-    """Wilson's interval of a share (1927), which keeps its width where the share is 0 or 1.
-
-    The roots p of |k / n - p| = z sqrt(p (1 - p) / n), as `scipy.stats.binomtest(k, n).proportion_ci` finds them one
-    by one.
-
-    Args:
-        part: k, numbers or arrays.
-        whole: n, all above 0.
-        level: coverage.
-
-    Returns:
-        The lower and the upper ends.
-
-    Example:
-        >>> low, high = wilson_interval([2, 5], [2, 10])
-        >>> low.round(2), high.round(2)
-        (array([0.34, 0.24]), array([1.  , 0.76]))
-    """
-    k, n, z = np.asarray(part, dtype=float), np.asarray(whole, dtype=float), ndtri((1 + level) / 2)
-    p, width = k / n, 2 * (n + z**2)
-    middle, half = (2 * n * p + z**2) / width, z / width * np.sqrt(4 * n * p * (1 - p) + z**2)
-    return np.where(k == 0, 0.0, middle - half), np.where(k == n, 1.0, middle + half)
-
-
 # Whether one run did better than another: differences question by question, and how sure they are.
 
 
-def paired_difference(
-    first: Sequence[Record], second: Sequence[Record], *, seed: int = 0, resamples: int = RESAMPLES
-) -> dict[str, Any]:
+def paired_difference(first: Sequence[Record], second: Sequence[Record]) -> dict[str, Any]:
     """How much better the second run did than the first: differences of S_t and of bounded R_t, second - first.
 
     Only questions that both were asked at a target, and that were graded in both, are compared there; repeats of a
-    question count as their mean. Questions are resampled, each with both runs and all its targets: what these share,
-    such as being hard, cancels, which it does not when two intervals are held side by side.
+    question count as their mean. What both runs and all targets of a question share, such as being hard, cancels,
+    which it does not when two intervals are held side by side.
 
     Args:
         first, second: records, matched by task, question id and target.
-        seed, resamples: as in `bootstrap_interval`.
 
     Returns:
         `n` questions compared, `unpaired` questions that were not, and in `by_target`, for each target that both
@@ -263,8 +212,8 @@ def paired_difference(
         >>> before = [ask("a", Verdict.INCORRECT), ask("b", Verdict.CORRECT)]
         >>> after = [ask("a", Verdict.ABSTAINED), ask("b", Verdict.CORRECT)]
         >>> found = paired_difference(before, after)
-        >>> found["n"], found["mean_score"], found["by_target"][0]["score_ci"]
-        (2, 0.5, [0.0, 1.0])
+        >>> found["n"], found["mean_score"], [round(end, 2) for end in found["by_target"][0]["score_ci"]]
+        (2, 0.5, [-1.34, 1.63])
     """
     old, new = _points(first), _points(second)
     pairs = {key: new[key] - old[key] for key in old.keys() & new.keys() if not np.isnan(new[key] - old[key])}
@@ -274,41 +223,63 @@ def paired_difference(
     for (question, target), difference in pairs.items():
         values[rows[question], targets.index(target)] = difference
     asked = {question for question, _ in old.keys() | new.keys()}
-    compared = differences(values, targets, seed=seed, resamples=resamples)
-    return {"n": len(rows), "unpaired": len(asked) - len(rows), **compared}
+    return {"n": len(rows), "unpaired": len(asked) - len(rows), **differences(values, targets)}
 
 
-def differences(
-    values: np.ndarray, targets: Sequence[float], *, seed: int = 0, resamples: int = RESAMPLES
-) -> dict[str, Any]:
+def differences(values: np.ndarray, targets: Sequence[float]) -> dict[str, Any]:
     """What `paired_difference` finds, from differences that are at hand already, such as a million of them.
 
     Args:
         values: (questions, targets) differences of S_t; NaN where there is no pair.
         targets: confidence targets, one for each column.
-        seed, resamples: as in `bootstrap_interval`.
 
     Example:
-        >>> differences(np.array([[2.0], [2.0]]), [0.5])["mean_bounded_score_ci"]
-        [1.0, 1.0]
+        >>> found = differences(np.array([[2.0], [2.0]]), [0.5])
+        >>> found["mean_bounded_score"], [round(end, 2) for end in found["mean_bounded_score_ci"]]
+        (1.0, [-0.45, 1.0])
     """
-    samples = resampled_means(values, seed=seed, resamples=resamples)
-    sizes = (~np.isnan(values)).sum(axis=0)
-    totals = np.nansum(values, axis=0)
-    means = np.divide(totals, sizes, out=np.full(len(targets), np.nan), where=sizes > 0)
-    rows: list[dict[str, Any]] = [{"target": t, "n": int(n)} for t, n in zip(targets, sizes, strict=True)]
-    overall: dict[str, Any] = {}
-    for name, scale in (("score", np.ones(len(targets))), ("bounded_score", 1 - np.asarray(targets, dtype=float))):
-        for column, row in enumerate(rows):
-            row |= _named(name, means[column] * scale[column], samples[:, column] * scale[column])
-        mean = float(np.mean(means * scale)) if len(targets) else np.nan
-        overall |= _named(f"mean_{name}", mean, (samples * scale).mean(axis=1) if len(targets) else means)
-    return {"by_target": rows, **overall}
+    values = values[~np.isnan(values).all(axis=1)]
+    ranges = np.array([1 + penalty(t) for t in targets])  # of a right answer in place of a wrong one
+    rows: list[dict[str, Any]] = []
+    for target, column, most in zip(targets, values.T, ranges, strict=True):
+        known = column[~np.isnan(column)]
+        mean, ends = (float(known.mean()), mean_interval(known, -most, most)) if len(known) else (None, None)
+        rows.append(
+            {
+                "target": target,
+                "n": len(known),
+                **_named("score", mean, ends),
+                **_named("bounded_score", mean, ends, 1 - target),
+            }
+        )
+    bounded = 1 - np.asarray(targets, dtype=float)
+    return {
+        "by_target": rows,
+        **_named("mean_score", *_over_targets(values, ranges)),
+        **_named("mean_bounded_score", *_over_targets(values * bounded, ranges * bounded)),
+    }
 
 
-def _named(name: str, value: float, samples: np.ndarray) -> dict[str, Any]:
-    interval = quantile_interval(samples)
-    return {name: None if np.isnan(value) else float(value), f"{name}_ci": list(interval) if interval else None}
+def _over_targets(values: np.ndarray, ranges: np.ndarray) -> tuple[float | None, Interval | None]:
+    """The mean over targets of the means over questions, `None` if one has none.
+
+    A question that is missing at a target counts there as the mean of the others, and these count for more.
+    """
+    known = ~np.isnan(values)
+    sizes = known.sum(axis=0)
+    if not len(ranges) or not sizes.all():
+        return None, None
+    means = np.nansum(values, axis=0) / sizes
+    away = np.where(known, values - means, 0.0) * (len(values) / sizes)
+    most = float(ranges.mean())
+    return float(means.mean()), mean_interval((means + away).mean(axis=1), -most, most)
+
+
+def _named(name: str, value: float | None, ends: Interval | None, scale: float = 1.0) -> dict[str, Any]:
+    return {
+        name: None if value is None else value * scale,
+        f"{name}_ci": None if ends is None else [end * scale for end in ends],
+    }
 
 
 def _points(records: Sequence[Record]) -> dict[Key, float]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from abstain.evals.metrics.confidence import confidence_metrics
-from abstain.evals.metrics.intervals import LEVEL, RESAMPLES, points_interval
+from abstain.evals.metrics.intervals import KIND, LEVEL, points_interval
 from abstain.evals.metrics.oracle import Baseline, ForcedAnswers
 from abstain.evals.records import Record
 from abstain.rewards.prompts import penalty
@@ -44,7 +44,7 @@ def measure(
         model, task: names, for tables.
         baselines: per target, what to compare with (`abstain.evals.metrics.oracle.baselines`).
         guesses: best guesses at t = 0 with the confidence to judge; those attempted at the lowest target by default.
-        seed: of the bootstrap.
+        seed: kept in `interval`, for whoever draws the curve of a baseline that a seed split in halves.
 
     Returns:
         `by_target` holds one `target_row` per target, and `mean_regret` and its like are means over these. What
@@ -54,7 +54,7 @@ def measure(
     for record in records:
         by_target[record.target].append(record)
     baselines = baselines or {}
-    rows = [target_row(by_target[t], t, baselines.get(t, NO_BASELINE), seed) for t in sorted(by_target)]
+    rows = [target_row(by_target[t], t, baselines.get(t, NO_BASELINE)) for t in sorted(by_target)]
     lowest = min(by_target, default=None)
     if guesses is None:
         guesses = _attempts(by_target[lowest]) if lowest is not None else ForcedAnswers.of([], [], [])
@@ -69,27 +69,22 @@ def measure(
         "oracle": next((kind for t in sorted(by_target) if (kind := baselines.get(t, NO_BASELINE).kind)), None),
         **confidence_metrics(guesses.confidence, guesses.correct),
         "confidence_target": lowest,
-        "interval": {"level": LEVEL, "resamples": RESAMPLES, "seed": seed},
+        "interval": {"level": LEVEL, "kind": KIND, "seed": seed},
     }
 
 
-def target_row(
-    records: Sequence[Record], target: float, baseline: Baseline = NO_BASELINE, seed: int = 0
-) -> dict[str, Any]:
+def target_row(records: Sequence[Record], target: float, baseline: Baseline = NO_BASELINE) -> dict[str, Any]:
     """The numbers of one target, by their names in `metrics.json`.
 
     Args:
         records: those of this target.
         target: confidence target t in [0, 1).
         baseline: what to compare with.
-        seed: of the bootstrap interval `score_ci`, which resamples questions.
     """
-    return counts_row(Counter(record.verdict for record in records), target, baseline, seed)
+    return counts_row(Counter(record.verdict for record in records), target, baseline)
 
 
-def counts_row(
-    counts: Mapping[Verdict, int], target: float, baseline: Baseline = NO_BASELINE, seed: int = 0
-) -> dict[str, Any]:
+def counts_row(counts: Mapping[Verdict, int], target: float, baseline: Baseline = NO_BASELINE) -> dict[str, Any]:
     """`target_row`, from how many questions got which verdict.
 
     | name                       | value                                                                   |
@@ -110,7 +105,7 @@ def counts_row(
     n, graded = right + wrong + abstained + ungraded, right + wrong + abstained
     score = (right - wrong * penalty(target)) / n if graded else None
     points = [1.0, -penalty(target), 0.0, 0.0]
-    interval = points_interval(points, [right, wrong, abstained, ungraded], seed=seed) if graded else None
+    interval = points_interval(points, [right, wrong, abstained, ungraded]) if graded else None
     regrets = {name: _less(getattr(baseline, scored), score) for name, scored in REGRETS.items()}
     return {
         "target": target,

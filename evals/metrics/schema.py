@@ -75,7 +75,7 @@ def _or_none(value: object, validate: Callable[[object], Any]) -> Any:
         return None
 
 
-def _bootstrap(value: object) -> dict[str, Any]:
+def _about_intervals(value: object) -> dict[str, Any]:
     given = value if isinstance(value, dict) else {}
     return given | {"seed": given["seed"] if type(given.get("seed")) is int else 0}
 
@@ -85,7 +85,7 @@ Number = Annotated[int | float | None, BeforeValidator(number)]
 Text = Annotated[str | None, WrapValidator(_or_none)]
 Interval = Annotated[Annotated[list[_End], Field(min_length=2, max_length=2)] | None, WrapValidator(_or_none)]
 Object = Annotated[dict[str, Any] | None, WrapValidator(_or_none)]
-Bootstrap = Annotated[dict[str, Any], BeforeValidator(_bootstrap)]
+AboutIntervals = Annotated[dict[str, Any], BeforeValidator(_about_intervals)]
 
 
 def _target(value: object) -> float:
@@ -110,8 +110,8 @@ class TargetRow(BaseModel):
     accuracy_attempted: Number = key("accuracy when attempted", "share", "selective accuracy, 1 − selective risk",
         "c / (c + i)", "accuracy,\nattempted", plain="right, if answered")
     score: Number = key("score", "points", "points per question; never answering scores 0", "S_t = c − i·t/(1−t)")
-    score_ci: Interval = key("95% interval", "interval", "of the score: questions are drawn anew 2,000 times",
-        "percentile bootstrap", "95%\ninterval")
+    score_ci: Interval = key("95% interval", "interval", "of the score, if other questions had been drawn",
+        "[score interval](intervals.md), corrected for skewness", "95%\ninterval")
     bounded_score: Number = key("bounded score", "points", "the same optimum on a range of 1",
         "R_t = (1−t)·c − t·i = (1−t)·S_t", "bounded\nscore")
     oracle_score: Number = key("oracle", "points", "score of the oracle")
@@ -187,7 +187,8 @@ class MetricsFile(BaseModel):
     brier_uncertainty: Number = key("Brier: uncertainty", "number", "", "acc·(1−acc)")
     confidence_target: Number = key("confidence at", "number",
         "the target of the best guesses whose confidence is judged")
-    interval: Bootstrap = key("interval", "other", "`level`, `resamples` and `seed` of the bootstrap",
+    interval: AboutIntervals = key("interval", "other",
+        "`level` and `kind` of the intervals, and the `seed` that baselines were split with",
         default={"seed": 0})
     start: Text = key("start", "text", "whose best guesses oracle and baselines are made of")
     instruct: Text = key("instruct", "text",
@@ -205,8 +206,8 @@ class MetricsFile(BaseModel):
     confidence_missing: Number = key("confidence missing", "share",
         "with `instruct: confidence`: share of answers that state none, and count at every t")
     judge: Object = key("judge", "other",
-        "of a judge: replies, tokens, `failures`, `cost`, and `agreement` (Cohen's `kappa`) with the string `grader`, "
-        "also `by_length` of the answers and `by_letter` of the gold")
+        "of a judge: replies, tokens, `failures`, `cost`, `unjudged` answers of the table, and `agreement` (Cohen's "
+        "`kappa`) with the string `grader`, also `by_length` of the answers and `by_letter` of the gold")
     label: Text = key("label", "text", "`abstain rescore`: what the run is called in tables")
     source: Text = key("source", "text", "`abstain rescore`: its file")
     format: Text = key("format", "text", "`abstain rescore`: what kind of log that is")

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from abstain.evals.metrics.confidence import risk_coverage
-from abstain.evals.metrics.intervals import wilson_interval
+from abstain.evals.metrics.intervals import share_interval
 from abstain.evals.metrics.oracle import ForcedAnswers
 from abstain.evals.metrics.schema import Metrics
 from abstain.evals.plots.style import Plot, before_after, color, legend_above, listed, new_axes, percent_axis, styled
@@ -117,13 +117,13 @@ def _graded(guesses: Guesses) -> Guesses:
 
 
 def _bins(answers: ForcedAnswers) -> tuple[np.ndarray, ...]:
-    """Mean confidence, share right and its 95 % Wilson interval, in bins of equally many; ties stay together."""
+    """Mean confidence, share right and its 95 % interval, in bins of equally many; ties stay together."""
     order = np.argsort(answers.confidence, kind="stable")
     q, right = answers.confidence[order], answers.correct[order]
     edges = np.unique(np.searchsorted(q, np.quantile(q, np.linspace(0, 1, BINS + 1)[1:-1])))
     parts = [part for part in np.split(np.arange(len(q)), edges) if len(part)]
     said, share = np.array([q[part].mean() for part in parts]), np.array([right[part].mean() for part in parts])
-    low, high = wilson_interval([right[part].sum() for part in parts], [len(part) for part in parts])
+    low, high = share_interval([right[part].sum() for part in parts], [len(part) for part in parts])
     return said, share, low, high
 
 

@@ -4,24 +4,28 @@ A grade that says only "not right" cannot tell a wrong answer from "I don't know
 one that offers nothing is ABSTAINED. Where there is no grade but gold, `abstain.rewards.grading` gives one.
 """
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from abstain.evals.logs.batch import Batch, Problems
+from abstain.evals.logs.batch import CONFIDENCE, Batch, Problems
 from abstain.evals.logs.grades import ABSTAINED, INCORRECT, NONE, PARTIAL, UNGRADED, UNREADABLE, VERDICTS, ZERO
+from abstain.evals.logs.numbers import Numbers
 from abstain.evals.metrics.readings import doubts
 from abstain.evals.tasks.columns import answers_of
 from abstain.rewards.grading import gold_answers, grade_response
+from abstain.rewards.judge.grader import Case
 from abstain.rewards.parsing.completion import read_response
 from abstain.rewards.parsing.confidence import read_confidence
 from abstain.rewards.prompts import question_of
 from abstain.rewards.response import AnswerFormat, Reading, Response
 from abstain.rewards.verdict import Verdict
 
-_CODES = {verdict: code for code, verdict in enumerate(VERDICTS)}
+_KINDS = tuple(CONFIDENCE)
+CODES = {verdict: code for code, verdict in enumerate(VERDICTS)}
 
 
 @dataclass(frozen=True)
@@ -29,16 +33,21 @@ class Grading:
     """How to grade.
 
     Args:
-        grader: a key of `abstain.rewards.graders.GRADERS`, for answers without a grade.
+        grader: a key of `abstain.rewards.graders.GRADERS`, for answers without a grade; by default the one that the
+            log calls for (`choice` where there are choices), or `match`.
         regrade: grade every answer that has gold, whatever the log says.
         reading: how the grader reads: "lenient", where sentences may say more than the answer, or "strict".
         answer_format: where the answer stands, one of `abstain.rewards.response.AnswerFormat`.
     """
 
-    grader: str = "match"
+    grader: str | None = None
     regrade: bool = False
     reading: Reading = "lenient"
     answer_format: AnswerFormat = "auto"
+
+    def grader_of(self, log: str | None = None) -> str:
+        """The grader of an answer for which the log calls for this one."""
+        return self.grader or log or "match"
 
     def read(self, text: str, truncated: bool = False) -> Response:
         """What a completion says."""
@@ -47,15 +56,17 @@ class Grading:
 
 @dataclass
 class Tally:
-    """What became of a file's rows."""
+    """What became of a file's rows; `regraded` by grader."""
 
-    regraded: int = 0
+    regraded: Counter[str] = field(default_factory=Counter)
     abstained: int = 0
     blind: int = 0
     partial: int = 0
 
 
-def verdicts(batch: Batch, grading: Grading, tally: Tally, problems: Problems) -> tuple[np.ndarray, np.ndarray]:
+def verdicts(
+    batch: Batch, grading: Grading, tally: Tally, problems: Problems, cases: dict[int, tuple[Case, str]] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """The code of each row's verdict, its place in `VERDICTS`, and what is to be said against those given here.
 
     Args:
@@ -63,33 +74,39 @@ def verdicts(batch: Batch, grading: Grading, tally: Tally, problems: Problems) -
         grading: how to grade those without a grade.
         tally: counts what was done.
         problems: told of what could not be graded.
+        cases: takes each answer that is to be graded here, and the grader for it, by the number of its row, for a
+            judge; it is UNGRADED yet.
 
     Returns:
         Codes, and flags of `abstain.evals.metrics.readings.doubts`, 0 where the log has the grade.
     """
-    codes = np.array(batch.get("grade"), dtype=np.int8)
-    texts = batch.get("completion") or [None] * len(batch)
-    golds = batch.get("gold") or [None] * len(batch)
-    cut = batch.get("truncated") or [False] * len(batch)
-    asked = batch.get("question") or [None] * len(batch)
-    flags = np.zeros(len(batch), dtype=np.int8)
+    codes, flags = batch.grade.copy(), np.zeros(len(batch), dtype=np.int8)
+    codes[codes == UNREADABLE] = UNGRADED  # which the reader has told
     tally.partial += int((codes == PARTIAL).sum())
     if grading.regrade:
-        codes[[text is not None and gold is not None for text, gold in zip(texts, golds, strict=True)]] = NONE
-    for row in np.flatnonzero(codes > UNGRADED):
-        text = texts[row] if isinstance(texts[row], str) else None
+        rows = np.arange(len(batch))
+        pairs = zip(batch.at("completion", rows), batch.at("gold", rows), strict=True)
+        codes[[text is not None and gold is not None for text, gold in pairs]] = NONE
+    rows = np.flatnonzero(codes > UNGRADED)
+    columns = (batch.at(name, rows) for name in ("completion", "gold", "question", "truncated", "grader"))
+    for row, completion, gold, asked, cut, own in zip(rows.tolist(), *columns, strict=True):
+        text = completion if isinstance(completion, str) else None
         if codes[row] in (ZERO, PARTIAL):
-            codes[row] = _not_right(text, bool(cut[row]), grading, tally)
+            codes[row] = _not_right(text, bool(cut), grading, tally)
             continue
-        gold = _gold(batch, int(row), text, golds[row], problems)
-        if text is None or not gold:
+        answers = _gold(batch, row, text, gold, problems)
+        if text is None or not answers:
             codes[row] = UNGRADED
             continue
-        tally.regraded += 1
-        response, question = grading.read(text, bool(cut[row])), asked_alone(asked[row])
-        given = grade_response(response, gold, grading.grader, question, grading.reading)
-        codes[row] = _CODES[given]
-        flags[row] = doubts(response, gold, given, grading.grader, question, grading.reading)
+        grader = grading.grader_of(own)
+        tally.regraded[grader] += 1
+        response, question = grading.read(text, bool(cut)), asked_alone(asked)
+        if cases is not None:
+            cases[row], codes[row] = (Case(question or "", answers, response), grader), UNGRADED
+            continue
+        given = grade_response(response, answers, grader, question, grading.reading)
+        codes[row] = CODES[given]
+        flags[row] = doubts(response, answers, given, grader, question, grading.reading)
     return codes, flags
 
 
@@ -110,29 +127,29 @@ def _gold(batch: Batch, row: int, text: str | None, gold: Any, problems: Problem
         answers = ()
     if text is None or not answers:
         lacks = "answer" if text is None else "gold"
-        known = batch.columns["grade"][row] == UNREADABLE
-        what = "a grade that cannot be read" if known else "no grade"
-        problems.add(batch.file, "ungradable", f"{batch.where(row)}: {what}, and no {lacks} to grade by", lost=False)
+        problems.add(batch.file, "ungradable", f"{batch.where(row)}: no grade, and no {lacks} to grade by", lost=False)
     return answers
 
 
-def confidences(batch: Batch, grading: Grading) -> tuple[list[Any] | None, list[str]]:
+def confidences(batch: Batch, grading: Grading) -> tuple[Numbers, np.ndarray]:
     """The confidence of each row, and where it comes from: the log, repeated answers, or the answer's own words."""
-    values, kinds = batch.get("confidence"), batch.get("kind")
-    kinds = list(kinds) if kinds else ["log"] * len(batch)
-    found = list(values) if values else [None] * len(batch)
-    votes, texts = batch.get("votes"), batch.get("completion")
-    asked = batch.get("question") or [None] * len(batch)
-    if not texts:
-        return (found, kinds) if values else (None, kinds)
-    for row, text in enumerate(texts):
-        if not _is_blank(found[row]) or not isinstance(text, str):
+    blank = np.flatnonzero(np.isnan(batch.confidence.values))
+    if "completion" not in batch.texts or not len(blank):
+        return batch.confidence, batch.kind
+    values, sure, kinds = batch.confidence.values.copy(), batch.confidence.sure.copy(), batch.kind.copy()
+    columns = (batch.at(name, blank) for name in ("completion", "votes", "question"))
+    for row, text, votes, asked in zip(blank.tolist(), *columns, strict=True):
+        if not isinstance(text, str):
             continue
-        if votes and votes[row]:
-            found[row], kinds[row] = agreement(votes[row], text, grading, asked_alone(asked[row])), "agreement"
+        if votes:
+            values[row], kind = agreement(votes, text, grading, asked_alone(asked)), "agreement"
         elif read_confidence(text)[1] is not None:  # quick; but what is said in reasoning does not count
-            found[row], kinds[row] = grading.read(text).confidence, "stated"
-    return found, kinds
+            said, kind = grading.read(text).confidence, "stated"
+            values[row] = np.nan if said is None else said
+        else:
+            continue
+        sure[row], kinds[row] = True, _KINDS.index(kind)
+    return Numbers(values, sure), kinds
 
 
 def asked_alone(text: Any) -> str | None:
@@ -145,10 +162,6 @@ def asked_alone(text: Any) -> str | None:
     return (question_of(text) or None) if isinstance(text, str) else None
 
 
-def _is_blank(value: Any) -> bool:
-    return value is None or (isinstance(value, str) and not value.strip())
-
-
 def agreement(votes: Sequence[str], chosen: str, grading: Grading = Grading(), question: str | None = None) -> float:
     """Share of several answers that say what the chosen one says: its self-consistency (Wang et al. 2023).
 
@@ -159,7 +172,7 @@ def agreement(votes: Sequence[str], chosen: str, grading: Grading = Grading(), q
         0.5
     """
     answer = grading.read(chosen)
-    return sum(_same(grading.read(vote), answer, grading.grader, question) for vote in votes) / len(votes)
+    return sum(_same(grading.read(vote), answer, grading.grader_of(), question) for vote in votes) / len(votes)
 
 
 def _same(one: Response, other: Response, grader: str, question: str | None) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 from abstain.evals.logs.batch import CONFIDENCE
 from abstain.evals.logs.grades import CORRECT, INCORRECT, UNGRADED, VERDICTS
 from abstain.evals.metrics.confidence import confidence_metrics
-from abstain.evals.metrics.intervals import LEVEL, RESAMPLES, bootstrap_interval
+from abstain.evals.metrics.intervals import KIND, LEVEL, Interval, mean_interval
 from abstain.evals.metrics.measuring import counts_row
 from abstain.evals.metrics.readings import GRADED, long_answers, reading_gap
 from abstain.evals.rescore.runs import Run
@@ -32,7 +32,7 @@ def measure_run(run: Run, targets: Sequence[float], seed: int = 0) -> dict[str, 
     Args:
         run: its rows.
         targets: confidence targets to score at, of which a run with stated targets has those that it states.
-        seed: of the bootstrap.
+        seed: kept in `interval`.
 
     Raises:
         ValueError: the prompts state none of these targets.
@@ -52,15 +52,16 @@ def measure_run(run: Run, targets: Sequence[float], seed: int = 0) -> dict[str, 
         "level_name": LEVELS[run.level],
         "source": str(run.source),
         "format": run.format,
-        "by_target": [_row(run, t, seed) for t in chosen],
+        "by_target": [_row(run, t) for t in chosen],
         "mean_regret": None,
         "oracle": None,
         **confidence_metrics(lowest.confidence[tried], 1.0 - lowest.verdict[tried]),
         "confidence_kind": CONFIDENCE[run.kind] if run.confidence_share else None,
         "confidence_share": run.confidence_share,
         "confidence_target": chosen[0] if run.level == 3 else None,
-        "interval": {"level": LEVEL, "resamples": RESAMPLES, "seed": seed},
+        "interval": {"level": LEVEL, "kind": KIND, "seed": seed},
         **_read(run),
+        **({"judge": run.judged.report(run.grading.reading)} if run.judged else {}),
     }
 
 
@@ -71,33 +72,45 @@ def _read(run: Run) -> dict[str, Any]:
         "reading": run.grading.reading if here else None,
         "answer_format": run.grading.answer_format if here else None,
         "reading_gap": reading_gap(run.doubts, len(run.doubts)),
-        "long_answers": long_answers(run.doubts, run.grading.grader),
+        "long_answers": long_answers(run.doubts, run.grading.grader_of()),
     }
 
 
 def questions(run: Run) -> int | None:
     """How many questions were asked; `None` if the log does not say."""
-    return run.summary.n if run.summary else len(np.unique(run.question))
-
-
-def _row(run: Run, target: float, seed: int) -> dict[str, Any]:
     if run.summary:
-        return _summary_row(run, target, seed)
+        return run.summary.n
+    numbers = run.question - run.question.min(initial=0)
+    if numbers.max(initial=0) < 4 * len(numbers):  # as in all runs but pooled ones
+        return int(np.count_nonzero(np.bincount(numbers)))
+    return len(np.unique(numbers))
+
+
+def _row(run: Run, target: float) -> dict[str, Any]:
+    if run.summary:
+        return _summary_row(run, target)
     asked = run.at(target)
-    row = _measured(asked, target, seed)
+    row = _measured(asked, target)
     if run.level == 2:
-        found = _measured(asked.thresholded(target), target, seed)
+        found = _measured(asked.thresholded(target), target)
         row["thresholded"] = {name: found[name] for name in _THRESHOLDED}
         row["fixed_threshold_score"] = found["score"]
     return row
 
 
-def _measured(run: Run, target: float, seed: int) -> dict[str, Any]:
-    row = counts_row(dict(zip(VERDICTS, run.counts().tolist(), strict=True)), target, seed=seed)
+def _measured(run: Run, target: float) -> dict[str, Any]:
+    row = counts_row(dict(zip(VERDICTS, run.counts().tolist(), strict=True)), target)
     if run.repeated and row["score"] is not None:
-        interval = bootstrap_interval(mean_points(run, target)[1], seed=seed)
-        row["score_ci"] = list(interval) if interval else None
+        row["score_ci"] = list(_repeated_interval(run, target, row["score"]))
     return row
+
+
+def _repeated_interval(run: Run, target: float, score: float) -> Interval:
+    """By question, however often each was asked: those asked more often count for more, as they do in the score."""
+    times = np.bincount(run.question)
+    means = score + times[times > 0] / times[times > 0].mean() * (mean_points(run, target)[1] - score)
+    low, high = mean_interval(means, -penalty(target), 1.0) or (score, score)
+    return max(low, -penalty(target)), min(high, 1.0)
 
 
 def mean_points(run: Run, target: float) -> tuple[np.ndarray, np.ndarray]:
@@ -107,11 +120,11 @@ def mean_points(run: Run, target: float) -> tuple[np.ndarray, np.ndarray]:
     return asked, np.bincount(place, worth[run.verdict]) / np.bincount(place)
 
 
-def _summary_row(run: Run, target: float, seed: int) -> dict[str, Any]:
+def _summary_row(run: Run, target: float) -> dict[str, Any]:
     assert run.summary
     whole = run.summary.n or _PRECISION
     counts = {verdict: round(share * whole) for verdict, share in zip(VERDICTS, run.summary.shares, strict=True)}
-    row = counts_row(counts, target, seed=seed)
+    row = counts_row(counts, target)
     return row if run.summary.n else row | {"n": None, "score_ci": None}
 
 

@@ -5,20 +5,15 @@ it starts, wrong answers i how steeply it falls. Two lines cross once at most, a
 t = x / (1 + x). Never answering scores 0 throughout: from t = c / (c + i) on, a model does worse than that.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations, pairwise
 from typing import Any
 
 import numpy as np
 
-from abstain.evals.metrics.intervals import (
-    Interval,
-    bootstrap_interval,
-    quantile_interval,
-    resampled_counts,
-    statistic_interval,
-)
+from abstain.evals.logs.grades import ABSTAINED
+from abstain.evals.metrics.intervals import Interval, interval_ends, mean_interval
 from abstain.evals.records import Record
 from abstain.evals.rescore.metrics import mean_points
 from abstain.evals.rescore.runs import Run
@@ -26,6 +21,7 @@ from abstain.rewards.prompts import TARGETS, check_target, penalty
 from abstain.rewards.verdict import Verdict
 
 _MANY = 12  # models, above which only neighbours in the ranking are compared
+_PARTS, _ROUNDS = 8, 5  # into which the targets are parted, and how often what is left is
 
 
 @dataclass(frozen=True)
@@ -123,7 +119,7 @@ class Crossing:
         target: t.
         below: who scores more at lower targets.
         above: who scores more at higher ones.
-        interval: bootstrap interval of t; `None` if the number of questions is not known.
+        interval: all t at which the two may score alike; `None` if the number of questions is not known.
         paired: the interval pairs questions that both were asked.
     """
 
@@ -180,10 +176,10 @@ def rank(task: str, runs: Sequence[Run], metrics: Sequence[dict[str, Any]], seed
         orders[t] = [label for label, _ in best_first]
         if len(orders[t]) > 1:
             ahead = best_first[0][1][t] - best_first[1][1][t]
-            leads.append(_lead(by_label[orders[t][0]], by_label[orders[t][1]], t, ahead, seed))
+            leads.append(_lead(by_label[orders[t][0]], by_label[orders[t][1]], t, ahead))
     fixed = [run for run in runs if run.level < 3]
     curves = {run.label: _curve(run) for run in fixed}
-    crossings = _crossings(fixed, curves, orders, seed) if len(fixed) == len(runs) else []
+    crossings = _crossings(fixed, curves, orders) if len(fixed) == len(runs) else []
     return Ranking(task, orders, _stretches(curves) if len(fixed) == len(runs) else [], crossings, leads)
 
 
@@ -210,9 +206,7 @@ def _stretches(curves: dict[str, PenaltyCurve]) -> list[Stretch]:
     return found
 
 
-def _crossings(
-    runs: Sequence[Run], curves: dict[str, PenaltyCurve], orders: dict[float, list[str]], seed: int
-) -> list[Crossing]:
+def _crossings(runs: Sequence[Run], curves: dict[str, PenaltyCurve], orders: dict[float, list[str]]) -> list[Crossing]:
     """Of all pairs, or with many models of those that stand next to each other at some target."""
     neighbours = {frozenset(pair) for order in orders.values() for pair in pairwise(order)}
     found = []
@@ -223,44 +217,69 @@ def _crossings(
         if t is None:
             continue
         below, above = (one, other) if curves[one.label].right > curves[other.label].right else (other, one)
-        interval, paired = _crossing_interval(below, above, seed)
+        interval, paired = _crossing_interval(below, above, t)
         found.append(Crossing(t, below.label, above.label, interval, paired))
     return sorted(found, key=lambda crossing: crossing.target)
 
 
-def _crossing_interval(below: Run, above: Run, seed: int) -> tuple[Interval | None, bool]:
+def _crossing_interval(below: Run, above: Run, t: float) -> tuple[Interval | None, bool]:
+    """Where the interval of the difference of bounded scores holds 0, looked for from t outward."""
     pairs = _paired_verdicts(below, above)
     if pairs is not None:
-        counts = np.bincount(pairs[0].astype(int) * 4 + pairs[1], minlength=16)
-        table = np.indices((4, 4)).reshape(2, 16)
+        first, second = (np.minimum(verdict, ABSTAINED).astype(int) for verdict in pairs)
+        counts = np.bincount(3 * first + second, minlength=9)
 
-        def of_pairs(drawn: np.ndarray) -> np.ndarray:
-            right, wrong = ((table[0] == code).astype(int) - (table[1] == code) for code in (0, 1))
-            return _crossing_target(right @ drawn, wrong @ drawn)
+        def differences(targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            worth = _bounded_points(targets)
+            return interval_ends((worth[:, :, None] - worth[:, None, :]).reshape(len(targets), 9), counts)
 
-        return statistic_interval(of_pairs, counts, seed=seed), True
-    drawn = [_drawn_shares(run, seed + index) for index, run in enumerate((below, above))]
-    if drawn[0] is None or drawn[1] is None:
+        return _where_alike(differences, t), True
+    one, other = _tally(below), _tally(above)
+    if not (one.any() and other.any()):
         return None, False
-    difference = drawn[0] - drawn[1]
-    return quantile_interval(_crossing_target(difference[:, 0], difference[:, 1])), False
+    return _where_alike(lambda targets: _unpaired_ends(one, other, _bounded_points(targets)), t), False
 
 
-def _crossing_target(right: np.ndarray, wrong: np.ndarray) -> np.ndarray:
-    """t from the differences in right and wrong answers; 0 or 1 in a sample where one model leads throughout."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        x = right / wrong
-        t = np.where(x > 0, x / (1 + x), np.where(right > 0, 1.0, 0.0))
-    return np.where((right == 0) & (wrong == 0), np.nan, t)
+def _where_alike(differences: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]], t: float) -> Interval:
+    """From the least to the greatest target at which the ends of a difference have 0 between them.
+
+    Args:
+        differences: lower and upper ends at targets.
+        t: one at which the difference is 0.
+    """
+    inner, outer = np.array([t, t]), np.array([0.0, 1.0])
+    for _ in range(_ROUNDS):
+        grid = np.linspace(inner, outer, _PARTS + 1)
+        low, high = differences(grid.ravel())
+        alike = ((low <= 0) & (high >= 0)).reshape(grid.shape)
+        alike[0] = True
+        last = _PARTS - np.argmax(alike[::-1], axis=0)
+        inner = grid[last, (0, 1)]
+        outer = grid[np.minimum(last + 1, _PARTS), (0, 1)]
+    return float(inner[0]), float(inner[1])
 
 
-def _drawn_shares(run: Run, seed: int) -> np.ndarray | None:
-    """Bootstrap samples of the shares of the four verdicts."""
-    n = run.summary.n if run.summary else len(run.verdict)
-    if not n:
-        return None
-    shares = np.array(run.summary.shares) if run.summary else run.counts() / n
-    return np.concatenate([*resampled_counts(n, shares / shares.sum(), seed=seed)]) / n
+def _bounded_points(targets: np.ndarray) -> np.ndarray:
+    """What right, wrong and no answers are worth in R_t = (1 - t) S_t, which is finite up to t = 1; (targets, 3)."""
+    return np.stack([1 - targets, -targets, 0 * targets], axis=1)
+
+
+def _unpaired_ends(one: np.ndarray, other: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Ends of the difference of the means of two independent samples, from the ends of each (Newcombe 1998).
+
+    The distances of a difference's ends are those of the two means that pull the same way, as the legs of a triangle.
+    """
+    (mean, low, high), (mean_, low_, high_) = (
+        (points @ (counts / counts.sum()), *interval_ends(points, counts)) for counts in (one, other)
+    )
+    difference = mean - mean_
+    return difference - np.hypot(mean - low, high_ - mean_), difference + np.hypot(high - mean, mean_ - low_)
+
+
+def _tally(run: Run) -> np.ndarray:
+    """How many questions had a right, a wrong and no answer; all 0 if that is not known."""
+    right, wrong, *others = np.array(run.summary.shares) * (run.summary.n or 0) if run.summary else run.counts()
+    return np.array([right, wrong, sum(others)])
 
 
 def _paired_verdicts(one: Run, other: Run) -> tuple[np.ndarray, np.ndarray] | None:
@@ -273,11 +292,12 @@ def _paired_verdicts(one: Run, other: Run) -> tuple[np.ndarray, np.ndarray] | No
     return one.verdict[first], other.verdict[second]
 
 
-def _lead(best: Run, second: Run, target: float, difference: float, seed: int) -> Lead:
+def _lead(best: Run, second: Run, target: float, difference: float) -> Lead:
     if not (best.summary or second.summary):
         (asked, points), (also_asked, other_points) = (mean_points(run.at(target), target) for run in (best, second))
         _, here, there = np.intersect1d(asked, also_asked, assume_unique=True, return_indices=True)
         if len(here) == max(len(asked), len(also_asked)):
-            interval = bootstrap_interval(points[here] - other_points[there], seed=seed)
+            most = 1 + penalty(target)
+            interval = mean_interval(points[here] - other_points[there], -most, most)
             return Lead(target, best.label, second.label, difference, interval, True)
     return Lead(target, best.label, second.label, difference, None, False)

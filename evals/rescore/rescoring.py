@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from abstain.evals.logs.batch import Problem, printable
+from abstain.evals.logs.batch import WHOLE_FILE, Problem, printable
 from abstain.evals.logs.detect import find_logs
+from abstain.evals.logs.grades import UNGRADED
 from abstain.evals.records import write_text
 from abstain.evals.rescore.collect import Collector
 from abstain.evals.rescore.metrics import measure_run
@@ -104,7 +105,8 @@ def rescore(
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: none of the files is a log that can be read, or a target is outside [0, 1).
+        ValueError: none of the files is a log that can be read, no answer in them is graded, or a target is outside
+            [0, 1).
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -121,7 +123,7 @@ def rescore(
     collector = collector or Collector()
     if names and len(names) != len(paths):
         raise ValueError(f"{len(names)} names for {len(paths)} logs: give one --name for each LOG, in their order")
-    runs = _read_all(paths, names, collector)
+    runs = _graded(_read_all(paths, names, collector), collector)
     if pool:
         runs = pool_runs(runs)
     _label(runs, "file" if name_by == "auto" and names else name_by, bool(names))
@@ -148,13 +150,14 @@ def _read_all(paths: Sequence[str | Path], names: Sequence[str], collector: Coll
     """The runs of all logs; those that cannot be read are told about, unless there is no other."""
     runs: list[Run] = []
     failures: list[ValueError] = []
+    known: set[Path] = set()
     for index, given in enumerate(paths):
-        for path in find_logs([given]):
+        for path in find_logs([given], collector.problems, known):
             try:
                 found = collector.read(path)
             except ValueError as error:
                 failures.append(error)
-                collector.problems.add(path, "unreadable", str(error))
+                collector.problems.add(path, WHOLE_FILE, str(error))
                 continue
             for run in found:
                 run.label = printable(names[index]) if names else ""
@@ -162,6 +165,34 @@ def _read_all(paths: Sequence[str | Path], names: Sequence[str], collector: Coll
     if not runs:
         raise failures[0] if failures else ValueError("no logs")
     return runs
+
+
+def _graded(runs: list[Run], collector: Collector) -> list[Run]:
+    """The runs in which anything is graded; of the others it is said that there is nothing to score.
+
+    Raises:
+        ValueError: there are only others.
+    """
+    problems, judging = collector.problems, collector.judging
+    if judging and not judging.asked:
+        not_asked = f"the judge {judging.judge.model} was not asked: no answer has gold but no grade"
+        problems.notes.append(not_asked + ("" if collector.grading.regrade else "; --regrade has it grade all"))
+    others = [str(problem) for problem in problems.found.values()]
+    found, why = [], ""
+    for run in runs:
+        if run.summary or run.counts()[:UNGRADED].any():
+            found.append(run)
+            continue
+        answers = f"{len(run.verdict):,} answers" + (f" of {run.model}" if run.model else "")
+        why = f"{run.source}: not one of the {answers} is graded: there is nothing to score"
+        problems.add(run.source, f"nothing graded, {run.model}, {run.task}", why, lost=False)
+    if not found:
+        how = "Name the column with the grades (--column grade=NAME), or have the answers graded (--regrade, --judge)"
+        error = ValueError(f"{why}. {how}")
+        for other in others[:3]:
+            error.add_note(other)
+        raise error
+    return found
 
 
 def _label(runs: list[Run], name_by: NameBy, named: bool) -> None:

@@ -12,11 +12,12 @@ import numpy as np
 import orjson
 
 from abstain.evals.logs.grades import ABSTAINED, INCORRECT, VERDICTS
-from abstain.evals.logs.plain import Summary
+from abstain.evals.logs.summaries import Summary
+from abstain.evals.logs.survey import MOST_REPEATS
 from abstain.evals.records import whole_file
 from abstain.evals.rescore.grading import Grading
+from abstain.evals.rescore.judging import Judged
 
-MOST_REPEATS = 30_000
 FEW = 0.5  # with confidence in fewer of the attempted answers than this, a run is said to have none
 
 
@@ -64,6 +65,7 @@ class Run:
         summary: the shares, where the log is a table of them and there are no rows.
         label: what tables call the model.
         spool: the texts of the rows, if they were kept.
+        judged: what a judge graded of it.
         parts: the runs that were pooled into this one.
     """
 
@@ -83,6 +85,7 @@ class Run:
     summary: Summary | None = None
     label: str = ""
     spool: Spool | None = None
+    judged: Judged | None = None
     parts: list["Run"] = field(default_factory=list)
 
     @property
@@ -98,7 +101,8 @@ class Run:
     def confidence_share(self) -> float:
         """The share of the attempted answers whose confidence is known."""
         tried = self.verdict <= INCORRECT
-        return float((~np.isnan(self.confidence[tried])).mean()) if tried.any() else 0.0
+        known = np.count_nonzero(tried & ~np.isnan(self.confidence))
+        return float(known / np.count_nonzero(tried)) if known else 0.0
 
     @property
     def targets(self) -> list[float]:
@@ -112,7 +116,7 @@ class Run:
 
     def counts(self) -> np.ndarray:
         """How many rows have each verdict."""
-        return np.bincount(self.verdict, minlength=4)
+        return np.array([np.count_nonzero(self.verdict == code) for code in range(len(VERDICTS))])
 
     def pick(self, rows: np.ndarray) -> "Run":
         """The same run with some of its rows."""
@@ -130,6 +134,9 @@ class Run:
 
 def duplicates(run: Run) -> np.ndarray:
     """Which rows repeat an earlier one's question, target and number of repeat."""
+    counts = np.bincount(run.question - run.question.min(initial=0))
+    if counts.max(initial=0) <= 1:  # told much faster than by the next lines
+        return np.zeros(len(run.question), dtype=bool)
     _, first = np.unique(_asked(run).astype(np.int64) * 2**15 + run.repeat, return_index=True)
     doubled = np.ones(len(run.repeat), dtype=bool)
     doubled[first] = False
@@ -205,7 +212,9 @@ def _joined(runs: Sequence[Run], tasks: dict[str, int]) -> Run:
     columns = {name: np.concatenate([getattr(run, name) for run in runs]) for name in names}
     columns["question"] = np.concatenate([run.question.astype(np.int64) + (tasks[run.task] << 32) for run in runs])
     columns["rows"] = np.arange(len(columns["verdict"]))
-    return replace(runs[0], **columns, spool=None, parts=list(runs))  # type: ignore[arg-type]
+    judged = [run.judged for run in runs if run.judged]
+    together = Judged.joined(judged) if judged else None
+    return replace(runs[0], **columns, spool=None, judged=together, parts=list(runs))  # type: ignore[arg-type]
 
 
 def write_run(path: Path, run: Run) -> None:

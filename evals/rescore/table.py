@@ -11,7 +11,9 @@ from abstain.evals.metrics.intervals import Interval
 from abstain.evals.metrics.readings import describe_long_answers
 from abstain.evals.metrics.schema import BY_TARGET, OVERALL, Metrics
 from abstain.evals.rescore.ranking import Crossing, Lead, Ranking, Stretch
+from abstain.evals.tables.agreement import LEGEND, agreement_blocks
 from abstain.evals.tables.document import Block, Format, Heading, Notes, render_tables
+from abstain.evals.tables.footnotes import describe_interval, describe_judge
 from abstain.evals.tables.formats import decimal, interval
 from abstain.evals.tables.grid import MISSING, Column, Grid
 from abstain.evals.tables.table import ANSWERED, TARGET, UNGRADED, split_interval
@@ -64,7 +66,8 @@ def render_rescored(
         ValueError: an unknown format.
     """
     entries = _entries(metrics, rankings)
-    blocks = [*_tables(entries, full=format != "text"), Notes(_notes(metrics, rankings, remarks))]
+    judged = [block for one in metrics if one.get("judge") for block in agreement_blocks(*_judged(one, metrics))]
+    blocks = [*_tables(entries, full=format != "text"), *judged, Notes(_notes(metrics, rankings, remarks))]
     rows = [split_interval(entry) for entry in entries]
     data = {"rows": entries, "rankings": [ranking.as_dict() for ranking in rankings], "remarks": list(remarks)}
     return render_tables(blocks, format, rows=rows, data=data, width=width, color=color)
@@ -123,6 +126,10 @@ def _notes(metrics: Sequence[Metrics], rankings: Sequence[Ranking], remarks: Seq
     terms += [("confidence", _some(judged))] if judged else []
     read = [line for one in metrics if (line := _reading(one, len(metrics) > 1))]
     terms += [("reading", _some(read))] if read else []
+    if graded := [
+        f"{_whose(one, len(metrics) > 1)}{describe_judge(one['judge'])}" for one in metrics if one.get("judge")
+    ]:
+        terms += [("judge", _some(graded)), *LEGEND]
     doubted = [line for one in metrics if (line := _in_doubt(one, len(metrics) > 1))]
     terms += [("string grader", _some(doubted))] if doubted else []
     return [*terms, ("notes", "\n".join(remarks))] if remarks else terms
@@ -131,8 +138,7 @@ def _notes(metrics: Sequence[Metrics], rankings: Sequence[Ranking], remarks: Seq
 def _interval(metrics: Sequence[Metrics]) -> str:
     if not any(row["score_ci"] for one in metrics for row in one["by_target"]):
         return "not known: the log has rates, and no number of questions (a column n)"
-    about = metrics[0]["interval"]
-    return f"{about['level']:.0%} bootstrap interval of the score, {about['resamples']:,} resamples"
+    return describe_interval(metrics[0])
 
 
 def _some(lines: Sequence[str]) -> str:
@@ -218,6 +224,11 @@ def _reading(one: Metrics, several: bool) -> str:
     read = f"{one['reading']}, answer format {one['answer_format']}"
     gap = f"{one['reading_gap']:.1%} of the answers are right when read leniently but not strictly"
     return f"{_whose(one, several)}{read}; {gap}"
+
+
+def _judged(one: Metrics, metrics: Sequence[Metrics]) -> tuple[Mapping[str, Any], str]:
+    """What is known of a run's judge, and whose answers it graded, where that is to be said."""
+    return one["judge"]["agreement"], _whose(one, len(metrics) > 1).removesuffix(": ")
 
 
 def _in_doubt(one: Metrics, several: bool) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from abstain.evals.metrics.intervals import wilson_interval
+from abstain.evals.metrics.intervals import share_interval
 from abstain.evals.tables.document import Block, Heading
 from abstain.evals.tables.formats import decimal, percent, percent_with_interval
 from abstain.evals.tables.grid import Column, Grid
@@ -11,7 +11,7 @@ from abstain.evals.tables.grid import Column, Grid
 Row = Mapping[str, Any]
 """A group of answers, as in `abstain.rewards.judge.grader.agreement_with`."""
 LEGEND = [
-    ("agreed", "share of the answers to which judge and string grader give the same verdict, 95% Wilson interval"),
+    ("agreed", "share of the answers to which judge and string grader give the same verdict, 95% interval"),
     (
         "judge alone",
         "share that only the judge calls right. Where it grows with the length, either the judge passes long wrong "
@@ -49,7 +49,7 @@ def _only(row: Row, side: int) -> float | None:
 def _agreed(row: Row) -> str:
     if not row["n"]:
         return percent(None)
-    low, high = wilson_interval(round(row["agreed"] * row["n"]), row["n"])
+    low, high = share_interval(round(row["agreed"] * row["n"]), row["n"])
     return percent_with_interval(row["agreed"], [float(low), float(high)])
 
 

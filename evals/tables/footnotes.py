@@ -3,8 +3,10 @@
 The oracles are explained here, for tables and reports alike.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from abstain.evals.metrics.intervals import LEVEL
 from abstain.evals.metrics.readings import describe_long_answers
 from abstain.evals.metrics.schema import Metrics
 from abstain.rewards.judge.grader import describe_agreement
@@ -22,14 +24,13 @@ ORACLES = {
 
 def footer(metrics: Sequence[Metrics], labels: Sequence[str]) -> Notes:
     """What the numbers mean, as terms and explanations: questions, models, scoring, interval, oracle, and the rest."""
-    interval = metrics[-1]["interval"]
     return [
         *_asked(metrics, labels),
         (
             "score",
             "points per question: 1 if right, −t/(1−t) if wrong, 0 for “I don't know”; never answering scores 0",
         ),
-        ("interval", f"{interval['level']:.0%} bootstrap interval of the score, {interval['resamples']:,} resamples"),
+        ("interval", describe_interval(metrics[-1])),
         *_compared(metrics[-1]),
         *_judged(metrics, labels),
         *_cut_off(metrics, labels),
@@ -37,6 +38,20 @@ def footer(metrics: Sequence[Metrics], labels: Sequence[str]) -> Notes:
         *_read(metrics, labels),
         *_in_doubt(metrics, labels),
     ]
+
+
+def describe_interval(one: Metrics) -> str:
+    """What the intervals of a `metrics.json` are; in files of earlier versions they are bootstrap intervals.
+
+    Example:
+        >>> describe_interval({"interval": {"level": 0.95, "resamples": 2000, "seed": 0}})
+        '95% bootstrap interval of the score, 2,000 resamples'
+    """
+    about = one["interval"]
+    level = f"{about.get('level', LEVEL):.0%}"
+    if "resamples" in about:
+        return f"{level} bootstrap interval of the score, {about['resamples']:,} resamples"
+    return f"{level}, of the score if other questions had been drawn (docs/intervals.md)"
 
 
 def _asked(metrics: Sequence[Metrics], labels: Sequence[str]) -> Notes:
@@ -93,11 +108,20 @@ def _graded_by(metrics: Sequence[Metrics], labels: Sequence[str]) -> Notes:
     notes = []
     for label, one in zip(labels, metrics, strict=True):
         if judge := one.get("judge"):
-            agreed = describe_agreement(judge["agreement"], judge["model"], judge["grader"])
-            failed = sum(judge["failures"].values())
-            note = agreed + (f"; {failed:,} answers could not be judged" if failed else "")
+            note = describe_judge(judge)
             notes.append(("judge", f"{label}: {note}" if len(metrics) > 1 else note))
     return notes
+
+
+def describe_judge(judge: Mapping[str, Any]) -> str:
+    """How far the string grader agrees with a judge, and how many answers of the table have no verdict.
+
+    Args:
+        judge: as in `metrics.json`; earlier versions counted only what failed, training guesses included.
+    """
+    agreed = describe_agreement(judge["agreement"], judge["model"], judge["grader"])
+    unjudged = judge["unjudged"] if "unjudged" in judge else sum(judge["failures"].values())
+    return agreed + (f"; {unjudged:,} answers could not be judged" if unjudged else "")
 
 
 def _read(metrics: Sequence[Metrics], labels: Sequence[str]) -> Notes:

@@ -62,8 +62,7 @@ def render(
         format,
         rows=[split_interval(entry) for entry in entries],
         data=entries,
-        caption=f"Points per question at each confidence target t, with {level} bootstrap intervals: "
-        f"{', '.join(about)}.",
+        caption=f"Points per question at each confidence target t, with {level} intervals: {', '.join(about)}.",
         width=width,
         color=color,
     )

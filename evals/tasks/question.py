@@ -73,6 +73,16 @@ class Task:
         return replace(self, held_out=tuple(question for question in self.held_out if question.id in wanted))
 
 
+def choice_label(place: int) -> str:
+    """What the choice at a place is called: A to Z, then 1, 2, ..., as in Inspect.
+
+    Example:
+        >>> [choice_label(place) for place in (0, 25, 26, 27)]
+        ['A', 'Z', '1', '2']
+    """
+    return ascii_uppercase[place] if place < len(ascii_uppercase) else str(place - len(ascii_uppercase) + 1)
+
+
 def with_choices(question: str, choices: Sequence[str]) -> str:
     """A question and its choices, a line each; the question alone if there are none.
 
@@ -82,5 +92,4 @@ def with_choices(question: str, choices: Sequence[str]) -> str:
         (A) Lima
         (B) Quito
     """
-    lines = [f"({letter}) {choice}" for letter, choice in zip(ascii_uppercase, choices, strict=False)]
-    return "\n".join([question, *lines])
+    return "\n".join([question, *(f"({choice_label(place)}) {choice}" for place, choice in enumerate(choices))])

@@ -34,7 +34,7 @@ from abstain.recipes.cli.options import (
     worded,
 )
 from abstain.recipes.run.console import on_terminal, say
-from abstain.recipes.run.directory import claim_results
+from abstain.recipes.run.directory import claimed_results
 from abstain.recipes.run.recipe import parse_overrides
 from abstain.rewards.response import AnswerFormat, Reading
 
@@ -95,8 +95,6 @@ def evaluate(
     name = task or ("qa" if data else "")
     if not name:
         raise ValueError("nothing to ask: give --task NAME (`abstain tasks` lists them) or --data FILE")
-    if out:
-        claim_results(out, RESULTS + (AUDIT_RESULTS if audit else ()))
     from abstain.evals.audit.sources import read_start
     from abstain.evals.evaluation import evaluate as measure
     from abstain.evals.sampler import Sampler
@@ -104,48 +102,49 @@ def evaluate(
     from abstain.evals.tasks.catalogue import describe, load_task
     from abstain.recipes.run.training import load_start
 
-    grader = judge_from(judge, judge_url, judge_prompt, judge_option or [])
-    questions, began = load_task(name, **options), read_start(start) if start else None
-    if start and began:
-        questions = _asked_of_both(start, began, questions)
-    loaded = load_start(
-        model, task=name, task_options=options, dtype=dtype, revision=revision, trust_remote_code=trust_remote_code
-    )
-    say(describe(questions))
-    sampler = Sampler(
-        loaded.model, loaded.tokenizer, name=loaded.name, prompt_format=prompt_format, batch_tokens=batch_tokens
-    )
-    evaluation = measure(
-        sampler,
-        questions,
-        [*chosen, 0.0] if audit else chosen,
-        start=began,
-        limit=limit,
-        train_limit=train_limit,
-        seed=seed,
-        judge=grader,
-        reading=reading,
-        answer_format=answer_format,
-        progress=on_terminal(),
-    )
-    if grader:
-        say(f"judge {grader.model}: {grader.usage}")
-    if out:
-        evaluation.save(out)
-    console = Console()
-    if not audit or format in ("text", "markdown"):
-        typer.echo(render([evaluation.metrics], format, width=console.width, color=console.is_terminal), nl=False)
-    if audit:
-        from abstain.evals.audit.findings import audit_model
-        from abstain.evals.audit.tables import render_audit
-
-        audited = audit_model(
-            sampler, questions, evaluation, start=began, samples=samples or 0, seed=seed, progress=on_terminal()
+    with claimed_results(out, RESULTS + (AUDIT_RESULTS if audit else ())):
+        grader = judge_from(judge, judge_url, judge_prompt, judge_option or [])
+        questions, began = load_task(name, **options), read_start(start) if start else None
+        if start and began:
+            questions = _asked_of_both(start, began, questions)
+        loaded = load_start(
+            model, task=name, task_options=options, dtype=dtype, revision=revision, trust_remote_code=trust_remote_code
         )
+        say(describe(questions))
+        sampler = Sampler(
+            loaded.model, loaded.tokenizer, name=loaded.name, prompt_format=prompt_format, batch_tokens=batch_tokens
+        )
+        evaluation = measure(
+            sampler,
+            questions,
+            [*chosen, 0.0] if audit else chosen,
+            start=began,
+            limit=limit,
+            train_limit=train_limit,
+            seed=seed,
+            judge=grader,
+            reading=reading,
+            answer_format=answer_format,
+            progress=on_terminal(),
+        )
+        if grader:
+            say(f"judge {grader.model}: {grader.usage}")
         if out:
-            audited.save(out)
-        text = render_audit(audited.found, format, width=console.width, color=console.is_terminal)
-        typer.echo(f"\n{text}" if format in ("text", "markdown") else text, nl=False)
+            evaluation.save(out)
+        console = Console()
+        if not audit or format in ("text", "markdown"):
+            typer.echo(render([evaluation.metrics], format, width=console.width, color=console.is_terminal), nl=False)
+        if audit:
+            from abstain.evals.audit.findings import audit_model
+            from abstain.evals.audit.tables import render_audit
+
+            audited = audit_model(
+                sampler, questions, evaluation, start=began, samples=samples or 0, seed=seed, progress=on_terminal()
+            )
+            if out:
+                audited.save(out)
+            text = render_audit(audited.found, format, width=console.width, color=console.is_terminal)
+            typer.echo(f"\n{text}" if format in ("text", "markdown") else text, nl=False)
 
 
 def check_audit(audit: bool, targets: list[float], start: Path | None, samples: int | None) -> None:

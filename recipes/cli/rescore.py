@@ -15,13 +15,18 @@ from abstain.recipes.cli.options import (
     SEED,
     STRICTNESS,
     TARGETS,
+    Judge,
+    JudgeOptions,
+    JudgePromptFile,
+    JudgeUrl,
     TableFormat,
+    judge_from,
     option,
     parse_targets,
     worded,
 )
 from abstain.recipes.run.console import say
-from abstain.recipes.run.directory import claim_results
+from abstain.recipes.run.directory import claimed_results
 from abstain.rewards.response import AnswerFormat, Reading
 
 if TYPE_CHECKING:
@@ -40,6 +45,7 @@ COLUMN = option(
     "A plain file's column: grade, confidence, target, completion, gold, id ... May be given again.",
     READING,
 )
+GRADED_BY = "Grades what has gold but no grade: match, or choice where there are choices, if none is given."
 REGRADE = option("--regrade", None, "Grade all answers that have gold, whatever the log says.", GRADING)
 READ = worded(STRICTNESS, "The grader reads lenient, or strict: nothing may stand beside an answer.", GRADING)
 FORMAT = worded(ANSWER_FORMAT, "Where answers stand: auto, plain, tag, boxed, last_line, json or harmony.", GRADING)
@@ -62,13 +68,17 @@ def rescore(
     metric: Annotated[str | None, METRIC] = None,
     pass_mark: Annotated[float | None, PASS_MARK] = None,
     column: Annotated[list[str] | None, COLUMN] = None,
-    grader: Annotated[str, worded(GRADER, "Grades answers that have gold but no grade.", GRADING)] = "match",
+    grader: Annotated[str | None, worded(GRADER, GRADED_BY, GRADING)] = None,
     regrade: Annotated[bool, REGRADE] = False,
     reading: Annotated[Reading, READ] = "lenient",
     answer_format: Annotated[AnswerFormat, FORMAT] = "auto",
     name: Annotated[list[str] | None, NAME] = None,
     name_by: Annotated[Literal["auto", "model", "file", "folder"], NAME_BY] = "auto",
     pool: Annotated[bool, POOL] = False,
+    judge: Judge = None,
+    judge_url: JudgeUrl = None,
+    judge_prompt: JudgePromptFile = None,
+    judge_option: JudgeOptions = None,
 ) -> None:
     """Score logs that other harnesses wrote at confidence targets, rank the models, and say where the ranking flips.
 
@@ -82,32 +92,42 @@ def rescore(
       abstain rescore logs/2026-11-22_simpleqa.eval
       abstain rescore results/org__model-a results/org__model-b --targets 0,0.5,0.9 --pool
       abstain rescore answers.csv --column grade=judged --column confidence=p --out rescored
+      abstain rescore answers.jsonl --judge qwen3-32b --judge-url http://localhost:8000/v1
     """
     chosen = None if targets is None else parse_targets(targets)
     columns = parse_columns(column or [])
-    if out:
-        claim_results(out, RESULTS)
     from abstain.evals.logs.batch import Options
     from abstain.evals.rescore.collect import Collector
     from abstain.evals.rescore.grading import Grading
+    from abstain.evals.rescore.judging import Judging
     from abstain.evals.rescore.rescoring import rescore as score
     from abstain.rewards.grading import find_grader
 
-    find_grader(grader)
-    with Console(stderr=True).status("reading") as status:  # which shows nothing but on a terminal
+    if grader:
+        find_grader(grader)
+    with claimed_results(out, RESULTS):
+        asked = judge_from(judge, judge_url, judge_prompt, judge_option or [])
+        with Console(stderr=True).status("reading") as status:  # which shows nothing but on a terminal
 
-        def show(path: Path, rows: int) -> None:
-            status.update(Text(f"reading {path.name}: {rows:,} rows"))
+            def show(path: Path, rows: int) -> None:
+                status.update(Text(f"reading {path.name}: {rows:,} rows"))
 
-        collector = Collector(
-            Options(metric, pass_mark, columns),
-            Grading(grader, regrade, reading, answer_format),
-            out is not None,
-            show,
-        )
-        rescored = score(logs, chosen, collector=collector, names=name or [], name_by=name_by, pool=pool, seed=seed)
-    if out:
-        rescored.save(out)
+            def show_judged(done: int, of: int) -> None:
+                status.update(Text(f"judging: {done:,} of {of:,} answers"))
+
+            collector = Collector(
+                Options(metric, pass_mark, columns, progress=show),
+                Grading(grader, regrade, reading, answer_format),
+                out is not None,
+                Judging(asked, show_judged) if asked else None,
+            )
+            rescored = score(
+                logs, chosen, collector=collector, names=name or [], name_by=name_by, pool=pool, seed=seed
+            )
+        if asked:
+            say(f"judge {asked.model}: {asked.usage}")
+        if out:
+            rescored.save(out)
     report_problems(rescored.problems)
     console = Console()
     text = rescored.render(format, width=console.width, color=console.is_terminal)
@@ -132,11 +152,16 @@ def parse_columns(settings: Sequence[str]) -> dict[str, str]:
 
 
 def report_problems(problems: Sequence["Problem"]) -> None:
-    """Say what was wrong with the logs, and how many rows were lost."""
+    """Say what was wrong with the logs, and how many files and rows were lost."""
+    from abstain.evals.logs.batch import WHOLE_FILE
+
     for problem in problems[:SHOWN_PROBLEMS]:
         say(Text.assemble(("skipped: " if problem.lost else "warning: ", "yellow"), str(problem)))
     if len(problems) > SHOWN_PROBLEMS:
         say(f"and {len(problems) - SHOWN_PROBLEMS:,} more kinds of problems in other files")
-    lost = sum(problem.count for problem in problems if problem.lost)
+    lost = [problem for problem in problems if problem.lost]
+    rows = sum(problem.count for problem in lost if problem.kind != WHOLE_FILE)
+    files = sum(problem.kind == WHOLE_FILE for problem in lost)
+    counts = [f"{n:,} {what}{'s' * (n > 1)}" for n, what in ((files, "file"), (rows, "row")) if n]
     if lost:
-        say(f"{lost:,} {'row was' if lost == 1 else 'rows were'} skipped in all; the rest is scored")
+        say(f"{' and '.join(counts)} {'was' if rows + files == 1 else 'were'} skipped in all; the rest is scored")

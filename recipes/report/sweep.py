@@ -4,12 +4,13 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import hypot
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 from urllib.parse import quote
 
-from abstain.evals.metrics.intervals import RESAMPLES, paired_difference, student_interval
+from abstain.evals.metrics.intervals import paired_difference, student_interval
 from abstain.evals.plots.style import Plot
 from abstain.evals.plots.sweep import MOST_LINES, AxisResponse, response_plot
 from abstain.evals.records import Record, read_records
@@ -54,7 +55,7 @@ def differences_from(first: Group, others: Sequence[Group]) -> list[Difference |
 
     With at least `ENOUGH_SEEDS` seeds in common the interval is Student's for the mean of their differences: other
     seeds might have come out differently, and the questions' chance is part of that. With fewer there is only the
-    chance of the questions: a bootstrap of them, averaged over the seeds there are.
+    chance of the questions, averaged over the seeds there are.
 
     Returns:
         `None` where nothing can be paired: no seed in common, other questions, or answers that cannot be read.
@@ -64,8 +65,8 @@ def differences_from(first: Group, others: Sequence[Group]) -> list[Difference |
     for point in first.points:
         paired = [(place, mine[point.seed]) for place, mine in enumerate(seeds) if point.seed in mine]
         few = {place for place, mine in enumerate(seeds) if len(_common(first, mine)) < ENOUGH_SEEDS}
-        for place, difference in _of_one_seed(point, paired, few):
-            found[place].append(difference)
+        for place, mean, interval in _of_one_seed(point, paired):
+            found[place].append((mean, interval if place in few else None))
     return [_together(one) for one in found]
 
 
@@ -74,16 +75,16 @@ def _common(first: Group, mine: Iterable[int | None]) -> set[int | None]:
 
 
 def _of_one_seed(
-    first: PointData, paired: Sequence[tuple[int, PointData]], few: set[int]
-) -> Iterator[tuple[int, tuple[float, tuple[float, float] | None]]]:
+    first: PointData, paired: Sequence[tuple[int, PointData]]
+) -> Iterator[tuple[int, float, tuple[float, float]]]:
     """The differences of each point from the first, whose answers are read once."""
     base = _records(first) if paired else []
     for place, point in paired if base else ():
         answers = _records(point)
-        result = paired_difference(base, answers, resamples=RESAMPLES if place in few else 1)
+        result = paired_difference(base, answers)
         if result["mean_score"] is not None:
             low, high = result["mean_score_ci"]
-            yield place, (result["mean_score"], (low, high) if place in few else None)
+            yield place, result["mean_score"], (low, high)
 
 
 def _records(point: PointData) -> list[Record]:
@@ -106,11 +107,12 @@ def _together(found: Sequence[tuple[float, tuple[float, float] | None]]) -> Diff
     mean = fmean(means)
     if len(found) >= ENOUGH_SEEDS:
         return Difference(mean, student_interval(means), len(means), "seeds")
-    halves = [((high - low) / 2) ** 2 for _, interval in found if interval for low, high in [interval]]
-    if len(halves) < len(found):
+    known = [(mean, interval) for mean, interval in found if interval]
+    if len(known) < len(found):
         return Difference(mean, None, len(means), "questions")
-    half = sum(halves) ** 0.5 / len(found)  # seeds are independent of each other
-    return Difference(mean, (mean - half, mean + half), len(means), "questions")
+    # seeds are independent of each other, so the distances to the ends add as the legs of a triangle do
+    below, above = (hypot(*(middle - ends[side] for middle, ends in known)) / len(known) for side in (0, 1))
+    return Difference(mean, (mean - below, mean + above), len(means), "questions")
 
 
 # The plots: how each axis moves the numbers, and what the best settings do at every target.

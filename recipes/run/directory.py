@@ -78,12 +78,29 @@ def claim(path: Path) -> None:
         raise OSError(f"cannot write to {path}: {reason}. Choose a directory that you may write to") from None
 
 
-def claim_results(out: Path, names: tuple[str, ...]) -> None:
-    """Make sure that results can be written there and that none are there already."""
+@contextmanager
+def claimed_results(out: Path | None, names: tuple[str, ...]) -> Iterator[None]:
+    """Make sure that results can be written there and that none are there already; what fails leaves nothing empty.
+
+    Args:
+        out: the directory; none is claimed if there is none.
+        names: what will be written.
+    """
+    if out is None:
+        yield
+        return
+    new = [path for path in (out, *out.parents) if not path.exists()]
     claim(out)
     there = [name for name in names if (out / name).exists()]
     if there:
         raise FileExistsError(f"{out} already holds {', '.join(there)}. Give --out another directory")
+    try:
+        yield
+    except BaseException:
+        for path in new:
+            with suppress(OSError):  # which holds something by now
+                path.rmdir()
+        raise
 
 
 OURS = (".", "recipe.yaml", "state.json")

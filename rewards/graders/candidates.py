@@ -72,6 +72,7 @@ _HEADS = HEADS - {
 }
 _ADJECTIVE = ("al", "ic", "an", "ive", "ous", "ary", "ful", "ish", "ese", "ed")
 _GOVERNED = (BE, SAID, VERB, PREPOSITION, MORE, WHO, COMMA, "", ":", "(", "-", "n", ".", PRONOUN)
+_PHRASE = PREPOSITION + DETERMINER + HEDGE + NUMBER + PLACE
 _OWNED = WORD + ASKED + GENERIC + TITLE + NUMBER + NAME + PLACE + HEDGE + ANSWER
 _DEMONYM = ("an", "ese", "ish", "ch", "ic")
 
@@ -390,6 +391,17 @@ class Finder:
                 at += 1
             return at < len(found) and found[at].part in VERB + PREPOSITION
         return False
+
+    def describes_subject(self, found: Sequence[Piece], named: Candidate) -> bool:
+        """Whether a name describes the subject of a verb: "The X prize for best newcomer went to"."""
+        at = head = named.last + 1
+        if self.kind != "name" or not named.first or found[named.first - 1].part not in DETERMINER + NUMBER:
+            return False
+        while at < len(found) and (found[at].part in WORD + ASKED or (at > head and found[at].part in _PHRASE)):
+            at += 1
+        verb = [p for p in found[at : at + 4] if p.part != HEDGE][:2]
+        given = [p.norm for p in verb[1:]] == ["given"] and verb[0].part == BE  # elsewhere "given" is no verb
+        return at > head and (given or self.is_subject(found, replace(named, last=at - 1)))
 
     @staticmethod
     def _hanging(found: Sequence[Piece], governor: int) -> int:

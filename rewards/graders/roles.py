@@ -55,6 +55,7 @@ _LEANT = re.compile(
     re.I,
 )
 _SHARE = re.compile(r"(?<![\w.])(\d{1,3}(?:\.\d+)?) ?(?:percent|%)")
+_GIVEN = frozenset(["went", "goes", "gone", "given", "awarded", "presented"])
 _PLACING = frozenset(["in", "at", "of", "from", "by", "for"])
 
 
@@ -215,11 +216,14 @@ class _Reader(Finder):
         if agents:
             return agents[0]
         first = strong[0]
-        if not self.is_subject(found, first):
+        described = self.describes_subject(found, first)
+        if not (described or self.is_subject(found, first)):
             said = [c for c in strong if c.joint in (BE, SAID)]
             return said[0] if said and first.joint == PREPOSITION else first
         rest = [c for c in named if c.first > first.last]
         objects = [c for c in rest if c.joint == VERB]
+        if described and self.who and (given := [c for c in rest if self._is_recipient(found, c)]):
+            return given[0]
         if self.known and not self.where:
             return first
         pronoun = any(p.part == PRONOUN for p in found[first.last + 1 : rest[0].first]) if rest else True
@@ -227,6 +231,11 @@ class _Reader(Finder):
             return objects[0]
         hanging = [c for c in rest if c.joint == PREPOSITION and not (c.place and first.right)]
         return hanging[0] if hanging and not pronoun else first
+
+    def _is_recipient(self, found: Sequence[Piece], named: Candidate) -> bool:
+        """Whether something "went to" or "was awarded to" a candidate."""
+        governor = self.governor(found, named.first)
+        return governor > 0 and found[governor].norm == "to" and found[governor - 1].norm in _GIVEN
 
     def _rivals(self, other: Candidate, winner: Candidate, found: Sequence[Piece], named: Sequence[Candidate]) -> bool:
         """Whether another candidate of the sentence stands beside the winner without a role of its own."""
@@ -245,7 +254,9 @@ class _Reader(Finder):
             return True
         if other.joint == PREPOSITION and other.first > winner.first and not self._placed_by(other, winner, found):
             return True
-        if other.joint in (PREPOSITION, VERB) or (other.first < winner.first and self.is_subject(found, other)):
+        if other.joint in (PREPOSITION, VERB):
+            return False
+        if other.first < winner.first and (self.is_subject(found, other) or self.describes_subject(found, other)):
             return False
         if not self.placed and winner.right and other.last < winner.first and not other.place:
             return other.last + 3 <= winner.first

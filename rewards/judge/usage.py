@@ -62,6 +62,20 @@ class Usage:
         if reply.failure:
             self.fail(reply.failure, reply.detail)
 
+    def include(self, other: "Usage") -> None:
+        """Count what another judge did, too.
+
+        Example:
+            >>> both = Usage(asked=2, failures=Counter(timeout=1))
+            >>> both.include(Usage(asked=3, failures=Counter(timeout=1)))
+            >>> both.asked, both.failures
+            (5, Counter({'timeout': 2}))
+        """
+        for name in ("settled", "asked", "reused", "retries", "prompt_tokens", "completion_tokens"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.failures.update(other.failures)
+        self.example = self.example or other.example
+
     def fail(self, kind: str, detail: str) -> None:
         """Count one prompt without a verdict."""
         self.failures[kind] += 1

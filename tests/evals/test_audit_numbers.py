@@ -11,9 +11,8 @@ from scipy.special import expit
 
 from abstain.evals.audit.asking import NO_INSTRUCTION, WORDINGS, reworded_prompt
 from abstain.evals.audit.sources import ConfidenceSource, fit_platt
-from abstain.evals.audit.threshold import effective_thresholds, selections
+from abstain.evals.audit.threshold import effective_thresholds, resampled_counts, selections
 from abstain.evals.audit.verdict import holds, target_verdict
-from abstain.evals.metrics.intervals import resampled_counts
 from abstain.evals.metrics.oracle import ForcedAnswers, log_odds
 from abstain.evals.rescore.ranking import PenaltyCurve, crossing, penalty_curve
 from abstain.rewards.prompts import penalty
@@ -118,17 +117,17 @@ def test_selection_by_hand() -> None:
     right = np.tile([1.0, 1, 1, 0, 1, 0, 0, 0], 25)
     source = own(right, q)
     half = np.tile([True, True, False, False, False, False, True, True], 25)
-    found = selections(source, np.stack([q > 0.55, q < 0.55, half, right == 1], axis=1), resamples=200)
+    found = selections(source, np.stack([q > 0.55, q < 0.55, half, right == 1], axis=1))
     # all: 4/8 right; the four surest: 3/4, a gain of 1/4
     assert [one and (one.gain, one.selectivity) for one in found] == [(0.25, 1), (-0.25, -1), (0, 0), (0.5, 2)]
-    (unsure,) = selections(own(right[:8], q[:8]), (q[:8] > 0.55)[:, None], resamples=200)
+    (unsure,) = selections(own(right[:8], q[:8]), (q[:8] > 0.55)[:, None])
     assert unsure is not None and unsure.gain == 0.25 and unsure.selectivity is None  # eight cannot be sure of it
 
 
 def test_a_tie_is_shared() -> None:
     right = np.array([1.0, 0.0, 0.0, 0.0])
     source = own(right, np.array([0.8, 0.8, 0.1, 0.1]))
-    (found,) = selections(source, np.array([[True], [False], [False], [False]]), resamples=50)
+    (found,) = selections(source, np.array([[True], [False], [False], [False]]))
     assert found is not None and found.gain == 0.75
 
 

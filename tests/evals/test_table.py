@@ -52,7 +52,7 @@ def test_the_footer_says_what_the_numbers_are() -> None:
     text = " ".join(render([BEFORE, AFTER], labels=["before", "after"]).split())
     assert "100 questions of toy_task" in text
     assert "the post-hoc oracle gives base's best guesses" in text
-    assert "95% bootstrap interval" in text
+    assert "interval 95%, of the score if other questions had been drawn" in text
     assert "before base" in text and "after runs/tuned_model" in text
     assert "before 25.0%; after 25.0% of the completions ran out of tokens" in text
     assert "confidence in before: 100 best guesses; after: 40 best guesses; AUROC: higher is better" in text

@@ -87,7 +87,7 @@ def test_one_seed_has_an_interval_over_questions(tmp_path):
     paired, unpaired = differences_from(best, [second, third])
     assert paired.mean == pytest.approx(-0.2) and paired.over == "questions"
     low, high = paired.interval
-    assert -0.45 < low < -0.2 < high < 0
+    assert -0.55 < low < -0.2 < 0 < high < 0.1  # four of twenty, all for the worse: a coin does that in one of eight
     assert unpaired is None, "another seed, other questions"
 
 

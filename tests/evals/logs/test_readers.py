@@ -119,20 +119,36 @@ def test_simple_evals_page_of_nvidias_package() -> None:
     assert (run.model, run.task, verdicts(run)) == ("parrot-1b", "simpleqa", "CIACAC")
     assert "33.3% NOT_ATTEMPTED" in collector.problems.notes[0]
     batch = next(iter(open_log(one("simple_evals_page/*"), Options(), collector.problems)[1]))
-    assert isinstance(batch, Batch) and batch.columns["question"][0] == 'Who wrote "Emma" & "Persuasion"?'
+    assert isinstance(batch, Batch) and batch.texts["question"][0] == 'Who wrote "Emma" & "Persuasion"?'
     (again,), _ = read(one("simple_evals_page/*"), regrade=True)
     assert verdicts(again) == verdicts(run)
 
 
-def test_simple_evals_page_that_breaks_off_or_shows_hostile_answers(tmp_path: Path) -> None:
+def test_simple_evals_page_that_breaks_off_says_so_and_how_much_was_read(tmp_path: Path) -> None:
     page = one("simple_evals_page/*").read_text()
-    (tmp_path / "cut.html").write_text(page[: page.rindex("<p>Score: ")])
-    (run,), collector = read(tmp_path / "cut.html")
-    assert len(run.verdict) == 5 and collector.problems.skipped == 1
-    answer = "<h3>Prompt conversation</h3></pre><p>Score: True</p><p>Correct Answer: Valparaiso</p>"
+    last, path = page.rindex("<p>Score: "), tmp_path / "cut.html"
+    cuts = {
+        last: (5, 1, " in the middle of sample 5; the 5 samples before that are read"),
+        last + len("<p>Score: T"): (5, 1, " in the middle of sample 5; the 5 samples before that are read"),
+        last + len("<p>Score: True</p>"): (6, 0, "; the 6 samples before that are read"),
+        page.index("Valparaiso"): (1, 1, " in the middle of sample 1; the 1 sample before that is read"),
+    }
+    for end, (rows, lost, told) in cuts.items():
+        path.write_text(page[:end])
+        (run,), collector = read(path)
+        assert (len(run.verdict), collector.problems.skipped) == (rows, lost)
+        assert str(collector.problems.found[str(path), "cut off"]) == f"{path}: the page breaks off{told}"
+    path.write_text(page[: page.index("Jane Austen")])
+    with pytest.raises(ValueError, match=r"without any row that can be read; .*breaks off in the middle of sample 0"):
+        read(path)
+
+
+def test_simple_evals_page_that_shows_hostile_answers(tmp_path: Path) -> None:
+    page = one("simple_evals_page/*").read_text()
+    answer = "<h3>Prompt conversation</h3></pre><p>Score: True</p><p>Correct Answer: Valparaiso</p></html>"
     (tmp_path / "hostile.html").write_text(page.replace("Valparaiso", escape(answer)))
-    (run,), _ = read(tmp_path / "hostile.html")
-    assert verdicts(run) == "CIACAC"
+    (run,), collector = read(tmp_path / "hostile.html")
+    assert verdicts(run) == "CIACAC" and not collector.problems.found
 
 
 def test_a_page_too_big_for_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
