@@ -149,7 +149,7 @@ def evaluate(
         start: best guesses of the starting model, for the oracle and the always-answer score. Its own by default.
         limit: ask this many held-out questions, drawn with `seed`.
         train_limit: ask this many training questions at most, drawn with `seed`. Not asked at all if `start` is given.
-        seed: of the draws, and of the bootstrap.
+        seed: of the draws, and of the halves that a cross-fitted oracle goes by.
         judge: grades instead of the task's grader; `judge` in the metrics says how far the two agree.
         instruct: what prompts say: the target; "nothing", where each question is asked once, without instruction, and
             its answer is scored at every target; or that a "confidence" is to be stated.

@@ -233,7 +233,7 @@ def parquet_blocks(path: Path, columns: list[str] | None = None, rows: int = ROW
     Raises:
         ValueError: not Parquet, or damaged.
     """
-    import pyarrow as pa  # type: ignore[import-untyped]
+    import pyarrow as pa
     import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
     start = 1

@@ -159,7 +159,7 @@ def test_the_map_has_every_floor_in_its_order() -> None:
 def test_every_key_of_metrics_is_explained() -> None:
     page = read("docs/metrics.md")
     assert runpy.run_path(str(DOCS / "make" / "metrics_keys.py"))["with_keys"](page) == page, "make it anew"
-    assert not keys_of(measure(records(), model="m", task="t")) - code_in(page) - {"level", "resamples", "seed"}
+    assert not keys_of(measure(records(), model="m", task="t")) - code_in(page) - {"level", "seed"}
 
 
 def test_every_key_of_a_re_scored_log_is_explained(tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_every_key_of_a_re_scored_log_is_explained(tmp_path: Path) -> None:
     rescored = rescore([log])
     rescored.save(tmp_path / "out")
     saved = json.loads((tmp_path / "out" / "metrics.json").read_text())
-    known = code_in(read("docs/rescoring.md")) | code_in(read("docs/metrics.md")) | {"level", "resamples", "seed"}
+    known = code_in(read("docs/rescoring.md")) | code_in(read("docs/metrics.md")) | {"level", "seed"}
     assert not keys_of(saved) - known and saved["level"] == 2
 
 

@@ -1,6 +1,6 @@
 """The tables of docs/intervals.md: how often intervals hold the truth, and how wide they are.
 
-    python docs/make/interval_coverage.py              # all of them, some fifteen minutes on one core
+    python docs/make/interval_coverage.py              # all of them, twelve minutes on one core
     python docs/make/interval_coverage.py shares pairs
 
 Data sets are drawn from known shares of outcomes. The percentile bootstrap, which version 0.1 had, is made of the
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from scipy.special import ndtri
+from scipy.special import gammaln, ndtri, xlogy
 from scipy.stats import binom
 
 from abstain.evals.audit.sources import ConfidenceSource
@@ -115,14 +115,37 @@ def scores(rng: np.random.Generator) -> None:
             found += [*points_of(np.array([right, wrong, max(0.0, 1 - right - wrong)]), points, n, rng)]
     at, every = np.array(settings), np.array(found)
     right, wrong, n, t = at.T
-    corners = [
+    known = [
         (f"c = {c:g}, i = {i:g}, t ≥ .75, n = {size}", (right == c) & (wrong == i) & (n == size) & (t >= 0.75))
         for c, i, size in ((0.97, 0.01, 200), (0.99, 0.005, 100), (0.5, 0.02, 50))
     ]
     rows = [("all", n > 0), ("where some are wrong", wrong > 0), ("where none is wrong", wrong == 0)]
-    table([*rows, *by_size_and_target(n, t), *corners], every)
+    table([*rows, *by_size_and_target(n, t), *known], every)
     least = every[:, 2].argsort()[:5]
     print("\nleast covered now, c, i, n, t:", *(f"{at[row].tolist()} {every[row, 2]:.1%}" for row in least), sep="\n")
+
+
+def corners(_: np.random.Generator) -> None:
+    """The exact coverage of intervals of S_t, over all that n questions can come to, at many shares near the edges."""
+    low, high = np.linspace(0, 0.12, 61), np.linspace(0.15, 0.95, 9)
+    rare = np.concatenate([low, high])
+    shares = np.array([(c, i) for c in np.concatenate([rare, 1 - low]) for i in rare if c + i <= 1])
+    shares = np.concatenate([shares, np.stack([1 - rare, rare], axis=1)])
+    shares = np.column_stack([shares, np.maximum(0, 1 - shares.sum(axis=1))])
+    print("| n |", " | ".join(f"t = {t:g}: mean | worst" for t in TARGETS), "|\n|" + "---|" * (1 + 2 * len(TARGETS)))
+    for n in (50, 100):
+        right, wrong = np.mgrid[: n + 1, : n + 1]
+        counts = np.stack([right, wrong, n - right - wrong], axis=-1)[right + wrong <= n]
+        ways = gammaln(n + 1) - gammaln(counts + 1).sum(axis=1)
+        cells = []
+        for t in TARGETS:
+            ends = np.stack(interval_ends(worth(t), counts), axis=1)
+            held = [
+                measured(ends, float(worth(t) @ p), np.exp(ways + xlogy(counts, p).sum(axis=1)))[0] for p in shares
+            ]
+            cells.append(f"{np.mean(held):.1%} | {np.min(held):.1%}".replace("%", " %"))
+        print(f"| {n} | {' | '.join(cells)} |")
+    print(f"\n{len(shares):,} shares")
 
 
 def by_size_and_target(n: np.ndarray, t: np.ndarray) -> list[tuple[str, np.ndarray]]:
@@ -242,7 +265,7 @@ def attempted_above(source: ConfidenceSource, threshold: float) -> np.ndarray:
     return (source.answers.confidence > threshold)[:, None]
 
 
-PARTS = {part.__name__: part for part in (scores, pairs, shares, crossings, choices)}
+PARTS = {part.__name__: part for part in (scores, corners, pairs, shares, crossings, choices)}
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or PARTS:

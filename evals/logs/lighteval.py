@@ -80,7 +80,7 @@ class _Details:
         for numbers, block in parquet_blocks(self.path, sorted(COLUMNS), _ROWS):
             for number, row in zip(numbers, block.to_pylist(), strict=True):
                 metric = as_dict(row["metric"])
-                chosen = chosen or self._metric(metric)
+                chosen = chosen or (self._metric(metric) if metric else "")
                 where = f"{self.path}: row {number}"
                 if metric.get(chosen) is None:
                     self._tell(number, "no metric", f"no value of {chosen or 'any metric'}")

@@ -8,18 +8,22 @@ judge's third grade, NOT_ATTEMPTED, survives in the means alone. So whether a wr
 answer itself, and the share found is compared with the log's own.
 """
 
+import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
 from typing import Any
 
-from abstain.evals.files import read_whole
+from abstain.evals.files import parse_json, read_whole
 from abstain.evals.logs.batch import Batch, Entry, Options, Problems, as_dict, batches, last_text, stated_target
 from abstain.evals.logs.grades import NONE, read_grade
+from abstain.rewards.prompts import question_of
 
 NAME = "simple-evals results"
 _FILE = re.compile(r"(?P<task>[A-Za-z0-9-]+)_(?P<model>.+?)(?:_\d{8}_\d{6})?(?:_DEBUG)?(?:_allresults)?")
+_MEANS_LIMIT = 1 << 20
 _SAMPLE = b"<h3>Prompt conversation</h3>"
 _MESSAGE = re.compile(r'<div class="message (\w+)">.*?<pre>(.*?)</pre>', re.DOTALL)
 _MEAN = re.compile(rb"<td>is_not_attempted</td>\s*<td>([01](?:\.\d+)?)</td>")
@@ -65,24 +69,55 @@ def read(path: Path, document: dict[str, Any], options: Options, problems: Probl
 
 
 def _entries(path: Path, document: dict[str, Any], options: Options, problems: Problems) -> Iterator[Entry]:
-    named = _FILE.fullmatch(path.stem)
-    model, task = (named["model"], named["task"]) if named else ("", path.stem.removesuffix("_allresults"))
+    model, task = _names(path)
     htmls, convos = document["htmls"], document["convos"]
+    convos = convos if isinstance(convos, list) else []
     extra = as_dict(document.get("metadata")).get("example_level_metadata")
-    for place, convo in enumerate(convos if isinstance(convos, list) else []):
+    ids = _ids([last_text(convo, "user") for convo in convos])
+    for place, convo in enumerate(convos):
         html = htmls[place] if isinstance(htmls, list) and place < len(htmls) else None
         more = as_dict(extra[place]) if isinstance(extra, list) and place < len(extra) else {}
         completion = last_text(convo, "assistant")
         if completion is None:
             problems.add(path, "no answer", f"{path}: sample {place}: no answer of the assistant in its conversation")
             continue
-        entry = Entry(place, str(place), model, task, _grade(html, more, options))
+        entry = Entry(place, ids[place], model, task, _grade(html, more, options))
         entry.gold = more.get("correct_answer") or _found(_GOLD, html)
         entry.prompt = last_text(convo, "user")
         asked = more.get("problem")
         entry.question = asked if isinstance(asked, str) else entry.prompt
         entry.target, entry.completion = stated_target(entry.prompt), completion
         yield entry
+
+
+def _names(path: Path) -> tuple[str, str]:
+    """The model's name, "" if the file has none, and the task's."""
+    beside = path.with_suffix(".json")
+    if beside != path and beside.is_file() and beside.stat().st_size < _MEANS_LIMIT:
+        means = as_dict(parse_json(beside.read_bytes())[0])
+        if "task_name" in means:  # NVIDIA's package, which names files after the task alone
+            return "", path.stem.removesuffix("_DEBUG")
+    named = _FILE.fullmatch(path.stem)
+    return (named["model"], named["task"]) if named else ("", path.stem.removesuffix("_allresults"))
+
+
+def _ids(prompts: list[str | None]) -> list[str]:
+    """An id for each sample from what it asks, since the order of samples is that in which they were answered.
+
+    A question that stands there more often than others is several questions; if all stand there equally often, each
+    was asked so often.
+    """
+    asked = [question_of(prompt) or prompt if prompt else "" for prompt in prompts]
+    pairs = [(question, stated_target(prompt)) for question, prompt in zip(asked, prompts, strict=True)]
+    often = Counter(pairs)
+    repeated = len(often) > 1 and len(set(often.values())) == 1
+    seen: Counter[Any] = Counter()
+    ids = []
+    for place, (question, pair) in enumerate(zip(asked, pairs, strict=True)):
+        seen[pair] += 1
+        name = hashlib.blake2s(question.encode("utf-8", "replace"), digest_size=8).hexdigest() if question else place
+        ids.append(f"{name}" if repeated or seen[pair] == 1 else f"{name}-{seen[pair]}")
+    return ids
 
 
 def _grade(html: Any, more: dict[str, Any], options: Options) -> int:

@@ -5,7 +5,7 @@ is decided before all have been seen. What is small is kept meanwhile: codes, nu
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
@@ -20,7 +20,7 @@ _MANY = 1_000  # distinct numbers that are kept
 _SAMPLE = 200  # answers of a block that are tried as numbers
 _TEXTS = {"completion", "gold", "aliases"}
 _HOT = (1, "1", "1.0", "True", "true")
-Values = Sequence[Any] | pa.Array
+Values: TypeAlias = Sequence[Any] | pa.Array
 
 
 class Column:

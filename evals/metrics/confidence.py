@@ -97,8 +97,9 @@ def tie(confidence: np.ndarray, correct: np.ndarray) -> Ties:
     if (q[1:] < q[:-1]).any():
         order = np.argsort(q)
         q, c = q[order], c[order]
-    first = np.flatnonzero(np.append(True, q[1:] != q[:-1])[: len(q)])
-    return Ties(q[first], np.diff(first, append=len(q)), np.add.reduceat(c, first) if len(first) else np.empty(0))
+    starts = np.flatnonzero(np.append(True, q[1:] != q[:-1])[: len(q)])
+    right = np.add.reduceat(c, starts) if len(starts) else np.empty(0)
+    return Ties(q[starts], np.diff(starts, append=len(q)), right)
 
 
 def tie_probabilities(confidence: np.ndarray, correct: np.ndarray) -> Ties:

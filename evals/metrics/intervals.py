@@ -272,7 +272,8 @@ def _over_targets(values: np.ndarray, ranges: np.ndarray) -> tuple[float | None,
     means = np.nansum(values, axis=0) / sizes
     away = np.where(known, values - means, 0.0) * (len(values) / sizes)
     most = float(ranges.mean())
-    return float(means.mean()), mean_interval((means + away).mean(axis=1), -most, most)
+    low, high = mean_interval((means + away).mean(axis=1), -most, most) or (-most, most)
+    return float(means.mean()), (max(low, -most), min(high, most))
 
 
 def _named(name: str, value: float | None, ends: Interval | None, scale: float = 1.0) -> dict[str, Any]:

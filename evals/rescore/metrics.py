@@ -26,13 +26,12 @@ _THRESHOLDED = (
 )
 
 
-def measure_run(run: Run, targets: Sequence[float], seed: int = 0) -> dict[str, Any]:
+def measure_run(run: Run, targets: Sequence[float]) -> dict[str, Any]:
     """All that can be said of a run.
 
     Args:
         run: its rows.
         targets: confidence targets to score at, of which a run with stated targets has those that it states.
-        seed: kept in `interval`.
 
     Raises:
         ValueError: the prompts state none of these targets.
@@ -59,7 +58,7 @@ def measure_run(run: Run, targets: Sequence[float], seed: int = 0) -> dict[str, 
         "confidence_kind": CONFIDENCE[run.kind] if run.confidence_share else None,
         "confidence_share": run.confidence_share,
         "confidence_target": chosen[0] if run.level == 3 else None,
-        "interval": {"level": LEVEL, "kind": KIND, "seed": seed},
+        "interval": {"level": LEVEL, "kind": KIND},
         **_read(run),
         **({"judge": run.judged.report(run.grading.reading)} if run.judged else {}),
     }

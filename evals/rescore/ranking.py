@@ -165,7 +165,7 @@ class Ranking:
         return asdict(self) | {"orders": [{"target": t, "labels": order} for t, order in self.orders.items()]}
 
 
-def rank(task: str, runs: Sequence[Run], metrics: Sequence[dict[str, Any]], seed: int = 0) -> Ranking:
+def rank(task: str, runs: Sequence[Run], metrics: Sequence[dict[str, Any]]) -> Ranking:
     """Rank the runs of one task at every target that all of them have."""
     scores = [{row["target"]: row["score"] for row in run["by_target"] if row["score"] is not None} for run in metrics]
     shared = sorted(set.intersection(*map(set, scores))) if scores else []

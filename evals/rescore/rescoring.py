@@ -89,7 +89,6 @@ def rescore(
     names: Sequence[str] = (),
     name_by: NameBy = "auto",
     pool: bool = False,
-    seed: int = 0,
 ) -> Rescored:
     """Read logs and score them.
 
@@ -101,7 +100,6 @@ def rescore(
         name_by: what else to call them after: the model, the log's file or its folder; "auto" is the model where that
             tells them apart.
         pool: take all tasks of a model as one.
-        seed: of the bootstrap.
 
     Raises:
         FileNotFoundError: no such file.
@@ -127,12 +125,12 @@ def rescore(
     if pool:
         runs = pool_runs(runs)
     _label(runs, "file" if name_by == "auto" and names else name_by, bool(names))
-    metrics = [measure_run(run, _stated(run) if targets is None and run.level == 3 else chosen, seed) for run in runs]
+    metrics = [measure_run(run, _stated(run) if targets is None and run.level == 3 else chosen) for run in runs]
     rankings = []
     for task in dict.fromkeys(run.task for run in runs):
         rivals = [pair for pair in zip(runs, metrics, strict=True) if pair[0].task == task]
         if len(rivals) > 1:
-            rankings.append(rank(task, [run for run, _ in rivals], [measured for _, measured in rivals], seed))
+            rankings.append(rank(task, [run for run, _ in rivals], [measured for _, measured in rivals]))
     problems = collector.problems
     sources = {printable(run.source.name, 48) for run in runs}
     remarks = [note.removeprefix(f"{next(iter(sources))}: ") if len(sources) == 1 else note for note in problems.notes]

@@ -64,7 +64,7 @@ def evaluate(
     limit: Limit = None,
     train_limit: Annotated[int, TRAIN_LIMIT] = 2000,
     batch_tokens: BatchTokens = None,
-    seed: Annotated[int, worded(SEED, "Draws the questions, and the bootstrap.", MEASURING)] = 0,
+    seed: Annotated[int, worded(SEED, "Draws the questions, and what an audit resamples.", MEASURING)] = 0,
     audit: Annotated[bool, AUDIT] = False,
     start: Annotated[Path | None, START] = None,
     samples: Annotated[int | None, SAMPLES] = None,

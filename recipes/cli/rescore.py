@@ -12,7 +12,6 @@ from abstain.recipes.cli.options import (
     ANSWER_FORMAT,
     GRADER,
     OUT,
-    SEED,
     STRICTNESS,
     TARGETS,
     Judge,
@@ -64,7 +63,6 @@ def rescore(
     out: Annotated[
         Path | None, worded(OUT, "Write records, metrics.json, table.md, rankings and plots there.")
     ] = None,
-    seed: Annotated[int, worded(SEED, "Of the bootstrap.")] = 0,
     metric: Annotated[str | None, METRIC] = None,
     pass_mark: Annotated[float | None, PASS_MARK] = None,
     column: Annotated[list[str] | None, COLUMN] = None,
@@ -121,9 +119,7 @@ def rescore(
                 out is not None,
                 Judging(asked, show_judged) if asked else None,
             )
-            rescored = score(
-                logs, chosen, collector=collector, names=name or [], name_by=name_by, pool=pool, seed=seed
-            )
+            rescored = score(logs, chosen, collector=collector, names=name or [], name_by=name_by, pool=pool)
         if asked:
             say(f"judge {asked.model}: {asked.usage}")
         if out:

@@ -51,6 +51,17 @@ def test_a_crossing_may_be_wherever_the_lead_may_be_nothing(tmp_path: Path) -> N
     assert [below <= 0 <= above for below, above in ends] == [False, True, True, False]
 
 
+def test_the_interval_of_unequal_repeats_is_about_the_score(tmp_path: Path) -> None:
+    """Four questions answered once and wrong, one answered nine times and right: nine of thirteen."""
+    rows = [{"id": i, "grade": "INCORRECT"} for i in range(4)]
+    rows += [{"id": 4, "epoch": epoch, "grade": "CORRECT"} for epoch in range(1, 10)]
+    path = tmp_path / "a.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    (row,) = rescore([path], [0.5]).metrics[0]["by_target"]
+    low, high = row["score_ci"]
+    assert row["score"] == pytest.approx(5 / 13) and -1 <= low < 0 < 5 / 13 < high <= 1
+
+
 def questions(*subjects: str) -> list[Question]:
     return [Question(str(i), f"Question {i}?", ("x",), subject) for i, subject in enumerate(subjects)]
 

@@ -301,13 +301,13 @@ def read_or_refuse(path: Path) -> None:
         assert all(0 <= row["by_target"][0]["ungraded"] <= 1 for row in rows)
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(rows=st.lists(mangled(instance()), min_size=1, max_size=3))
 def test_no_instance_of_every_eval_ever_is_too_odd(rows: list[Any], tmp_path_factory: pytest.TempPathFactory) -> None:
     read_or_refuse(instances(tmp_path_factory.mktemp("odd"), instance("first"), *rows))
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(stats=mangled([measured(exact_match=1.0)]), states=mangled([request("id0", ("Lima", -0.1), reference_index=0)]))
 def test_no_helm_run_is_too_odd(stats: Any, states: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
     first = measured("first", exact_match=1.0, predicted_index=0.0)

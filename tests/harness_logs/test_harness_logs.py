@@ -62,14 +62,13 @@ STATED = [
 def run(name: str, words: Sequence[str], folder: Path, rows: Sequence[dict[str, Any]] = (), **variables: str) -> None:
     """Run a command of a harness in a folder with `questions.json`, offline."""
     folder.mkdir(exist_ok=True)
-    command = HARNESSES / name / "bin" / words[0]
-    if not command.is_file():
+    if not (HARNESSES / name / ".installed").is_file():
         pytest.skip(f"{name} has no environment of its own: run `make harnesses`")
     (folder / "questions.json").write_text(json.dumps(rows))
     homes = {"HOME": str(folder), "HF_HOME": str(folder / "hf"), "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(HERE)}
     environment = os.environ | homes | variables
-    words = [str(command), *words[1:]]
-    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, timeout=280)
+    command = [str(HARNESSES / name / "bin" / words[0]), *words[1:]]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
 
 

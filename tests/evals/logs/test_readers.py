@@ -114,6 +114,45 @@ def test_simple_evals_finds_the_abstentions_that_its_log_lost() -> None:
     assert verdicts(again) == verdicts(run)
 
 
+def simple_evals_log(path: Path, *asked: str) -> Path:
+    """What simple-evals keeps of answers that are all right."""
+    convos = [[{"role": "user", "content": text}, {"role": "assistant", "content": "Lima"}] for text in asked]
+    path.write_text(json.dumps({"htmls": ["<p>Score: True</p>"] * len(asked), "convos": convos}))
+    return path
+
+
+def test_simple_evals_questions_are_known_by_what_was_asked(tmp_path: Path) -> None:
+    """Samples stand in the order in which they were answered."""
+    collector = Collector()
+    (one,) = collector.read(simple_evals_log(tmp_path / "simpleqa_a_allresults.json", "Who?", "Where?", "When?"))
+    (other,) = collector.read(simple_evals_log(tmp_path / "simpleqa_b_allresults.json", "When?", "Who?", "Where?"))
+    assert other.question.tolist() == one.question[[2, 0, 1]].tolist() and len(set(one.question.tolist())) == 3
+
+
+@pytest.mark.parametrize(
+    ("asked", "questions", "repeated"),
+    [
+        (["Who?", "Who?", "Where?", "Where?"], 2, True),
+        (["Who?", "Where?", "Who?"], 3, False),  # a data set that holds a question twice
+        ([f"Who?{instruction(0)}", f"Who?{instruction(0.5)}", f"Where?{instruction(0)}"], 2, False),
+    ],
+)
+def test_simple_evals_repeats(tmp_path: Path, asked: list[str], questions: int, repeated: bool) -> None:
+    (run,), collector = read(simple_evals_log(tmp_path / "simpleqa_m_allresults.json", *asked))
+    assert len(set(run.question.tolist())) == questions and run.repeated == repeated and len(run.verdict) == len(asked)
+    assert not collector.problems.found
+
+
+def test_simple_evals_files_are_named_after_the_task_alone_or_the_model_too(tmp_path: Path) -> None:
+    page = one("simple_evals_page/*").read_text()
+    for name, means in (("mmlu_pro", {"task_name": "mmlu_pro"}), ("mmlu_pro-8b", {"score": 1.0})):
+        (tmp_path / f"{name}.html").write_text(page)
+        (tmp_path / f"{name}.json").write_text(json.dumps(means))
+    (alone,), _ = read(tmp_path / "mmlu_pro.html")
+    (named,), _ = read(tmp_path / "mmlu_pro-8b.html")
+    assert [(run.model, run.task) for run in (alone, named)] == [("", "mmlu_pro"), ("pro-8b", "mmlu")]
+
+
 def test_simple_evals_page_of_nvidias_package() -> None:
     (run,), collector = read(one("simple_evals_page/*"))
     assert (run.model, run.task, verdicts(run)) == ("parrot-1b", "simpleqa", "CIACAC")
