@@ -9,6 +9,7 @@ import csv
 import json
 import re
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any, NoReturn
@@ -189,7 +190,7 @@ def plain_csv_blocks(path: Path, wanted: Callable[[str], bool]) -> Iterator[Any]
         raise ValueError(f"{path}: its header is not plain")
     batches = reading.open_csv(
         path,
-        reading.ReadOptions(column_names=names, skip_rows_after_names=1, block_size=BLOCK // 8),
+        reading.ReadOptions(column_names=names, skip_rows_after_names=1, block_size=BLOCK // 4),
         reading.ParseOptions(delimiter=delimiter, newlines_in_values=True),
         reading.ConvertOptions(
             column_types=dict.fromkeys(kept, pa.string()),
@@ -199,8 +200,11 @@ def plain_csv_blocks(path: Path, wanted: Callable[[str], bool]) -> Iterator[Any]
         ),
     )
     yield names
-    with batches:
-        yield from batches
+    with batches, ThreadPoolExecutor(1) as ahead:  # which reads a block while the last one is looked at
+        following = ahead.submit(next, batches, None)
+        while (batch := following.result()) is not None:
+            following = ahead.submit(next, batches, None)
+            yield batch
 
 
 def csv_line(path: Path, row: int) -> int:

@@ -53,7 +53,10 @@ def read_grade(value: Any, pass_mark: float | None = None) -> int:
     if isinstance(value, str):
         return _read_word(value, pass_mark)
     if isinstance(value, int | float | np.integer | np.floating):
-        return _read_number(float(value), pass_mark)
+        try:
+            return _read_number(float(value), pass_mark)
+        except OverflowError:  # a whole number of more than 308 digits
+            return UNREADABLE
     return UNREADABLE
 
 

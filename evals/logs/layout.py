@@ -80,7 +80,8 @@ def find_layout(columns: Mapping[str, Column], named: Mapping[str, str], where: 
         names = [(guess, plain[guess]) for guess in ROLES[role] if guess in plain and plain[guess] not in taken]
         fitting = [name for guess, name in names if _fits(role, guess, columns, plain)]
         if fitting:
-            layout[role] = next((name for name in fitting if columns[name].known), fitting[0])
+            held = (name for name in fitting if len(fitting) == 1 or columns[name].holds(role))
+            layout[role] = next(held, fitting[0])
     return layout
 
 

@@ -35,6 +35,8 @@ class Numbers:
     @classmethod
     def joined(cls, parts: Sequence["Numbers"]) -> "Numbers":
         """One column after the other."""
+        if len(parts) == 1:
+            return parts[0]
         return cls(np.concatenate([part.values for part in parts]), np.concatenate([part.sure for part in parts]))
 
     def pick(self, rows: Any) -> "Numbers":
@@ -138,6 +140,9 @@ def as_probabilities(raw: Numbers) -> tuple[np.ndarray, np.ndarray, bool]:
         (array([1.  , 0.01, 0.85,  nan]), array([False, False, False,  True]), True)
     """
     q, sure = raw.values.copy(), raw.sure
+    outside = (q < 0) | (q > 1)
+    if not outside.any():
+        return q, outside, False
     bad = ~np.isnan(q) & ~((q >= 0) & (q <= np.where(sure, 1, 100)))
     q[bad] = np.nan
     known = q[~np.isnan(q) & ~sure]

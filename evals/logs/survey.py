@@ -37,7 +37,7 @@ class Column:
         self.pass_mark = pass_mark
         self.size = 0
         self.known = 0
-        """Values that are neither null nor blank."""
+        """Values that are neither null nor blank, where that is of interest."""
         self.long = False
         """One of them is too long for a grade."""
         self.counts = 0
@@ -51,6 +51,7 @@ class Column:
         self.unreadable = ""
         """The first value that is no grade."""
         self._numeric = self._tried = 0
+        self._counts_known = bool({"target", "outcome", *_TEXTS} & set(self.roles))
         self._parts: dict[str, list[Any]] = {role: [] for role in self.roles}
         self._codes: dict[Any, int] = {}
         self._names: dict[str, int] = {}
@@ -80,7 +81,8 @@ class Column:
             values = values if array is None else array
         if isinstance(values, pa.Array) and not _is_plain(values.type):
             values = values.to_pylist()
-        self.known += _known(values)
+        if self._counts_known:
+            self.known += _known(values)
         for role in self.roles:
             self._parts[role].append(_READ[role](self, values))
 
@@ -97,6 +99,17 @@ class Column:
         if isinstance(parts[0], pa.Array):
             return pa.concat_arrays(parts)
         return np.concatenate(parts)
+
+    def holds(self, role: str) -> bool:
+        """Whether there is any value, read as a role."""
+        if self._counts_known or role not in self._parts:
+            return self.known > 0
+        whole = self.whole(role)
+        if role == "grade":
+            return bool((whole != NONE).any())
+        if role == "id":
+            return bool(whole.null_count < len(whole))
+        return bool((~np.isnan(whole.values)).any() if isinstance(whole, Numbers) else whole.any())
 
     def _grades(self, values: Values) -> np.ndarray:
         """Codes, each distinct value read once."""

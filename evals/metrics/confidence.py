@@ -35,21 +35,20 @@ def confidence_metrics(confidence: np.ndarray, correct: np.ndarray) -> dict[str,
     graded = ~np.isnan(correct)
     usable = graded & (confidence >= 0) & (confidence <= 1)
     q, c = confidence[usable], correct[usable]
-    order = np.argsort(q)  # once for all that go by it
-    q, c = q[order], c[order]
-    parts = brier_parts(q, c) or (None, None, None)
+    ties = tie_probabilities(q, c)
+    parts, area = brier_parts(ties) or (None, None, None), aurc(ties)
     return {
-        "aurc": aurc(q, c),
-        "auroc": auroc(q, c),
-        "ece": expected_calibration_error(q, c),
-        "ece_equal_mass": equal_mass_calibration_error(q, c),
+        "aurc": area,
+        "auroc": auroc(ties),
+        "ece": expected_calibration_error(ties),
+        "ece_equal_mass": equal_mass_calibration_error(ties),
         "brier": brier_score(q, c),
         "confidence_n": len(q),
         "confidence_left_out": int(graded.sum()) - len(q),
-        "e_aurc": excess_aurc(q, c),
-        "augrc": augrc(q, c),
-        "average_precision": average_precision(q, c),
-        "smooth_ece": smooth_calibration_error(q, c),
+        "e_aurc": None if area is None else area - _least_aurc(c),
+        "augrc": augrc(ties),
+        "average_precision": average_precision(ties),
+        "smooth_ece": smooth_calibration_error(ties),
         **dict(zip(("brier_miscalibration", "brier_discrimination", "brier_uncertainty"), parts, strict=True)),
     }
 
@@ -73,8 +72,12 @@ class Ties:
         return np.repeat(self.right / self.n, self.n)
 
 
-def tie(confidence: np.ndarray, correct: np.ndarray) -> Ties:
-    """Put answers of equal confidence together.
+Confidence = np.ndarray | Ties
+"""What the measures take: one confidence for each answer, with the outcomes beside, or both put together by `tie`."""
+
+
+def tie(confidence: Confidence, correct: np.ndarray | None = None) -> Ties:
+    """Put answers of equal confidence together; what is together already stays so, and needs no outcomes.
 
     Args:
         confidence: any numbers that grow with the belief in an answer.
@@ -88,6 +91,8 @@ def tie(confidence: np.ndarray, correct: np.ndarray) -> Ties:
         >>> ties.confidence, ties.n, ties.shares()
         (array([0.5, 0.9]), array([1, 2]), array([0. , 0.5, 0.5]))
     """
+    if isinstance(confidence, Ties):
+        return confidence
     q, c = np.asarray(confidence, dtype=float), np.asarray(correct, dtype=float)
     if q.shape != c.shape:
         raise ValueError(f"each answer has one confidence: {c.size} answers, {q.size} confidences")
@@ -102,7 +107,7 @@ def tie(confidence: np.ndarray, correct: np.ndarray) -> Ties:
     return Ties(q[starts], np.diff(starts, append=len(q)), right)
 
 
-def tie_probabilities(confidence: np.ndarray, correct: np.ndarray) -> Ties:
+def tie_probabilities(confidence: Confidence, correct: np.ndarray | None = None) -> Ties:
     """`tie`, for confidence that must be a probability.
 
     Raises:
@@ -126,7 +131,9 @@ def tie_probabilities(confidence: np.ndarray, correct: np.ndarray) -> Ties:
 # share their accuracy.
 
 
-def expected_calibration_error(confidence: np.ndarray, correct: np.ndarray, bins: int = BINS) -> float | None:
+def expected_calibration_error(
+    confidence: Confidence, correct: np.ndarray | None = None, bins: int = BINS
+) -> float | None:
     """ECE = sum_b n_b / N |accuracy_b - confidence_b| over equal-width bins (Guo et al. 2017), 0 and 1 included.
 
     Example:
@@ -140,7 +147,9 @@ def expected_calibration_error(confidence: np.ndarray, correct: np.ndarray, bins
     return float(np.abs(np.bincount(bin_of, ties.right - ties.n * ties.confidence)).sum() / ties.n.sum())
 
 
-def equal_mass_calibration_error(confidence: np.ndarray, correct: np.ndarray, bins: int = BINS) -> float | None:
+def equal_mass_calibration_error(
+    confidence: Confidence, correct: np.ndarray | None = None, bins: int = BINS
+) -> float | None:
     """ECE over bins that hold equally many answers (Nguyen and O'Connor 2015), lowest confidence first.
 
     Example:
@@ -154,7 +163,7 @@ def equal_mass_calibration_error(confidence: np.ndarray, correct: np.ndarray, bi
     return float(sum(abs(part.sum()) for part in np.array_split(gaps, bins)) / len(gaps))
 
 
-def smooth_calibration_error(confidence: np.ndarray, correct: np.ndarray) -> float | None:
+def smooth_calibration_error(confidence: Confidence, correct: np.ndarray | None = None) -> float | None:
     """SmoothECE: no bins, whose edges decide too much, but a kernel as wide as the error that it finds.
 
     With r the mean of (c - q) K_w(., q) over the answers, K_w a Gaussian of width w reflected at 0 and 1, it is the w
@@ -189,7 +198,7 @@ def brier_score(confidence: np.ndarray, correct: np.ndarray) -> float | None:
     return float(np.mean((q - c) ** 2)) if len(q) else None
 
 
-def brier_parts(confidence: np.ndarray, correct: np.ndarray) -> tuple[float, float, float] | None:
+def brier_parts(confidence: Confidence, correct: np.ndarray | None = None) -> tuple[float, float, float] | None:
     """The Brier score taken apart: it is miscalibration - discrimination + uncertainty, exactly.
 
     Murphy's reliability and resolution (1973), with the forecasts grouped by isotonic regression instead of by bins
@@ -216,7 +225,7 @@ def brier_parts(confidence: np.ndarray, correct: np.ndarray) -> tuple[float, flo
 # Ranking: how far confidence tells right answers from wrong ones. Without one of each there is nothing to tell.
 
 
-def auroc(confidence: np.ndarray, correct: np.ndarray) -> float | None:
+def auroc(confidence: Confidence, correct: np.ndarray | None = None) -> float | None:
     """Area under the ROC curve: how often a right answer has more confidence than a wrong one, ties counting half.
 
     Mann and Whitney's U over the number of pairs (Hanley and McNeil 1982), as `sklearn.metrics.roc_auc_score` finds it
@@ -232,7 +241,7 @@ def auroc(confidence: np.ndarray, correct: np.ndarray) -> float | None:
     return float(right @ (np.cumsum(wrong) - wrong / 2) / pairs) if pairs else None
 
 
-def average_precision(confidence: np.ndarray, correct: np.ndarray) -> float | None:
+def average_precision(confidence: Confidence, correct: np.ndarray | None = None) -> float | None:
     """Precision of finding the right answers, averaged over the right ones: sum (R_k - R_k-1) P_k over thresholds.
 
     P_k is the accuracy of the answers at or above the k-th threshold, R_k the share of the right ones among them, as
@@ -285,7 +294,7 @@ def _given_and_wrong(ties: Ties) -> tuple[np.ndarray, np.ndarray]:
     return np.cumsum(ties.n[::-1]), np.cumsum((ties.n - ties.right)[::-1])
 
 
-def aurc(confidence: np.ndarray, correct: np.ndarray) -> float | None:
+def aurc(confidence: Confidence, correct: np.ndarray | None = None) -> float | None:
     """Area under the risk-coverage curve: the mean over k of the error rate among the k most confident answers.
 
     (1 / N) sum_k e_k / k, with e_k the errors among the top k (Geifman et al. 2019). Averaging over the orders of ties
@@ -310,13 +319,16 @@ def excess_aurc(confidence: np.ndarray, correct: np.ndarray) -> float | None:
         (0.0, 0.5)
     """
     area = aurc(confidence, correct)
-    if area is None:
-        return None
+    return None if area is None else area - _least_aurc(correct)
+
+
+def _least_aurc(correct: np.ndarray) -> float:
+    """The AURC of the same answers in the best order."""
     k = np.arange(1, len(correct) + 1)
-    return area - float(np.mean(np.maximum(0, k - np.sum(correct)) / k))
+    return float(np.mean(np.maximum(0, k - np.sum(correct)) / k))
 
 
-def augrc(confidence: np.ndarray, correct: np.ndarray) -> float | None:
+def augrc(confidence: Confidence, correct: np.ndarray | None = None) -> float | None:
     """Area under the generalised risk-coverage curve: mean share of wrong answers that are given (Traub et al. 2024).
 
     The integral over coverage of e / N, the wrong answers given among all N, by trapezoids from (0, 0): it is

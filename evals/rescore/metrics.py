@@ -77,12 +77,7 @@ def _read(run: Run) -> dict[str, Any]:
 
 def questions(run: Run) -> int | None:
     """How many questions were asked; `None` if the log does not say."""
-    if run.summary:
-        return run.summary.n
-    numbers = run.question - run.question.min(initial=0)
-    if numbers.max(initial=0) < 4 * len(numbers):  # as in all runs but pooled ones
-        return int(np.count_nonzero(np.bincount(numbers)))
-    return len(np.unique(numbers))
+    return run.summary.n if run.summary else run.questions
 
 
 def _row(run: Run, target: float) -> dict[str, Any]:
@@ -106,8 +101,8 @@ def _measured(run: Run, target: float) -> dict[str, Any]:
 
 def _repeated_interval(run: Run, target: float, score: float) -> Interval:
     """By question, however often each was asked: those asked more often count for more, as they do in the score."""
-    times = np.bincount(run.question)
-    means = score + times[times > 0] / times[times > 0].mean() * (mean_points(run, target)[1] - score)
+    _, times = np.unique(run.question, return_counts=True)
+    means = score + times / times.mean() * (mean_points(run, target)[1] - score)
     low, high = mean_interval(means, -penalty(target), 1.0) or (score, score)
     return max(low, -penalty(target)), min(high, 1.0)
 

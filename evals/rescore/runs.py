@@ -3,6 +3,7 @@
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import accumulate, islice
 from os import SEEK_END
 from pathlib import Path
@@ -47,7 +48,7 @@ COLUMNS = ("verdict", "confidence", "target", "question", "repeat", "rows", "dou
 
 @dataclass
 class Run:
-    """What a model did on a task, one row for each answer.
+    """What a model did on a task, one row for each answer; what changes it makes another one (`dataclasses.replace`).
 
     Args:
         model, task: names; "" if the log does not say.
@@ -56,7 +57,7 @@ class Run:
         verdict: places in `abstain.evals.logs.grades.VERDICTS`.
         confidence: in [0, 1], NaN if unknown.
         target: confidence target that the prompt stated, NaN if none.
-        question: number of the question's id in `ids`, the same in all runs.
+        question: number of the question's id, the same in all runs.
         repeat: which of several answers to a question.
         rows: numbers of the rows in the spool.
         doubts: flags of `abstain.evals.metrics.readings.doubts`; 0 where the log has the grade.
@@ -88,7 +89,12 @@ class Run:
     judged: Judged | None = None
     parts: list["Run"] = field(default_factory=list)
 
-    @property
+    @cached_property
+    def questions(self) -> int:
+        """How many there are."""
+        return 1 + int(np.count_nonzero(np.diff(np.sort(self.question)))) if len(self.question) else 0
+
+    @cached_property
     def level(self) -> int:
         """What the log permits: 1 grades, 2 grades and confidence, 3 targets that the prompts stated."""
         if self.summary:
@@ -97,7 +103,7 @@ class Run:
             return 3
         return 2 if self.confidence_share >= FEW else 1
 
-    @property
+    @cached_property
     def confidence_share(self) -> float:
         """The share of the attempted answers whose confidence is known."""
         tried = self.verdict <= INCORRECT
@@ -134,8 +140,7 @@ class Run:
 
 def duplicates(run: Run) -> np.ndarray:
     """Which rows repeat an earlier one's question, target and number of repeat."""
-    counts = np.bincount(run.question - run.question.min(initial=0))
-    if counts.max(initial=0) <= 1:  # told much faster than by the next lines
+    if run.questions == len(run.question):  # told much faster than by the next lines
         return np.zeros(len(run.question), dtype=bool)
     _, first = np.unique(_asked(run).astype(np.int64) * 2**15 + run.repeat, return_index=True)
     doubled = np.ones(len(run.repeat), dtype=bool)
@@ -175,7 +180,8 @@ def self_consistency(run: Run, answers: np.ndarray) -> np.ndarray:
 def _asked(run: Run) -> np.ndarray:
     """A number for each question and target."""
     targets, target = np.unique(np.nan_to_num(run.target, nan=-1.0), return_inverse=True)
-    return np.unique(run.question.astype(np.int64) * len(targets) + target, return_inverse=True)[1]
+    question = np.unique(run.question, return_inverse=True)[1]
+    return np.unique(question * len(targets) + target, return_inverse=True)[1]
 
 
 def _numbered(group: np.ndarray, order_by: np.ndarray) -> np.ndarray:
@@ -200,17 +206,25 @@ def pool_runs(runs: Sequence[Run]) -> list[Run]:
     for run in runs:
         if run.summary is None:
             groups.setdefault((run.model or run.source.stem, run.level), []).append(run)
-    pooled = [_joined(group, tasks) if len(group) > 1 else group[0] for group in groups.values()]
+    numbers = np.unique(np.concatenate([run.question for run in runs]))
+    pooled = [_joined(group, tasks, numbers) if len(group) > 1 else group[0] for group in groups.values()]
     names = {len(run.parts) for run in pooled}
     together = [replace(run, task=f"{len(tasks)} tasks") for run in pooled] if max(names, default=0) > 1 else pooled
     return [*together, *(run for run in runs if run.summary)]
 
 
-def _joined(runs: Sequence[Run], tasks: dict[str, int]) -> Run:
-    """Questions of different tasks may have the same id, so the task becomes part of it."""
+def _joined(runs: Sequence[Run], tasks: dict[str, int], numbers: np.ndarray) -> Run:
+    """Questions of different tasks may have the same id, so the task becomes part of it.
+
+    Args:
+        runs: of one model.
+        tasks: their numbers.
+        numbers: of the questions of all models, in order.
+    """
     names = ("verdict", "confidence", "target", "repeat", "doubts")
     columns = {name: np.concatenate([getattr(run, name) for run in runs]) for name in names}
-    columns["question"] = np.concatenate([run.question.astype(np.int64) + (tasks[run.task] << 32) for run in runs])
+    places = [np.searchsorted(numbers, run.question) + (tasks[run.task] << 32) for run in runs]
+    columns["question"] = np.concatenate(places)
     columns["rows"] = np.arange(len(columns["verdict"]))
     judged = [run.judged for run in runs if run.judged]
     together = Judged.joined(judged) if judged else None

@@ -97,6 +97,7 @@ def test_options_that_came_later_leave_the_cached_models_of_other_worlds_alone(
     assert len({*asked[1:]}) == 5
 
 
+@pytest.mark.slow
 def test_more_passes_remember_more() -> None:
     world = build_world(WorldOptions(people=100, held_out=2, cities=5, repeats=(1,)))
     tokenizer = build_tokenizer(world)

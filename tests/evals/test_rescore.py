@@ -257,7 +257,7 @@ def test_saved_records_of_a_third_level_run_are_one_again(tmp_path: Path) -> Non
 
 
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50), st.integers(0, 50)), min_size=1, max_size=4))
-@settings(max_examples=20)
+@settings(max_examples=10)
 def test_stretches_are_the_upper_envelope(tmp_path_factory: Any, counts: list[tuple[int, int, int]]) -> None:
     rows = [f"m{n},{c},{i},{a + 101}" for n, (c, i, a) in enumerate(counts)]
     paths = [tmp_path_factory.mktemp("t") / "t.csv" for _ in range(2)]  # so that there is always something to rank

@@ -191,7 +191,7 @@ def own_deviation(advantages, mask):
     return (advantages - advantages.mean()) / (advantages.std() + 1e-4)
 
 
-@pytest.mark.parametrize("t", [0.75, 0.9])
+@pytest.mark.parametrize("t", [0.75, pytest.param(0.9, marks=pytest.mark.slow)])
 def test_whitening_moves_no_threshold(t):
     """At p = t the gradient is 0 within the noise, and .04 on either side it has the right sign. The batch's own
     standard deviation, which whitening by the book would divide by, pays for answering well below the target."""

@@ -20,7 +20,7 @@ from abstain.evals.logs import plain
 from abstain.evals.logs.batch import Options, Problems
 from abstain.evals.logs.grades import VERDICTS
 from abstain.evals.logs.numbers import as_probabilities, id_texts, to_numbers
-from abstain.evals.rescore.collect import Collector
+from abstain.evals.rescore.collect import Collector, Questions
 from abstain.evals.rescore.grading import Grading
 from abstain.evals.rescore.rescoring import rescore
 from abstain.evals.rescore.runs import Run
@@ -330,3 +330,31 @@ def test_one_hot_rows_of_a_model_are_answers_and_no_table(tmp_path: Path) -> Non
     rows = [{"model": "m", "correct": n % 2, "incorrect": 1 - n % 2} for n in range(6)]
     (run,), _ = read(write(tmp_path / "log.csv", rows))
     assert run.summary is None and verdicts(run) == "ICICIC"
+
+
+@pytest.mark.parametrize("name", ["log.jsonl", "log.csv"])
+def test_of_several_columns_for_a_role_the_first_that_holds_anything_counts(tmp_path: Path, name: str) -> None:
+    empty = {"grade": None, "confidence": None, "id": None, "response": None}
+    rows = [empty | {"score": 1, "p_true": 0.5, "question_id": f"q{n}", "output": "Lima"} for n in range(3)]
+    (run,), collector = read(write(tmp_path / name, rows))
+    assert verdicts(run) == "CCC" and run.confidence.tolist() == [0.5] * 3 and len(set(run.question.tolist())) == 3
+    assert "read as grade = score, confidence = p_true, completion = output, id = question_id" in told(collector)
+
+
+@given(st.lists(st.none() | st.text(max_size=20), min_size=1), st.integers(0, 3))
+def test_ids_have_the_same_number_if_and_only_if_they_are_the_same(ids: list[str | None], start: int) -> None:
+    texts = [text.encode("utf-8", "backslashreplace").decode() if text else text for text in ids]
+    array = pa.array(["", None, "x" * 9, *texts], pa.string())[start:]
+    numbers = dict(zip(array.to_pylist(), Questions().number(array).tolist(), strict=True))
+    named = {text: number for text, number in numbers.items() if text}
+    assert len(set(named.values())) == len(named) and all(number > 0 for number in named.values())
+    assert (Questions().number(array[::-1].take(pa.array([0]))) == numbers[array[-1].as_py()]).all() or not array[
+        -1
+    ].as_py()
+    assert all(number < 0 for text, number in numbers.items() if not text)
+
+
+@pytest.mark.parametrize("long", [lambda n: f"{n:040d}", lambda n: f"{n}" * 9, lambda n: "é" * (n % 300) + f"{n:09d}"])
+def test_long_ids_that_are_alike_are_told_apart(long: Any) -> None:
+    ids = [long(n) for n in range(20_000)]
+    assert len(set(Questions().number(pa.array(ids)).tolist())) == len(set(ids)) == 20_000
