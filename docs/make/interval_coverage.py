@@ -88,14 +88,20 @@ def points_of(shares: np.ndarray, points: np.ndarray, n: int, rng: np.random.Gen
 
 
 def table(rows: list[tuple[str, np.ndarray]], found: np.ndarray) -> None:
-    """Coverage old and new of the points that each row names, and the ratio of widths where the old ones hold."""
-    print("| points | bootstrap: mean | worst | < 93 % | now: mean | worst | < 93 % | wider: mean, median, most |")
-    print("|---|---|---|---|---|---|---|---|")
+    """Coverage old and new of the points that each row names, and where the old ones hold how much wider the new are.
+
+    That is the ratio of their mean widths over these points, and the mean, median and greatest of the points' ratios.
+    """
+    print("| points | bootstrap: mean | worst | < 93 % | now: mean | worst | < 93 % | width | mean, median, most |")
+    print("|---|---|---|---|---|---|---|---|---|")
     for label, named in rows:
         old, old_width, new, new_width = found[named].T
         holds = (old >= HOLDS) & (old_width > 0)
         ratio = new_width[holds] / old_width[holds]
-        wider = f"{ratio.mean():.2f}, {np.median(ratio):.2f}, {ratio.max():.1f} at {len(ratio)}" if len(ratio) else ""
+        wider = " | "
+        if len(ratio):
+            wider = f"{new_width[holds].sum() / old_width[holds].sum():.2f} | "
+            wider += f"{ratio.mean():.2f}, {np.median(ratio):.2f}, {ratio.max():.1f} at {len(ratio)}"
         print(f"| {label} ({len(old)}) | {covered(old)} | {covered(new)} | {wider} |")
 
 

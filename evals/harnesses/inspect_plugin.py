@@ -163,7 +163,7 @@ def _watch_epochs() -> None:
     """
 
     @hooks(name="confidence_target", description="so that no target is left out for want of epochs")
-    class Epochs(Hooks):  # type: ignore[misc, unused-ignore]
+    class Watch(Hooks):  # type: ignore[misc, unused-ignore]
         def __init__(self) -> None:
             self._of: dict[str, int] = {}
 

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
 from scipy.special import softmax
 
-from abstain.evals.logs.grades import UNREADABLE, read_grade
+from abstain.evals.logs.grades import PARTIAL, UNGRADED, read_grade
 from abstain.evals.logs.numbers import Numbers, id_texts, to_numbers
 from abstain.rewards.prompts import GUESS_INSTRUCTION
 
@@ -295,11 +295,13 @@ def choice_shares(scores: Sequence[float]) -> list[float]:
 
 
 def grade_of(value: Any, file: Path, where: str, options: Options, problems: Problems) -> int:
-    """`read_grade`; what is none is told about."""
+    """`read_grade` for a log whose grades are words and numbers; what is none is UNGRADED, and told about."""
     grade = read_grade(value, options.pass_mark)
-    if grade == UNREADABLE:
-        problems.add(file, "unreadable grade", f"{where}: {str(value)[:40]!r} is no grade", lost=False)
-    return grade
+    if grade <= PARTIAL:
+        return grade
+    why = f"{where}: {str(value)[:40]!r} is no grade; counted as ungraded"
+    problems.add(file, "unreadable grade", why, lost=False)
+    return UNGRADED
 
 
 def text_of(content: Any) -> str | None:

@@ -30,7 +30,7 @@ from abstain.evals.logs.batch import (
     printable,
     stated_target,
 )
-from abstain.evals.logs.grades import ABSTAINED, NONE, PARTIAL, UNGRADED, UNREADABLE
+from abstain.evals.logs.grades import ABSTAINED, NONE, PARTIAL, UNGRADED
 from abstain.evals.logs.helm import METRICS as HELM_METRICS
 from abstain.evals.logs.lm_eval import METRICS as LM_EVAL_METRICS
 from abstain.evals.tasks.columns import answers_of
@@ -172,8 +172,7 @@ class _Instances:
         if value is None:
             self._tell(number, "no grade", "neither is_correct nor score")
             return NONE
-        grade = grade_of(value, self.path, self._at(number), self.options, self.problems)
-        return NONE if grade == UNREADABLE else grade
+        return grade_of(value, self.path, self._at(number), self.options, self.problems)
 
 
 def _metric(row: dict[str, Any]) -> str:

@@ -17,8 +17,18 @@ from pathlib import Path
 from typing import Any
 
 from abstain.evals.files import read_document
-from abstain.evals.logs.batch import Batch, Entry, Options, Problems, as_dict, batches, printable, stated_target
-from abstain.evals.logs.grades import INCORRECT, NONE, ZERO, read_grade
+from abstain.evals.logs.batch import (
+    Batch,
+    Entry,
+    Options,
+    Problems,
+    as_dict,
+    batches,
+    grade_of,
+    printable,
+    stated_target,
+)
+from abstain.evals.logs.grades import INCORRECT, NONE, ZERO
 from abstain.rewards.errors import nearest
 
 NAME = "HELM run"
@@ -96,7 +106,8 @@ class _Run:
             values = measured.get(key, {})
             if metric and metric not in values:
                 self._tell(place, "no metric", f"no value of {metric}")
-            grade = read_grade(values.get(metric), self.options.pass_mark)
+            where = f"{self.path}: sample {place}: {metric}"
+            grade = grade_of(values.get(metric), self.path, where, self.options, self.problems)
             entry = Entry(place, key[0] or None, model, task, grade, repeat=key[1] if key[0] else 0)
             entry.confidence = values.get("max_prob") if has_probabilities else None
             if key in asked:

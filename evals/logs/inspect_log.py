@@ -29,6 +29,7 @@ from abstain.evals.logs.batch import (
     as_dict,
     batches,
     last_text,
+    printable,
     stated_target,
     text_of,
 )
@@ -302,6 +303,10 @@ class _Log:
         score = as_dict(scores.get(name))
         key = (self.options.metric or "").partition(".")[2]
         grade = _value(score.get("value"), key, self.options) if name in scores else NONE
+        if grade > PARTIAL:
+            said = printable(str(score.get("value")), 40)
+            self._tell(place, "unreadable grade", f"`{name}` says {said!r}, which is no grade; counted as ungraded")
+            return UNGRADED
         choices = bool(_listed(sample.get("choices")))
         if grade == ABSTAINED and score.get("value") == "N" and not _means_abstention(name, score):
             if entry.completion is None:

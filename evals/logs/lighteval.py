@@ -37,7 +37,7 @@ from abstain.evals.logs.batch import (
     stated_target,
     text_of,
 )
-from abstain.evals.logs.grades import CORRECT, INCORRECT, NONE, UNREADABLE, ZERO
+from abstain.evals.logs.grades import CORRECT, INCORRECT, NONE, ZERO
 from abstain.rewards.errors import nearest
 
 NAME = "lighteval details"
@@ -157,8 +157,6 @@ class _Details:
             self.problems.note(self.path, f"choices and confidence are by {rule}, as {printable(metric)} takes them")
         if entry.grade == ZERO:
             entry.grade = INCORRECT  # among choices nobody abstains
-        elif entry.grade == UNREADABLE:
-            entry.grade = NONE
         shares = choice_shares(_scores(rule, said, choices))
         if not shares:
             self._tell(entry.place, "no likelihoods", "no log-likelihood of each choice; no confidence")

@@ -17,8 +17,18 @@ from pathlib import Path
 from typing import Any
 
 from abstain.evals.files import parse_json, read_whole
-from abstain.evals.logs.batch import Batch, Entry, Options, Problems, as_dict, batches, last_text, stated_target
-from abstain.evals.logs.grades import NONE, read_grade
+from abstain.evals.logs.batch import (
+    Batch,
+    Entry,
+    Options,
+    Problems,
+    as_dict,
+    batches,
+    grade_of,
+    last_text,
+    stated_target,
+)
+from abstain.evals.logs.grades import NONE
 from abstain.rewards.prompts import question_of
 
 NAME = "simple-evals results"
@@ -81,7 +91,10 @@ def _entries(path: Path, document: dict[str, Any], options: Options, problems: P
         if completion is None:
             problems.add(path, "no answer", f"{path}: sample {place}: no answer of the assistant in its conversation")
             continue
-        entry = Entry(place, ids[place], model, task, _grade(html, more, options))
+        score = _score(html, more, options)
+        entry = Entry(place, ids[place], model, task, NONE)
+        if score is not None:
+            entry.grade = grade_of(score, path, f"{path}: sample {place}", options, problems)
         entry.gold = more.get("correct_answer") or _found(_GOLD, html)
         entry.prompt = last_text(convo, "user")
         asked = more.get("problem")
@@ -120,11 +133,10 @@ def _ids(prompts: list[str | None]) -> list[str]:
     return ids
 
 
-def _grade(html: Any, more: dict[str, Any], options: Options) -> int:
+def _score(html: Any, more: dict[str, Any], options: Options) -> Any:
     if options.metric and options.metric in more:
-        return read_grade(more[options.metric], options.pass_mark)
-    score = more["score"] if "score" in more else _found(_SCORE, html)
-    return NONE if score is None else read_grade(score, options.pass_mark)
+        return more[options.metric]
+    return more["score"] if "score" in more else _found(_SCORE, html)
 
 
 def _found(pattern: re.Pattern[str], html: Any) -> str | None:

@@ -206,11 +206,15 @@ def _asked(metrics: Sequence[Metrics]) -> str:
         return "not known"
     if len(set(known.values())) == 1 and len(known) == len(metrics):
         n = next(iter(known.values()))
-        return f"{n:,} {'question' if n == 1 else 'questions'}; every rate is a fraction of the answers"
+        return f"{_count(n, 'question')}; every rate is a fraction of the answers"
     several = len({task for _, task in known}) > 1
     each = [f"{label} on {task} {n:,}" if several and task else f"{label} {n:,}" for (label, task), n in known.items()]
     shown = ", ".join(each[:_SHOWN]) + (f" and {len(each) - _SHOWN:,} more" if len(each) > _SHOWN else "")
     return f"questions: {shown}; every rate is a fraction of the answers"
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n:,} {what}{'s' * (n != 1)}"
 
 
 def _whose(one: Metrics, several: bool) -> str:
@@ -245,4 +249,4 @@ def _confidence(one: Metrics, several: bool) -> str:
         return f"{whose}known for {share:.1%} of the answers only, too few to use"
     numbers = ", ".join(f"{OVERALL[key].label} {decimal(one[key])}" for key in ("auroc", "aurc", "ece", "brier"))
     asked = "" if one["confidence_target"] is None else f" under t = {one['confidence_target']:g}"
-    return f"{whose}{one['confidence_kind']}, {one['confidence_n']:,} answers{asked}: {numbers}"
+    return f"{whose}{one['confidence_kind']}, {_count(one['confidence_n'], 'answer')}{asked}: {numbers}"

@@ -121,7 +121,7 @@ def describe_judge(judge: Mapping[str, Any]) -> str:
     """
     agreed = describe_agreement(judge["agreement"], judge["model"], judge["grader"])
     unjudged = judge["unjudged"] if "unjudged" in judge else sum(judge["failures"].values())
-    return agreed + (f"; {unjudged:,} answers could not be judged" if unjudged else "")
+    return agreed + (f"; {unjudged:,} answer{'s' * (unjudged > 1)} could not be judged" if unjudged else "")
 
 
 def _read(metrics: Sequence[Metrics], labels: Sequence[str]) -> Notes:

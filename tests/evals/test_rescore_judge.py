@@ -66,7 +66,7 @@ def test_a_judge_grades_what_has_no_grade(chat_server: Any, log: Path, tmp_path:
         assert verdicts == ["CORRECT", "UNGRADED", "ABSTAINED", "INCORRECT"]
         assert f"{model}: stub agrees with match on 0.0% of 2 answers" in text
     assert "answers without a grade, graded here by the judge stub: 8" in text
-    assert text.count("1 answers could not be judged") == 2 and chat_server.url not in text
+    assert text.count("1 answer could not be judged") == 2 and chat_server.url not in text
     assert (
         "judge stub: 5 replies and 2 from the cache, 2 settled without it, 2 failed" in text
     )  # one to see it is there
@@ -103,7 +103,7 @@ def test_rows_that_do_not_count_are_not_judged(chat_server: Any, log: Path) -> N
     log.write_text(log.read_text() + log.read_text().splitlines()[1] + "\n")  # Cusco again
     done = run(log, chat_server)
     text = " ".join(done.output.split())
-    assert "the same question" in text and text.count("1 answers could not be judged") == 2
+    assert "the same question" in text and text.count("1 answer could not be judged") == 2
 
 
 @pytest.mark.parametrize("command", ["rescore", "eval"])

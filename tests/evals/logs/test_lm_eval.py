@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from abstain.evals.logs import lm_eval
 from abstain.evals.logs.batch import Entry, Options, Problems
 from abstain.evals.logs.detect import open_log
-from abstain.evals.logs.grades import CORRECT, INCORRECT, UNREADABLE
+from abstain.evals.logs.grades import CORRECT, INCORRECT, UNGRADED
 
 
 def sample(choices: list[str], scores: list[float], metric: str = "acc", grade: Any = 1.0, **more: Any) -> dict:
@@ -137,7 +137,7 @@ def test_pairs_of_the_right_and_the_taken_choice_are_grades(tmp_path: Path, monk
     rows = [sample(["a", "b"], [-2.0, -1.0], "mcc", pair, target="[0, 1]" if pair == "?" else "1") for pair in pairs]
     rows[1]["target"] = "0"
     found, problems = entries(rows, tmp_path, monkeypatch)
-    assert [entry.grade for entry in found] == [CORRECT, INCORRECT, CORRECT, UNREADABLE]
+    assert [entry.grade for entry in found] == [CORRECT, INCORRECT, CORRECT, UNGRADED]
     assert [problem.kind for problem in problems.found.values()] == ["unreadable grade"]
 
 

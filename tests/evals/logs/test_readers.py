@@ -330,3 +330,41 @@ def test_logs_from_elsewhere(name: str) -> None:
     assert len(run.verdict) == len(expected)
     if "popularity_dPi" not in name:  # without scores: graded here
         assert verdicts(run) == expected
+
+
+GRADED = ((0, 1), (1, 7))  # right, and a score on a scale that nobody knows
+BANANAS = {
+    "samples_t.jsonl": [{"doc_id": n, "doc": {}, "resps": [["Lima"]], "target": "Lima", "acc": g} for n, g in GRADED],
+    "instances.jsonl": [
+        {"evaluation_id": "e", "sample_id": f"{n}", "evaluation": {"score": g}, "output": {"raw": ["Lima"]}}
+        for n, g in GRADED
+    ],
+    "per_instance_stats.json": [
+        {"instance_id": f"{n}", "stats": [{"name": {"name": "exact_match"}, "mean": g}]} for n, g in GRADED
+    ],
+    "simpleqa_m_allresults.json": {
+        "htmls": [f"<p>Score: {g}</p><p>Correct Answer: Lima</p>" for _, g in GRADED],
+        "convos": [
+            [{"role": "user", "content": f"{n}?"}, {"role": "assistant", "content": "Lima"}] for n, _ in GRADED
+        ],
+    },
+    "log.json": {
+        "status": "success",
+        "eval": {"model": "m"},
+        "samples": [
+            {"id": n, "target": "Lima", "output": {"completion": "Lima"}, "scores": {"s": {"value": g, "answer": "x"}}}
+            for n, g in GRADED
+        ],
+    },
+}
+
+
+@pytest.mark.parametrize("name", BANANAS)
+def test_a_score_on_an_unknown_scale_is_ungraded_and_counted_in_every_format(tmp_path: Path, name: str) -> None:
+    path, log = tmp_path / name, BANANAS[name]
+    lines = "".join(json.dumps(row) + "\n" for row in log) if name.endswith("jsonl") else json.dumps(log)
+    path.write_text(lines)
+    (run,), collector = read(path)
+    assert verdicts(run) == "CU"
+    problem = next(one for one in collector.problems.found.values() if one.kind == "unreadable grade")
+    assert problem.count == 1 and "7" in problem.first and not problem.lost
