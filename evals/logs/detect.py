@@ -17,7 +17,7 @@ from abstain.evals.logs.summaries import Summary, is_summary
 Rows = Iterator[Batch | Summary]
 LineReader = Callable[[Path, Options, Problems], Iterable[Batch | Summary]]
 _HEAD = 1 << 16
-_RECORDS = "records.jsonl"
+RECORDS = "records.jsonl"
 _LOOK = 50
 _LINES: list[tuple[str, Callable[[Any], bool], LineReader]] = [
     (lm_eval.NAME, lm_eval.is_row, lm_eval.read),
@@ -31,7 +31,7 @@ _WRONG_FILES = (
     ({"evaluation_results"}, "Every Eval Ever's means only: give the instance-level .jsonl"),
     ({"score", "score:std"}, "simple-evals' means only: give *_allresults.json, or the .html beside it"),
     ({"adapter_spec", "scenario_spec"}, f"a HELM run's settings: give {helm.STATS} beside it"),
-    ({"by_target", "mean_regret"}, f"abstain's own numbers: give the {_RECORDS} beside it"),
+    ({"by_target", "mean_regret"}, f"abstain's own numbers: give the {RECORDS} beside it"),
 )
 _SUFFIXES = (".eval", ".jsonl", ".csv", ".tsv", ".parquet", ".json", ".html")
 _PACKED = re.compile(r".*\.(?:eval|jsonl|csv|tsv|parquet|json|html)\.(?:gz|zst|bz2|xz|zip)", re.IGNORECASE)
@@ -41,10 +41,10 @@ _OURS = {
 }
 _OF_MODELS = {
     *("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"),
-    *("added_tokens.json", "vocab.json", "trainer_state.json", "adapter_config.json", "preprocessor_config.json"),
+    *("added_tokens.json", "vocab.json", "adapter_config.json", "preprocessor_config.json"),
     "model.safetensors.index.json",
 }
-_OUR_MARKS = (_RECORDS, "table.md", "recipe.yaml", "sweep.json")
+_OUR_MARKS = (RECORDS, "table.md", "recipe.yaml", "sweep.json")
 _RUN = re.compile(rb'"(eval_id|run_id|task_id)"\s*:\s*"([^"]{1,200})"')
 _SMALL = 8 << 20  # a JSON document is looked at before it is read
 _NAMED = 3
@@ -200,9 +200,10 @@ class _Folder:
 def _goes_with_another(path: Path) -> bool:
     """Whether a file lies beside a log that it is a part of, or the same run in another form."""
     name, folder = path.name, path.parent
-    if name in _OURS and any((place / mark).is_file() for place in (folder, folder.parent) for mark in _OUR_MARKS):
+    above = (folder, *folder.parents[:2])  # guards.json lies in rl/checkpoint-400/
+    if name in _OURS and any((place / mark).is_file() for place in above for mark in _OUR_MARKS):
         return True
-    if name in _OF_MODELS and (folder / "config.json").is_file():
+    if name == "trainer_state.json" or (name in _OF_MODELS and (folder / "config.json").is_file()):
         return True
     if path.suffix in (".json", ".html") and not name.endswith("_allresults.json"):
         if path.with_name(f"{path.stem}_allresults.json").is_file():

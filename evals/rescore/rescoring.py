@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from abstain.evals.logs.batch import WHOLE_FILE, Problem, printable
-from abstain.evals.logs.detect import find_logs
+from abstain.evals.logs.detect import RECORDS, find_logs
 from abstain.evals.logs.grades import UNGRADED
 from abstain.evals.records import write_text
 from abstain.evals.rescore.collect import Collector
@@ -197,8 +197,9 @@ def _label(runs: list[Run], name_by: NameBy, named: bool) -> None:
     """Give every run of a task a name of its own."""
     for run in runs:
         if not named:
-            by = {"file": run.source.stem, "folder": run.source.resolve().parent.name}
-            run.label = printable(by.get(name_by, run.model or run.source.stem), 60)
+            folder = run.source.resolve().parent.name
+            stem = folder if run.source.name == RECORDS else run.source.stem  # our own are all called so
+            run.label = printable({"file": stem, "folder": folder}.get(name_by, run.model or stem), 60)
     if name_by == "auto":
         seen = Counter((run.task, run.label) for run in runs)
         for run in runs:

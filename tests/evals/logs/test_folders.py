@@ -50,6 +50,13 @@ def test_logs_of_all_kinds_are_read_and_named(tmp_path: Path) -> None:
     assert len(rescore([tmp_path]).runs) == 3
 
 
+def test_our_own_records_are_named_after_their_folders(tmp_path: Path) -> None:
+    rescored = rescore(
+        [fill(tmp_path / "mine", {"records.jsonl": ROW, "before/records.jsonl": ROW, "other.jsonl": ROW})]
+    )
+    assert [run.label for run in rescored.runs] == ["before", "other", "mine"]
+
+
 COMPANIONS: dict[str, tuple[dict[str, Any], list[str], int]] = {
     "lm-eval": ({"samples_t.jsonl": ROW, "results_2026.json": MEANS}, ["samples_t.jsonl"], 1),
     "lighteval": (
@@ -102,9 +109,11 @@ COMPANIONS: dict[str, tuple[dict[str, Any], list[str], int]] = {
             },
             **{"rl/guards.jsonl": ROW, "sft/examples.jsonl": ROW, "model/config.json": {"a": [{"id": 1}]}},
             "model/tokenizer.json": {"added_tokens": [{"id": 0, "content": "a"}]},
+            "rl/trainer_state.json": {"log_history": [{"loss": 1}]},
+            "rl/checkpoint-4/guards.json": {"a": 1},
         },
         ["before/records.jsonl", "records.jsonl"],
-        5,
+        7,
     ),
     "abstain rescore": (
         {
