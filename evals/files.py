@@ -246,8 +246,8 @@ def parquet_blocks(path: Path, columns: list[str] | None = None, rows: int = ROW
             for batch in file.iter_batches(batch_size=rows, columns=columns):
                 yield list(range(start, start + len(batch))), batch
                 start += len(batch)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise ValueError(f"{path}: not a Parquet file that can be read: {error}") from None
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+        raise ValueError(f"{path}: not a Parquet file that can be read: {str(error)[:200]}") from None
 
 
 def read_whole(path: Path, what: str, instead: str = "") -> bytes:

@@ -212,7 +212,7 @@ def read_count(value: Any) -> float | None:
         if isinstance(text, str) and text.endswith("%"):
             return float(text[:-1]) / 100
         number = float(text)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return number if 0 <= number < 1e15 else None
 

@@ -284,7 +284,15 @@ def _spooled(batch: Batch) -> list[bytes]:
     rows = np.arange(len(batch))
     texts = {"id": batch.id.to_pylist()} | {name: batch.at(name, rows) for name in TEXTS}
     each = (dict(zip(texts, values, strict=True)) for values in zip(*texts.values(), strict=True))
-    return [orjson.dumps(row, default=str, option=orjson.OPT_NON_STR_KEYS) for row in each]
+    return [_as_json(row) for row in each]
+
+
+def _as_json(row: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(row, default=str, option=orjson.OPT_NON_STR_KEYS)
+    except TypeError:  # a whole number of more than 64 bits, or half a character
+        texts = ((name, value if value is None else str(value)) for name, value in row.items())
+        return orjson.dumps({name: text and text.encode("utf-8", "replace").decode() for name, text in texts})
 
 
 def _summary_run(summary: Summary, path: Path, name: str) -> Run:

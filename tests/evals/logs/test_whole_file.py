@@ -358,3 +358,52 @@ def test_ids_have_the_same_number_if_and_only_if_they_are_the_same(ids: list[str
 def test_long_ids_that_are_alike_are_told_apart(long: Any) -> None:
     ids = [long(n) for n in range(20_000)]
     assert len(set(Questions().number(pa.array(ids)).tolist())) == len(set(ids)) == 20_000
+
+
+NAMES = ("id", "grade", "verdict", "confidence", "target", "response", "gold", "aliases", "model", "epoch", "correct")
+ODD = st.sampled_from(
+    [
+        None,
+        True,
+        10**400,
+        -1,
+        0.5,
+        float("nan"),
+        "",
+        "NaN",
+        "100%",
+        "\0",
+        "banana",
+        "C",
+        [1, [2]],
+        {"a": {}},
+        2**63,
+        "CORRECT",
+    ]
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.dictionaries(st.sampled_from(NAMES), ODD), min_size=1, max_size=8), st.booleans())
+def test_no_row_is_too_odd(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]], keep_texts: bool
+) -> None:
+    """All rows but those that are counted, or one sentence."""
+    path = write(tmp_path_factory.mktemp("odd") / "log.jsonl", rows)
+    collector = Collector(keep_texts=keep_texts)
+    try:
+        runs = collector.read(path)
+        assert rescore([path]).render()
+    except ValueError:
+        return
+    read_rows = sum(len(run.verdict) for run in runs)
+    assert any(run.summary for run in runs) or read_rows + collector.problems.skipped == len(rows)
+
+
+def test_a_damaged_parquet_file_is_named(tmp_path: Path) -> None:
+    path = write(tmp_path / "log.parquet", [{"id": f"q{n}", "is_correct": n % 2} for n in range(200)])
+    data = bytearray(path.read_bytes())
+    data[20:60] = b"\xff" * 40
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=r"log.parquet: not a Parquet file that can be read"):
+        read(path)
