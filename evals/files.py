@@ -8,6 +8,7 @@ is lost would go unnoticed.
 import csv
 import json
 import re
+from codecs import getincrementaldecoder
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate, islice
@@ -188,6 +189,7 @@ def plain_csv_blocks(path: Path, wanted: Callable[[str], bool]) -> Iterator[Any]
     kept = [name for name in names if wanted(name)]
     if not all(names) or len(set(names)) < len(names):
         raise ValueError(f"{path}: its header is not plain")
+    _check_text(path)  # of all columns: who reads other ones the next time must not fail then
     batches = reading.open_csv(
         path,
         reading.ReadOptions(column_names=names, skip_rows_after_names=1, block_size=BLOCK // 4),
@@ -205,6 +207,17 @@ def plain_csv_blocks(path: Path, wanted: Callable[[str], bool]) -> Iterator[Any]
         while (batch := following.result()) is not None:
             following = ahead.submit(next, batches, None)
             yield batch
+
+
+def _check_text(path: Path) -> None:
+    """Raise `UnicodeDecodeError` if the file is not UTF-8."""
+    decoder, plain = getincrementaldecoder("utf-8")(), True
+    with path.open("rb") as file:
+        while data := file.read(BLOCK // 8):
+            if not (plain and data.isascii()):  # far faster
+                decoder.decode(data)
+                plain = not decoder.getstate()[0]
+    decoder.decode(b"", final=True)
 
 
 def csv_line(path: Path, row: int) -> int:

@@ -305,11 +305,25 @@ def test_what_the_fast_reader_cannot_read_the_careful_one_does(tmp_path: Path, t
     assert verdicts(run)[0] == "C" and len(run.verdict) <= 3
 
 
-def test_bytes_that_are_no_text_do_not_end_a_csv_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("before", [0, 2_000])  # in the head of the file, and behind all that is looked at first
+@pytest.mark.parametrize("column", ["note", "question"])
+def test_bytes_that_are_no_text_do_not_end_a_csv_file(tmp_path: Path, column: str, before: int) -> None:
     path = tmp_path / "log.csv"
-    path.write_bytes(b"id,grade,note\na,1,caf\xe9\nb,0,x\n")
+    rows = b"".join(b"q%d,?,Lima,Lima\n" % n for n in range(before))
+    path.write_bytes(f"id,{column},gold,response\n".encode() + rows + b"a,caf\xe9,Lima,Lima\nb,x,Lima,Quito\n")
     (run,), _ = read(path)
-    assert verdicts(run) == "CI"
+    assert verdicts(run) == "C" * before + "CI"
+
+
+@pytest.mark.parametrize("text", ["é" * 200, "x" * 127 + "é", "x" * 128 + "é" + "x" * 300])
+def test_letters_over_the_edge_of_a_block_are_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setattr(files, "BLOCK", 128 * 8)
+    path = tmp_path / "log.csv"
+    path.write_text(text)
+    files._check_text(path)
+    path.write_bytes(text.encode()[:-1] if text.endswith("é") else text.encode() + b"\xc3")
+    with pytest.raises(UnicodeDecodeError):
+        files._check_text(path)
 
 
 def test_a_file_that_grows_while_it_is_read_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
