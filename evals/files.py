@@ -189,7 +189,6 @@ def plain_csv_blocks(path: Path, wanted: Callable[[str], bool]) -> Iterator[Any]
     kept = [name for name in names if wanted(name)]
     if not all(names) or len(set(names)) < len(names):
         raise ValueError(f"{path}: its header is not plain")
-    _check_text(path)  # of all columns: who reads other ones the next time must not fail then
     batches = reading.open_csv(
         path,
         reading.ReadOptions(column_names=names, skip_rows_after_names=1, block_size=BLOCK // 4),
@@ -202,11 +201,13 @@ def plain_csv_blocks(path: Path, wanted: Callable[[str], bool]) -> Iterator[Any]
         ),
     )
     yield names
-    with batches, ThreadPoolExecutor(1) as ahead:  # which reads a block while the last one is looked at
+    with batches, ThreadPoolExecutor(2) as ahead:  # which reads a block while the last one is looked at
+        checked = ahead.submit(_check_text, path)  # all columns: who reads other ones the next time must not fail then
         following = ahead.submit(next, batches, None)
         while (batch := following.result()) is not None:
             following = ahead.submit(next, batches, None)
             yield batch
+        checked.result()
 
 
 def _check_text(path: Path) -> None:
