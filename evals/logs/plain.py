@@ -27,7 +27,7 @@ from abstain.evals.logs.numbers import Numbers, to_numbers
 from abstain.evals.logs.summaries import Summary, is_summary, summaries
 from abstain.evals.logs.survey import Column, Survey, Values
 from abstain.evals.records import FIELDS
-from abstain.evals.tasks.columns import answers_of
+from abstain.evals.tasks.columns import answers_of, plain_name
 from abstain.rewards.prompts import GUESS_INSTRUCTION
 
 NAME = "plain rows"
@@ -214,6 +214,7 @@ def _plan(source: Source, survey: Survey, named: Mapping[str, str], problems: Pr
         )
     if one_hot:
         grade = _one_hot(columns, one_hot, survey.rows)
+        _tell_unreadable(source, survey, grade, f"none of {', '.join(one_hot.values())} is 1", problems)
     elif "grade" in layout:
         grade = _grades(source, survey, layout["grade"], problems)
     else:
@@ -221,8 +222,9 @@ def _plan(source: Source, survey: Survey, named: Mapping[str, str], problems: Pr
     used = ", ".join(f"{role} = {name}" for role, name in layout.items() if role != name)
     if used:
         problems.note(path, f"read as {used}")
-    if layout.get("gold") == "target" and columns["target"].positive and columns["target"].inside:
-        problems.note(path, "column 'target' is read as gold answers, not as targets (--column target=target)")
+    gold = layout.get("gold", "")
+    if plain_name(gold) == "target" and columns[gold].positive:
+        problems.note(path, f"column {gold!r} is read as gold answers, not as targets (--column target={gold})")
     roles = [role for role in ("confidence", "target") if role in layout]
     return _Plan(layout, grade, {role: columns[layout[role]].whole(role) for role in roles})
 
@@ -245,13 +247,17 @@ def _grades(source: Source, survey: Survey, name: str, problems: Problems) -> np
     table = np.arange(max(LETTERS.values()) + 1, dtype=np.int8)
     for code, meant in meaning.items():
         table[code] = meant
+    _tell_unreadable(source, survey, codes, f"{column.unreadable} is no grade", problems)
+    return table[codes]
+
+
+def _tell_unreadable(source: Source, survey: Survey, codes: np.ndarray, why: str, problems: Problems) -> None:
     unreadable = codes == UNREADABLE
     if unreadable.any():
         place = int(np.concatenate(survey.places)[unreadable.argmax()])
         where = place_name(source.path, source.unit, place, source.line_of)
-        why = f"{where}: {column.unreadable} is no grade; counted as ungraded"
-        problems.add(source.path, "unreadable grade", why, lost=False, count=int(unreadable.sum()))
-    return table[codes]
+        told = f"{where}: {why}; counted as ungraded"
+        problems.add(source.path, "unreadable grade", told, lost=False, count=int(unreadable.sum()))
 
 
 def grade_meanings(codes: set[int], column: str, *, own: bool) -> tuple[dict[int, int], str]:

@@ -98,8 +98,10 @@ def test_regrade_replaces_the_logs_grades(tmp_path: Path) -> None:
 
 def test_one_column_for_each_outcome(tmp_path: Path) -> None:
     text = "id,correct,incorrect,not_attempted\na,1,0,0\nb,0,1,0\nc,0,0,1\nd,0,0,0\n"
-    (run,), _ = read(tmp_path, text, "log.csv")
+    (run,), collector = read(tmp_path, text, "log.csv")
     assert verdicts(run) == "CIAU"
+    (problem,) = collector.problems.found.values()
+    assert str(problem).startswith(f"{run.source}:5: none of correct, incorrect, not_attempted is 1; counted as ung")
 
 
 def test_pass_mark_and_metric(tmp_path: Path) -> None:
