@@ -23,7 +23,7 @@ from abstain.evals.sampler import Completion, Sampler
 from abstain.evals.tables.table import render
 from abstain.evals.tasks.question import Question, Task
 from abstain.rewards.grading import grade_responses, settle
-from abstain.rewards.judge.grader import Case, JudgeGrader, agreement_with
+from abstain.rewards.judge.grader import Case, JudgeGrader, judge_report
 from abstain.rewards.parsing.completion import read_response
 from abstain.rewards.prompts import TARGETS, Instruct, check_target, prompt_text
 from abstain.rewards.response import AnswerFormat, Reading, Response, check_reading
@@ -201,9 +201,8 @@ def evaluate(
         metrics["confidence_missing"] = _unstated(guesses)
     if judge is not None:
         cases = [Case(question.question, question.gold, answer.response) for question, answer in seen]
-        agreed = agreement_with(task.grader, cases, [answer.verdict for _, answer in seen], reading)
-        unjudged = sum(answer.verdict is Verdict.UNGRADED for _, answer in seen)
-        metrics["judge"] = judge.report() | {"unjudged": unjudged, "grader": task.grader, "agreement": agreed}
+        verdicts = [answer.verdict for _, answer in seen]
+        metrics["judge"] = judge_report(judge, task.grader, cases, verdicts, reading)
     return Evaluation(records, metrics, start)
 
 

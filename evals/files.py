@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate, islice
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 import orjson
 
@@ -148,9 +148,7 @@ def csv_blocks(
     usual, header = csv.field_size_limit(FIELD_LIMIT), None
     try:
         with path.open(encoding="utf-8-sig", errors="strict" if strict else "replace", newline="") as file:
-            head = file.readline()
-            file.seek(0)
-            reader = csv.reader(file, delimiter=delimiter or _delimiter(head), strict=strict)
+            reader = _csv_reader(file, delimiter, strict=strict)
             while True:
                 before, rows, failed = reader.line_num, list[list[str]](), ""
                 try:
@@ -183,16 +181,15 @@ def plain_csv_blocks(path: Path, wanted: Callable[[str], bool]) -> Iterator[Any]
     import pyarrow.csv as reading  # type: ignore[import-untyped]
 
     with path.open(encoding="utf-8-sig", newline="") as file:
-        delimiter = _delimiter(file.readline())
-        file.seek(0)
-        names = [name.strip() for name in next(csv.reader(file, delimiter=delimiter))]
+        reader = _csv_reader(file)
+        names = [name.strip() for name in next(reader)]
     kept = [name for name in names if wanted(name)]
     if not all(names) or len(set(names)) < len(names):
         raise ValueError(f"{path}: its header is not plain")
     batches = reading.open_csv(
         path,
         reading.ReadOptions(column_names=names, skip_rows_after_names=1, block_size=BLOCK // 4),
-        reading.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+        reading.ParseOptions(delimiter=reader.dialect.delimiter, newlines_in_values=True),
         reading.ConvertOptions(
             column_types=dict.fromkeys(kept, pa.string()),
             include_columns=kept or names[:1],
@@ -224,16 +221,16 @@ def _check_text(path: Path) -> None:
 def csv_line(path: Path, row: int) -> int:
     """The line in which a row of a CSV file ends, of the rows below the header from 1; empty lines are no rows."""
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        delimiter = _delimiter(file.readline())
-        file.seek(0)
-        reader = csv.reader(file, delimiter=delimiter)
+        reader = _csv_reader(file)
         rows = (reader.line_num for cells in reader if cells)
         return next(islice(rows, row, None), 0)
 
 
-def _delimiter(head: str) -> str:
-    """The commonest of comma, tab and semicolon in the first line."""
-    return max(",\t;", key=head.count)
+def _csv_reader(file: TextIO, delimiter: str = "", *, strict: bool = False) -> Any:
+    """Python's own; the delimiter is by default the commonest of comma, tab and semicolon in the first line."""
+    head = file.readline()
+    file.seek(0)
+    return csv.reader(file, delimiter=delimiter or max(",\t;", key=head.count), strict=strict)
 
 
 def _breaks(cell: str) -> int:

@@ -93,7 +93,7 @@ class Entry:
 
 TEXTS = ("question", "gold", "prompt", "completion")
 _OF_ENTRIES = (*TEXTS, "votes", "truncated", "grader")
-_KINDS = {kind: number for number, kind in enumerate(CONFIDENCE)}
+KINDS = tuple(CONFIDENCE)
 
 
 @dataclass
@@ -109,7 +109,7 @@ class Batch:
         name: the place in `names` of each row's pair.
         grade: codes of `abstain.evals.logs.grades`.
         confidence: as the log has it.
-        kind: where confidence comes from, places in `CONFIDENCE`.
+        kind: where confidence comes from, places in `KINDS`.
         target: the stated ones.
         repeat: which of several answers to the same question; `None` if each was asked once.
         texts: `TEXTS`, "votes", "truncated" and "grader" to their values, where the log has them.
@@ -164,7 +164,7 @@ def batches(file: Path, unit: str, entries: Iterable[Entry], *, repeated: bool =
     remaining = iter(entries)
     while part := list(islice(remaining, BATCH_ROWS)):
         names = list(dict.fromkeys((entry.model, entry.task) for entry in part))
-        kind = np.array([_KINDS[entry.kind] for entry in part], dtype=np.int8)
+        kind = np.array([KINDS.index(entry.kind) for entry in part], dtype=np.int8)
         confidence = to_numbers([entry.confidence for entry in part])
         repeat = np.array([entry.repeat for entry in part], dtype=np.int16)
         yield Batch(
@@ -175,7 +175,7 @@ def batches(file: Path, unit: str, entries: Iterable[Entry], *, repeated: bool =
             names=names,
             name=np.array([names.index((entry.model, entry.task)) for entry in part], dtype=np.int32),
             grade=np.array([entry.grade for entry in part], dtype=np.int8),
-            confidence=Numbers(confidence.values, confidence.sure | (kind != _KINDS["log"])),
+            confidence=Numbers(confidence.values, confidence.sure | (kind != KINDS.index("log"))),
             kind=kind,
             target=to_numbers([entry.target for entry in part]),
             repeat=repeat if repeated or repeat.any() else None,
@@ -329,3 +329,8 @@ def last_text(messages: Any, role: str) -> str | None:
 def as_dict(value: Any) -> dict[str, Any]:
     """The value if it is an object, else an empty one."""
     return value if isinstance(value, dict) else {}
+
+
+def as_list(value: Any) -> list[Any]:
+    """The value if it is a list, else an empty one."""
+    return value if isinstance(value, list) else []

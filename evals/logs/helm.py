@@ -23,6 +23,7 @@ from abstain.evals.logs.batch import (
     Options,
     Problems,
     as_dict,
+    as_list,
     batches,
     grade_of,
     printable,
@@ -196,9 +197,9 @@ def _fill(entry: Entry, state: dict[str, Any], predicted: float | None) -> None:
     prompt = as_dict(state.get("request")).get("prompt")
     entry.prompt = prompt if isinstance(prompt, str) and prompt else entry.question
     entry.target = stated_target(entry.prompt)
-    references = [as_dict(one) for one in _listed(instance.get("references"))]
+    references = [as_dict(one) for one in as_list(instance.get("references"))]
     texts = [text if isinstance(text := as_dict(one.get("output")).get("text"), str) else "" for one in references]
-    right = [text for text, one in zip(texts, references, strict=True) if "correct" in _listed(one.get("tags"))]
+    right = [text for text, one in zip(texts, references, strict=True) if "correct" in as_list(one.get("tags"))]
     entry.gold = right or None
     if state.get("reference_index") is not None:  # each choice was asked about by itself; nothing was said
         entry.prompt = entry.question
@@ -214,7 +215,7 @@ def _fill(entry: Entry, state: dict[str, Any], predicted: float | None) -> None:
 
 def _said(result: dict[str, Any], letters: dict[str, Any]) -> str | None:
     """The likeliest completion, as HELM takes it; the letter of a choice as what it stands for."""
-    said = [one for one in map(as_dict, _listed(result.get("completions"))) if isinstance(one.get("text"), str)]
+    said = [one for one in map(as_dict, as_list(result.get("completions"))) if isinstance(one.get("text"), str)]
     if not said:
         return None
     text: str = max(said, key=_log_probability)["text"]
@@ -233,7 +234,3 @@ def _number(value: Any) -> float | None:
         return float(value) if isinstance(value, int | float) and not math.isnan(value) else None
     except OverflowError:
         return None
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []

@@ -27,6 +27,7 @@ from abstain.evals.logs.batch import (
     Options,
     Problems,
     as_dict,
+    as_list,
     batches,
     last_text,
     printable,
@@ -102,7 +103,7 @@ def read_archive(path: Path, options: Options, problems: Problems) -> Iterator[B
         summary
         for name in names
         if name == "summaries.json" or (name.startswith("_journal/summaries/") and "summaries.json" not in names)
-        for summary in _listed(_unpacked(path, names[name], problems))
+        for summary in as_list(_unpacked(path, names[name], problems))
     ]
     scorer = _scorer(path, summaries, options, problems)
     return batches(
@@ -121,10 +122,6 @@ def _unpacked(path: Path, member: Member, problems: Problems) -> Any:
         kind = "bad member" if lost else f"bad {member.name}"
         problems.add(path, kind, f"{path}: {member.name}: {why}", lost=lost)
     return value
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
 
 
 def read(path: Path, document: dict[str, Any], options: Options, problems: Problems) -> Iterator[Batch]:
@@ -273,7 +270,7 @@ class _Log:
         entry.confidence = about.get("confidence")
         if entry.confidence is None:
             entry.confidence = as_dict(as_dict(scores.get(self.scorer.name)).get("metadata")).get("confidence")
-        choices = [str(choice) for choice in _listed(sample.get("choices"))]
+        choices = [str(choice) for choice in as_list(sample.get("choices"))]
         order = shown_order(_all_asked(sample, attached), choices) or list(range(len(choices)))
         target = sample.get("target")
         golds = [str(text).strip() for text in (target if isinstance(target, list) else [target]) if text is not None]
@@ -307,7 +304,7 @@ class _Log:
             said = printable(str(score.get("value")), 40)
             self._tell(place, "unreadable grade", f"`{name}` says {said!r}, which is no grade; counted as ungraded")
             return UNGRADED
-        choices = bool(_listed(sample.get("choices")))
+        choices = bool(as_list(sample.get("choices")))
         if grade == ABSTAINED and score.get("value") == "N" and not _means_abstention(name, score):
             if entry.completion is None:
                 self.taken += 1
@@ -347,7 +344,7 @@ class _Log:
                 self.path, f"answers without a text that `{name}` calls N, so abstained: {self.taken:,}"
             )
         if ended := _end(self.header):
-            ids = _listed(as_dict(as_dict(self.header.get("eval")).get("dataset")).get("sample_ids"))
+            ids = as_list(as_dict(as_dict(self.header.get("eval")).get("dataset")).get("sample_ids"))
             of = f" of {len(ids) * _epochs(self.header):,}" if ids else ""
             message = f"{self.path}{ended}; {count:,}{of} samples are here"
             self.problems.add(self.path, "status", message, lost=False)
@@ -360,16 +357,16 @@ class _Log:
 
 def _our_targets(header: dict[str, Any]) -> list[str] | None:
     """The targets that our solver was to state, each in an epoch; `None` if another solver asked."""
-    for step in _listed(as_dict(header.get("plan")).get("steps")):
+    for step in as_list(as_dict(header.get("plan")).get("steps")):
         if str(as_dict(step).get("solver")).rpartition("/")[2] in ("confidence_target", "state_target"):
             targets = as_dict(as_dict(step).get("params")).get("targets")
-            given = targets.split(",") if isinstance(targets, str) else _listed(targets)
+            given = targets.split(",") if isinstance(targets, str) else as_list(targets)
             return [str(target).strip()[:20] for target in given]
     return None
 
 
 def _all_asked(sample: dict[str, Any], attached: dict[str, Any]) -> str:
-    turns = [as_dict(turn) for turn in _listed(sample.get("messages"))]
+    turns = [as_dict(turn) for turn in as_list(sample.get("messages"))]
     asked = (_resolved(text_of(turn.get("content")), attached) for turn in turns if turn.get("role") == "user")
     return "\n".join(text for text in asked if text)
 

@@ -30,6 +30,7 @@ from abstain.evals.logs.batch import (
     Options,
     Problems,
     as_dict,
+    as_list,
     batches,
     choice_shares,
     grade_of,
@@ -110,13 +111,13 @@ class _Details:
         entry.id = self._id(number, doc.get("id"), entry.question)
         entry.prompt = _prompt(said.get("input")) or entry.question
         entry.target = stated_target(entry.prompt)
-        choices = [str(choice) for choice in _listed(doc.get("choices"))]
+        choices = [str(choice) for choice in as_list(doc.get("choices"))]
         index = doc.get("gold_index")
         places = [i for i in (index if isinstance(index, list) else [index]) if isinstance(i, int)]
         golds = [place for place in places if 0 <= place < len(choices)]
         entry.gold = [choices[place].strip() for place in golds] or None
         texts = [
-            text for text in _listed(said.get("text_post_processed") or said.get("text")) if isinstance(text, str)
+            text for text in as_list(said.get("text_post_processed") or said.get("text")) if isinstance(text, str)
         ]
         if len(texts) > 1:
             self._sampled(entry, metric, texts)
@@ -188,7 +189,7 @@ def _scores(rule: str, said: dict[str, Any], choices: list[str]) -> list[float]:
         pairs = zip(asked, unasked, strict=True) if len(unasked) == count else ()
         return [with_it - without for with_it, without in pairs]
     if "token" in rule:
-        sizes = [len(_listed(tokens)) for tokens in _listed(said.get("output_tokens"))[:count]]
+        sizes = [len(as_list(tokens)) for tokens in as_list(said.get("output_tokens"))[:count]]
     elif "character" in rule:
         sizes = [len(choice) - ("first space" in rule and choice.startswith(" ")) for choice in choices]
     else:
@@ -199,12 +200,8 @@ def _scores(rule: str, said: dict[str, Any], choices: list[str]) -> list[float]:
 
 def _numbers(values: Any) -> list[float]:
     """A list of numbers; none if any of them is something else."""
-    listed = _listed(values)
+    listed = as_list(values)
     return [float(value) for value in listed] if all(isinstance(value, int | float) for value in listed) else []
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
 
 
 def _prompt(given: Any) -> str | None:

@@ -10,7 +10,7 @@ import numpy as np
 import orjson
 import pyarrow as pa  # type: ignore[import-untyped]
 
-from abstain.evals.logs.batch import CONFIDENCE, TEXTS, Batch, Options, Problems, place_name, printable
+from abstain.evals.logs.batch import KINDS, TEXTS, Batch, Options, Problems, place_name, printable
 from abstain.evals.logs.detect import open_log
 from abstain.evals.logs.numbers import Numbers, as_probabilities, as_targets
 from abstain.evals.logs.summaries import Summary
@@ -19,7 +19,6 @@ from abstain.evals.rescore.judging import Judging
 from abstain.evals.rescore.runs import COLUMNS, Run, Spool, as_repeats, duplicates, repeat_numbers, self_consistency
 from abstain.rewards.judge.grader import Case
 
-_KINDS = tuple(CONFIDENCE)
 _SHORT = 7  # bytes of an id that is its own number
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 
@@ -214,9 +213,9 @@ class Collector:
                 self.problems.note(file.path, f"answers {remark}: {count:,}")
 
     def _run(self, file: "_File", name: tuple[str, str], columns: Mapping[str, np.ndarray]) -> Run:
-        kinds = np.bincount(columns["kind"][~np.isnan(columns["confidence"])], minlength=len(_KINDS))
+        kinds = np.bincount(columns["kind"][~np.isnan(columns["confidence"])], minlength=len(KINDS))
         picked = {key: columns[key] for key in COLUMNS}
-        about = {"kind": _KINDS[int(kinds.argmax())], "spool": file.spool, "grading": self.grading}
+        about = {"kind": KINDS[int(kinds.argmax())], "spool": file.spool, "grading": self.grading}
         run = Run(name[0], name[1], file.path, file.name, **picked, **about)  # type: ignore[arg-type]
         answers, places = columns["answer"], columns["place"]
         doubled = duplicates(run)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from abstain.evals.logs.batch import CONFIDENCE, Batch, Problems
+from abstain.evals.logs.batch import KINDS, Batch, Problems
 from abstain.evals.logs.grades import ABSTAINED, INCORRECT, NONE, PARTIAL, UNGRADED, UNREADABLE, VERDICTS, ZERO
 from abstain.evals.logs.numbers import Numbers
 from abstain.evals.metrics.readings import doubts
@@ -24,7 +24,6 @@ from abstain.rewards.prompts import question_of
 from abstain.rewards.response import AnswerFormat, Reading, Response
 from abstain.rewards.verdict import Verdict
 
-_KINDS = tuple(CONFIDENCE)
 CODES = {verdict: code for code, verdict in enumerate(VERDICTS)}
 
 
@@ -148,7 +147,7 @@ def confidences(batch: Batch, grading: Grading) -> tuple[Numbers, np.ndarray]:
             values[row] = np.nan if said is None else said
         else:
             continue
-        sure[row], kinds[row] = True, _KINDS.index(kind)
+        sure[row], kinds[row] = True, KINDS.index(kind)
     return Numbers(values, sure), kinds
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from abstain.rewards.judge.grader import Case, JudgeGrader, agreement_with
+from abstain.rewards.judge.grader import Case, JudgeGrader, judge_report
 from abstain.rewards.judge.usage import Usage
 from abstain.rewards.response import Reading
 from abstain.rewards.verdict import Verdict
@@ -18,38 +18,30 @@ class Judged:
     """What a judge made of a run's answers.
 
     Args:
-        model: the judge's name.
+        judge: who judged; its `usage` is what that took.
         cases, verdicts: the answers, and its verdict on each.
         grader: the string grader for most of them, to compare with.
-        usage: what it took.
     """
 
-    model: str
+    judge: JudgeGrader
     cases: list[Case]
     verdicts: list[Verdict]
     grader: str
-    usage: Usage
 
     @classmethod
     def joined(cls, parts: Sequence["Judged"]) -> "Judged":
         """Several runs' as one."""
-        usage = Usage(prices=parts[0].usage.prices)
+        usage = Usage(prices=parts[0].judge.usage.prices)
         for part in parts:
-            usage.include(part.usage)
+            usage.include(part.judge.usage)
         cases = [case for part in parts for case in part.cases]
         verdicts = [verdict for part in parts for verdict in part.verdicts]
         grader = Counter(part.grader for part in parts for _ in part.cases).most_common(1)[0][0]
-        return cls(parts[0].model, cases, verdicts, grader, usage)
+        return cls(replace(parts[0].judge, usage=usage), cases, verdicts, grader)
 
     def report(self, reading: Reading) -> dict[str, Any]:
         """For `metrics.json`, as `abstain eval` has it: who judged, what it took, how far the string grader agrees."""
-        return {
-            "model": self.model,
-            **self.usage.as_dict(),
-            "unjudged": self.verdicts.count(Verdict.UNGRADED),
-            "grader": self.grader,
-            "agreement": agreement_with(self.grader, self.cases, self.verdicts, reading),
-        }
+        return judge_report(self.judge, self.grader, self.cases, self.verdicts, reading)
 
 
 @dataclass
@@ -76,4 +68,4 @@ class Judging:
                 self.progress(len(verdicts), len(cases))
         self.judge.usage.include(own.usage)
         self.asked += len(cases)
-        return Judged(own.model, cases, verdicts, graders.most_common(1)[0][0], own.usage)
+        return Judged(own, cases, verdicts, graders.most_common(1)[0][0])

@@ -272,6 +272,20 @@ _UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3
 _LETTER = re.compile(r"\s*[(\[]?([A-Z])(?:[)\].:]|\s*\Z)")
 
 
+def judge_report(
+    judge: JudgeGrader, grader: str, cases: Sequence[Case], verdicts: Sequence[Verdict], reading: Reading = "lenient"
+) -> dict[str, Any]:
+    """`JudgeGrader.report`, with how many answers are `unjudged`, and how far the string `grader` agrees.
+
+    Args:
+        judge: who judged.
+        grader, cases, verdicts, reading: as for `agreement_with`.
+    """
+    unjudged = sum(verdict is Verdict.UNGRADED for verdict in verdicts)
+    agreed = agreement_with(grader, cases, verdicts, reading)
+    return judge.report() | {"unjudged": unjudged, "grader": grader, "agreement": agreed}
+
+
 def agreement_with(
     grader: str, cases: Sequence[Case], verdicts: Sequence[Verdict], reading: Reading = "lenient"
 ) -> dict[str, Any]:
