@@ -2,9 +2,11 @@
 
 Schulman et al., Proximal Policy Optimization Algorithms, arXiv 1707.06347. Rewards, data sets, generation, vLLM,
 PEFT, logging and the clipped policy loss are TRL's; `num_iterations` are the epochs, `steps_per_generation` the
-minibatches, `epsilon` the clip range. Added are the advantages of every token, and to the loss
+minibatches, `epsilon` the clip range. Added are the advantages of every token, and to the policy loss of each token
 
-    c_v · ½ mean max((V - R)², (V_old + clip(V - V_old, ±ε_v) - R)²)
+    c_v · ½ max((V - R)², (V_old + clip(V - V_old, ±ε_v) - R)²)
+
+before the tokens are put together as `loss_type` says: one unit for both.
 """
 
 import types
@@ -17,11 +19,12 @@ from accelerate.utils import is_peft_model
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel
-from trl import GRPOConfig, GRPOTrainer
+from trl import GRPOConfig
 from trl.trainer.utils import create_model_from_path
 
-from abstain.trainers.run_trainer import AnyTrainer, Batch, inner_model
-from abstain.trainers.trie.trainer import TrieRollouts
+from abstain.trainers.run_trainer import Batch, inner_model
+from abstain.trainers.trie.scoring import Scores
+from abstain.trainers.trie.trainer import TrieGRPOTrainer
 
 NAME = "value_head"
 FILE = "value_head.safetensors"
@@ -62,12 +65,18 @@ class PPOConfig(GRPOConfig):
         for name in ("gamma", "gae_lambda"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be in [0, 1]")
-        given = self.num_generations
-        if given == 1:  # GRPO wants a group; a micro-batch always divides the batch that is generated
-            self.num_generations = max(2, self.per_device_train_batch_size)
-            self.num_generations_eval = getattr(self, "num_generations_eval", None) or 1
+        if self.num_generations == 1:
+            self.num_generations = _One(1)
+            self.num_generations_eval = self.num_generations_eval or 1
         super().__post_init__()
-        self.num_generations = given
+        self.num_generations = int(self.num_generations)
+
+
+class _One(int):
+    """A group of one, which GRPO's configuration refuses because GRPO has no other baseline than the group."""
+
+    def __lt__(self, other: int) -> bool:
+        return other > 2
 
 
 def advantages_and_returns(
@@ -137,9 +146,10 @@ class ValueHead(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """Values (...) of hidden states (..., d)."""
-        with torch.autocast(hidden.device.type, enabled=False):
-            features = nn.functional.gelu(self.inner(hidden.float())) / hidden.shape[-1] ** 0.5
-            return self.outer(features)[..., 0]
+        with torch.autocast(hidden.device.type, enabled=False):  # and whatever the model's weights are cast to
+            inner = nn.functional.linear(hidden.float(), self.inner.weight.float(), self.inner.bias.float())
+            features = nn.functional.gelu(inner) / hidden.shape[-1] ** 0.5
+            return nn.functional.linear(features, self.outer.weight.float(), self.outer.bias.float())[..., 0]
 
 
 def add_value_head(model: PreTrainedModel) -> None:
@@ -189,45 +199,49 @@ def save_model(model: PreTrainedModel, folder: Path) -> None:
         save_file({name: value.detach().cpu() for name, value in head.state_dict().items()}, folder / FILE)
 
 
-class StateValues(GRPOTrainer):
-    """GRPO whose passes over completions also leave the values of the states before each token.
+class PPOTrainer(TrieGRPOTrainer):
+    """PPO with TRL's reward functions, data sets, logging, PEFT and vLLM. See `PPOConfig` for what it adds.
 
-    Attributes:
-        state_values: (B, T) of the completions scored last; `None` if the model has no value head.
+    A step, in order: TRL samples completions and calls `_calculate_rewards`; `_generate_and_score_completions` keeps
+    the rewards of this process with the batch; `_compute_loss` lets TRL score the completions, and as soon as their
+    values are known the batch gets its advantages; TRL makes the policy loss of them, and the value loss is added.
+
+    Where old log-probabilities are wanted (several iterations or minibatches of one generation, vLLM), TRL scores the
+    completions right after sampling, and advantages are made then.
     """
 
-    state_values: Tensor | None = None
+    share_prefixes = False
+    skip_zero_advantages = False  # every token has a value to learn
 
     def __init__(self, model: Any, *args: Any, peft_config: Any = None, **kwargs: Any) -> None:
+        config = kwargs.get("args") or next((arg for arg in args if isinstance(arg, GRPOConfig)), None)
         if isinstance(model, str):
-            config = kwargs.get("args") or next((arg for arg in args if isinstance(arg, GRPOConfig)), None)
             model = create_model_from_path(model, **(getattr(config, "model_init_kwargs", None) or {}))
         if is_peft_model(model):
             _check_trained(model)
         else:
-            add_value_head(model)
+            with torch.random.fork_rng():  # the trainer's seed is set only later
+                torch.manual_seed(config.seed if config else PPOConfig.seed)
+                add_value_head(model)
         if peft_config is not None:
             peft_config.modules_to_save = sorted({*(peft_config.modules_to_save or []), NAME})
         super().__init__(model, *args, peft_config=peft_config, **kwargs)
-        self._seen: list[Tensor] = []
-        give_state_values(inner_model(self.accelerator, self.model), self._seen)
+        self._stock_values: list[Tensor] = []
+        give_state_values(inner_model(self.accelerator, self.model), self._stock_values)
+        self._values: Tensor | None = None  # of the completions scored last
+        self._first_values: Tensor | None = None  # of those scored first since sampling: by the policy
+        self._waiting: Batch | None = None  # a batch whose advantages wait for values
+        self._scale = AdvantageScale()
+        self._tally = torch.zeros(7, dtype=torch.float64, device=self.accelerator.device)  # for the logs
 
-    def _get_per_token_logps_and_entropies(
-        self,
-        model: nn.Module,
-        input_ids: Tensor,
-        attention_mask: Tensor,
-        logits_to_keep: int,
-        *args: Any,
-        **kwargs: Any,
-    ) -> Any:
-        self._seen.clear()
-        found = super()._get_per_token_logps_and_entropies(
-            model, input_ids, attention_mask, logits_to_keep, *args, **kwargs
-        )
-        self.state_values = torch.cat(self._seen)[:, -logits_to_keep:] if self._seen else None
-        self._seen.clear()
-        return found
+    def carried(self) -> dict[str, Any]:
+        """What a checkpoint has to hold besides weights; see `abstain.trainers.resuming`."""
+        return vars(self._scale) | {"tally": self._tally}
+
+    def carry_on(self, found: dict[str, Any]) -> None:
+        """Go on from what a checkpoint held."""
+        self._tally = found.pop("tally")
+        vars(self._scale).update(found)
 
     def create_optimizer(self, *args: Any, **kwargs: Any) -> Any:
         """TRL's optimizer, with a learning rate of its own for the value head."""
@@ -241,24 +255,6 @@ class StateValues(GRPOTrainer):
             optimizer.add_param_group({"params": head, "lr": self.args.value_learning_rate, "weight_decay": 0.0})
         return optimizer
 
-
-def _check_trained(model: Any) -> None:
-    head = [parameter for name, parameter in model.named_parameters() if f"{NAME}." in name]
-    if not any(parameter.requires_grad for parameter in head):
-        raise ValueError(
-            "this PEFT model has no value head that is trained: call abstain.trainers.ppo.add_value_head on "
-            f'the base model and list "{NAME}" in modules_to_save, or hand over the base model with peft_config=…'
-        )
-
-
-class PPOLoss(AnyTrainer):
-    """Mixin for a trainer with `state_values`: token advantages instead of group-relative ones, and the value loss."""
-
-    skip_zero_advantages = False  # every token has a value to learn
-    _waiting: Batch | None = None
-    _first_values: Tensor | None = None
-    _mean_square: Tensor | None = None
-
     def _calculate_rewards(self, *args: Any, **kwargs: Any) -> Tensor:
         """(all processes' completions, reward functions), kept for the advantages."""
         self._per_function: Tensor = super()._calculate_rewards(*args, **kwargs)
@@ -266,6 +262,7 @@ class PPOLoss(AnyTrainer):
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> Batch:
         self._first_values = None
+        self._scale.next_generation(self.accelerator)
         batch: Batch = super()._generate_and_score_completions(inputs)
         batch["rewards"] = self._local_rewards(len(inputs))
         if "old_per_token_logps" in batch and self._first_values is not None:
@@ -280,14 +277,6 @@ class PPOLoss(AnyTrainer):
         start = self.accelerator.process_index * size
         return total[start : start + size]
 
-    def _get_per_token_logps_and_entropies(self, *args: Any, **kwargs: Any) -> Any:
-        found = super()._get_per_token_logps_and_entropies(*args, **kwargs)
-        if self._first_values is None:  # the reference model is asked later
-            self._first_values = self.state_values
-        if self._waiting is not None:
-            self._add_advantages(self._waiting, self.state_values.detach())
-        return found
-
     def _compute_loss(self, model: nn.Module, inputs: Batch) -> Tensor:
         # As with old log-probabilities: on the first pass over a batch the old values are today's, found on the way
         self._waiting = None if "returns" in inputs else inputs
@@ -295,8 +284,39 @@ class PPOLoss(AnyTrainer):
             loss = super()._compute_loss(model, inputs)
         finally:
             self._waiting = None
-        accumulation = self.current_gradient_accumulation_steps if self.model.training else 1
-        return loss + self.args.value_coefficient * self._value_loss(self.state_values, inputs) / accumulation
+        return loss + self.args.value_coefficient * self._value_loss(self._values, inputs)
+
+    def _get_per_token_logps_and_entropies(
+        self,
+        model: nn.Module,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        logits_to_keep: int,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
+        self._values = None
+        self._stock_values.clear()
+        found = super()._get_per_token_logps_and_entropies(
+            model, input_ids, attention_mask, logits_to_keep, *args, **kwargs
+        )
+        if self._stock_values:  # nothing was shared
+            self._values = torch.cat(self._stock_values)[:, -logits_to_keep:]
+        if self._first_values is None:  # the reference model is asked later
+            self._first_values = self._values
+        if self._waiting is not None:
+            self._add_advantages(self._waiting, self._values.detach())
+        return found
+
+    def _score(self, *args: Any) -> Scores | None:
+        scores = super()._score(*args)
+        self._values = None if scores is None else scores.values
+        return scores
+
+    def _try(self, *args: Any) -> str | None:
+        reason = super()._try(*args)
+        self._stock_values.clear()  # of the trial, which may come in the middle of a step
+        return reason
 
     def _add_advantages(self, batch: Batch, values: Tensor) -> None:
         mask = _chosen(batch)
@@ -308,43 +328,97 @@ class PPOLoss(AnyTrainer):
             gamma=self.args.gamma,
             lam=self.args.gae_lambda,
         )
-        batch["advantages"] = self._scaled(advantages * graded[:, None], mask * graded[:, None])
-        batch["returns"], batch["old_values"] = returns, values
-
-    def _scaled(self, advantages: Tensor, mask: Tensor) -> Tensor:
-        if not self.args.whiten_advantages:
-            return advantages
-        before = self._mean_square
-        sums = self.accelerator.reduce(torch.stack([advantages.square().sum(), mask.sum().float()]), reduction="sum")
-        now = sums[0] / sums[1].clamp(min=1)
-        self._mean_square = now if before is None else 0.95 * before + 0.05 * now
-        # The first batch has none before it, and is not scaled: its own would move the threshold
-        return advantages if before is None else advantages / (before.sqrt() + 1e-8)
+        advantages = advantages * graded[:, None]
+        if self.args.whiten_advantages:
+            advantages = self._scale(advantages, mask * graded[:, None])
+        batch["advantages"], batch["returns"], batch["old_values"] = advantages, returns, values
 
     def _value_loss(self, values: Tensor, batch: Batch) -> Tensor:
         mask = _chosen(batch) * ~batch["rewards"].isnan()[:, None]
         returns, old, clip = batch["returns"], batch["old_values"], self.args.value_clip
         error = (values - returns).square()
         moved = error if clip is None else (old + (values - old).clamp(-clip, clip) - returns).square()
-        loss = 0.5 * (torch.maximum(error, moved) * mask).sum() / mask.sum().clamp(min=1)
-        self._log_values(loss.detach(), values.detach(), batch, mask, (moved > error).float())
-        return loss
+        per_token = 0.5 * torch.maximum(error, moved)
+        self._log_values(per_token.detach(), values.detach(), batch, mask, (moved > error).float())
+        return self._as_policy_loss(per_token * mask, _chosen(batch), batch)
 
-    def _log_values(self, loss: Tensor, values: Tensor, batch: Batch, mask: Tensor, clipped: Tensor) -> None:
+    def _as_policy_loss(self, per_token: Tensor, mask: Tensor, batch: Batch) -> Tensor:
+        """One number for a micro-batch of (B, T), put together as TRL puts together the policy loss.
+
+        So the balance of both does not depend on how long completions are, or may be.
+        """
+        total = (per_token * mask).sum(-1)
+        training = self.model.training
+        accumulated = self.current_gradient_accumulation_steps if training else 1.0
+        if self.loss_type in ("cispo", "dapo", "vespo"):
+            tokens = batch["num_items_in_batch"].clamp(min=1.0) / self.accelerator.num_processes
+            return total.sum() / (tokens * accumulated / self.args.steps_per_generation if training else tokens)
+        if self.loss_type in ("grpo", "sapo"):
+            loss = (total / mask.sum(-1).clamp(min=1.0)).mean()
+        elif self.loss_type == "bnpo":
+            loss = total.sum() / mask.sum().clamp(min=1.0)
+        else:
+            loss = total.mean() / (self.max_completion_length if self.loss_type == "dr_grpo" else 1.0)  # luspo: sums
+        return loss / accumulated
+
+    def _log_values(self, per_token: Tensor, values: Tensor, batch: Batch, mask: Tensor, clipped: Tensor) -> None:
+        """Means over the tokens of a whole optimizer step."""
         kept = mask.bool()
         returns = batch["returns"][kept].double()
         off = returns - values[kept]
-        per_token = torch.stack([torch.ones_like(off), returns, returns**2, off, off**2, clipped[kept].double()])
-        n, *sums = self.accelerator.reduce(per_token.sum(dim=1), reduction="sum").tolist()
-        back, back_square, miss, miss_square, clip_rate = (total / max(n, 1) for total in sums)
+        columns = [torch.ones_like(off), returns, returns**2, off, off**2, clipped[kept], per_token[kept]]
+        self._tally = self._tally + torch.stack([column.double().sum() for column in columns])
+        if self.model.training and not self.accelerator.sync_gradients:
+            return
+        n, *sums = self.accelerator.reduce(self._tally, reduction="sum").tolist()
+        self._tally = torch.zeros_like(self._tally)
+        back, back_square, miss, miss_square, clip_rate, loss = (total / max(n, 1) for total in sums)
         spread = back_square - back**2
         metrics = self._metrics["train" if self.model.training else "eval"]
-        metrics["value/loss"].append(self.accelerator.gather(loss).mean().item())
+        metrics["value/loss"].append(loss)
         metrics["value/mean"].append(back - miss)
         metrics["value/clip_ratio"].append(clip_rate)
         # NaN, which TRL leaves out, where all returns are alike
         explained = 1 - (miss_square - miss**2) / spread if spread > 1e-12 else float("nan")
         metrics["value/explained_variance"].append(explained)
+
+
+class AdvantageScale:
+    """Divides advantages by the root mean square of those of earlier generations, an average that forgets slowly.
+
+    The first generation has none before it, and is not scaled: its own would move the threshold.
+
+    Attributes:
+        mean_square: of earlier generations; `None` before there are any.
+        sums: of squares and of tokens in this generation.
+    """
+
+    def __init__(self) -> None:
+        self.mean_square: Tensor | None = None
+        self.sums: Tensor | None = None
+
+    def next_generation(self, accelerator: Any) -> None:
+        """What has been scaled since the last call belongs to the past now."""
+        if self.sums is None:
+            return
+        sums, self.sums = accelerator.reduce(self.sums, reduction="sum"), None
+        now = sums[0] / sums[1].clamp(min=1)
+        self.mean_square = now if self.mean_square is None else 0.95 * self.mean_square + 0.05 * now
+
+    def __call__(self, advantages: Tensor, mask: Tensor) -> Tensor:
+        """The advantages (B, T), scaled; tokens outside of the mask do not count."""
+        sums = torch.stack([(advantages.square() * mask).sum(), mask.sum().float()])
+        self.sums = sums if self.sums is None else self.sums + sums
+        return advantages if self.mean_square is None else advantages / (self.mean_square.sqrt() + 1e-8)
+
+
+def _check_trained(model: Any) -> None:
+    head = [parameter for name, parameter in model.named_parameters() if f"{NAME}." in name]
+    if not any(parameter.requires_grad for parameter in head):
+        raise ValueError(
+            "this PEFT model has no value head that is trained: call abstain.trainers.ppo.add_value_head on "
+            f'the base model and list "{NAME}" in modules_to_save, or hand over the base model with peft_config=…'
+        )
 
 
 def _chosen(batch: Batch) -> Tensor:
@@ -353,9 +427,7 @@ def _chosen(batch: Batch) -> Tensor:
     return mask if "tool_mask" not in batch else mask * batch["tool_mask"]
 
 
-class PPOTrainer(PPOLoss, StateValues):
-    """PPO with TRL's reward functions, data sets, logging, PEFT and vLLM. See `PPOConfig` for what it adds."""
-
-
-class TriePPOTrainer(PPOLoss, TrieRollouts, StateValues):
+class TriePPOTrainer(PPOTrainer):
     """`PPOTrainer` with rollouts shared as a trie."""
+
+    share_prefixes = True

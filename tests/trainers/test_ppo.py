@@ -3,13 +3,23 @@
 import inspect
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from peft import LoraConfig
 from transformers import AutoModelForCausalLM
 from trl import GRPOTrainer
 
-from abstain.trainers.ppo import FILE, PPOConfig, PPOLoss, PPOTrainer, TriePPOTrainer, add_value_head, save_model
+from abstain.trainers.ppo import (
+    FILE,
+    AdvantageScale,
+    PPOConfig,
+    PPOTrainer,
+    TriePPOTrainer,
+    ValueHead,
+    add_value_head,
+    save_model,
+)
 
 from .conftest import PROMPTS, with_given_completions
 
@@ -48,6 +58,9 @@ def steps(trainer):
     return torch.tensor(logs), {name: value.detach().clone() for name, value in trainer.model.named_parameters()}
 
 
+ACCUMULATED = {"per_device_train_batch_size": 4, "gradient_accumulation_steps": 4, "max_steps": 3}
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -56,6 +69,10 @@ def steps(trainer):
         {"per_device_train_batch_size": 4, "steps_per_generation": 2, "gae_lambda": 0.9, "whiten_advantages": True},
         {"num_generations": 4, "beta": 0.1},
         {"mask_truncated_completions": True},
+        ACCUMULATED,
+        ACCUMULATED | {"mask_truncated_completions": True, "loss_type": "dapo", "whiten_advantages": True},
+        ACCUMULATED | {"mask_truncated_completions": True, "loss_type": "grpo"},
+        ACCUMULATED | {"mask_truncated_completions": True, "loss_type": "bnpo"},
     ],
 )
 def test_shared_rollouts_take_the_steps_of_the_plain_trainer(make_trainer, options):
@@ -157,9 +174,83 @@ def test_discounts_outside_0_and_1_are_refused(name, tmp_path):
         PPOConfig(output_dir=str(tmp_path), use_cpu=True, bf16=False, **{name: 1.5})
 
 
-def test_odd_batches_of_single_completions(tmp_path):
-    config = PPOConfig(output_dir=str(tmp_path), use_cpu=True, bf16=False, per_device_train_batch_size=7)
-    assert config.num_generations == 1 and config.generation_batch_size == 7
+@pytest.mark.parametrize("size", [1, 7])
+def test_odd_batches_of_single_completions(make_trainer, size):
+    trainer = make_trainer(per_device_train_batch_size=size)
+    assert trainer.args.num_generations == 1 and trainer.args.generation_batch_size == size
+    trainer.train()
+    assert trainer.state.global_step == 2
+
+
+def test_a_group_that_does_not_divide_the_batch_is_told_of_in_the_users_numbers(tmp_path):
+    with pytest.raises(ValueError, match=r"generation_batch_size \(4\) must be divisible by num_generations \(3\)"):
+        PPOConfig(str(tmp_path), use_cpu=True, bf16=False, per_device_train_batch_size=4, num_generations=3)
+
+
+LOSSES = ("grpo", "bnpo", "dr_grpo", "dapo", "cispo", "luspo", "sapo", "vespo")
+
+
+@pytest.mark.parametrize("loss_type", LOSSES)
+def test_both_losses_are_in_one_unit(make_trainer, loss_type):
+    """What TRL makes of a loss x of each token, given as advantages -x at ratio 1, is what the value loss makes of it."""
+    trainer = make_trainer(
+        with_given_completions(PPOTrainer),
+        loss_type=loss_type,
+        gradient_accumulation_steps=2,
+        steps_per_generation=4,
+        mask_truncated_completions=True,
+    )
+    trainer.model.train()
+    trainer.current_gradient_accumulation_steps = 2
+    batch = trainer._generate_and_score_completions([{"prompt": prompt} for prompt in PROMPTS * 8])
+    x = torch.randn(batch["completion_mask"].shape, generator=torch.Generator().manual_seed(1))
+    ids = torch.cat([batch["prompt_ids"], batch["completion_ids"]], dim=1)
+    mask = torch.cat([batch["prompt_mask"], batch["completion_mask"]], dim=1)
+    logps = trainer._get_per_token_logps_and_entropies(trainer.model, ids, mask, x.shape[1])[0].detach()
+    given = batch | {"old_per_token_logps": logps, "advantages": -x, "returns": x}
+    if loss_type in ("cispo", "vespo"):  # -x · log p, where the others have -x · ratio
+        given["advantages"], trainer.epsilon_high = -x / logps.where(logps != 0, 1), 1.0
+    if loss_type == "vespo":  # and a factor for each completion: 1 with these
+        trainer.args.vespo_k_pos = trainer.args.vespo_k_neg = 0.0
+        trainer.args.vespo_lambda_pos = trainer.args.vespo_lambda_neg = 0.0
+    if loss_type == "sapo":  # sigmoid(0) · 4 / temperature
+        trainer.args.sapo_temperature_pos = trainer.args.sapo_temperature_neg = 2.0
+    with torch.no_grad():
+        theirs = super(PPOTrainer, trainer)._compute_loss(trainer.model, given)
+        ours = trainer._as_policy_loss(x, batch["completion_mask"], batch)
+    assert ours.item() == pytest.approx(theirs.item(), rel=1e-4, abs=1e-7)
+
+
+def test_the_balance_of_value_and_policy_does_not_depend_on_the_length_limit(make_trainer):
+    """Gradients of a value loss and of a policy loss on the same completions of at most 4 tokens."""
+    balance = []
+    for limit in (4, 16, 64, 512):
+        trainer = make_trainer(with_given_completions(PPOTrainer), max_completion_length=limit)
+        trainer.model.train()
+        trainer.current_gradient_accumulation_steps = 1
+        batch = trainer._generate_and_score_completions([{"prompt": prompt} for prompt in PROMPTS * 2])
+        norms = []
+        for coefficient in (0.0, 1.0):
+            trainer.args.value_coefficient = coefficient
+            trainer.model.zero_grad()
+            trainer._compute_loss(trainer.model, dict(batch)).backward()
+            gradients = [p.grad.flatten() for p in trainer.model.parameters() if p.grad is not None]
+            norms.append(torch.cat(gradients).norm())
+        head = [p.grad.flatten() for p in trainer.model.value_head.parameters()]
+        balance.append((torch.cat(head).norm() / norms[0]).item())
+    assert balance[0] > 0
+    np.testing.assert_allclose(balance, balance[0], rtol=1e-3)
+
+
+def test_a_critic_in_half_precision_says_what_it_says_in_full():
+    torch.manual_seed(0)
+    head = ValueHead(8)
+    torch.nn.init.normal_(head.outer.weight)
+    states = torch.randn(3, 8).bfloat16()
+    expected = head(states)
+    half = head.bfloat16()(states)
+    assert half.dtype == torch.float32
+    torch.testing.assert_close(half, expected, rtol=0.03, atol=0.03)
 
 
 def gate_gradient(scale, p, t, rounds=4000, batch=8, seed=0):
@@ -178,13 +269,14 @@ def gate_gradient(scale, p, t, rounds=4000, batch=8, seed=0):
 
 
 def whitening():
-    """PPO's own scaling, outside a trainer."""
-    trainer = SimpleNamespace(
-        args=SimpleNamespace(whiten_advantages=True),
-        accelerator=SimpleNamespace(reduce=lambda tensor, reduction: tensor),
-        _mean_square=None,
-    )
-    return lambda advantages, mask: PPOLoss._scaled(trainer, advantages, mask)
+    """PPO's own scaling, outside a trainer, each batch a generation."""
+    scale, alone = AdvantageScale(), SimpleNamespace(reduce=lambda tensor, reduction: tensor)
+
+    def scaled(advantages, mask):
+        scale.next_generation(alone)
+        return scale(advantages, mask)
+
+    return scaled
 
 
 def own_deviation(advantages, mask):

@@ -133,7 +133,7 @@ def test_scores_are_found_again_by_row(model):
     rows = [(prompts[i], samples.tokens[i]) for i in order]
     ids = torch.tensor([[9] * (3 - len(p)) + p + t + [9] * (6 - len(t)) for p, t in rows])
     mask = torch.tensor([[0] * (3 - len(p)) + [1] * len(p + t) + [0] * (6 - len(t)) for p, t in rows])
-    logps, entropies = SampledScores(prompts, samples, step=0).look_up(ids, mask, 6)
+    logps, entropies, _ = SampledScores(prompts, samples, step=0).look_up(ids, mask, 6)
     for row, (prompt, completion) in enumerate(rows):
         logits = model(torch.tensor([[*prompt, *completion]])).logits[0, len(prompt) - 1 : -1]
         expected = torch.distributions.Categorical(logits=logits / 0.8)
@@ -200,3 +200,23 @@ def test_prompts_are_computed_once(model):
     sample(Counting(), [[2, 3, 4]] * 50 + [[2, 3, 5]] * 50, make_rule("plain", 2), model.config)
     assert widths[0] == 4  # 2, 3 and then 4 or 5
     assert widths[1] <= 2 * (VOCAB - 1)  # at most one child per token that does not end
+
+
+def test_scores_of_a_last_turn_are_not_those_of_the_whole_completion(model):
+    """After a tool has answered, TRL samples on from prompt, first turn and answer: the row is the same, the prompt
+    is not."""
+    torch.manual_seed(0)
+    turn = [[2, 3, 4, 5]]  # the prompt 2, 3, then what was written and answered
+    samples = sample(model, turn, make_rule("plain", 3, end=()), model.config)
+    row = torch.tensor([turn[0] + samples.tokens[0]])
+    known = SampledScores(turn, samples, step=0)
+    assert known.look_up(row, torch.ones_like(row), 5) is None
+    assert known.look_up(row, torch.ones_like(row), 3) is not None
+
+
+def test_logits_that_are_not_finite_are_told_of(model):
+    broken = LlamaForCausalLM(model.config).eval()
+    add_trie_head(broken, 1.0)
+    torch.nn.init.constant_(broken.lm_head.weight, float("nan"))
+    with pytest.raises(FloatingPointError, match="not finite"):
+        sample(broken, [[2, 3]] * 4, make_rule("plain", 3), model.config)

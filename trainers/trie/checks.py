@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 from transformers import GenerationConfig, PretrainedConfig
 from transformers.generation import GenerationMode, logits_process
+
+from abstain.rewards.graders.numerals import word_set
 
 # Processors that look at the scores alone; any other depends on what was generated before
 PREFIX_FREE = (
@@ -22,8 +23,59 @@ PREFIX_FREE = (
 )
 
 
+# Compared with stock TRL on tiny models, weights' changes included: `tests/trainers/test_trie_families.py`
+KNOWN = word_set("""
+    cohere deepseek_v2 deepseek_v3 falcon gemma gemma2 gemma3_text gemma3n_text gemma4_text gpt2 gpt_neo
+    gpt_neox gpt_oss gptj granite llama mistral mixtral olmo2 olmo3 opt phi phi3 qwen2 qwen3 qwen3_moe smollm3
+    stablelm starcoder2
+""")
+"""Families (`model_type`) whose attention is a softmax over what the mask shows, and whose positions are given."""
+KNOWN_LAYERS = frozenset({"full_attention", "sliding_attention", "chunked_attention"})
+
+
+def why_not_family(config: PretrainedConfig) -> str | None:
+    """Why models of this family can't share prefixes: their attention does something else, or nobody has looked."""
+    kind = config.model_type
+    others = sorted(set(getattr(config, "layer_types", None) or ()) - KNOWN_LAYERS)
+    if others:
+        return f"{kind} has layers of another kind ({', '.join(others)}) than attention over what a mask shows"
+    if "local" in (getattr(config, "attention_layers", None) or ()):
+        return f"{kind} has layers that see a window of columns, which in a trie are not positions"
+    if getattr(config, "alibi", False):
+        return f"{kind} counts columns for its attention (ALiBi), which in a trie are not positions"
+    if kind not in KNOWN:
+        return (
+            f"models of type {kind!r} differ from stock TRL on a trie, or nobody has compared them: it takes softmax "
+            "attention that heeds its mask, and rotary or learned positions"
+        )
+    return None
+
+
+def check_head(model: nn.Module) -> None:
+    """Raise `ValueError` where neither TRL's head nor ours can read the output layer."""
+    head = model.get_output_embeddings()
+    if head is not None and not hasattr(head, "bias"):
+        raise ValueError(
+            f"the output layer is wrapped ({type(head).__name__}), and TRL cannot score completions through it: leave "
+            "out trainable_token_indices; train_embeddings: answers trains some rows only, or modules_to_save whole "
+            "layers"
+        )
+
+
+def why_not_training(trainer: Any) -> str | None:
+    """Which option of the trainer speaks against it."""
+    if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
+        return "sharded parameters (FSDP, DeepSpeed) need the same number of passes in every process"
+    if getattr(trainer.args, "cast_lm_head_to_fp32", False):
+        return "cast_lm_head_to_fp32"
+    return "torch_compile, as every batch has a shape of its own" if trainer.args.torch_compile else None
+
+
 def why_not_model(model: nn.Module, config: PretrainedConfig) -> str | None:
     """Why a model can't take a tree attention mask exactly; None if nothing speaks against it."""
+    reason = why_not_family(config)
+    if reason is not None:
+        return reason
     if config._attn_implementation not in ("sdpa", "eager"):
         return f"attention {config._attn_implementation!r} takes no mask of its own (sdpa and eager do)"
     if any(isinstance(module, nn.Dropout) and module.p > 0 for module in model.modules()):
@@ -38,11 +90,21 @@ def why_not_model(model: nn.Module, config: PretrainedConfig) -> str | None:
 
 def why_not_length(config: PretrainedConfig, longest: int) -> str | None:
     """Why sequences of up to `longest` tokens can't: layers that see a window treat longer ones in another way."""
-    windows = [getattr(config, name, None) for name in ("sliding_window", "attention_chunk_size")]
-    window = min((window for window in windows if window), default=None)
+    window = _window(config)
     if window is not None and longest > window:
         return f"sequences of {longest} tokens exceed the attention window of {window}"
     return None
+
+
+def limit(config: PretrainedConfig) -> float:
+    """Tokens that a sequence may have at most."""
+    limits = (_window(config), getattr(config, "max_position_embeddings", None))
+    return min((number for number in limits if number), default=float("inf"))
+
+
+def _window(config: PretrainedConfig) -> int | None:
+    windows = [getattr(config, name, None) for name in ("sliding_window", "attention_chunk_size")]
+    return min((window for window in windows if window), default=None)
 
 
 def why_not_generation(config: GenerationConfig, processors: Sequence[Any], trainer: Any) -> str | None:
@@ -68,25 +130,3 @@ def why_not_generation(config: GenerationConfig, processors: Sequence[Any], trai
 
 def _ids(ids: int | Sequence[int]) -> set[int]:
     return {ids} if isinstance(ids, int) else set(ids)
-
-
-def trial_prompts(prompts: Sequence[Sequence[int]]) -> list[list[int]]:
-    """The first prompt twice, and another one if there is another."""
-    first = list(prompts[0])
-    return [first, first, next((list(prompt) for prompt in prompts if list(prompt) != first), first)]
-
-
-def difference(expected: Sequence[Tensor | None], found: Sequence[Sequence[Tensor] | None], *, rounded: bool) -> float:
-    """How far log-probabilities and entropies are off: at most, or where they are `rounded`, root mean square.
-
-    In half precision one of a dozen numbers is now and then .2 off, in the stock path as well; a wrong mask moves them
-    all. NaN if there is one.
-
-    Example:
-        >>> stock, ours = torch.zeros(4), torch.tensor([0.2, 0.0, 0.0, 0.0])
-        >>> [round(difference([stock], [[ours], None], rounded=rounded), 3) for rounded in (False, True)]
-        [0.2, 0.1]
-    """
-    pairs = [(a, b) for scores in found if scores is not None for a, b in zip(expected, scores, strict=False)]
-    off = torch.cat([(a - b).float().flatten() for a, b in pairs if a is not None])
-    return (off.square().mean().sqrt() if rounded else off.abs().max()).item()

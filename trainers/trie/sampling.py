@@ -14,7 +14,7 @@ from transformers import DynamicCache, PretrainedConfig
 
 from abstain.trainers.trie.forest import Forest, Ints, pack
 from abstain.trainers.trie.head import Read, slices, statistics
-from abstain.trainers.trie.scoring import as_bias, trie_inputs
+from abstain.trainers.trie.scoring import Scores, as_bias, trie_inputs
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ class Samples:
     """
 
     tokens: list[list[int]]
-    logps: NDArray[np.float32]
-    entropies: NDArray[np.float32]
+    logps: Tensor
+    entropies: Tensor
 
 
 @torch.no_grad()
@@ -73,14 +73,14 @@ def sample(
     inputs = trie_inputs(forest, slice(None), config, device)
     frontier = _first_frontier(forest, ends)
     drawn = np.full((len(prompts), rule.max_new_tokens), -1)
-    logps, entropies = np.zeros((2, *drawn.shape), dtype=np.float32)
+    scores = torch.zeros(2, *drawn.shape, device=device)
     unfinished, end = np.arange(len(prompts)), np.array(sorted(rule.end))
     for step in range(rule.max_new_tokens):
         draw = Draw(node, rule)
-        read = Read(torch.from_numpy(ends).to(device), draw)
-        model(**inputs, past_key_values=cache, use_cache=True, trie=read)
-        token = draw.token
-        drawn[unfinished, step], logps[unfinished, step], entropies[unfinished, step] = token, draw.logp, draw.entropy
+        model(**inputs, past_key_values=cache, use_cache=True, trie=Read(torch.from_numpy(ends).to(device), draw))
+        token, *found = draw.drawn()
+        drawn[unfinished, step] = token
+        scores[:, torch.from_numpy(unfinished).to(device), step] = torch.stack(found)
         going = ~np.isin(token, end)
         unfinished = unfinished[going]
         if not len(unfinished):
@@ -92,7 +92,7 @@ def sample(
         inputs["attention_mask"] = as_bias(inputs["attention_mask"], config)
     lengths = (drawn >= 0).sum(axis=1).tolist()
     tokens = [row[:length] for row, length in zip(drawn.tolist(), lengths, strict=True)]
-    return Samples(tokens, logps, entropies)
+    return Samples(tokens, *scores)
 
 
 def _pack_prompts(prompts: Sequence[Sequence[int]], config: PretrainedConfig) -> tuple[Forest, Ints]:
@@ -204,31 +204,46 @@ class Draw:
     Args:
         node: (S,) prefix of each sample.
         rule: the temperature and what else becomes of the logits.
+
+    Attributes:
+        logp, entropy: (S,) of the tokens drawn and of the distributions, on the model's device until all is drawn.
     """
 
     def __init__(self, node: Ints, rule: SamplingRule) -> None:
         self._order = np.argsort(node, kind="stable")
         self._node = node[self._order]
         self._rule = rule
-        self.token = np.empty(len(node), dtype=np.int64)
-        self.logp, self.entropy = np.empty((2, len(node)), dtype=np.float32)
+        self._parts: list[tuple[Tensor, Tensor, Tensor]] = []
 
     def __call__(self, logits: Tensor, first: int) -> None:
         """Takes the logits (m, V) of the prefixes `first`, `first + 1`, ..."""
         for part in slices(logits):
             start, end = np.searchsorted(self._node, [first + part.start, first + part.stop])
             local = torch.from_numpy(self._node[start:end] - first - part.start).to(logits.device)
-            self._draw(logits[part], local, self._order[start:end])
+            self._parts.append(self._draw(logits[part], local))
 
-    def _draw(self, logits: Tensor, node: Tensor, which: Ints) -> None:
+    def _draw(self, logits: Tensor, node: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         scaled = logits if self._rule.temperature == 1.0 else logits / self._rule.temperature
         log_z, entropy, weights = statistics(scaled)
         if self._rule.warp is not None:
             weights = torch.softmax(self._rule.warp(scaled), dim=-1)
         token = draw_tokens(weights, node)
-        self.token[which] = token.cpu().numpy()
-        self.logp[which] = (scaled[node, token] - log_z[node]).cpu().numpy()
-        self.entropy[which] = entropy[node].cpu().numpy()
+        return token, scaled[node, token] - log_z[node], entropy[node]
+
+    def drawn(self) -> tuple[Ints, Tensor, Tensor]:
+        """(S,) tokens, for which alone the host waits, and their log-probabilities and entropies on the device.
+
+        Raises:
+            FloatingPointError: a log-probability is not finite.
+        """
+        token, logp, entropy = (torch.cat(column) for column in zip(*self._parts, strict=True))
+        place = np.empty_like(self._order)
+        place[self._order] = np.arange(len(place))
+        index = torch.from_numpy(place).to(token.device)
+        on_host = torch.where(logp.isfinite(), token, -1).cpu().numpy()
+        if on_host.min() < 0:
+            raise FloatingPointError("the policy's probabilities are not finite, so no token can be drawn")
+        return on_host[place], logp[index], entropy[index]
 
 
 def draw_tokens(weights: Tensor, row: Tensor) -> Tensor:
@@ -248,7 +263,7 @@ def draw_tokens(weights: Tensor, row: Tensor) -> Tensor:
     column = block[:, None] * size + torch.arange(size, device=row.device)
     inside = column < weights.shape[1]
     held = weights[row[:, None], column.clamp(max=weights.shape[1] - 1)] * inside
-    return block * size + _draw_columns(held)
+    return (block * size + _draw_columns(held)).clamp(max=weights.shape[1] - 1)  # NaN must not lead outside
 
 
 def _draw_columns(weights: Tensor) -> Tensor:
@@ -265,14 +280,13 @@ class SampledScores:
         self.step = step
         self._samples = samples
         pairs = zip(prompts, samples.tokens, strict=True)
-        self._index = {(*prompt, *completion): index for index, (prompt, completion) in enumerate(pairs)}
+        self._index = {(len(prompt), *prompt, *completion): index for index, (prompt, completion) in enumerate(pairs)}
 
-    def look_up(self, input_ids: Tensor, attention_mask: Tensor, keep: int) -> tuple[Tensor, Tensor] | None:
-        """Log-probabilities and entropies (B, keep) of these rows; None if one of them was not sampled."""
+    def look_up(self, input_ids: Tensor, attention_mask: Tensor, keep: int) -> Scores | None:
+        """What is known of these rows (B, keep); None if one of them was not sampled, or not in one turn."""
         rows = zip(input_ids.tolist(), attention_mask.tolist(), strict=True)
-        index = [self._index.get(tuple(compress(ids, mask)), -1) for ids, mask in rows]
+        index = [self._index.get((sum(mask[:-keep]), *compress(ids, mask)), -1) for ids, mask in rows]
         if -1 in index:
             return None
-        found = (torch.from_numpy(array[index, :keep]) for array in (self._samples.logps, self._samples.entropies))
-        logps, entropies = (pad(array, (0, keep - array.shape[1])).to(input_ids.device) for array in found)
-        return logps, entropies
+        found = (scores[index, :keep] for scores in (self._samples.logps, self._samples.entropies))
+        return Scores(*(pad(scores, (0, keep - scores.shape[1])) for scores in found))

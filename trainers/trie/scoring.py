@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -73,12 +73,22 @@ def _places(size: int, place: Ints, edge: Ints, edge_node: Ints) -> tuple[Ints, 
     return edge_of, node_of
 
 
-def score(
-    model: nn.Module, plan: Plan, config: PretrainedConfig, keep: int, max_tokens: int | None
-) -> tuple[Tensor, ...]:
-    """Log-probabilities and entropies, both (B, keep) and 0 where there is no token, of the completions in a plan.
+class Scores(NamedTuple):
+    """What there is to know of completions, (B, keep) each and 0 where there is no token.
 
-    A third tensor has the values of the states before the tokens, if the model has a value head.
+    Args:
+        logps: log-probability of each token.
+        entropies: of each next-token distribution, in nats.
+        values: of the state before each token, if the model has a value head.
+    """
+
+    logps: Tensor
+    entropies: Tensor
+    values: Tensor | None = None
+
+
+def score(model: nn.Module, plan: Plan, config: PretrainedConfig, keep: int, max_tokens: int | None) -> Scores:
+    """Scores the completions of a plan.
 
     Args:
         model: its forward takes `trie` (see `add_trie_head`).
@@ -93,7 +103,7 @@ def score(
     ]
     edges, *nodes = (torch.cat([*parts, parts[0].new_zeros(1)]) for parts in zip(*results, strict=True))
     edge_of, node_of = (torch.from_numpy(index).to(device) for index in (plan.edge_of, plan.node_of))
-    return edges[edge_of].view(-1, keep), *(values[node_of].view(-1, keep) for values in nodes)
+    return Scores(edges[edge_of].view(-1, keep), *(found[node_of].view(-1, keep) for found in nodes))
 
 
 def _passes(

@@ -1,56 +1,62 @@
 """GRPO and RLOO whose rollouts share prefixes: every distinct token path is sampled and trained once."""
 
 import logging
-from collections.abc import Callable
-from typing import Any, TypeVar
+import sys
+from typing import Any
 
 import torch
+from accelerate.utils import gather_object
 from torch import Tensor, nn
+from tqdm.auto import tqdm
 from transformers import GenerationConfig
 from transformers.generation.logits_process import LogitsProcessorList, TemperatureLogitsWarper
 from trl import GRPOTrainer, RLOOTrainer
 from trl.models import unwrap_model_for_generation
 
-from abstain.evals.sampler import left_pad
 from abstain.trainers.run_trainer import AnyTrainer, Batch, inner_model
 from abstain.trainers.trie import checks
+from abstain.trainers.trie.cost import Sizes, Work, gain
 from abstain.trainers.trie.head import add_trie_head
 from abstain.trainers.trie.sampling import SampledScores, Samples, SamplingRule, sample
-from abstain.trainers.trie.scoring import plan_scoring, score
+from abstain.trainers.trie.scoring import Plan, Scores, plan_scoring, score
+from abstain.trainers.trie.trial import KEEP, Trial, why_off
 
-Result = TypeVar("Result")
 logger = logging.getLogger(__name__)
-TOLERANCE = {True: 1e-3, False: 0.2}  # of a log-probability in fp32, and in half precision, where stock is off as much
 
 
 class TrieRollouts(AnyTrainer):
     """Mixin for TRL's `GRPOTrainer` and `RLOOTrainer`: the same results, with every distinct token path computed once.
 
     The G completions of a prompt are G independent samples as before; log-probabilities, entropies and gradients are
-    those of the stock trainer. Where that cannot be, the stock path runs and a warning says why, once. A short trial
-    on the first prompts makes sure of it.
+    those of the stock trainer. Where that cannot be, the stock path runs and a warning says why, once. A trial before
+    the first batch makes sure of it, for all processes together.
 
     Attributes:
+        share_prefixes: whether to do so at all.
         skip_zero_advantages: prompts all of whose completions have advantage 0 go without a backward pass, if the loss
             has no KL or entropy term. A subclass whose loss has further terms turns this off.
-        state_values: (B, T) of the completions scored last, if the model has a value head.
     """
 
+    share_prefixes = True
     skip_zero_advantages = True
-    state_values: Tensor | None = None
     _buffered_inputs: Any
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        checks.check_head(self.model)
         self._said: set[str] = set()
-        self._exact: bool | None = None
+        self._exact: bool | None = None if self.share_prefixes else False
         self._needs_gradient: Tensor | None = None
         self._sampled: SampledScores | None = None
+        self._told = False
+        self._sizes = Sizes.of(inner_model(self.accelerator, self.model))
+        self._is_half = self.accelerator.mixed_precision != "no" or self.model.dtype != torch.float32
         self._config = self.model.config.get_text_config()
-        self._model_refuses = checks.why_not_model(self.model, self._config)
         for model in (self.model, self.ref_model):
             if model is not None:
                 add_trie_head(inner_model(self.accelerator, model), self.temperature)
+
+    # What TRL calls, in the order of a step
 
     def _tokenize_prompts(self, prompts: list[Any]) -> tuple[list[list[int]], Any, dict[str, Any]]:
         if getattr(self, "environment_factories", None) is not None:  # which go with the prompts, one to one
@@ -66,10 +72,11 @@ class TrieRollouts(AnyTrainer):
         self, prompt_ids: list[list[int]], images: Any, multimodal_fields: dict[str, Any], *args: Any, **kwargs: Any
     ) -> Any:
         longest = max(map(len, prompt_ids)) + self.max_completion_length
-        reason = self._why_not_sample(images, multimodal_fields) or self._why_not_score(longest)
-        samples = None if self._refuses(reason) else self._sample(prompt_ids)
-        if samples is None:
+        shares = self._is_exact([token for prompt in prompt_ids for token in prompt], longest)
+        why_not = self._why_not_sample(images, multimodal_fields) or checks.why_not_length(self._config, longest)
+        if not shares or self._refuses(why_not):
             return super()._generate_single_turn(prompt_ids, images, multimodal_fields, *args, **kwargs)
+        samples = self._sample(prompt_ids)
         self._sampled = SampledScores(prompt_ids, samples, self.state.global_step)
         return (samples.tokens, None) if isinstance(self, GRPOTrainer) else samples.tokens
 
@@ -101,22 +108,28 @@ class TrieRollouts(AnyTrainer):
         **multimodal: Any,
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         batch = input_ids, attention_mask, logits_to_keep
-        special = "a load-balancing loss, which counts tokens, or images"
-        images = any(value is not None for value in multimodal.values())
-        if not self._refuses(special if compute_aux_loss or images else None):
-            scored = self._score(model, *batch, batch_size)
-            if scored is not None:
-                self.state_values = scored[2] if len(scored) > 2 else None
-                return scored[0], scored[1] if compute_entropy else None, None
+        shares = self._is_exact(input_ids[attention_mask.bool()].tolist(), input_ids.shape[1])
+        if any(value is not None for value in multimodal.values()):
+            why_not = "a batch has images"
+        elif compute_aux_loss:
+            why_not = "router_aux_loss_coef counts how often each expert is asked, and shared tokens are asked once"
+        else:
+            why_not = checks.why_not_length(self._config, input_ids.shape[1])
+        if shares and not self._refuses(why_not):
+            scores = self._score(model, *batch, batch_size)
+            if scores is not None:
+                return scores.logps, scores.entropies if compute_entropy else None, None
         return super()._get_per_token_logps_and_entropies(
             model, *batch, batch_size, compute_entropy, compute_aux_loss, **multimodal
         )
 
-    def _sample(self, prompt_ids: list[list[int]]) -> Samples | None:
+    # Sampling
+
+    def _sample(self, prompt_ids: list[list[int]], rule: SamplingRule | None = None) -> Samples:
         _, processors = self._generation()
         others = LogitsProcessorList(p for p in processors if not isinstance(p, TemperatureLogitsWarper))
         warp = (lambda logits: others(None, logits)) if others else None
-        rule = SamplingRule(self.eos_token_ids, self.max_completion_length, self.temperature, warp)
+        rule = rule or SamplingRule(self.eos_token_ids, self.max_completion_length, self.temperature, warp)
         with (
             unwrap_model_for_generation(
                 self.model_wrapped,
@@ -126,9 +139,7 @@ class TrieRollouts(AnyTrainer):
             ) as model,
             self.accelerator.autocast(),  # around all steps, so that weights are cast once and not at each of them
         ):
-            if self._exact is None:
-                self._try_sampling(model, checks.trial_prompts(prompt_ids))
-            return sample(model, prompt_ids, rule, self._config) if self._exact else None
+            return sample(model, prompt_ids, rule, self._config)
 
     def _generation(self) -> tuple[GenerationConfig, LogitsProcessorList]:
         """The generation configuration in full, and what transformers puts between logits and drawing for it."""
@@ -136,6 +147,8 @@ class TrieRollouts(AnyTrainer):
         config, _ = self.model._prepare_generation_config(self.generation_config)
         self.model._prepare_special_tokens(config, device=device)
         return config, self.model._get_logits_processor(config, input_ids_seq_length=1, device=device, model_kwargs={})
+
+    # Scoring
 
     def _rows_needing_gradient(self, inputs: dict[str, Any]) -> Tensor | None:
         """(B,) rows whose prompt has a completion with an advantage, at least one; None if all may have a gradient."""
@@ -150,56 +163,123 @@ class TrieRollouts(AnyTrainer):
 
     def _score(
         self, model: nn.Module, input_ids: Tensor, attention_mask: Tensor, keep: int, batch_size: int | None
-    ) -> tuple[Tensor, ...] | None:
-        """Log-probabilities and entropies (B, keep); None where the stock path has to do it."""
-        if self._refuses(self._why_not_score(input_ids.shape[1])):
-            return None
-        if self._exact is None:
-            self._try_scoring(input_ids[:8], attention_mask[:8], keep)
-        if not self._exact:
-            return None
+    ) -> Scores | None:
+        """What there is to know of completions (B, keep); None where the stock path has to find out."""
         needs = self._needs_gradient
-        if needs is None:
-            return self._score_rows(model, input_ids, attention_mask, keep, batch_size)
-        moving = self._score_rows(model, input_ids[needs], attention_mask[needs], keep, None)
-        still = self._score_still(input_ids[~needs], attention_mask[~needs], keep)
-        if moving is None or still is None:
-            return self._score_rows(model, input_ids, attention_mask, keep, None)
+        still = None if needs is None else self._score_still(input_ids[~needs], attention_mask[~needs], keep)
+        if needs is None or still is None:
+            plan = self._plan(input_ids, attention_mask, keep)
+            at_a_time = batch_size and batch_size * input_ids.shape[1]
+            return self._score_plan(model, plan, keep, at_a_time) if self._pays(plan, *input_ids.shape, keep) else None
+        plan = self._plan(input_ids[needs], attention_mask[needs], keep)
+        if not self._pays(plan, *input_ids.shape, keep):
+            return None
+        moving = self._score_plan(model, plan, keep, None)
         place = torch.cat([needs.nonzero(), (~needs).nonzero()])[:, 0].argsort()
-        return torch.cat([moving[0], still[0]])[place], torch.cat([moving[1], still[1]])[place]
+        return Scores(*(torch.cat([moving[part], still[part]])[place] for part in range(2)))
 
-    def _score_still(self, input_ids: Tensor, attention_mask: Tensor, keep: int) -> tuple[Tensor, ...] | None:
+    def _score_still(self, input_ids: Tensor, attention_mask: Tensor, keep: int) -> Scores | None:
         """Rows without gradient, whose log-probabilities and entropies only the logs show."""
         if self._sampled is not None and self._sampled.step == self.state.global_step:
             known = self._sampled.look_up(input_ids, attention_mask, keep)
             if known is not None:
                 return known
-        with torch.no_grad():  # self.model is the bare model: DDP counts forward passes
-            return self._score_rows(self.model, input_ids, attention_mask, keep, None)
-
-    def _score_rows(
-        self, model: nn.Module, input_ids: Tensor, attention_mask: Tensor, keep: int, batch_size: int | None
-    ) -> tuple[Tensor, ...] | None:
-        plan = plan_scoring(input_ids.cpu().numpy(), attention_mask.cpu().numpy(), keep, self._config.hidden_size)
+        plan = self._plan(input_ids, attention_mask, keep)
         if plan is None:
             return None
+        with torch.no_grad():  # self.model is the bare model: DDP counts forward passes
+            return self._score_plan(self.model, plan, keep, None)
+
+    def _plan(self, input_ids: Tensor, attention_mask: Tensor, keep: int) -> Plan | None:
+        return plan_scoring(input_ids.cpu().numpy(), attention_mask.cpu().numpy(), keep, self._config.hidden_size)
+
+    def _score_plan(self, model: nn.Module, plan: Plan, keep: int, max_tokens: int | None) -> Scores:
         with self.accelerator.autocast():
-            return score(model, plan, self._config, keep, batch_size and batch_size * input_ids.shape[1])
+            return score(model, plan, self._config, keep, max_tokens)
+
+    def _pays(self, plan: Plan | None, rows: int, length: int, keep: int) -> bool:
+        """Whether there is a plan, and it is expected to be faster than stock TRL on rows of that length."""
+        if plan is None:
+            return False
+        off_gpu = self.accelerator.device.type != "cuda"  # there TRL projects prompts on the vocabulary, too
+        stock = Work.of_rows(rows, length, rows * (length - 1 if off_gpu else keep))
+        shared = Work.of_rows(*plan.forest.tokens.shape, len(plan.parent))
+        times = gain(self._sizes, stock, shared, self.accelerator.device, self._is_half)
+        pays = times is None or times > 1
+        self._metrics["train" if self.model.training else "eval"]["rollouts/shared"].append(float(pays))
+        if not self._told and self.accelerator.is_main_process and not self.args.disable_tqdm:
+            self._told = True
+            expected = "never measured on such a device" if times is None else f"expected {times:.2g} times as fast"
+            tqdm.write(
+                f"training on {'shared prefixes' if pays else 'whole completions'}: "
+                f"{stock.slots:,} tokens in whole completions, {shared.slots:,} as a trie, {expected}",
+                file=sys.stderr,
+            )
+        return pays
+
+    # Whether all this may be done
+
+    def _is_exact(self, seen: list[int], longest: int) -> bool:
+        """Whether the trie does what stock TRL does. Found out once, by all processes together.
+
+        Args:
+            seen: tokens of the first prompts, of which the trial is made.
+            longest: tokens of the longest prompt and completion, as far as is known.
+        """
+        if self._exact is None:
+            reason = checks.why_not_training(self) or checks.why_not_model(self.model, self._config)
+            if reason is None:
+                longest = min(longest, checks.limit(self._config))
+                special = {*getattr(self._tokenizer, "all_special_ids", ()), *self.eos_token_ids}
+                reason = self._try(Trial.of(seen, longest, self._config.vocab_size, special))
+            reasons = [why for why in gather_object([reason]) if why is not None]
+            self._exact = not reasons
+            self._refuses(next(iter(reasons), None))
+        return self._exact
+
+    @torch.no_grad()
+    def _try(self, trial: Trial) -> str | None:
+        """Why scoring on the trie, or sampling on it, is not what stock TRL finds."""
+        scores = super()._get_per_token_logps_and_entropies
+        device = self.accelerator.device
+
+        def stock(*batch: Any) -> tuple[Tensor, Tensor]:
+            return scores(self.model, *batch, compute_entropy=True)[:2]
+
+        def branching(logits: Tensor) -> Tensor:  # whatever the policy thinks of it, completions part at each token
+            allowed = torch.full_like(logits, float("-inf"))
+            allowed[:, list(trial.branches)] = 0.0
+            return allowed
+
+        try:
+            completions = [trial.completions]
+            plan = self._plan(*trial.batch(completions[0], device))
+            assert plan is not None
+            found: list[Any] = [self._score_plan(self.model, plan, KEEP, None)]
+            if self._why_not_sample(None, {}) is None:
+                with torch.random.fork_rng():
+                    torch.manual_seed(0)
+                    samples = self._sample(trial.prompts, SamplingRule((), KEEP, self.temperature, branching))
+                completions.append(samples.tokens)
+                known = SampledScores(trial.prompts, samples, 0)
+                found.append(known.look_up(*trial.batch(samples.tokens, device)))
+        except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            return f"the model does not take a tree attention mask ({error})"
+        finally:
+            torch.clear_autocast_cache()  # weights cast without gradients must not serve the training pass
+        for tokens, one in zip(completions, found, strict=True):
+            batch, misled = trial.batch(tokens, device), trial.batch(tokens, device, misled=True)
+            reason = why_off(one[:2], stock, batch, misled, exact=not self._is_half)
+            if reason is not None:
+                return reason
+        return None
 
     def _refuses(self, reason: str | None) -> bool:
         if reason is not None and reason not in self._said:
             self._said.add(reason)
-            logger.warning("Rollouts are not shared as a trie; the stock path runs instead: %s.", reason)
+            if self.accelerator.is_main_process:
+                logger.warning("Rollouts are not shared as a trie; the stock path runs instead: %s.", reason)
         return reason is not None
-
-    def _why_not_score(self, longest: int) -> str | None:
-        if self.is_fsdp_enabled or self.is_deepspeed_enabled:
-            return "sharded parameters (FSDP, DeepSpeed) need the same number of passes in every process"
-        if getattr(self.args, "cast_lm_head_to_fp32", False):
-            return "cast_lm_head_to_fp32"
-        if self.args.torch_compile:
-            return "torch_compile, as every batch has a shape of its own"
-        return self._model_refuses or checks.why_not_length(self._config, longest)
 
     def _why_not_sample(self, images: Any, multimodal_fields: dict[str, Any]) -> str | None:
         if self.use_vllm or self.use_transformers_continuous_batching:
@@ -207,36 +287,6 @@ class TrieRollouts(AnyTrainer):
         if images is not None or multimodal_fields:
             return "prompts with images"
         return checks.why_not_generation(*self._generation(), self)
-
-    def _try_sampling(self, model: nn.Module, prompts: list[list[int]]) -> None:
-        """Compares sampling and scoring on the trie with the stock path."""
-        with torch.random.fork_rng():
-            samples = self._attempt(sample, model, prompts, SamplingRule((), 2, self.temperature), self._config)
-        if samples is not None:
-            whole = [prompt + completion for prompt, completion in zip(prompts, samples.tokens, strict=True)]
-            batch = left_pad(whole, 0, self.accelerator.device)
-            self._try_scoring(*batch, 2, SampledScores(prompts, samples, 0).look_up(*batch, 2))
-
-    @torch.no_grad()
-    def _try_scoring(self, input_ids: Tensor, attention_mask: Tensor, keep: int, sampled: Any = None) -> None:
-        """Compares scoring on the trie, and what sampling found, with the stock path."""
-        batch = input_ids, attention_mask, keep
-        stock = super()._get_per_token_logps_and_entropies(self.model, *batch, compute_entropy=True)
-        found = self._attempt(self._score_rows, self.model, *batch, None)
-        torch.clear_autocast_cache()  # weights cast without gradients must not serve the training pass
-        if found is None:
-            return
-        single = next(self.model.parameters()).dtype == torch.float32 and self.accelerator.mixed_precision == "no"
-        off = checks.difference(stock, [found, sampled], rounded=not single)
-        wrong = f"on the first prompts its log-probabilities are {off:.2g} off"
-        self._exact = not self._refuses(None if off < TOLERANCE[single] else wrong)  # NaN is wrong
-
-    def _attempt(self, work: Callable[..., Result], *args: Any) -> Result | None:
-        try:
-            return work(*args)
-        except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
-            self._exact = not self._refuses(f"the model does not take a tree attention mask ({error})")
-            return None
 
 
 class TrieGRPOTrainer(TrieRollouts, GRPOTrainer):

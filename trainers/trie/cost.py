@@ -1,0 +1,97 @@
+"""Whether sharing prefixes is faster for a batch, by what there is to compute with it and without.
+
+    seconds = fixed + per_weight · W + linear · A + attention · B + head · C
+
+W is the number of weights in 1e9; A, B and C are the operations, in 1e12, of the layers' matrix products, of attention
+over all pairs in a row, and of the projection on the vocabulary. Prices are fitted to measured steps by `make
+gpu-check` (`tests/gpu/fit.py`), for stock and for shared prefixes each, because their kernels differ: a tree mask goes
+without FlashAttention, and our head without TRL's Triton kernels. They decide by sizes alone, so the same run decides
+the same every time.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from transformers import PreTrainedModel
+
+
+class Price(NamedTuple):
+    """Seconds for each term above, of a pass forwards and backwards."""
+
+    fixed: float
+    per_weight: float
+    linear: float
+    attention: float
+    head: float
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a pass computes.
+
+    Args:
+        slots: tokens, padding counted.
+        pairs: of tokens of one row, padding counted.
+        scored: tokens projected on the vocabulary.
+    """
+
+    slots: int
+    pairs: int
+    scored: int
+
+    @classmethod
+    def of_rows(cls, rows: int, length: int, scored: int) -> "Work":
+        """Of rows of this length."""
+        return cls(rows * length, rows * length**2, scored)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Of a model.
+
+    Args:
+        weights: that every token is multiplied with, the head's not counted.
+        head: weights of the projection on the vocabulary.
+        width: layers times hidden size.
+    """
+
+    weights: int
+    head: int
+    width: int
+
+    @classmethod
+    def of(cls, model: PreTrainedModel) -> "Sizes":
+        config = model.config.get_text_config()
+        head = config.vocab_size * config.hidden_size
+        return cls(model.num_parameters(exclude_embeddings=True), head, config.num_hidden_layers * config.hidden_size)
+
+
+def seconds(price: Price, sizes: Sizes, work: Work) -> float:
+    """What a pass forwards and backwards is expected to take.
+
+    Example:
+        >>> price = Price(fixed=0.5, per_weight=0.0, linear=2.0, attention=0.0, head=1.0)
+        >>> seconds(price, Sizes(weights=10**9, head=10**9, width=10**5), Work(slots=100, pairs=10**4, scored=50))
+        2.0
+    """
+    quantities = (
+        1.0,
+        (sizes.weights + sizes.head) / 1e9,
+        6 * sizes.weights * work.slots / 1e12,
+        12 * sizes.width * work.pairs / 1e12,
+        6 * sizes.head * work.scored / 1e12,
+    )
+    return sum(each * quantity for each, quantity in zip(price, quantities, strict=True))
+
+
+PRICES: dict[tuple[str, bool], tuple[Price, Price]] = {}
+"""Of stock and of shared prefixes, by device and whether it computes in half precision."""
+
+
+def gain(model_sizes: Sizes, stock: Work, shared: Work, device: torch.device, half: bool) -> float | None:
+    """How many times as fast shared prefixes are expected to be; `None` on a device that nobody has measured."""
+    prices = PRICES.get((device.type, half))
+    if prices is None:
+        return None
+    return seconds(prices[0], model_sizes, stock) / seconds(prices[1], model_sizes, shared)
