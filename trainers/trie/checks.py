@@ -25,9 +25,14 @@ PREFIX_FREE = (
 
 # Compared with stock TRL on tiny models, weights' changes included: `tests/trainers/test_trie_families.py`
 KNOWN = word_set("""
-    cohere deepseek_v2 deepseek_v3 falcon gemma gemma2 gemma3_text gemma3n_text gemma4_text gpt2 gpt_neo
-    gpt_neox gpt_oss gptj granite llama mistral mixtral olmo2 olmo3 opt phi phi3 qwen2 qwen3 qwen3_moe smollm3
-    stablelm starcoder2
+    afmoe apertus arcee aria_text axk1 beam bert-generation biogpt bitnet codegen cohere cohere2 cohere2_moe
+    ctrl cwm dbrx deepseek_v2 deepseek_v3 diffllama doge dots1 ernie4_5 ernie4_5_moe exaone4 exaone_moe falcon
+    flex_olmo flint gemma gemma2 gemma3_text gemma3n_text gemma4_text gemma4_unified_text glm glm4 glm4_moe
+    glm4_moe_lite gpt-sw3 gpt2 gpt_bigcode gpt_neo gpt_neox gpt_neox_japanese gpt_oss gptj granite granite_swa
+    granitemoe granitemoe_swa granitemoeshared helium hunyuan_v1_dense hunyuan_v1_moe hy_v3 hyperclovax
+    internlm3 iquestcoder jais2 jetmoe kolibri1 laguna llama longcat_flash mellum mimo_v2_flash minicpm3
+    minimax_m2 ministral ministral3 mistral mixtral nanochat nemotron olmo olmo2 olmo3 opt phi phi3 qwen2
+    qwen2_moe qwen3 qwen3_moe smollm3 stablelm starcoder2
 """)
 """Families (`model_type`) whose attention is a softmax over what the mask shows, and whose positions are given."""
 KNOWN_LAYERS = frozenset({"full_attention", "sliding_attention", "chunked_attention"})

@@ -35,9 +35,10 @@ class LogitTransform:
     def of(cls, model: PreTrainedModel, temperature: float) -> "LogitTransform":
         config = model.config.get_text_config()
         named = (getattr(config, name, None) for name in ("logit_scale", "output_multiplier", "lm_head_multiplier"))
-        scale = next((value for value in named if value is not None), 1.0)
-        if getattr(config, "logits_scaling", None) is not None:
-            scale = 1 / config.logits_scaling
+        scale = next((value for value in named if value is not None), None)
+        if scale is None:
+            divisor = getattr(config, "logits_scaling", None) or 1.0
+            scale = divisor if config.model_type == "hyperclovax" else 1 / divisor  # whose name for it misleads
         return cls(scale, getattr(config, "final_logit_softcapping", None), temperature)
 
     def __call__(self, projected: Tensor) -> Tensor:
