@@ -35,11 +35,13 @@ def verdict(build_trainer, caplog):
 
 
 def blind(model):
-    """The model sees every token before it in its row, as a family does that makes a mask of its own."""
+    """Of a tree the model sees every token before it in its row, as a family does that makes a mask of its own."""
     layers = model.model
     seeing = layers.forward
 
     def forward(self, *args, attention_mask=None, position_ids=None, **kwargs):
+        if attention_mask is None or attention_mask.ndim == 2:
+            kwargs |= {"attention_mask": attention_mask, "position_ids": position_ids}
         return seeing(*args, **kwargs)
 
     layers.forward = types.MethodType(forward, layers)
@@ -68,6 +70,16 @@ def test_a_model_that_heeds_it_is_not_refused(verdict, family, how):
     model = family_model(family)
     del model.forward  # the trainer adds a head itself
     used, said = verdict(model.bfloat16() if how == "bf16 weights" else model, bf16=how == "autocast")
+    assert used, said
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+def test_sharp_logits_that_round_badly_are_not_refused_under_autocast(verdict, bf16):
+    """Weights are in full precision, so the trial can be."""
+    model = family_model("Llama")
+    del model.forward
+    model.lm_head.weight.data.mul_(30)
+    used, said = verdict(model, bf16=bf16)
     assert used, said
 
 
@@ -102,5 +114,7 @@ def test_the_trial_leaves_randomness_alone(build_trainer):
 )
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_families_that_would_train_wrongly_are_refused_by_name(verdict, name, reason, dtype):
+    if name == "gpt2" and dtype == torch.bfloat16:
+        reason = "cannot tell"  # stock off from itself by so much is no measure
     _, said = verdict(tiny_model(name, dtype), max_completion_length=8)
     assert len(said) == 1 and reason in said[0]

@@ -64,7 +64,8 @@ class Sizes:
     def of(cls, model: PreTrainedModel) -> "Sizes":
         config = model.config.get_text_config()
         head = config.vocab_size * config.hidden_size
-        return cls(model.num_parameters(exclude_embeddings=True), head, config.num_hidden_layers * config.hidden_size)
+        layers = model.num_parameters(exclude_embeddings=True) - (0 if config.tie_word_embeddings else head)
+        return cls(layers, head, config.num_hidden_layers * config.hidden_size)
 
 
 def seconds(price: Price, sizes: Sizes, work: Work) -> float:

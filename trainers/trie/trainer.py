@@ -2,6 +2,8 @@
 
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -251,27 +253,37 @@ class TrieRollouts(AnyTrainer):
             allowed[:, list(trial.branches)] = 0.0
             return allowed
 
-        try:
-            completions = [trial.completions]
-            plan = self._plan(*trial.batch(completions[0], device))
+        def shared() -> list[tuple[Any, Scores | None]]:
+            plan = self._plan(*trial.batch(trial.completions, device))
             assert plan is not None
-            found: list[Any] = [self._score_plan(self.model, plan, KEEP, None)]
+            found: list[tuple[Any, Scores | None]] = [
+                (trial.completions, self._score_plan(self.model, plan, KEEP, None))
+            ]
             if self._why_not_sample(None, {}) is None:
                 with torch.random.fork_rng():
                     torch.manual_seed(0)
                     samples = self._sample(trial.prompts, SamplingRule((), KEEP, self.temperature, branching))
-                completions.append(samples.tokens)
-                known = SampledScores(trial.prompts, samples, 0)
-                found.append(known.look_up(*trial.batch(samples.tokens, device)))
+                known = SampledScores(trial.prompts, samples, 0).look_up(*trial.batch(samples.tokens, device))
+                found.append((samples.tokens, known))
+            return found
+
+        try:
+            shared()  # as training will, which must not fail
+            with full_precision(self.accelerator, self.model):
+                for tokens, found in shared():
+                    batch, misled = trial.batch(tokens, device), trial.batch(tokens, device, misled=True)
+                    exact = self.model.dtype == torch.float32
+                    reason = (
+                        "sampling did not keep what it found"
+                        if found is None
+                        else why_off(found[:2], stock, batch, misled, exact)
+                    )
+                    if reason is not None:
+                        return reason
         except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
             return f"the model does not take a tree attention mask ({error})"
         finally:
             torch.clear_autocast_cache()  # weights cast without gradients must not serve the training pass
-        for tokens, one in zip(completions, found, strict=True):
-            batch, misled = trial.batch(tokens, device), trial.batch(tokens, device, misled=True)
-            reason = why_off(one[:2], stock, batch, misled, exact=not self._is_half)
-            if reason is not None:
-                return reason
         return None
 
     def _refuses(self, reason: str | None) -> bool:
@@ -287,6 +299,19 @@ class TrieRollouts(AnyTrainer):
         if images is not None or multimodal_fields:
             return "prompts with images"
         return checks.why_not_generation(*self._generation(), self)
+
+
+@contextmanager
+def full_precision(accelerator: Any, model: nn.Module) -> Iterator[None]:
+    """Within it, a model that accelerate has prepared computes in the precision of its weights."""
+    amp, forward = accelerator.native_amp, model.forward
+    accelerator.native_amp = False
+    model.forward = getattr(model, "_original_forward", forward)
+    try:
+        with torch.autocast(accelerator.device.type, enabled=False):
+            yield
+    finally:
+        accelerator.native_amp, model.forward = amp, forward
 
 
 class TrieGRPOTrainer(TrieRollouts, GRPOTrainer):
