@@ -25,14 +25,14 @@ PREFIX_FREE = (
 
 # Compared with stock TRL on tiny models, weights' changes included: `tests/trainers/test_trie_families.py`
 KNOWN = word_set("""
-    afmoe apertus arcee aria_text axk1 beam bert-generation biogpt bitnet codegen cohere cohere2 cohere2_moe
-    ctrl cwm dbrx deepseek_v2 deepseek_v3 diffllama doge dots1 ernie4_5 ernie4_5_moe exaone4 exaone_moe falcon
-    flex_olmo flint gemma gemma2 gemma3_text gemma3n_text gemma4_text gemma4_unified_text glm glm4 glm4_moe
-    glm4_moe_lite gpt-sw3 gpt2 gpt_bigcode gpt_neo gpt_neox gpt_neox_japanese gpt_oss gptj granite granite_swa
-    granitemoe granitemoe_swa granitemoeshared helium hunyuan_v1_dense hunyuan_v1_moe hy_v3 hyperclovax
-    internlm3 iquestcoder jais2 jetmoe kolibri1 laguna llama longcat_flash mellum mimo_v2_flash minicpm3
-    minimax_m2 ministral ministral3 mistral mixtral nanochat nemotron olmo olmo2 olmo3 opt phi phi3 qwen2
-    qwen2_moe qwen3 qwen3_moe smollm3 stablelm starcoder2
+    afmoe apertus arcee aria_text axk1 beam biogpt bitnet codegen cohere cohere2 cohere2_moe ctrl cwm dbrx
+    deepseek_v2 deepseek_v3 diffllama dots1 ernie4_5 ernie4_5_moe exaone4 exaone_moe falcon flex_olmo flint
+    gemma gemma2 gemma3_text gemma3n_text gemma4_text gemma4_unified_text glm glm4 glm4_moe glm4_moe_lite gpt2
+    gpt_bigcode gpt_neo gpt_neox gpt_neox_japanese gpt_oss gptj granite granite_swa granitemoe granitemoe_swa
+    granitemoeshared helium hunyuan_v1_dense hunyuan_v1_moe hy_v3 hyperclovax internlm3 iquestcoder jais2 jetmoe
+    kolibri1 laguna llama longcat_flash mellum mimo_v2_flash minicpm3 minimax_m2 ministral ministral3 mistral
+    mixtral nanochat nemotron olmo olmo2 olmo3 olmoe opt persimmon phi phi3 phimoe qwen2 qwen2_moe qwen3
+    qwen3_moe seed_oss smollm3 solar_open stablelm starcoder2 vaultgemma youtu
 """)
 """Families (`model_type`) whose attention is a softmax over what the mask shows, and whose positions are given."""
 KNOWN_LAYERS = frozenset({"full_attention", "sliding_attention", "chunked_attention"})
@@ -94,22 +94,36 @@ def why_not_model(model: nn.Module, config: PretrainedConfig) -> str | None:
 
 
 def why_not_length(config: PretrainedConfig, longest: int) -> str | None:
-    """Why sequences of up to `longest` tokens can't: layers that see a window treat longer ones in another way."""
-    window = _window(config)
+    """Why sequences of up to `longest` tokens can't: longer than some length they are treated in another way."""
+    window, switch = _window(config), _switch(config)
     if window is not None and longest > window:
         return f"sequences of {longest} tokens exceed the attention window of {window}"
+    if switch is not None and longest > switch:
+        return f"sequences of {longest} tokens exceed {switch}, from where on rotary positions depend on the longest"
     return None
 
 
 def limit(config: PretrainedConfig) -> float:
     """Tokens that a sequence may have at most."""
-    limits = (_window(config), getattr(config, "max_position_embeddings", None))
+    limits = (_window(config), _switch(config), getattr(config, "max_position_embeddings", None))
     return min((number for number in limits if number), default=float("inf"))
 
 
 def _window(config: PretrainedConfig) -> int | None:
     windows = [getattr(config, name, None) for name in ("sliding_window", "attention_chunk_size")]
     return min((window for window in windows if window), default=None)
+
+
+def _switch(config: PretrainedConfig) -> int | None:
+    """Where rotary frequencies begin to depend on what else is in the batch, or was before."""
+    rope = getattr(config, "rope_parameters", None) or {}
+    kinds = {part.get("rope_type") for part in (rope, *rope.values()) if isinstance(part, dict)}
+    if not kinds & {"dynamic", "longrope"}:
+        return None
+    original = rope.get("original_max_position_embeddings") or getattr(
+        config, "original_max_position_embeddings", None
+    )
+    return original or getattr(config, "max_position_embeddings", None)
 
 
 def why_not_generation(config: GenerationConfig, processors: Sequence[Any], trainer: Any) -> str | None:

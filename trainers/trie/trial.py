@@ -68,8 +68,8 @@ class Trial:
         while len(usable) < 8 and (token := next(others, None)) is not None:
             usable.append(token)
         rng = random.Random(0)
-        long = rng.choices(usable, k=max(1, min(longest, LONGEST) - KEEP))
-        short = rng.choices(usable, k=max(1, 2 * len(long) // 3))
+        long = rng.choices(usable, k=max(2, min(longest, LONGEST) - KEEP))
+        short = rng.choices(usable, k=2 * len(long) // 3)  # so that one is padded
         first, second = rng.sample(usable, 2)
         return cls([long] * len(PATTERNS) + [short] * len(SHORT), (first, second))
 
