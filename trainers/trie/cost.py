@@ -86,8 +86,21 @@ def seconds(price: Price, sizes: Sizes, work: Work) -> float:
     return sum(each * quantity for each, quantity in zip(price, quantities, strict=True))
 
 
-PRICES: dict[tuple[str, bool], tuple[Price, Price]] = {}
-"""Of stock and of shared prefixes, by device and whether it computes in half precision."""
+PRICES: dict[tuple[str, bool], tuple[Price, Price]] = {
+    ("cpu", False): (
+        Price(fixed=0.01074, per_weight=0.3154, linear=6.554, attention=55.83, head=60.27),
+        Price(fixed=0.01015, per_weight=5.484, linear=10.31, attention=41.94, head=15.27),
+    ),
+    ("cpu", True): (
+        Price(fixed=0.02317, per_weight=2.901, linear=0.8877, attention=48.39, head=61.63),
+        Price(fixed=0.02362, per_weight=7.062, linear=3.128, attention=49.19, head=13.99),
+    ),
+}
+"""Of stock and of shared prefixes, by device and whether it computes in half precision.
+
+One thread of a Xeon (`bash tests/gpu/run.sh --grid`): a cell is predicted to a quarter of its seconds, and 34 of 36
+choices are right. Nobody has measured a GPU yet.
+"""
 
 
 def gain(model_sizes: Sizes, stock: Work, shared: Work, device: torch.device, half: bool) -> float | None:
