@@ -54,7 +54,7 @@ class PPOConfig(GRPOConfig):
     """
 
     num_generations: int = field(default=1, metadata={"help": "Completions per prompt."})
-    value_coefficient: float = field(default=0.1, metadata={"help": "Weight of the value loss."})
+    value_coefficient: float = field(default=0.5, metadata={"help": "Weight of the value loss."})
     value_clip: float | None = field(default=0.2, metadata={"help": "Clip range of values; none for no clipping."})
     value_learning_rate: float = field(default=1e-3, metadata={"help": "Learning rate of the value head."})
     gamma: float = field(default=1.0, metadata={"help": "Discount per token."})
@@ -67,7 +67,7 @@ class PPOConfig(GRPOConfig):
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be in [0, 1]")
         if self.num_generations == 1:
             self.num_generations = _One(1)
-            self.num_generations_eval = self.num_generations_eval or 1
+            self.num_generations_eval = getattr(self, "num_generations_eval", None) or 1
         super().__post_init__()
         self.num_generations = int(self.num_generations)
 
@@ -228,8 +228,8 @@ class PPOTrainer(TrieGRPOTrainer):
         super().__init__(model, *args, peft_config=peft_config, **kwargs)
         self._stock_values: list[Tensor] = []
         give_state_values(inner_model(self.accelerator, self.model), self._stock_values)
-        self._values: Tensor | None = None  # of the completions scored last
-        self._first_values: Tensor | None = None  # of those scored first since sampling: by the policy
+        self._values: Any = None  # of the completions scored last, None of a model without value head
+        self._first_values: Any = None  # of those scored first since sampling: by the policy
         self._waiting: Batch | None = None  # a batch whose advantages wait for values
         self._scale = AdvantageScale()
         self._tally = torch.zeros(7, dtype=torch.float64, device=self.accelerator.device)  # for the logs

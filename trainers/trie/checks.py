@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from torch import nn
-from transformers import GenerationConfig, PretrainedConfig
+from transformers import GenerationConfig, PretrainedConfig, PreTrainedModel
 from transformers.generation import GenerationMode, logits_process
 
 from abstain.rewards.graders.numerals import word_set
@@ -56,7 +56,7 @@ def why_not_family(config: PretrainedConfig) -> str | None:
     return None
 
 
-def check_head(model: nn.Module) -> None:
+def check_head(model: PreTrainedModel) -> None:
     """Raise `ValueError` where neither TRL's head nor ours can read the output layer."""
     head = model.get_output_embeddings()
     if head is not None and not hasattr(head, "bias"):
@@ -103,10 +103,10 @@ def why_not_length(config: PretrainedConfig, longest: int) -> str | None:
     return None
 
 
-def limit(config: PretrainedConfig) -> float:
-    """Tokens that a sequence may have at most."""
+def limit(config: PretrainedConfig) -> int | None:
+    """Tokens that a sequence may have at most, if there is a limit."""
     limits = (_window(config), _switch(config), getattr(config, "max_position_embeddings", None))
-    return min((number for number in limits if number), default=float("inf"))
+    return min((number for number in limits if number), default=None)
 
 
 def _window(config: PretrainedConfig) -> int | None:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from accelerate.utils import gather_object
 from torch import Tensor, nn
-from tqdm.auto import tqdm
+from tqdm.auto import tqdm  # type: ignore[import-untyped]
 from transformers import GenerationConfig
 from transformers.generation.logits_process import LogitsProcessorList, TemperatureLogitsWarper
 from trl import GRPOTrainer, RLOOTrainer
@@ -111,12 +111,11 @@ class TrieRollouts(AnyTrainer):
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         batch = input_ids, attention_mask, logits_to_keep
         shares = self._is_exact(input_ids[attention_mask.bool()].tolist(), input_ids.shape[1])
+        why_not = checks.why_not_length(self._config, input_ids.shape[1])
         if any(value is not None for value in multimodal.values()):
             why_not = "a batch has images"
         elif compute_aux_loss:
             why_not = "router_aux_loss_coef counts how often each expert is asked, and shared tokens are asked once"
-        else:
-            why_not = checks.why_not_length(self._config, input_ids.shape[1])
         if shares and not self._refuses(why_not):
             scores = self._score(model, *batch, batch_size)
             if scores is not None:
@@ -167,18 +166,19 @@ class TrieRollouts(AnyTrainer):
         self, model: nn.Module, input_ids: Tensor, attention_mask: Tensor, keep: int, batch_size: int | None
     ) -> Scores | None:
         """What there is to know of completions (B, keep); None where the stock path has to find out."""
+        rows, length = input_ids.shape
         needs = self._needs_gradient
         still = None if needs is None else self._score_still(input_ids[~needs], attention_mask[~needs], keep)
-        if needs is None or still is None:
-            plan = self._plan(input_ids, attention_mask, keep)
-            at_a_time = batch_size and batch_size * input_ids.shape[1]
-            return self._score_plan(model, plan, keep, at_a_time) if self._pays(plan, *input_ids.shape, keep) else None
-        plan = self._plan(input_ids[needs], attention_mask[needs], keep)
-        if not self._pays(plan, *input_ids.shape, keep):
+        moving = slice(None) if needs is None or still is None else needs
+        plan = self._plan(input_ids[moving], attention_mask[moving], keep)
+        if plan is None or not self._pays(plan, rows, length, keep):
             return None
-        moving = self._score_plan(model, plan, keep, None)
+        scores = self._score_plan(model, plan, keep, batch_size and batch_size * length)
+        if needs is None or still is None:
+            return scores
         place = torch.cat([needs.nonzero(), (~needs).nonzero()])[:, 0].argsort()
-        return Scores(*(torch.cat([moving[part], still[part]])[place] for part in range(2)))
+        both = zip(scores[:2], still[:2], strict=True)
+        return Scores(*(torch.cat([moved, stayed])[place] for moved, stayed in both))
 
     def _score_still(self, input_ids: Tensor, attention_mask: Tensor, keep: int) -> Scores | None:
         """Rows without gradient, whose log-probabilities and entropies only the logs show."""
@@ -199,13 +199,12 @@ class TrieRollouts(AnyTrainer):
         with self.accelerator.autocast():
             return score(model, plan, self._config, keep, max_tokens)
 
-    def _pays(self, plan: Plan | None, rows: int, length: int, keep: int) -> bool:
-        """Whether there is a plan, and it is expected to be faster than stock TRL on rows of that length."""
-        if plan is None:
-            return False
+    def _pays(self, plan: Plan, rows: int, length: int, keep: int) -> bool:
+        """Whether a plan is expected to be faster than stock TRL on so many rows of that length."""
         off_gpu = self.accelerator.device.type != "cuda"  # there TRL projects prompts on the vocabulary, too
         stock = Work.of_rows(rows, length, rows * (length - 1 if off_gpu else keep))
-        shared = Work.of_rows(*plan.forest.tokens.shape, len(plan.parent))
+        packed_rows, packed_length = plan.forest.tokens.shape
+        shared = Work.of_rows(packed_rows, packed_length, len(plan.parent))
         times = gain(self._sizes, stock, shared, self.accelerator.device, self._is_half)
         pays = times is None or times > 1
         self._metrics["train" if self.model.training else "eval"]["rollouts/shared"].append(float(pays))
@@ -231,7 +230,7 @@ class TrieRollouts(AnyTrainer):
         if self._exact is None:
             reason = checks.why_not_training(self) or checks.why_not_model(self.model, self._config)
             if reason is None:
-                longest = min(longest, checks.limit(self._config))
+                longest = min(longest, checks.limit(self._config) or longest)
                 special = {*getattr(self._tokenizer, "all_special_ids", ()), *self.eos_token_ids}
                 reason = self._try(Trial.of(seen, longest, self._config.vocab_size, special))
             reasons = [why for why in gather_object([reason]) if why is not None]
