@@ -44,15 +44,10 @@ FAMILIES = {
     "Llama": {},
     "Llama, tied": {"tie_word_embeddings": True},
     "Llama, eager": {"attn_implementation": "eager"},
-    "Qwen2": {},
-    "Qwen3": {},
-    "Mistral": {"sliding_window": 64},
-    "Gemma": {"tie_word_embeddings": True},
     "Gemma2": {"tie_word_embeddings": True, "attn_implementation": "eager", "final_logit_softcapping": 3.0},
     "Gemma3": {"tie_word_embeddings": True, "sliding_window": 64},
     "Cohere": {"logit_scale": 0.25},
     "Granite": {"logits_scaling": 4.0},
-    "Qwen3Moe": {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16, "decoder_sparse_step": 1},
 }
 
 

@@ -12,6 +12,8 @@ from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
+from abstain.rewards.graders.numerals import word_set
+
 VOCABULARY, WINDOW = 64, 6
 
 # What configurations call their sizes; each takes those that it knows
@@ -52,8 +54,10 @@ SIZES: dict[str, Any] = {
     **dict.fromkeys(("dropout", "attention_dropout", "activation_dropout", "hidden_dropout", "residual_dropout"), 0.0),
     **dict.fromkeys(("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"), 0.0),
     **dict.fromkeys(("resid_pdrop", "embd_pdrop", "attn_pdrop", "emb_pdrop", "embedding_dropout", "layerdrop"), 0.0),
-    **dict.fromkeys(("resid_dropout", "embed_dropout", "decoder_layerdrop", "dropout_p", "router_jitter_noise"), 0.0),
+    **dict.fromkeys(("resid_dropout", "embed_dropout", "decoder_layerdrop", "dropout_p"), 0.0),
+    **dict.fromkeys(("router_jitter_noise", "input_jitter_noise"), 0.0),
     "use_mamba_kernels": False,
+    "router_aux_loss_coef": 0.0,
 }
 
 ALTERNATING = {"layer_types": ["sliding_attention", "full_attention"]}
@@ -74,8 +78,29 @@ def _names(kind: type[PretrainedConfig]) -> set[str]:
     return {field.name for field in dataclasses.fields(kind)} | set(kind.attribute_map)
 
 
+# Not among the families, and why
+LEFT_OUT = {
+    **dict.fromkeys(
+        ("dots3_note", "emu3", "fuyu", "gemma3", "gemma3n", "gemma4", "gemma4_unified", "git", "got_ocr2", "llama4"),
+        "a text model with other models around it",
+    ),
+    **dict.fromkeys(
+        ("mllama", "moshi", "moss_transcribe_diarize", "musicgen", "musicgen_melody", "phi4_multimodal"),
+        "a text model with other models around it",
+    ),
+    **dict.fromkeys(("qwen3_5", "qwen3_5_moe", "qwen4_exp"), "a text model with other models around it"),
+    **dict.fromkeys(("gemma4_assistant", "gemma4_unified_assistant"), "drafts for another model"),
+    "blt": "bytes in patches, which a model of its own finds",
+    "cohere_compass_text": "its rotary positions are divided for images",
+    "hrm_text": "its layers run several times over, each time with a cache of its own",
+    "reformer": "trains on whole chunks only",
+    "rwkv": "has no backward pass without its CUDA kernel",
+    "xlstm": "trains on whole chunks only",
+}
+
 # What differs from SIZES, and from the defaults of transformers
-FAMILIES: dict[str, dict[str, Any]] = dict.fromkeys(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, {}) | {
+FAMILIES: dict[str, dict[str, Any]] = {name: {} for name in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES if name not in LEFT_OUT}
+FAMILIES |= {
     "afmoe": ALTERNATING,
     "axk1": LATENT,
     "axk2": LATENT,
@@ -138,7 +163,6 @@ FAMILIES: dict[str, dict[str, Any]] = dict.fromkeys(MODEL_FOR_CAUSAL_LM_MAPPING_
     "granite": {"logits_scaling": 2.0, "embedding_multiplier": 1.5, "residual_multiplier": 0.8},
     "granitemoe": {"logits_scaling": 2.0},
     "granitemoehybrid": MAMBA2 | LINEAR,
-    "hrm_text": {"num_layers_per_stack": 1},
     "hy_v4": LATENT,
     "hyperclovax": {"logits_scaling": 0.5},
     "inkling_text": {"layer_types": ["hybrid_sliding", "hybrid"], "logits_mup_width_multiplier": 1.5},
@@ -173,17 +197,17 @@ FAMILIES: dict[str, dict[str, Any]] = dict.fromkeys(MODEL_FOR_CAUSAL_LM_MAPPING_
     "qwen3_5_moe_text": DELTA_NET,
     "qwen3_5_text": DELTA_NET,
     "qwen3_next": DELTA_NET,
-    "qwen4_exp_text": DELTA_NET | {
+    "qwen4_exp_text": DELTA_NET
+    | {
         "layer_types": ["linear_attention", "indexed_attention"],
         "hc_lowrank": 8,
         "indexer_n_heads": 2,
-        "indexer_kv_heads": 2,
+        "indexer_kv_heads": 1,
         "indexer_head_dim": 8,
         "indexer_budget": 8,
         "indexer_compress_ratio": 2,
     },
     "recurrent_gemma": {"num_hidden_layers": 3},
-    "reformer": DECODER | {"axial_pos_embds": False, "attn_layers": ["local", "lsh"], "feed_forward_size": 48},
     "rembert": DECODER | {"input_embedding_size": 32, "output_embedding_size": 32},
     "roberta": DECODER,
     "roberta-prelayernorm": DECODER,
@@ -199,7 +223,6 @@ FAMILIES: dict[str, dict[str, Any]] = dict.fromkeys(MODEL_FOR_CAUSAL_LM_MAPPING_
     "xlm": {"causal": True},
     "xlm-roberta": DECODER,
     "xlm-roberta-xl": DECODER,
-    "xlstm": {"num_heads": 4, "mode": "train", "return_last_states": False},
     "xmod": DECODER | {"languages": ("en",), "default_language": "en"},
     "zamba": {
         "num_hidden_layers": 3,
@@ -220,33 +243,56 @@ FAMILIES: dict[str, dict[str, Any]] = dict.fromkeys(MODEL_FOR_CAUSAL_LM_MAPPING_
     "zaya": {"num_experts_per_tok": 1},
 }
 
+# Attend to the few tokens that an indexer finds
 INDEXED = ("axk2", "deepseek_v32", "dots3_note_text", "glm_moe_dsa", "hy_v4")
+# Have layers that see a window, but for which they are what the trie can share
+SLIDING = word_set("""
+    afmoe beam cohere2 cohere2_moe cwm dots1 exaone4 exaone_moe flint gemma2 gemma3_text gemma3n_text gemma4_text
+    gemma4_unified_text gpt_oss granite_swa granitemoe_swa kolibri1 laguna mellum mimo_v2_flash ministral ministral3
+    mistral mixtral olmo3 phi3 phimoe recurrent_gemma starcoder2 vaultgemma
+""")
 WINDOWED = {"sliding_window": WINDOW}
+QWEN_WINDOWED = {"use_sliding_window": True, "max_window_layers": 1, **WINDOWED}
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
-    f"{name}-window": (name, WINDOWED)
-    for name in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
-    if name in CONFIG_MAPPING and "sliding_window" in _names(CONFIG_MAPPING[name])
-} | {
+    **{f"{name}-window": (name, WINDOWED) for name in sorted(SLIDING)},
+    **{f"{name}-window": (name, QWEN_WINDOWED) for name in ("qwen2", "qwen2_moe", "qwen3", "qwen3_moe")},
+    **{f"{name}-sparse": (name, {"index_topk": 3}) for name in INDEXED},
     "doge-window": ("doge", {"keep_window_size": WINDOW}),
     "falcon-alibi": ("falcon", {"alibi": True, "parallel_attn": False, "multi_query": False, "num_kv_heads": 4}),
-    **{f"{name}-sparse": (name, {"index_topk": 3}) for name in INDEXED},
     "falcon-new": ("falcon", {"new_decoder_architecture": True}),
     "gpt2-upcast": ("gpt2", {"reorder_and_upcast_attn": True, "scale_attn_by_inverse_layer_idx": True}),
     "gpt_neo-window": ("gpt_neo", {"window_size": WINDOW}),
+    "llama-dynamic": (
+        "llama",
+        {"max_position_embeddings": 8, "rope_parameters": {"rope_type": "dynamic", "factor": 4.0, "rope_theta": 1e4}},
+    ),
     "llama-tied": ("llama", {"tie_word_embeddings": True}),
-    "llama4_text-window": ("llama4_text", {"attention_chunk_size": WINDOW}),
     "modernbert-decoder-window": ("modernbert-decoder", {"local_attention": 2 * WINDOW}),
-    "mpt-rotary": ("mpt", {"attn_config": {"alibi": False}}),
     "opt-projected": ("opt", {"word_embed_proj_dim": 16}),
-    "qwen2-window": ("qwen2", {"use_sliding_window": True, "max_window_layers": 1, **WINDOWED}),
-    "qwen2_moe-window": ("qwen2_moe", {"use_sliding_window": True, "max_window_layers": 1, **WINDOWED}),
-    "qwen3-window": ("qwen3", {"use_sliding_window": True, "max_window_layers": 1, **WINDOWED}),
-    "qwen3_moe-window": ("qwen3_moe", {"use_sliding_window": True, "max_window_layers": 1, **WINDOWED}),
+    "phi3-longrope": (
+        "phi3",
+        {
+            "original_max_position_embeddings": 10,
+            "rope_parameters": {
+                "rope_type": "longrope",
+                "rope_theta": 1e4,
+                "short_factor": [1.0] * 4,
+                "long_factor": [4.0] * 4,
+            },
+        },
+    ),
+    "qwen3_moe-balanced": ("qwen3_moe", {"router_aux_loss_coef": 0.01}),
     "smollm3-window": ("smollm3", {"use_sliding_window": True, **WINDOWED}),
 }
 
+# Stock TRL gives them other positions where it pads on the left; Hunyuan normalises what rotary positions have turned
+SHIFTED = word_set("biogpt ctrl gpt2 gpt_bigcode gpt_neo hunyuan_v1_dense hunyuan_v1_moe")
 # Stock TRL cannot train them, so there is nothing to be equal to
-UNTRAINABLE: dict[str, str] = {}
+UNTRAINABLE = {
+    "inkling_text": "its configuration has no tie_word_embeddings",
+    "inkling2_text": "its configuration has no tie_word_embeddings",
+    "llama4_text": "its base_model gives logits",
+}
 
 
 def tiny_config(family: str) -> PretrainedConfig:

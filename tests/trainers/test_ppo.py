@@ -192,7 +192,7 @@ LOSSES = ("grpo", "bnpo", "dr_grpo", "dapo", "cispo", "luspo", "sapo", "vespo")
 
 @pytest.mark.parametrize("loss_type", LOSSES)
 def test_both_losses_are_in_one_unit(make_trainer, loss_type):
-    """What TRL makes of a loss x of each token, given as advantages -x at ratio 1, is what the value loss makes of it."""
+    """What TRL makes of a loss x of each token, given as advantages -x at ratio 1, the value loss makes of it too."""
     trainer = make_trainer(
         with_given_completions(PPOTrainer),
         loss_type=loss_type,

@@ -8,7 +8,7 @@ from abstain.trainers.trie import head
 from abstain.trainers.trie.head import add_trie_head
 from abstain.trainers.trie.scoring import plan_scoring, score
 
-from .conftest import FAMILIES, assert_same_gradients, family_model
+from .conftest import assert_same_gradients, family_model
 
 TEMPERATURE = 0.7
 
@@ -43,7 +43,7 @@ def stock_scores(model, ids, mask, keep):
 
 def trie_scores(model, ids, mask, keep, max_tokens=None):
     plan = plan_scoring(ids.numpy(), mask.numpy(), keep, model.config.hidden_size)
-    return score(model, plan, model.config, keep, max_tokens)
+    return score(model, plan, model.config, keep, max_tokens)[:2]
 
 
 def gradients(model, logps, entropies, entropy_weight):
@@ -58,15 +58,15 @@ def relative(value, reference):
     return ((value - reference).abs().max() / reference.abs().max()).item()
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("entropy_weight", [0.0, 0.5])
-def test_scores_and_gradients_are_those_of_stock_trl(family, entropy_weight):
+@pytest.mark.parametrize("family", ["Llama", "Llama, eager", "Gemma2", "Granite", "Cohere"])
+def test_scores_and_gradients_are_those_of_stock_trl(family):
+    """With a gradient of the entropy too, which no loss has by default. Families are tried by `test_trie_families`."""
     model = tiny_model(family)
     stock, trie = stock_scores(model, *batch()), trie_scores(model, *batch())
     for ours, theirs in zip(trie, stock, strict=True):
         assert relative(ours, theirs) < 1e-5
-    expected = gradients(model, *stock_scores(model, *batch()), entropy_weight)
-    found = gradients(model, *trie_scores(model, *batch()), entropy_weight)
+    expected = gradients(model, *stock_scores(model, *batch()), 0.5)
+    found = gradients(model, *trie_scores(model, *batch()), 0.5)
     assert_same_gradients(found, expected)
 
 

@@ -148,16 +148,6 @@ def test_it_falls_back_and_says_so_once(make_trainer, options, reason, caplog):
     assert len(said) == 1 and reason in said[0]
 
 
-def test_it_falls_back_beyond_an_attention_window(make_trainer, tiny_model_dir, caplog):
-    from transformers import MistralForCausalLM
-
-    model = MistralForCausalLM.from_pretrained(tiny_model_dir)
-    model.config.sliding_window = 5
-    with caplog.at_level(logging.WARNING, trie_trainer.__name__):
-        make_trainer(TrieGRPOTrainer, model=model).train()
-    assert "exceed the attention window of 5" in caplog.text
-
-
 CONTRACT = {
     "_prepare_inputs": ["self", "generation_batch"],
     "_tokenize_prompts": ["self", "prompts"],

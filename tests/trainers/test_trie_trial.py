@@ -108,7 +108,7 @@ def test_the_trial_leaves_randomness_alone(build_trainer):
         ("falcon-alibi", "falcon counts columns"),
         ("gpt_neo-window", "gpt_neo has layers that see a window of columns"),
         ("bamba", "bamba has layers of another kind (linear_attention)"),
-        ("gemma3_text-window", "tokens exceed the attention window of 6"),
+        ("gemma3_text-window", "longer than the attention window of 6"),
         ("gpt2", "stock TRL that is"),
     ],
 )

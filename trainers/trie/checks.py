@@ -97,9 +97,9 @@ def why_not_length(config: PretrainedConfig, longest: int) -> str | None:
     """Why sequences of up to `longest` tokens can't: longer than some length they are treated in another way."""
     window, switch = _window(config), _switch(config)
     if window is not None and longest > window:
-        return f"sequences of {longest} tokens exceed the attention window of {window}"
+        return f"sequences are longer than the attention window of {window}"
     if switch is not None and longest > switch:
-        return f"sequences of {longest} tokens exceed {switch}, from where on rotary positions depend on the longest"
+        return f"sequences are longer than {switch}, from where on rotary positions depend on the longest one"
     return None
 
 
