@@ -5,9 +5,10 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "offline": ["run_offline"],
         "ppo": ["PPOConfig", "PPOTrainer", "TriePPOTrainer"],
         "rl": ["run_rl"],
         "sft": ["run_sft"],
-        "stages": ["RlStage", "SftStage"],
+        "stages": ["OfflineStage", "RlStage", "SftStage"],
     },
 )

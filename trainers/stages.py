@@ -1,4 +1,4 @@
-"""What a recipe may say about its two training stages, checked before anything is loaded."""
+"""What a recipe may say about its training stages, checked before anything is loaded."""
 
 from typing import Annotated, Any, Literal, Self
 
@@ -73,6 +73,51 @@ class SftStage(BaseModel, extra="forbid"):
             raise ValueError("confidence: own is the probability of the model's own guess, not of answers: gold")
         if "idk_share" not in self.model_fields_set:
             self.idk_share = 0.0
+        return self
+
+    _rows = model_validator(mode="after")(_rows_held)
+
+
+class OfflineStage(BaseModel, extra="forbid"):
+    """Preferences instead of RL: the model is sampled once, at the start, and its samples are compared.
+
+    Which completion is preferred at which target, and how often, is told in `abstain.trainers.preferences`."""
+
+    algorithm: Literal["dpo", "kto"] = "dpo"
+    limit: int | None = Field(None, ge=1)
+    """Use this many training questions, drawn with the seed (all by default)."""
+    targets: list[Target] = Field(list(TARGETS), min_length=1)
+    """Confidence targets. Every question is taught at each of them, and twice at one that stands here twice."""
+    sample_at: list[Target] | None = Field(None, min_length=1)
+    """Targets at which samples are drawn (all of `targets` by default). What is known does not depend on the target,
+    so `[0]`, where a model answers most, saves time."""
+    instruct: Literal["target", "nothing"] = "target"
+    """What prompts say. A stated confidence is no verdict to compare by: that needs `rl`."""
+    samples: int = Field(8, ge=1)
+    """Completions for each question and target that is sampled."""
+    temperature: float = Field(1.0, gt=0)
+    """They are drawn with it."""
+    pairs_per_prompt: int = Field(1, ge=1)
+    """At most so many pairs of each question and target, and twice as many labels for KTO."""
+    train_embeddings: TrainEmbeddings = "all"
+    """As in `sft`."""
+    args: dict[str, Any] = Field(default_factory=dict)
+    """Any field of `trl.DPOConfig` (`trl.KTOConfig` for kto)."""
+
+    @model_validator(mode="after")
+    def _kto_batches(self) -> Self:
+        """TRL says so too, after everything has been sampled."""
+        if self.algorithm == "kto" and self.args.get("loss_type", "kto") == "kto":
+            if self.args.get("per_device_train_batch_size") == 1:
+                raise ValueError(
+                    "kto estimates a KL term from the other prompts of a batch: set "
+                    "args.per_device_train_batch_size to 2 or more"
+                )
+            if self.args.get("train_sampling_strategy", "sequential") != "sequential":
+                raise ValueError(
+                    "kto pairs prompts with their neighbours: leave args.train_sampling_strategy at "
+                    "sequential; examples are shuffled before"
+                )
         return self
 
     _rows = model_validator(mode="after")(_rows_held)

@@ -54,7 +54,7 @@ def check_trl_args(config: str, args: dict[str, Any]) -> dict[str, Any]:
     """Return `args` with values as their fields' types, or say what is wrong.
 
     Args:
-        config: "SFTConfig", "GRPOConfig", "RLOOConfig" or "PPOConfig".
+        config: "SFTConfig", "GRPOConfig", "RLOOConfig", "PPOConfig", "DPOConfig" or "KTOConfig".
         args: fields of that class.
 
     Raises:

@@ -37,7 +37,7 @@ _SUFFIXES = (".eval", ".jsonl", ".csv", ".tsv", ".parquet", ".json", ".html")
 _PACKED = re.compile(r".*\.(?:eval|jsonl|csv|tsv|parquet|json|html)\.(?:gz|zst|bz2|xz|zip)", re.IGNORECASE)
 _OURS = {
     *("metrics.json", "rankings.json", "audit.json", "reworded.jsonl", "state.json", "start.json", "sweep.json"),
-    *("trackers.json", "guards.json", "guards.jsonl", "examples.jsonl"),
+    *("trackers.json", "guards.json", "guards.jsonl", "examples.jsonl", "samples.jsonl"),
 }
 _OF_MODELS = {
     *("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"),

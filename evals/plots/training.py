@@ -30,6 +30,8 @@ TITLES = {
     "effective_threshold": "Effective threshold",
     "guards/effective_threshold": "Effective threshold in training",
     "guards/over_refusal": "Known, but not answered",
+    "rewards/accuracies": "Pairs in the right order",
+    "rewards/margins": "Margin between chosen and rejected",
     "loss": "Loss",
     "eval_loss": "Loss on held-out questions",
     "mean_token_accuracy": "Tokens right",

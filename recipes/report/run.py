@@ -20,7 +20,12 @@ from abstain.recipes.report.words import START, further, headline, readings
 from abstain.recipes.run.yaml_lines import write_yaml
 
 TEMPLATE = "run.html.jinja"
-STAGES = {"format": "Teaching the form of an answer", "sft": "Supervised fine-tuning", "rl": "Reinforcement learning"}
+STAGES = {
+    "format": "Teaching the form of an answer",
+    "sft": "Supervised fine-tuning",
+    "offline": "Preferences among its own samples",
+    "rl": "Reinforcement learning",
+}
 COLUMNS = (
     *("abstained", "correct", "incorrect", "accuracy_attempted"),
     *("score", "regret", "always_answer_score", "ungraded"),
@@ -161,8 +166,9 @@ def _facts(run: RunData) -> list[str]:
         facts.append(f"seed {run.recipe['seed']}")
     if base := before.get("model") or last.get("start"):
         facts.append(f"from {base}")
-    if isinstance(rl := run.recipe.get("rl"), dict) and rl.get("algorithm"):
-        facts.append(str(rl["algorithm"]).upper())
+    for stage in (run.recipe.get("offline"), run.recipe.get("rl")):
+        if isinstance(stage, dict) and stage.get("algorithm"):
+            facts.append(str(stage["algorithm"]).upper())
     return [shown(fact, 120) for fact in facts]
 
 

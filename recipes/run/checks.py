@@ -23,8 +23,10 @@ from abstain.recipes.run.yaml_lines import KeyPath
 from abstain.rewards import ConfidenceTarget, ProperScore, build_reward
 from abstain.rewards.errors import nearest
 from abstain.rewards.prompts import CONFIDENCE_INSTRUCTION, asked_format, with_confidence
+from abstain.rewards.response import AnswerFormat
+from abstain.trainers.offline import CONFIGS as OFFLINE_CONFIGS
 from abstain.trainers.rl import CONFIGS, DEFAULTS, build_rewards, check_answer_formats
-from abstain.trainers.stages import RlStage, SftStage
+from abstain.trainers.stages import OfflineStage, RlStage, SftStage
 from abstain.trainers.trl_args import check_threshold_drift, check_trl_args, config_class
 
 WORDS = "confidence_words"
@@ -51,6 +53,9 @@ def _problems(recipe: Recipe) -> Problems:
     for name, stage in recipe.stages.items():
         if isinstance(stage, SftStage):
             yield from _trl_problems(name, "SFTConfig", stage.args)
+        elif isinstance(stage, OfflineStage):
+            yield from _trl_problems(name, OFFLINE_CONFIGS[stage.algorithm], stage.args)
+            yield from _offline_format_problems(recipe)
         else:
             yield from _rl_problems(recipe, stage)
 
@@ -75,13 +80,23 @@ def _rl_problems(recipe: Recipe, stage: RlStage) -> Problems:
 
 def _format_problems(recipe: Recipe, stage: RlStage) -> Problems:
     """A reward pays for the format that the policy was taught, and for no other."""
-    taught = asked_format(str(recipe.task.options.get("template") or "")) or taught_format(recipe)
 
     def check() -> None:
-        check_answer_formats(build_rewards(stage, answer_format=training_format(recipe)), taught)
+        check_answer_formats(build_rewards(stage, answer_format=training_format(recipe)), _wanted_format(recipe))
 
     own = [index for index, reward in enumerate(stage.rewards) if "answer_format" in reward.args]
     yield from _attempt(("rl", "rewards", own[0]) if own else ("task", "answer_format"), check)
+
+
+def _offline_format_problems(recipe: Recipe) -> Problems:
+    """Nor does a comparison read any other."""
+    read = [ConfidenceTarget(answer_format=training_format(recipe))]
+    yield from _attempt(("task", "answer_format"), check_answer_formats, read, _wanted_format(recipe))
+
+
+def _wanted_format(recipe: Recipe) -> AnswerFormat | None:
+    """What prompts ask for, else what was taught."""
+    return asked_format(str(recipe.task.options.get("template") or "")) or taught_format(recipe)
 
 
 def _settings(stage: RlStage) -> SimpleNamespace:

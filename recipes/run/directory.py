@@ -4,7 +4,7 @@ runs/quickstart-0/
     recipe.yaml      the recipe as it was run, with seed, versions and commit
     state.json       {"complete": ["before", "sft"]}
     before/          records.jsonl, metrics.json, table.md of the starting model
-    format/ sft/ rl/ checkpoints of the stages; sft/model is the model between them
+    format/ sft/ offline/ rl/ checkpoints of the stages; sft/model is the model between them
     model/           the trained model and its card
     records.jsonl    one row per (question, target), after training
     metrics.json     the numbers

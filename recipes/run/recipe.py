@@ -3,7 +3,7 @@
     abstain train quickstart rl.args.learning_rate=1e-4 seed=1
 
 `load_recipe` reads it, applies `key.sub=value` overrides and checks it before anything is loaded; what is wrong is
-said with file and line. Fields of TRL's configurations go under `sft.args` and `rl.args` unchanged.
+said with file and line. Fields of TRL's configurations go under `sft.args`, `offline.args` and `rl.args` unchanged.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,10 +18,10 @@ from abstain.recipes.run.yaml_lines import KeyPath, parse_value, read_yaml
 from abstain.rewards.errors import nearest
 from abstain.rewards.prompts import TARGETS, Instruct, asked_format
 from abstain.rewards.response import AnswerFormat
-from abstain.trainers.stages import RlStage, SftStage, Target
+from abstain.trainers.stages import OfflineStage, RlStage, SftStage, Target
 
 FORMAT, BEFORE, AFTER = "format", "before", "after"
-STAGES = (FORMAT, "sft", "rl")
+STAGES = (FORMAT, "sft", "offline", "rl")
 """The sections of a recipe that train, in order."""
 FACTWORLD = "factworld"
 """The task, and as `model.path` its own base model."""
@@ -30,8 +30,9 @@ FACTWORLD = "factworld"
 class TaskConfig(BaseModel, extra="allow"):
     """A task of `abstain tasks` by name; every other key is an option of that task.
 
-    `answer_format` is an option of every task: what `format` and `sft` teach answers in, what RL pays for, and what
-    evaluation reads. Unless it is said, RL pays for plain answers after those stages, and else for any ("auto")."""
+    `answer_format` is an option of every task: what `format` and `sft` teach answers in, what RL pays for and
+    `offline` prefers, and what evaluation reads. Unless it is said, RL and `offline` want plain answers after those
+    stages, and else any ("auto")."""
 
     name: str
 
@@ -56,7 +57,7 @@ class ModelConfig(BaseModel, extra="forbid"):
 
 
 class EvalConfig(BaseModel, extra="forbid"):
-    """What is measured: the model that sft and rl start from, and the one they lead to."""
+    """What is measured: the model that sft, offline and rl start from, and the one they lead to."""
 
     task: TaskConfig | None = None
     """Held-out questions of another task than the one trained on."""
@@ -90,7 +91,7 @@ class EvalConfig(BaseModel, extra="forbid"):
 
 
 class Recipe(BaseModel, extra="forbid"):
-    """A whole run: task, model, up to three training stages, evaluation."""
+    """A whole run: task, model, up to four training stages, evaluation."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     """Letters, digits, dots, dashes: it becomes part of a directory's name."""
@@ -102,6 +103,7 @@ class Recipe(BaseModel, extra="forbid"):
     format: SftStage | None = None
     """Teaches a model that rambles how to answer at all. What it leads to counts as the starting model."""
     sft: SftStage | None = None
+    offline: OfflineStage | None = None
     rl: RlStage | None = None
     eval: EvalConfig = Field(default_factory=EvalConfig)
     made_with: dict[str, str] = Field(default_factory=dict)
@@ -110,7 +112,9 @@ class Recipe(BaseModel, extra="forbid"):
     @model_validator(mode="after")
     def _trains_something(self) -> Self:
         if not self.stages:
-            raise ValueError("there is nothing to train: give an sft or an rl section (`abstain eval` only measures)")
+            raise ValueError(
+                "there is nothing to train: give an sft, an offline or an rl section (`abstain eval` only measures)"
+            )
         return self
 
     @property
@@ -118,7 +122,7 @@ class Recipe(BaseModel, extra="forbid"):
         return Path(self.output_dir or f"runs/{self.name}-{self.seed}")
 
     @property
-    def stages(self) -> dict[str, SftStage | RlStage]:
+    def stages(self) -> dict[str, SftStage | OfflineStage | RlStage]:
         """The stages to run, in order.
 
         Example:
@@ -150,7 +154,7 @@ def world_options(task: str, options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def taught_format(recipe: Recipe) -> AnswerFormat | None:
-    """The format that the stages before RL teach answers in, `None` if there are none.
+    """The format that the supervised stages teach answers in, `None` if there are none.
 
     Example:
         >>> recipe = Recipe(name="r", task={"name": "geo"}, model={"path": "m"}, sft={}, rl={})
@@ -164,8 +168,8 @@ def taught_format(recipe: Recipe) -> AnswerFormat | None:
 
 
 def training_format(recipe: Recipe) -> AnswerFormat:
-    """The format that RL pays for: what the task says, else what the stages before it teach, unless prompts ask for
-    another, which has to be said."""
+    """The format that RL pays for and `offline` prefers: what the task says, else what the stages before teach, unless
+    prompts ask for another, which has to be said."""
     options = recipe.task.options
     said: AnswerFormat | None = options.get("answer_format")
     asked = asked_format(str(options.get("template") or ""))

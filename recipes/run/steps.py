@@ -1,6 +1,6 @@
 """Runs a recipe: measure the starting model, train it stage by stage, measure it again, write its model card.
 
-format -> before -> sft -> rl -> after      a step that the run directory calls complete is skipped
+format -> before -> sft -> offline -> rl -> after      a step that the run directory calls complete is skipped
 """
 
 import sys

@@ -19,11 +19,12 @@ from abstain.recipes.run.directory import RunDir, made_with, without_secrets, wr
 from abstain.recipes.run.recipe import BEFORE, FACTWORLD, FORMAT, Recipe, training_format, world_options
 from abstain.trainers.dataset import draw
 from abstain.trainers.heldout import HeldOutSet
+from abstain.trainers.offline import run_offline
 from abstain.trainers.ppo import NAME as VALUE_HEAD
 from abstain.trainers.ppo import add_value_head, save_model
 from abstain.trainers.rl import run_rl
 from abstain.trainers.sft import run_sft
-from abstain.trainers.stages import RlStage, SftStage
+from abstain.trainers.stages import OfflineStage, RlStage, SftStage
 
 
 def load_start(
@@ -182,6 +183,9 @@ class Training:
             if isinstance(stage, SftStage):
                 return run_sft(model, loaded.tokenizer, task, stage, **settings)
             task = replace(task, answer_format=training_format(self.recipe))
+            if isinstance(stage, OfflineStage):
+                settings["resume"] = True  # from its samples, too, which are there before the first checkpoint
+                return run_offline(model, loaded.tokenizer, task, stage, **settings)
             start = BaseGuesses.load(self.directory.path / BEFORE / "start.json")
             held_out = self._held_out(tasks.held_out, start)
             return run_rl(model, loaded.tokenizer, task, stage, start=start, held_out=held_out, **settings)

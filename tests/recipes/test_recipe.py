@@ -112,3 +112,36 @@ def test_shipped_recipes_are_valid_and_open_with_their_launch_command(name):
     assert recipe.name == name
     check_recipe(recipe, origin)
     assert f"abstain train {name}" in origin.file.read_text(encoding="utf-8").splitlines()[0]
+
+
+OFFLINE = GOOD.replace("rl:", "offline:")
+
+
+def test_the_offline_stage_stands_between_sft_and_rl(write):
+    recipe, origin = load_recipe(write(OFFLINE), ["sft={}", "rl={}", "offline.algorithm=kto"])
+    assert list(recipe.stages) == ["sft", "offline", "rl"]
+    assert recipe.steps == ["before", "sft", "offline", "rl", "after"]
+    check_recipe(recipe, origin)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("offline.algorithm=ipo", "'offline.algorithm' must be 'dpo' or 'kto', not 'ipo'"),
+        ("offline.rewards=[]", "unknown key 'offline.rewards'"),
+        ("offline.instruct=confidence", "'offline.instruct' must be 'target' or 'nothing'"),
+        ("offline.args={num_generations: 8}", "DPOConfig has no field 'num_generations'"),
+        ("offline.args={desirable_weight: 1.3}", "DPOConfig has no field 'desirable_weight'"),
+        ("offline.args={beta: much}", "beta='much'"),
+        ("offline.instruct=nothing", "offline trains with instruct: nothing, and eval measures with target"),
+        ("task.template='{question} {instruction} \\boxed{}'", "in the format 'boxed'.* Set answer_format: boxed"),
+    ],
+)
+def test_mistakes_in_the_offline_stage(write, override, message):
+    with pytest.raises(ValueError, match=message) as refused:
+        check_recipe(*load_recipe(write(OFFLINE), [override]))
+    assert "offline" in str(refused.value) or "task" in str(refused.value)
+
+
+def test_what_kto_has_and_dpo_has_not(write):
+    check_recipe(*load_recipe(write(OFFLINE), ["offline.algorithm=kto", "offline.args={desirable_weight: 1.3}"]))

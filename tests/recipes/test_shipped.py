@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 from abstain.recipes.cli import app
 from abstain.recipes.run.recipe import load_recipe
 
-RUN_HERE = ["quickstart", "quickstart-ppo", "quickstart-conflict", "smollm2-geo", "smollm2-entityquestions"]
+OFFLINE = ["quickstart-dpo", "quickstart-kto"]
+RUN_HERE = ["quickstart", "quickstart-ppo", "quickstart-conflict", "smollm2-geo", "smollm2-entityquestions", *OFFLINE]
 ENTITIES = {
     "P17": ("Which country is {} located in?", "Peru"),
     "P20": ("Where did {} die?", "Lima"),
@@ -45,6 +46,7 @@ def overrides(
         "quickstart": [*people, "rl.guards.every=1", "eval.every=1", "eval.while_training=10", "eval.keep_best=true"],
         "quickstart-ppo": [*people, "rl.args.beta=0.01"],
         "quickstart-conflict": [*people, "task.passes=1"],
+        **{name: [*people, "offline.limit=60", "offline.args.logging_steps=1"] for name in OFFLINE},
         "smollm2-geo": tiny,
         "smollm2-entityquestions": [*tiny, f"task.data={entity_folder(tmp_path / 'entities')}"],
     }
@@ -52,8 +54,10 @@ def overrides(
 
 @pytest.mark.parametrize("name", RUN_HERE)
 def test_recipe_runs(name: str, tmp_path: Path, small: list[str], overrides: dict[str, list[str]]) -> None:
-    run = tmp_path / "run"
-    result = CliRunner().invoke(app, ["train", name, f"output_dir={run}", *small, *overrides[name]])
+    run, last = tmp_path / "run", "offline" if name in OFFLINE else "rl"
+    steps = [option.replace("rl.args", f"{last}.args") for option in small if "num_generations" not in option]
+    groups = ["rl.args.num_generations=4"] * (last == "rl")
+    result = CliRunner().invoke(app, ["train", name, f"output_dir={run}", *steps, *groups, *overrides[name]])
     assert result.exit_code == 0, result.output
     metrics = json.loads((run / "metrics.json").read_text())
     assert [row["target"] for row in metrics["by_target"]] == [0, 0.5, 0.75, 0.9]
@@ -63,7 +67,12 @@ def test_recipe_runs(name: str, tmp_path: Path, small: list[str], overrides: dic
     assert "model/README.md" in {str(path.relative_to(run)) for path in run.rglob("*.md")}
     stages = load_recipe(name)[0].stages
     states = [json.loads((run / stage / "trainer_state.json").read_text()) for stage in stages]
-    assert [state["global_step"] for state in states] == [2] * len(stages) and {"sft", "rl"} <= set(stages)
+    assert [state["global_step"] for state in states] == [2] * len(stages) and {"sft", last} <= set(stages)
+    if name in OFFLINE:
+        taught = examples(run / "offline")
+        assert {"chosen", "rejected"} <= set(taught[0]) if name == "quickstart-dpo" else "label" in taught[0]
+        assert "Preferences among its own samples" in (run / "report.html").read_text()
+        assert f"offline ({name[-3:]})" in (run / "model" / "README.md").read_text()
     if name == "quickstart":
         seen = {key for log in states[-1]["log_history"] for key in log}
         assert {"guards/alarms", "heldout/factworld/score/t=0.5", "heldout/factworld/mean_regret"} <= seen

@@ -44,6 +44,7 @@ FAMILIES = {
     "Llama": {},
     "Llama, tied": {"tie_word_embeddings": True},
     "Llama, eager": {"attn_implementation": "eager"},
+    "Qwen2": {},
     "Qwen3": {},
     "Gemma2": {"tie_word_embeddings": True, "attn_implementation": "eager", "final_logit_softcapping": 3.0},
     "Gemma3": {"tie_word_embeddings": True, "sliding_window": 64},
