@@ -58,6 +58,10 @@ build/vllm/.installed: tests/vllm/requirements.txt
 vllm: $(STAMP) build/vllm/.installed  ## vLLM on a CPU against our sampler and trainers: a 4 GB environment
 	$(RUN)python -m pytest -m slow tests/vllm
 
+GPU_CHECK ?= $(if $(wildcard /dev/nvidia0),--budget 360,--small --budget 900)
+gpu-check: $(STAMP)  ## stock TRL and shared prefixes side by side: six minutes on a GPU, in miniature without one
+	PYTHON=$(RUN)python bash tests/gpu/run.sh $(GPU_CHECK)
+
 bench: export OMP_NUM_THREADS ?= $(shell nproc)
 bench: $(STAMP)  ## benchmarks against stock alternatives
 	$(RUN)python -m pytest -m bench -s tests/benchmarks
@@ -69,4 +73,4 @@ check: $(STAMP)  ## ruff, mypy and the import law
 	$(RUN)mypy
 	$(RUN)python -m pytest -q tests/test_import_law.py
 
-.PHONY: help install smollm2 quickstart dashboard test test-slow harnesses vllm bench check
+.PHONY: help install smollm2 quickstart dashboard test test-slow harnesses vllm gpu-check bench check

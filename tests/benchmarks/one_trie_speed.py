@@ -44,6 +44,10 @@ class Measured:
     distinct: int
     prefixes: int
     """Distinct prefixes of completions, "" not counted: the nodes of the trie below the prompts."""
+    nodes: int
+    """Distinct prefixes of prompts with their completions that have a next token: all that need be computed."""
+    stock_tokens: int
+    """Tokens that stock computes for the same completions, in training: rows, padded to one length."""
     gflop: float
     """Of the first step, matrix products only."""
 
@@ -172,6 +176,10 @@ def _watch(trainer: Any, count_first: bool) -> dict[str, list[float]]:
         watch["completions"].append(len(pairs))
         watch["distinct"].append(len(set(pairs)))
         watch["prefixes"].append(len(set(_prefixes(pairs))))
+        paths = {(*prompt, *tokens[:-1]) for prompt, tokens in pairs}
+        watch["nodes"].append(len({path[:end] for path in paths for end in range(1, len(path) + 1)}))
+        longest = [max(map(len, part)) for part in zip(*pairs, strict=True)]
+        watch["stock_tokens"].append(len(pairs) * sum(longest))
         return result
 
     class Clock(TrainerCallback):

@@ -4,7 +4,8 @@
 is a process of its own, so that its peak memory is its own; the starting models are kept under build/bench.
 
 The stock trainer runs as TRL ships it. On a CPU its fused LM head projects every position on the vocabulary, the
-prompt's too, which is much of what it loses here; on a GPU it projects the completions only. It takes SmolLM2's
+prompt's too, which is much of what it loses here; on a GPU it projects the completions only. Beside each ratio stands
+what token counts alone allow: a ratio above it is stock's weakness, not the trie's strength. It takes SmolLM2's
 batches in micro-batches of 64 completions, or its activations would not fit into memory; shared rollouts take them
 whole.
 """
@@ -76,8 +77,10 @@ def compare(model: str, generations: int, prompts: int, bf16: bool) -> dict[str,
         "prefixes": trie.prefixes,
         "stock s/step": stock.seconds,
         "shared s/step": trie.seconds,
+        "tokens allow ×": trie.stock_tokens / trie.nodes,
         "× step": stock.seconds / trie.seconds,
         "× sampling": stock.sampling / trie.sampling,
+        "× rest": (stock.seconds - stock.sampling) / (trie.seconds - trie.sampling),
         "stock peak MB": round(stock.peak_mb),
         "shared peak MB": round(trie.peak_mb),
         "of matmul peak": f"{trie.gflop / trie.seconds / matmul_peak(bf16):.0%}",
