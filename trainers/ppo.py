@@ -10,6 +10,7 @@ before the tokens are put together as `loss_type` says: one unit for both.
 """
 
 import types
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from trl import GRPOConfig
-from trl.trainer.utils import create_model_from_path
+from trl.trainer.utils import FusedCausalLMOutput, create_model_from_path
 
 from abstain.trainers.run_trainer import Batch, inner_model
 from abstain.trainers.trie.scoring import Scores
@@ -166,11 +167,17 @@ def add_value_head(model: PreTrainedModel) -> None:
     model.value_head = head.to(model.device)
 
 
-def give_state_values(model: PreTrainedModel, seen: list[Tensor]) -> None:
-    """Let `model(..., fused_lm_head=True)` append the values (B, T - 1) of its states to `seen`.
+@dataclass
+class ValuedOutput(FusedCausalLMOutput):
+    """What TRL's fused head finds, and the values (B, T - 1), where DDP looks for what needs a gradient."""
 
-    Call it after TRL has added that keyword. The values are in the output too, where DDP looks for what needs a
-    gradient.
+    state_values: Tensor | None = None
+
+
+def give_state_values(model: PreTrainedModel, take: Callable[[Tensor], None]) -> None:
+    """Let `model(..., fused_lm_head=True)` hand the values (B, T - 1) of its states to `take`.
+
+    Call it after TRL has added that keyword.
     """
     scoring = model.forward
 
@@ -183,9 +190,9 @@ def give_state_values(model: PreTrainedModel, seen: list[Tensor]) -> None:
             output = scoring(*args, fused_lm_head=True, **kwargs)
         finally:
             hook.remove()
-        output["state_values"] = self.value_head(states[-1][:, :-1])
-        seen.append(output["state_values"])
-        return output
+        values = self.value_head(states[-1][:, :-1])
+        take(values)
+        return ValuedOutput(**output, state_values=values)
 
     model.forward = types.MethodType(forward, model)
 
@@ -226,8 +233,8 @@ class PPOTrainer(TrieGRPOTrainer):
         if peft_config is not None:
             peft_config.modules_to_save = sorted({*(peft_config.modules_to_save or []), NAME})
         super().__init__(model, *args, peft_config=peft_config, **kwargs)
-        self._stock_values: list[Tensor] = []
-        give_state_values(inner_model(self.accelerator, self.model), self._stock_values)
+        self._stock_values: list[Tensor] | None = None  # of stock's forward passes, while TRL scores completions
+        give_state_values(inner_model(self.accelerator, self.model), self._take)
         self._values: Any = None  # of the completions scored last, None of a model without value head
         self._first_values: Any = None  # of those scored first since sampling: by the policy
         self._waiting: Batch | None = None  # a batch whose advantages wait for values
@@ -295,13 +302,13 @@ class PPOTrainer(TrieGRPOTrainer):
         *args: Any,
         **kwargs: Any,
     ) -> Any:
-        self._values = None
-        self._stock_values.clear()
+        self._values, self._stock_values = None, []
         found = super()._get_per_token_logps_and_entropies(
             model, input_ids, attention_mask, logits_to_keep, *args, **kwargs
         )
         if self._stock_values:  # nothing was shared
             self._values = torch.cat(self._stock_values)[:, -logits_to_keep:]
+        self._stock_values = None
         if self._first_values is None:  # the reference model is asked later
             self._first_values = self._values
         if self._waiting is not None:
@@ -315,8 +322,13 @@ class PPOTrainer(TrieGRPOTrainer):
 
     def _try(self, *args: Any) -> str | None:
         reason = super()._try(*args)
-        self._stock_values.clear()  # of the trial, which may come in the middle of a step
+        if self._stock_values:  # of the trial, which may come in the middle of a step
+            self._stock_values.clear()
         return reason
+
+    def _take(self, values: Tensor) -> None:
+        if self._stock_values is not None:
+            self._stock_values.append(values)
 
     def _add_advantages(self, batch: Batch, values: Tensor) -> None:
         mask = _chosen(batch)

@@ -20,7 +20,7 @@ from abstain.rewards.response import AnswerFormat
 from abstain.rewards.verdict_reward import VerdictReward
 from abstain.trainers.dataset import rl_dataset
 from abstain.trainers.embedding_rows import answers, instructions, only_rows_of
-from abstain.trainers.run_trainer import train
+from abstain.trainers.run_trainer import start_as_reference, train
 from abstain.trainers.stages import RlStage
 from abstain.trainers.trl_args import SHARED_DEFAULTS, build_config, check_threshold_drift
 
@@ -131,7 +131,6 @@ def run_rl(
     """
     # These take seconds to import, and a recipe is checked without them
     from abstain.trainers.guards.callback import Guards
-    from abstain.trainers.guards.remedies import start_as_reference
     from abstain.trainers.heldout import HeldOut
     from abstain.trainers.tracking.dashboards import add_dashboards, usable_trackers
 

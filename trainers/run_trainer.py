@@ -9,7 +9,9 @@ from typing import Any
 import torch
 from accelerate.utils import is_peft_model
 from transformers import PreTrainedModel, ProgressCallback, Trainer, TrainerState
-from transformers.trainer_utils import get_last_checkpoint
+
+from abstain.trainers.not_finite import FiniteWeights
+from abstain.trainers.resuming import Checkpoints
 
 AnyTrainer: Any = object
 """For a type checker the trainer that a mixin is mixed into, whatever that has."""
@@ -22,19 +24,26 @@ _SIGNS = ("out of memory", "can't allocate memory", "not enough memory")
 def train(trainer: Any, resume: bool) -> None:
     """Train, resuming from the last checkpoint if asked to, and leave `trainer_state.json`.
 
+    A resumed run ends with the weights of an unbroken one, or a warning says why not; see `abstain.trainers.resuming`.
+
     Args:
-        trainer: a trainer of TRL; its output directory is named as its section of the recipe.
-        resume: go on from the last checkpoint in its output directory; from the start if there is none.
+        trainer: a trainer of TRL with all its callbacks; its output directory is named as its section of the recipe.
+        resume: go on from the last whole checkpoint in its output directory; from the start if there is none.
 
     Raises:
         OutOfMemory: with what would take less.
+        NotFinite: a weight became NaN or infinite, with the last good checkpoint.
     """
     args = trainer.args
     if trainer.pop_callback(ProgressCallback) is not None:  # None where the user turned progress bars off
         trainer.add_callback(BriefProgress)
-    last = get_last_checkpoint(args.output_dir) if resume else None
-    with explain_memory(args, Path(args.output_dir).name):
-        trainer.train(resume_from_checkpoint=last)
+    weights = FiniteWeights(trainer)
+    checkpoints = Checkpoints(trainer, weights)
+    for callback in (weights, checkpoints):
+        trainer.add_callback(callback)
+    last = checkpoints.last() if resume else None
+    with explain_memory(args, Path(args.output_dir).name), weights.explain():
+        trainer.train(resume_from_checkpoint=None if last is None else str(last))
     trainer.save_state()
 
 
@@ -142,3 +151,20 @@ def inner_model(accelerator: Any, model: Any) -> PreTrainedModel:
     """
     inner = accelerator.unwrap_model(model)
     return inner.get_base_model() if is_peft_model(inner) else inner
+
+
+def start_as_reference(trainer: Any) -> None:
+    """Make the model that RL starts from the reference of the KL term.
+
+    TRL loads the reference from wherever the policy was loaded from: that is the model before its warm-up, which has
+    never said "I don't know". Call it before training, also before a training that is resumed.
+
+    Args:
+        trainer: of TRL. Nothing happens without a reference model, as with LoRA or a KL coefficient of 0, or where
+            weights are sharded.
+    """
+    if trainer.ref_model is None or trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
+        return
+    policy, reference = map(trainer.accelerator.unwrap_model, (trainer.model, trainer.ref_model))
+    weights = policy.state_dict()  # a policy with a value head has more than the reference
+    reference.load_state_dict({name: weights[name] for name in reference.state_dict()})

@@ -60,7 +60,7 @@ def train(
             run = Run(loaded, directory, say=say, progress=on_terminal(), launch=launched, report=write_report)
             run.run()
         except BaseException as error:
-            if directory.started:
+            if directory.started and not getattr(error, "repeats", False):
                 error.add_note(f"To continue: {resume_command(recipe, changes, launch, processes)}")
             else:
                 directory.remove_if_empty()

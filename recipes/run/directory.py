@@ -27,6 +27,7 @@ from typing import IO, Any
 from abstain.evals.records import write_text
 from abstain.recipes.run.recipe import STAGES, Recipe
 from abstain.recipes.run.yaml_lines import read_yaml, write_yaml
+from abstain.trainers.checkpoints import whole_checkpoints
 
 SECRET_KEYS = ("hub_token", "api_key", "password", "secret")
 """A key of a recipe that ends so holds what must not be written down again."""
@@ -211,13 +212,8 @@ class RunDir:
         write_text(self._state, json.dumps({"complete": self.complete}) + "\n")
 
     def checkpoints(self, stage: str) -> list[Path]:
-        """The checkpoints of a stage that can be resumed from; what a kill left half-written is removed."""
-        found = list((self.path / stage).glob("checkpoint-*"))
-        whole = [path for path in found if _is_whole(path)]
-        for path in found:
-            if path not in whole:
-                shutil.rmtree(path)
-        return whole
+        """The checkpoints of a stage that can be resumed from."""
+        return whole_checkpoints(self.path / stage)
 
     def _may_change(self, key: str) -> bool:
         """A mistake in a stage that has not begun can be mended without losing those that are complete."""
@@ -244,15 +240,6 @@ def _lock(opened: int) -> bool:
         return try_lock(opened)
     except OSError:  # a file system without locks: nobody can be kept out
         return True
-
-
-def _is_whole(checkpoint: Path) -> bool:
-    """Whether a checkpoint has its `trainer_state.json`, which the trainer writes last."""
-    try:
-        json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return True
 
 
 def comparable(recipe: Recipe) -> dict[str, Any]:

@@ -114,5 +114,4 @@ def test_a_half_written_checkpoint_is_not_resumed_from(tmp_path):
     write_text(empty / "model.safetensors", "half")
     write_text(torn / "trainer_state.json", '{"global_st')
     assert RunDir(tmp_path).checkpoints("rl") == [whole]
-    assert os.listdir(tmp_path / "rl") == ["checkpoint-4"]
     assert RunDir(tmp_path).checkpoints("sft") == []

@@ -8,16 +8,10 @@ import pickle
 import pytest
 import torch
 
-from abstain.rewards import ConfidenceTarget, TernaryCredit
+from abstain.rewards import ConfidenceTarget
 from abstain.rewards.graders import GRADERS
 from abstain.rewards.verdict import Verdict
-from abstain.trainers.guards.rewards import (
-    AbstentionCredit,
-    GuardedAsyncReward,
-    RewardError,
-    checked_scores,
-    guard_reward,
-)
+from abstain.trainers.guards.rewards import GuardedAsyncReward, RewardError, checked_scores, guard_reward
 from abstain.trainers.guards.rollouts import Rollouts
 
 
@@ -146,14 +140,6 @@ def test_what_is_no_list_of_scores_is_refused(scores, message):
 def test_tensors_and_arrays_are_lists_of_scores():
     assert checked_scores("r", torch.tensor([1.0, float("nan"), 2.0]), BATCH) == ([1.0, None, 2.0], 1)
     assert guard_reward(lambda **kwargs: torch.tensor([1.0, 0.0, 2.0]))(**BATCH) == [1.0, 0.0, 2.0]
-
-
-def test_credit_for_abstaining_fades_with_the_step_and_the_rest_stays():
-    reward = TernaryCredit(correct=1, abstain=0.5, wrong=-1)
-    guarded = guard_reward(reward, credit=AbstentionCredit(0.5, steps=10, begin=5))
-    found = {step: guarded(**BATCH | {"trainer_state": State(step)}) for step in (0, 5, 10, 15, 99)}
-    assert {step: scores[1] for step, scores in found.items()} == {0: 0.5, 5: 0.5, 10: 0.25, 15: 0.0, 99: 0.0}
-    assert {(scores[0], scores[2]) for scores in found.values()} == {(1.0, -1.0)}
 
 
 def test_a_long_value_is_cut_and_a_secret_hook_is_not_shown():

@@ -176,8 +176,7 @@ KINDS = {
     "all_idk": Kind(
         _all_idk,
         "It gives away what it knows",
-        "the bounded form of the reward, guards.anneal_abstention if abstaining is paid, guards.replay_known, "
-        "guards.raise_kl",
+        "the bounded form of the reward, nothing paid for abstaining, a smaller sft.idk_share, guards.stop",
         patience=3,  # a healthy run may abstain much for some steps, before it tells the targets apart
     ),
     "all_guess": Kind(
@@ -188,12 +187,12 @@ KINDS = {
     "one_answer": Kind(
         _one_answer,
         "Its answers no longer depend on the question",
-        "guards.raise_kl, a lower learning rate, guards.stop",
+        "a lower learning rate, guards.stop",
     ),
     "targets_ignored": Kind(
         _targets_ignored,
         "The target in the prompt makes no difference",
-        "the bounded form of the reward, targets further apart, guards.anneal_abstention if abstaining is paid",
+        "the bounded form of the reward, targets further apart, nothing paid for abstaining",
         patience=5,
     ),
     "ungraded": Kind(

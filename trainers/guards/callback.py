@@ -12,7 +12,7 @@ import json
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +25,7 @@ from abstain.evals.tasks.question import Question
 from abstain.rewards.verdict_reward import VerdictReward
 from abstain.trainers.guards.alarms import Watch
 from abstain.trainers.guards.options import GuardOptions
-from abstain.trainers.guards.remedies import (
-    AnnealAbstentionRemedy,
-    RaiseKlRemedy,
-    Remedy,
-    ReplayKnownRemedy,
-    SeedIdkRemedy,
-    StopRemedy,
-    check_kl,
-    check_loader,
-)
+from abstain.trainers.guards.remedies import Remedy, SeedIdkRemedy, StopRemedy, check_unsharded
 from abstain.trainers.guards.rewards import GuardedReward, guard_reward
 from abstain.trainers.guards.rollouts import Group, Rollouts, Sample, Window
 from abstain.trainers.guards.signals import Evidence, measure_window, start_probabilities
@@ -43,7 +34,6 @@ from abstain.trainers.run_trainer import log_series
 RECENT = 10
 """Checks whose completions the effective thresholds are estimated from."""
 EVENTS = "guards.jsonl"
-STATE = "guards.json"
 logger = logging.getLogger(__name__)
 
 
@@ -53,7 +43,7 @@ class Guards(TrainerCallback):
     Args:
         options: how often to look, and which remedies to apply.
         start: the starting model's graded guesses on training questions: what it knew. Without them there is no
-            over-refusal to see and nothing to replay, and P(correct) is estimated from the completions.
+            over-refusal to see, and P(correct) is estimated from the completions.
         questions: training questions; where they carry a true P(correct), it is used.
     """
 
@@ -82,18 +72,10 @@ class Guards(TrainerCallback):
         """The rewards to give to TRL. The first one that grades is listened to.
 
         Raises:
-            ValueError: none of them is a reward of `abstain.rewards`; or there is no credit to anneal.
+            ValueError: none of them is a reward of `abstain.rewards`.
         """
         listened = _listened(rewards)
-        credit = None
-        if self.options.anneal_abstention:
-            fading = AnnealAbstentionRemedy(self.options.anneal_abstention, abstention_credit(listened))
-            self.remedies.append(fading)
-            credit = fading.credit
-        return [
-            guard_reward(reward, self.rollouts, credit) if reward is listened else guard_reward(reward)
-            for reward in rewards
-        ]
+        return [guard_reward(reward, self.rollouts if reward is listened else None) for reward in rewards]
 
     def attach(self, trainer: Any) -> None:
         """Begin to guard this trainer, whose rewards `wrap` returned.
@@ -108,24 +90,30 @@ class Guards(TrainerCallback):
             self._evidence = Evidence()
         if options.seed_idk:
             self.remedies.append(SeedIdkRemedy(options.seed_idk, trainer, self.rollouts))
-        if options.replay_known:
-            self.remedies.append(ReplayKnownRemedy(options.replay_known, trainer, self.known))
-        if options.raise_kl:
-            self.remedies.append(RaiseKlRemedy(options.raise_kl, trainer))
         if options.stop:
             self.remedies.append(StopRemedy(options.stop))
         trainer.add_callback(self)
 
-    def on_train_begin(self, args: TrainingArguments, state: TrainerState, *_: Any, **__: Any) -> None:
-        """A resumed run goes on with the alarms and remedies that its checkpoint had."""
-        saved = Path(args.output_dir) / f"checkpoint-{state.global_step}" / STATE
-        if not state.global_step or not saved.exists():
-            return
-        content = json.loads(saved.read_text(encoding="utf-8"))
-        self.watch, self.events = Watch(**content["watch"]), content["events"]
+    def carried(self) -> dict[str, Any]:
+        """What a checkpoint has to hold, see `abstain.trainers.resuming`."""
+        return {
+            "watch": asdict(self.watch),
+            "lasted": {type(remedy).__name__: remedy.lasted for remedy in self.remedies},
+            "events": self.events,
+            "recent": [[astuple(group) for group in groups] for groups in self._recent],
+            "evidence": self._evidence.counts if self._evidence else {},
+            "rollouts": self.rollouts.carried(),
+        }
+
+    def carry_on(self, found: dict[str, Any]) -> None:
+        """A resumed run goes on with the alarms, remedies and completions that its checkpoint had."""
+        self.watch, self.events = Watch(**found["watch"]), found["events"]
         for remedy in self.remedies:
-            if type(remedy).__name__ in content["remedies"]:
-                remedy.load(content["remedies"][type(remedy).__name__])
+            remedy.lasted = found["lasted"].get(type(remedy).__name__, 0)
+        self._recent.extend([Group(*row) for row in groups] for groups in found["recent"])
+        if self._evidence:
+            self._evidence.counts = found["evidence"]
+        self.rollouts.carry_on(found["rollouts"])
 
     def on_step_begin(self, *args: Any, **kwargs: Any) -> None:
         """What is sampled from here on belongs to training."""
@@ -139,15 +127,6 @@ class Guards(TrainerCallback):
         if state.global_step % self.options.every == 0:
             self._check(Window.joined(gather_object([self.rollouts.take()])), state, control)
 
-    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Put into the checkpoint what a resumed run has to know."""
-        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-        if not state.is_world_process_zero or not folder.exists():
-            return
-        remedies = {type(remedy).__name__: remedy.state() for remedy in self.remedies}
-        content = {"watch": asdict(self.watch), "remedies": remedies, "events": self.events}
-        write_text(folder / STATE, json.dumps(content))
-
     def _check(self, window: Window, state: TrainerState, control: TrainerControl) -> None:
         if not window.groups:
             return
@@ -158,10 +137,7 @@ class Guards(TrainerCallback):
             self._tell(state, alarm.message, alarm=alarm.kind, over=alarm.ended, seen=alarm.seen)
         for remedy in self.remedies:
             self._treat(remedy, state, control)
-        series = signals.logs() | {"guards/alarms": float(len(self.watch.active))}
-        for remedy in self.remedies:
-            series |= remedy.logs(state.global_step)
-        log_series(self._trainer, series)
+        log_series(self._trainer, signals.logs() | {"guards/alarms": float(len(self.watch.active))})
 
     def _probabilities(self, window: Window) -> dict[str, float]:
         if self._evidence is None:
@@ -170,9 +146,9 @@ class Guards(TrainerCallback):
         return self._evidence.probabilities()
 
     def _treat(self, remedy: Remedy, state: TrainerState, control: TrainerControl) -> None:
-        answered = set(remedy.kinds) & set(self.watch.active)
-        done = remedy.apply(state.global_step, control) if answered else remedy.relax(state.global_step)
-        if done:
+        called = not self.watch.active.keys().isdisjoint(remedy.kinds)
+        remedy.lasted = remedy.lasted + 1 if called else 0
+        if called and (done := remedy.apply(state.global_step, control)):
             name = type(remedy).__name__.removesuffix("Remedy")
             self._tell(state, f"Step {state.global_step}: {name}: {done}.", remedy=name, done=done)
 
@@ -190,7 +166,7 @@ def check_guards(options: GuardOptions, rewards: Sequence[Callable[..., Any]], c
     Args:
         options: of the recipe.
         rewards: as for `Guards.wrap`.
-        config: TRL's configuration, or whatever has its fields `beta` and `dataloader_num_workers`.
+        config: TRL's configuration, or whatever has its fields `fsdp` and `deepspeed`.
 
     Raises:
         ValueError: a remedy cannot work with these rewards and this configuration.
@@ -198,18 +174,15 @@ def check_guards(options: GuardOptions, rewards: Sequence[Callable[..., Any]], c
     Example:
         >>> from types import SimpleNamespace
         >>> from abstain.rewards import ConfidenceTarget
-        >>> check_guards(GuardOptions(raise_kl={}), [ConfidenceTarget()], SimpleNamespace(beta=0.0))
+        >>> config = SimpleNamespace(fsdp=None, deepspeed="zero3.json")
+        >>> check_guards(GuardOptions(seed_idk={}), [ConfidenceTarget()], config)
         Traceback (most recent call last):
         ...
-        ValueError: guards.raise_kl: rl.args.beta is 0, and then TRL keeps no reference model; set a small ...
+        ValueError: guards.seed_idk cannot train weights that FSDP or DeepSpeed have sharded; seed by sft
     """
-    listened = _listened(rewards)
-    if options.anneal_abstention:
-        AnnealAbstentionRemedy(options.anneal_abstention, abstention_credit(listened))
-    if options.raise_kl:
-        check_kl(config)
-    if options.replay_known:
-        check_loader(config)
+    _listened(rewards)
+    if options.seed_idk:
+        check_unsharded(bool(config.fsdp or config.deepspeed))
 
 
 def _listened(rewards: Sequence[Callable[..., Any]]) -> VerdictReward:
@@ -218,15 +191,3 @@ def _listened(rewards: Sequence[Callable[..., Any]]) -> VerdictReward:
     if found is None:
         raise ValueError("guards listen to how completions are graded: use a reward of abstain.rewards")
     return found
-
-
-def abstention_credit(reward: Any) -> float:
-    """What a reward pays for "I don't know".
-
-    Example:
-        >>> from abstain.rewards import ConfidenceTarget, TernaryCredit
-        >>> abstention_credit(TernaryCredit(abstain=0.5)), abstention_credit(ConfidenceTarget())
-        (0.5, 0.0)
-    """
-    pricing = getattr(reward, "scoring", reward)
-    return float(getattr(pricing, "abstain", 0.0))

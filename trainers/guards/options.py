@@ -1,7 +1,5 @@
 """What a recipe may say about guards: how often to look, and which remedies to apply by themselves."""
 
-from typing import Literal
-
 from pydantic import BaseModel, Field
 
 
@@ -22,34 +20,6 @@ class SeedIdk(BaseModel, extra="forbid"):
     """Of these steps; by default that of training before any decay."""
 
 
-class AnnealAbstention(BaseModel, extra="forbid"):
-    """What "I don't know" earns falls linearly to 0."""
-
-    credit: float | None = None
-    """What it earns at the beginning; by default what the reward pays, which then has to be more than 0."""
-    steps: int = Field(100, ge=1)
-    """Steps until it earns 0."""
-    begin: Literal["alarm", "start"] = "alarm"
-    """Begin when an alarm says so, or with training."""
-
-
-class RaiseKl(BaseModel, extra="forbid"):
-    """A stronger pull to the model that RL started from, while the alarm lasts. `rl.args.beta` must be above 0, or
-    there is none."""
-
-    factor: float = Field(3.0, gt=1)
-    """What beta is multiplied with at each check, and divided by once the alarm is over."""
-    most: float = Field(1.0, gt=0)
-    """The largest beta."""
-
-
-class ReplayKnown(BaseModel, extra="forbid"):
-    """Questions that the starting model guessed right take the place of others until they are answered again."""
-
-    share: float = Field(0.5, gt=0, lt=1)
-    """Share of the prompts that are replaced."""
-
-
 class Stop(BaseModel, extra="forbid"):
     """An end, when nothing else has helped. The best checkpoint is the result where `eval.keep_best` is on."""
 
@@ -63,7 +33,4 @@ class GuardOptions(BaseModel, extra="forbid"):
     every: int = Field(10, ge=1)
     """Steps between two checks."""
     seed_idk: SeedIdk | None = None
-    anneal_abstention: AnnealAbstention | None = None
-    raise_kl: RaiseKl | None = None
-    replay_known: ReplayKnown | None = None
     stop: Stop | None = None

@@ -1,4 +1,4 @@
-"""Wraps a reward function: its failures are explained, what it grades is counted, its credit for abstaining can fade.
+"""Wraps a reward function: its failures are explained, and what it grades is counted.
 
 The wrapper keeps the reward's name, pickles if the reward does, and is asynchronous if the reward is.
 """
@@ -9,10 +9,8 @@ import logging
 import math
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from abstain.rewards.verdict import Verdict
 from abstain.rewards.verdict_reward import check_length
 from abstain.trainers.guards.rollouts import Rollouts
 
@@ -26,41 +24,12 @@ _WIDTH = 120
 logger = logging.getLogger(__name__)
 
 
-@dataclass
-class AbstentionCredit:
-    """What "I don't know" earns, fading away: credit · max(0, 1 - (step - begin) / steps), from step `begin` on.
-
-    Before `begin`, and while there is none, the reward's own credit stands.
-
-    Args:
-        credit: at the beginning.
-        steps: until it is 0.
-        begin: the step from which on it fades.
-
-    Example:
-        >>> fading = AbstentionCredit(credit=0.5, steps=10, begin=100)
-        >>> [fading.at(step) for step in (99, 100, 105, 300)]
-        [None, 0.5, 0.25, 0.0]
-    """
-
-    credit: float
-    steps: int
-    begin: int | None = None
-
-    def at(self, step: int) -> float | None:
-        """The credit at a step, `None` where the reward's own stands."""
-        if self.begin is None or step < self.begin:
-            return None
-        return self.credit * max(0.0, 1 - (step - self.begin) / self.steps)
-
-
 class GuardedReward:
     """A reward function as TRL calls it, guarded.
 
     Args:
         reward: any reward function; those of `abstain.rewards` also say how they graded each completion.
         rollouts: takes what the reward grades.
-        credit: replaces what the reward pays for abstaining, once it has begun.
 
     Raises:
         RewardError: on a call, if the reward raises or returns what is no list of finite scores.
@@ -72,15 +41,9 @@ class GuardedReward:
         ('confidence_target', [0.25])
     """
 
-    def __init__(
-        self,
-        reward: Callable[..., Any],
-        rollouts: Rollouts | None = None,
-        credit: AbstentionCredit | None = None,
-    ) -> None:
+    def __init__(self, reward: Callable[..., Any], rollouts: Rollouts | None = None) -> None:
         self.reward = reward
         self.rollouts = rollouts
-        self.credit = credit
         self.__name__ = getattr(_bare(reward), "__name__", type(_bare(reward)).__name__)
         self._warned = False
 
@@ -114,21 +77,10 @@ class GuardedReward:
                 "reported. The first, row %d:\n%s",
                 *(self.__name__, sum(score != score for score in scores), len(found), nan, show_row(columns, nan)),
             )
-        verdicts = heard.get("verdict", [])
-        found = self._credited(columns, found, verdicts)
         if self.rollouts is not None:
             others = heard.get("lenient") or heard.get("strict") or ()
-            self.rollouts.add(columns, verdicts, found, others)
+            self.rollouts.add(columns, heard.get("verdict", []), found, others)
         return found
-
-    def _credited(
-        self, columns: Mapping[str, Any], scores: list[float | None], verdicts: list[str]
-    ) -> list[float | None]:
-        state = columns.get("trainer_state")
-        now = None if self.credit is None or state is None else self.credit.at(state.global_step)
-        if now is None or not verdicts:
-            return scores
-        return [now if v == Verdict.ABSTAINED else score for score, v in zip(scores, verdicts, strict=True)]
 
 
 class GuardedAsyncReward(GuardedReward):
@@ -144,13 +96,11 @@ class GuardedAsyncReward(GuardedReward):
         return self._finish(columns, scores, heard)
 
 
-def guard_reward(
-    reward: Callable[..., Any], rollouts: Rollouts | None = None, credit: AbstentionCredit | None = None
-) -> GuardedReward:
+def guard_reward(reward: Callable[..., Any], rollouts: Rollouts | None = None) -> GuardedReward:
     """The wrapper that suits a reward; see `GuardedReward`."""
     called = _bare(reward)
     awaited = inspect.iscoroutinefunction(called) or inspect.iscoroutinefunction(type(called).__call__)
-    return (GuardedAsyncReward if awaited else GuardedReward)(reward, rollouts, credit)
+    return (GuardedAsyncReward if awaited else GuardedReward)(reward, rollouts)
 
 
 def _bare(reward: Any) -> Any:

@@ -5,7 +5,7 @@
 
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from itertools import groupby, pairwise
 from typing import Any
 
@@ -166,6 +166,24 @@ class Rollouts:
         for counts in (taken.answers, taken.golds, taken.apart):
             _pool_rare(counts)
         return taken
+
+    def carried(self) -> dict[str, Any]:
+        """All of it, as plain lists."""
+        window = self._window
+        return {
+            "groups": [astuple(group) for group in window.groups],
+            "counts": [dict(counter) for counter in (window.answers, window.golds, window.apart)],
+            "compared": window.compared,
+            "written": [[row.prompt, list(row.completion_ids), row.target] for row in self.written],
+            "samples": [astuple(sample) for sample in self.samples],
+        }
+
+    def carry_on(self, found: dict[str, Any]) -> None:
+        """Go on from what was carried."""
+        groups = [Group(*row) for row in found["groups"]]
+        self._window = Window(groups, *map(Counter, found["counts"]), found["compared"])
+        self.written.extend(Written(*row) for row in found["written"])
+        self.samples = [Sample(*row) for row in found["samples"]]
 
     def _count_answers(self, columns: Mapping[str, Any], verdicts: Sequence[str], texts: Sequence[str]) -> None:
         tried = (Verdict.CORRECT, Verdict.INCORRECT)

@@ -263,16 +263,16 @@ class Evidence:
     """
 
     def __init__(self) -> None:
-        self._counts: dict[str, list[int]] = {}
+        self.counts: dict[str, list[int]] = {}
 
     def add(self, groups: Iterable[Group]) -> None:
         """Remember the attempts of these groups, whatever their target."""
         for group in groups:
             if group.attempted:
-                counts = self._counts.setdefault(group.question, [0, 0])
+                counts = self.counts.setdefault(group.question, [0, 0])
                 counts[0] += group.correct
                 counts[1] += group.attempted
 
     def probabilities(self) -> dict[str, float]:
         """Of the questions that were attempted often enough."""
-        return {q: (c + 0.5) / (n + 1) for q, (c, n) in self._counts.items() if n >= FEWEST_ATTEMPTS}
+        return {q: (c + 0.5) / (n + 1) for q, (c, n) in self.counts.items() if n >= FEWEST_ATTEMPTS}

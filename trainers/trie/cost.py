@@ -98,8 +98,8 @@ PRICES: dict[tuple[str, bool], tuple[Price, Price]] = {
 }
 """Of stock and of shared prefixes, by device and whether it computes in half precision.
 
-One thread of a Xeon (`bash tests/gpu/run.sh --grid bf16`): a cell is predicted to 14 to 20 % of its seconds, and 32 of 32
-choices are right. Nobody has measured a GPU yet.
+One thread of a Xeon (`bash tests/gpu/run.sh --grid bf16`): a cell is predicted to 14 to 20 % of its seconds, and 32 of
+32 choices are right. Nobody has measured a GPU yet.
 """
 
 
