@@ -66,13 +66,7 @@ ACCUMULATED = {"per_device_train_batch_size": 4, "gradient_accumulation_steps": 
     [
         {},
         {"num_iterations": 2, "value_clip": 0.01},
-        {"per_device_train_batch_size": 4, "steps_per_generation": 2, "gae_lambda": 0.9, "whiten_advantages": True},
-        {"num_generations": 4, "beta": 0.1},
-        {"mask_truncated_completions": True},
-        ACCUMULATED,
         ACCUMULATED | {"mask_truncated_completions": True, "loss_type": "dapo", "whiten_advantages": True},
-        ACCUMULATED | {"mask_truncated_completions": True, "loss_type": "grpo"},
-        ACCUMULATED | {"mask_truncated_completions": True, "loss_type": "bnpo"},
     ],
 )
 def test_shared_rollouts_take_the_steps_of_the_plain_trainer(make_trainer, options):
@@ -287,10 +281,10 @@ def own_deviation(advantages, mask):
 def test_whitening_moves_no_threshold(t):
     """At p = t the gradient is 0 within the noise, and .04 on either side it has the right sign. The batch's own
     standard deviation, which whitening by the book would divide by, pays for answering well below the target."""
-    assert abs(gate_gradient(whitening(), t, t, rounds=20_000)) < 0.25 * gate_gradient(
-        whitening(), t + 0.04, t, rounds=20_000
+    assert abs(gate_gradient(whitening(), t, t, rounds=8_000)) < 0.25 * gate_gradient(
+        whitening(), t + 0.04, t, rounds=8_000
     )
-    assert gate_gradient(whitening(), t - 0.04, t, rounds=20_000) < 0
+    assert gate_gradient(whitening(), t - 0.04, t, rounds=8_000) < 0
     assert gate_gradient(own_deviation, t, t) > 0.02
 
 

@@ -322,6 +322,7 @@ def kill_while_writing(model, folder, args, deaths):
     return finish(model, folder, args)
 
 
+@pytest.mark.slow
 def test_killed_while_it_saves(tmp_path, tiny_model_dir):
     args, deaths = {"max_steps": 5}, [("weights", True), ("trainer state", False)]
     found = kill_while_writing(tiny_model_dir, tmp_path / "killed", args, deaths)
