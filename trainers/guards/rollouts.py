@@ -180,8 +180,8 @@ class Rollouts:
 
     def carry_on(self, found: dict[str, Any]) -> None:
         """Go on from what was carried."""
-        groups = [Group(*row) for row in found["groups"]]
-        self._window = Window(groups, *map(Counter, found["counts"]), found["compared"])
+        answers, golds, apart = map(Counter, found["counts"])
+        self._window = Window([Group(*row) for row in found["groups"]], answers, golds, apart, found["compared"])
         self.written.extend(Written(*row) for row in found["written"])
         self.samples = [Sample(*row) for row in found["samples"]]
 
