@@ -165,6 +165,7 @@ def test_a_cell(tmp_path):
     show(shown | {"parts": [part], "fit": fitted, "choices": fit.choices([row], fitted)})
 
 
+@pytest.mark.slow
 def test_answers_that_are_all_one_have_gradients_to_compare(tmp_path):
     cell = Cell("one", replace(TINY, hidden=32, vocabulary=128, intermediate=64), 8, 4, 4, 0.25, prompts=2)
     row = measure(cell, "cpu", tmp_path)
@@ -172,6 +173,7 @@ def test_answers_that_are_all_one_have_gradients_to_compare(tmp_path):
     assert row["gradients"]["shared against fp32"] < 0.1
 
 
+@pytest.mark.slow
 def test_all_ways_to_share_give_one_gradient():
     shape = replace(TINY, hidden=32, vocabulary=128, intermediate=64)
     found = compare_ways(Cell("tiny", shape, 8, 4, 4, 0.5, prompts=2, precision="fp32"), "cpu")["ways"]

@@ -324,7 +324,7 @@ def chance_of_abstaining(model, tokenizer, question: Question, target: float) ->
     return logs.gather(1, ids[0, -size:, None]).sum().exp().item()
 
 
-@pytest.mark.parametrize("algorithm", ["dpo", "kto"])
+@pytest.mark.parametrize("algorithm", ["dpo", pytest.param("kto", marks=pytest.mark.slow)])
 def test_abstention_is_learned_where_it_pays_and_nowhere_else(
     algorithm: str, taught_dir: Path, tmp_path: Path
 ) -> None:

@@ -105,7 +105,7 @@ def build(folder, kind, model_dir, **args):
     [
         ("grpo", [5], {"max_steps": 7, "logging_steps": 3}),  # four steps are an epoch
         ("grpo, trie", [3], {"max_steps": 6, "steps_per_generation": 2, "num_iterations": 2}),
-        ("rloo", [3], {"max_steps": 5, "num_iterations": 2, "beta": 0.1}),
+        pytest.param("rloo", [3], {"max_steps": 5, "num_iterations": 2, "beta": 0.1}, marks=pytest.mark.slow),
         ("ppo, trie", [1, 3], {"max_steps": 4, "num_iterations": 2, "whiten_advantages": True}),
     ],
 )

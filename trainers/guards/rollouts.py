@@ -180,7 +180,8 @@ class Rollouts:
 
     def carry_on(self, found: dict[str, Any]) -> None:
         """Go on from what was carried."""
-        answers, golds, apart = map(Counter, found["counts"])
+        counters: list[Counter[str]] = [Counter(counts) for counts in found["counts"]]
+        answers, golds, apart = counters
         self._window = Window([Group(*row) for row in found["groups"]], answers, golds, apart, found["compared"])
         self.written.extend(Written(*row) for row in found["written"])
         self.samples = [Sample(*row) for row in found["samples"]]
