@@ -41,6 +41,9 @@ def build_rl_config(task: Task, stage: RlStage, output_dir: Path, seed: int) -> 
         task: gives the room for a completion.
         stage: its `args` win over our defaults, which win over TRL's.
         output_dir, seed: of the run.
+
+    Raises:
+        ValueError: as `build_config`; a seed for each completion.
     """
     given = {
         "output_dir": str(output_dir),
@@ -48,7 +51,13 @@ def build_rl_config(task: Task, stage: RlStage, output_dir: Path, seed: int) -> 
         "max_completion_length": task.max_new_tokens,
         "reward_weights": [reward.weight for reward in stage.rewards],
     }
-    return build_config(CONFIGS[stage.algorithm], stage.args, DEFAULTS[stage.algorithm] | given)
+    config = build_config(CONFIGS[stage.algorithm], stage.args, DEFAULTS[stage.algorithm] | given)
+    if config.use_vllm and config.vllm_mode == "colocate" and "seed" in (config.generation_kwargs or {}):
+        raise ValueError(
+            f"generation_kwargs: seed={config.generation_kwargs['seed']} would draw every completion of a group alike, "
+            "where vLLM shares the process, and nothing would be learned; leave it out: the run's seed is enough"
+        )
+    return config
 
 
 def build_rewards(stage: RlStage, grader: str = "match", answer_format: AnswerFormat = "auto") -> list[VerdictReward]:

@@ -226,6 +226,14 @@ def test_the_default_stage_does_not_drift(tmp_path: Path) -> None:
         check_threshold_drift([ConfidenceTarget()], algorithm, config)
 
 
+def test_a_seed_for_each_completion_is_refused(tmp_path: Path) -> None:
+    """vLLM in the same process gets a request for each completion, all with that seed."""
+    args = {"use_vllm": True, "vllm_mode": "colocate", "generation_kwargs": {"seed": 3}}
+    with pytest.raises(ValueError, match="seed=3 would draw every completion of a group alike"):
+        build_rl_config(TASK, RlStage(args=args), tmp_path, 0)
+    build_rl_config(TASK, RlStage(args=args | {"vllm_mode": "server"}), tmp_path, 0)
+
+
 def test_a_recipe_that_drifts_is_refused_unless_it_insists(tmp_path: Path, tiny_model_dir: Path) -> None:
     loaded = load_model(str(tiny_model_dir), dtype="float32")
     stage = RlStage(args=TINY_RL | {"scale_rewards": "group", "max_steps": 1})

@@ -102,7 +102,7 @@ def test_the_trial_leaves_randomness_alone(build_trainer):
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    assert trainer._is_exact([3, 4], 8)
+    assert trainer._is_exact(lambda: [3, 4], 8)
     torch.testing.assert_close(torch.rand(3), expected)
 
 

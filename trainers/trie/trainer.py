@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -74,7 +74,7 @@ class TrieRollouts(AnyTrainer):
         self, prompt_ids: list[list[int]], images: Any, multimodal_fields: dict[str, Any], *args: Any, **kwargs: Any
     ) -> Any:
         longest = max(map(len, prompt_ids)) + self.max_completion_length
-        shares = self._is_exact([token for prompt in prompt_ids for token in prompt], longest)
+        shares = self._is_exact(lambda: [token for prompt in prompt_ids for token in prompt], longest)
         why_not = self._why_not_sample(images, multimodal_fields) or checks.why_not_length(self._config, longest)
         if not shares or self._refuses(why_not):
             return super()._generate_single_turn(prompt_ids, images, multimodal_fields, *args, **kwargs)
@@ -110,7 +110,7 @@ class TrieRollouts(AnyTrainer):
         **multimodal: Any,
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         batch = input_ids, attention_mask, logits_to_keep
-        shares = self._is_exact(input_ids[attention_mask.bool()].tolist(), input_ids.shape[1])
+        shares = self._is_exact(lambda: input_ids[attention_mask.bool()].tolist(), input_ids.shape[1])
         why_not = checks.why_not_length(self._config, input_ids.shape[1])
         if any(value is not None for value in multimodal.values()):
             why_not = "a batch has images"
@@ -220,7 +220,7 @@ class TrieRollouts(AnyTrainer):
 
     # Whether all this may be done
 
-    def _is_exact(self, seen: list[int], longest: int) -> bool:
+    def _is_exact(self, seen: Callable[[], list[int]], longest: int) -> bool:
         """Whether the trie does what stock TRL does. Found out once, by all processes together.
 
         Args:
@@ -232,7 +232,7 @@ class TrieRollouts(AnyTrainer):
             if reason is None:
                 longest = min(longest, checks.limit(self._config) or longest)
                 special = {*getattr(self._tokenizer, "all_special_ids", ()), *self.eos_token_ids}
-                reason = self._try(Trial.of(seen, longest, self._config.vocab_size, special))
+                reason = self._try(Trial.of(seen(), longest, self._config.vocab_size, special))
             reasons = [why for why in gather_object([reason]) if why is not None]
             self._exact = not reasons
             self._refuses(next(iter(reasons), None))
@@ -279,6 +279,8 @@ class TrieRollouts(AnyTrainer):
                     )
                     if reason is not None:
                         return reason
+        except torch.OutOfMemoryError as error:
+            return f"there is no memory for its trial ({str(error).splitlines()[0]})"
         except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
             return f"the model does not take a tree attention mask ({error})"
         finally:
