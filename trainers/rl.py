@@ -54,7 +54,7 @@ def build_rl_config(task: Task, stage: RlStage, output_dir: Path, seed: int) -> 
     config = build_config(CONFIGS[stage.algorithm], stage.args, DEFAULTS[stage.algorithm] | given)
     if config.use_vllm and config.vllm_mode == "colocate" and "seed" in (config.generation_kwargs or {}):
         raise ValueError(
-            f"generation_kwargs: seed={config.generation_kwargs['seed']} would draw every completion of a group alike, "
+            f"generation_kwargs: seed={config.generation_kwargs['seed']} would draw every completion of a group alike "
             "where vLLM shares the process, and nothing would be learned; leave it out: the run's seed is enough"
         )
     return config
