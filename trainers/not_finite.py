@@ -106,19 +106,30 @@ class FiniteWeights(TrainerCallback):
                 raise reason from error
             except RuntimeError:  # a GPU that has failed cannot be asked
                 raise error from None
+            if isinstance(error, FloatingPointError):  # what is computed of them is no number, and they still are
+                args, step = self._trainer.args, self._trainer.state.global_step
+                told = f"the model's weights have grown until its logits are not finite, at step {step}"
+                raise NotFinite(f"{told}. {_left(args)}; it may be as far gone. {_advice(args)}") from error
             raise
 
 
 def _told(names: list[str], step: int, known: int, args: TrainingArguments) -> str:
-    folder = Path(args.output_dir)
-    good = whole_checkpoints(folder)
     which = names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "")
     if step == known:
         return f"the model's weights are not finite as training begins ({which}): choose another model"
     since = f"since step {step}" + (f" at the latest; at step {known} they were" if known < step - 1 else "")
-    left = f"The last good checkpoint is {good[-1]}" if good else "There is no checkpoint from before"
-    other = "" if args.max_grad_norm else f" or with {folder.name}.args.max_grad_norm: 1.0 (now 0)"
+    return f"the model's weights are not finite {since} ({which}). {_left(args)}. {_advice(args)}"
+
+
+def _left(args: TrainingArguments) -> str:
+    good = whole_checkpoints(Path(args.output_dir))
+    return f"The last good checkpoint is {good[-1]}" if good else "There is no checkpoint from before"
+
+
+def _advice(args: TrainingArguments) -> str:
+    section = Path(args.output_dir).name
+    other = "" if args.max_grad_norm else f" or with {section}.args.max_grad_norm: 1.0 (now 0)"
     return (
-        f"the model's weights are not finite {since} ({which}). {left}. To go on as it is would end here again: train "
-        f"anew, in another place, with a lower {folder.name}.args.learning_rate (now {args.learning_rate:g}){other}"
+        "To go on as it is would end here again: train anew, in another place, with a lower "
+        f"{section}.args.learning_rate (now {args.learning_rate:g}){other}"
     )

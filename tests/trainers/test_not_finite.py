@@ -76,6 +76,14 @@ def test_an_error_that_comes_of_it_is_its_cause(make_trainer):
     assert caught.value.__cause__ is not None
 
 
+def test_weights_that_have_grown_until_logits_overflow(make_trainer):
+    """They are numbers, and what is computed of them is none: sampling says so."""
+    weights = FiniteWeights(make_trainer())
+    told = "weights have grown until its logits are not finite, at step 0. There is no checkpoint from before"
+    with pytest.raises(NotFinite, match=told), weights.explain():
+        raise FloatingPointError("the policy's probabilities are not finite")
+
+
 def test_training_does_not_end_well_with_them(make_trainer):
     trainer = make_trainer(max_steps=2, save_strategy="no", logging_steps=100)
     trainer.add_callback(Spoil(2, "lm_head", "embed_tokens"))
