@@ -7,7 +7,7 @@
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -58,7 +58,7 @@ _MEANT = {
 
 def write_records(path: str | Path, records: Iterable[Record]) -> None:
     """Write records as JSON lines, all or nothing: an interrupted run leaves the file as it was."""
-    write_text(path, "".join(json.dumps(asdict(record), ensure_ascii=False) + "\n" for record in records))
+    write_rows(path, map(asdict, records))
 
 
 def read_records(path: str | Path) -> list[Record]:
@@ -70,6 +70,17 @@ def read_records(path: str | Path) -> list[Record]:
     """
     with open(path, encoding="utf-8") as file:
         return [_parse_line(line, f"{path}:{number}") for number, line in enumerate(file, 1) if line.strip()]
+
+
+def write_rows(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write JSON lines, all or nothing."""
+    write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
+def read_rows(path: str | Path) -> list[dict[str, Any]]:
+    """Read what `write_rows` wrote. A line ends where a file's does: texts may hold other ends, such as U+2028."""
+    with open(path, encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
 
 
 def read_json(path: str | Path) -> Any:

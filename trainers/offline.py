@@ -7,7 +7,6 @@ from, and its samples are kept in `samples.jsonl`, so that a run that is resumed
 
 import copy
 import dataclasses
-import json
 import random
 import time
 import types
@@ -22,7 +21,7 @@ from accelerate.utils import is_peft_model
 from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from abstain.evals.records import write_text
+from abstain.evals.records import read_rows, write_rows
 from abstain.evals.sampler import Completion, PromptFormat, Sampler
 from abstain.evals.tasks.question import Question, Task
 from abstain.rewards import ConfidenceTarget
@@ -92,7 +91,7 @@ def run_offline(
     )
     rows, told = examples(task, sampled, stage, seed)
     if PartialState().is_main_process:
-        write_text(output_dir / "examples.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+        write_rows(output_dir / "examples.jsonl", rows)
         print(told)
     if not rows:
         raise ValueError(_nothing(sampled, stage, task))
@@ -140,8 +139,7 @@ def sampled_rows(sampler: Sampler, task: Task, stage: OfflineStage, output_dir: 
             began = time.monotonic()
             rows = _sample(sampler, task, stage, how["sample_at"], seed)
             about = {"sampled_with": how, "seconds": round(time.monotonic() - began, 1)}
-            lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in [about, *rows]]
-            write_text(file, "".join(lines))
+            write_rows(file, [about, *rows])
     return rows
 
 
@@ -149,7 +147,7 @@ def _stored(file: Path, how: dict[str, Any]) -> Rows | None:
     """The rows in a file; `None` without one, or where they were drawn otherwise: a stage may be mended."""
     if not file.exists():
         return None
-    first, *rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    first, *rows = read_rows(file)
     return rows if first["sampled_with"] == how else None
 
 

@@ -5,7 +5,6 @@ share of the examples at t > 0 says it, and the others repeat what the model its
 prompts ask for a confidence, it is stated after the answer instead: "Lima. Confidence: 0.8".
 """
 
-import json
 import math
 import random
 import types
@@ -18,7 +17,7 @@ from accelerate import PartialState
 from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from abstain.evals.records import write_text
+from abstain.evals.records import read_rows, write_rows
 from abstain.evals.sampler import PromptFormat, Sampler
 from abstain.evals.tasks.question import Question, Task
 from abstain.rewards.grading import grade_response
@@ -90,7 +89,8 @@ def run_sft(
     config = build_config("SFTConfig", stage.args, DEFAULTS | {"output_dir": str(output_dir), "seed": seed})
     file, processes = output_dir / "examples.jsonl", PartialState()
     with processes.main_process_first():  # the others read what the first one wrote
-        rows = _stored_examples(file) if resume or not processes.is_main_process else None
+        stored = file.exists() and (resume or not processes.is_main_process)
+        rows = read_rows(file) if stored else None
         if rows is None:
             questions = draw(task.train, stage.limit, seed)
             guesses = _guesses(Sampler(model, tokenizer, prompt_format=prompt_format), task, questions, stage)
@@ -100,7 +100,7 @@ def run_sft(
                     f"sft: nothing to teach with answers: {stage.answers} on the {len(questions)} training questions "
                     f"of {task.name}. Try another `answers`, or another task"
                 )
-            write_text(file, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+            write_rows(file, rows)
     dataset = Dataset.from_list([_as_trl(row, tokenizer, prompt_format) for row in rows])
     config.report_to = usable_trackers(config.report_to)
     trainer = SFTTrainer(model=model, args=config, train_dataset=dataset, processing_class=tokenizer)
@@ -110,12 +110,6 @@ def run_sft(
     with only_rows_of(seen, trainer, tokenizer, stage.train_embeddings):
         train(trainer, resume)
     return trainer
-
-
-def _stored_examples(path: Path) -> list[dict[str, Any]] | None:
-    if not path.exists():
-        return None
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def _guesses(sampler: Sampler, task: Task, questions: Sequence[Question], stage: SftStage) -> list[Guess | None]:

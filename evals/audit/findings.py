@@ -50,7 +50,7 @@ from abstain.evals.audit.verdict import notes, rise_verdict, target_verdict, wor
 from abstain.evals.evaluation import Evaluation
 from abstain.evals.metrics.intervals import KIND, LEVEL
 from abstain.evals.metrics.oracle import BaseGuesses
-from abstain.evals.records import Record, write_text
+from abstain.evals.records import Record, write_rows, write_text
 from abstain.evals.sampler import Sampler
 from abstain.evals.tasks.question import Task
 
@@ -82,8 +82,8 @@ class Audit:
         folder = Path(folder)
         write_text(folder / "audit.json", json.dumps(self.found, indent=2) + "\n")
         write_text(folder / "audit.md", render_audit(self.found, "markdown"))
-        rows = [_row(name, record) for name, group in self.reworded.items() for record in group]
-        write_text(folder / "reworded.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+        rows = (_row(name, record) for name, group in self.reworded.items() for record in group)
+        write_rows(folder / "reworded.jsonl", rows)
         audit_plot(self.found).save(folder)
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from abstain.evals.records import FIELDS, Record, read_records, write_records
+from abstain.evals.records import FIELDS, Record, read_records, read_rows, write_records, write_rows
 from abstain.rewards.verdict import Verdict
 
 RECORD = Record("a", "toy", "Where?", ("Lima", "Limá"), 0.5, "Where? …", "Lima\u2028\n", "Lima", Verdict.CORRECT, 0.25)
@@ -37,6 +37,13 @@ def test_what_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, rows:
     path = tmp_path_factory.mktemp("records") / "records.jsonl"
     write_records(path, rows)
     assert read_records(path) == rows
+
+
+def test_rows_hold_texts_with_line_ends_of_their_own(tmp_path: Path) -> None:
+    """Models write such characters, and JSON leaves them as they are: they end no row."""
+    rows = [{"text": f"before{end}after", "count": 2} for end in "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"]
+    write_rows(tmp_path / "rows.jsonl", rows)
+    assert read_rows(tmp_path / "rows.jsonl") == rows
 
 
 def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path) -> None:
