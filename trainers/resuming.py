@@ -71,7 +71,7 @@ class Checkpoints(TrainerCallback):
         """Put everything back, before the first batch is fetched."""
         if not state.global_step:
             return
-        checkpoint = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        checkpoint = _folder(args, state)
         if differs := why_it_differs(self._trainer, checkpoint):
             logger.warning("This run goes on from %s, and may differ from an unbroken one: %s.", checkpoint, differs)
         forward_order(kwargs.get("train_dataloader"), int(state.epoch or 0))
@@ -102,7 +102,7 @@ class Checkpoints(TrainerCallback):
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """The new one is whole: the older ones may go."""
-        if not (Path(args.output_dir) / f"checkpoint-{state.global_step}" / _file(args)).exists():
+        if not (_folder(args, state) / _file(args)).exists():
             self._write(args, state, control)  # where transformers decides later, with save_strategy: best
         self._saved = state.global_step
         self._trainer.accelerator.wait_for_everyone()
@@ -117,7 +117,7 @@ class Checkpoints(TrainerCallback):
 
     def _write(self, args: TrainingArguments, state: TrainerState, control: TrainerControl) -> None:
         self._weights.check()
-        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        folder = _folder(args, state)
         folder.mkdir(parents=True, exist_ok=True)
         torch.save(self._carried(control.should_log), folder / _file(args))
 
@@ -184,6 +184,10 @@ def forward_order(loader: Any, epochs: int) -> None:
     if type(sampler).__name__ == "RepeatSampler" and sampler.shuffle:
         for _ in range(epochs):
             torch.randperm(sampler.num_samples, generator=sampler.generator)
+
+
+def _folder(args: TrainingArguments, state: TrainerState) -> Path:
+    return Path(args.output_dir) / f"checkpoint-{state.global_step}"
 
 
 def _file(args: TrainingArguments) -> str:

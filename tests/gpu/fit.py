@@ -1,21 +1,20 @@
 """A cost model fitted to what was measured: what a half of a step takes, by what it has to compute.
 
-    seconds = fixed + per_weight · weights + linear · A + attention · B + head · C
-
-A, B and C are the operations (in units of 1e12) of the layers' matrix products, of attention over all pairs of a row,
-and of the projection on the vocabulary; `fixed` and `per_weight` are what a pass takes however few tokens it has (in
-sampling, per pass of one token). No constant is negative, none of A, B and C below what a large matrix product takes;
-errors are relative, so a small cell counts as a large one. Stock and shared have constants of their own, since their
-kernels differ.
+The model is that of `abstain.trainers.trie.cost`, which chooses by it; in sampling `fixed` and `per_weight` are those
+of each pass of one token. No constant is negative, no price of operations below that of a large matrix product; errors
+are relative, so a small cell counts as a large one.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from scipy.optimize import nnls
 
-TERMS = ("fixed", "per_weight", "linear", "attention", "head")
+from abstain.trainers.trie.cost import Price, Sizes, Work, quantities
+
+TERMS = Price._fields
 """Seconds; seconds for 1e9 weights; and three of seconds for 1e12 operations."""
 
 
@@ -27,20 +26,17 @@ def features(row: dict[str, Any], path: str, half: str) -> list[float]:
         path: whose work.
         half: "training" or "sampling".
     """
-    shape, work, answer = row["cell"]["shape"], row["work"][path], row["cell"]["answer"]
-    weights, vocabulary = row["cell"]["linear_weights"], shape["vocabulary"] * shape["hidden"]
-    backward = 3 if half == "training" else 1
-    passes = 1 if half == "training" else answer
-    pairs = work["pairs"] if half == "training" else work["pairs"] / 2  # a cache is attended to as it grows
+    shape, counted, answer = row["cell"]["shape"], dict(row["work"][path]), row["cell"]["answer"]
+    rows, hidden = counted.pop("rows"), shape["hidden"]
+    sizes = Sizes(row["cell"]["linear_weights"], shape["vocabulary"] * hidden, shape["layers"] * hidden)
+    work = Work(**counted)
+    if half == "training":
+        return list(quantities(sizes, work))
     # Drawing needs the logits of the last token only, of each row or of each prefix
-    scored = work["scored"] if half == "training" or path == "shared" else work["rows"] * answer
-    return [
-        passes,
-        passes * (weights + vocabulary) / 1e9,
-        backward * 2 * weights * work["slots"] / 1e12,
-        backward * 4 * shape["layers"] * shape["hidden"] * pairs / 1e12,
-        backward * 2 * vocabulary * scored / 1e12,
-    ]
+    scored = work.scored if path == "shared" else rows * answer
+    fixed, per_weight, *operations = quantities(sizes, replace(work, scored=scored))
+    linear, attention, head = (forwards / 3 for forwards in operations)
+    return [answer * fixed, answer * per_weight, linear, attention / 2, head]  # a cache is attended to as it grows
 
 
 def predict(constants: dict[str, float], found: Sequence[float]) -> float:

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,9 @@ from datasets import Dataset
 from transformers import TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
+from abstain.evals.sampler import left_pad
 from abstain.trainers.rl import DEFAULTS
+from abstain.trainers.trie.cost import Work
 from abstain.trainers.trie.head import add_trie_head
 from abstain.trainers.trie.sampling import SamplingRule, sample
 from abstain.trainers.trie.scoring import plan_scoring
@@ -148,25 +150,17 @@ def _never_ends(logits: torch.Tensor) -> torch.Tensor:
 
 def _counts(cell: Cell, ids: list[list[int]], given: Drawn, device: str) -> Any:
     """What there is to compute: slots are tokens with their padding, pairs are what attention scores."""
-    longest = max(map(len, ids))
-    tokens = [
-        [0] * (longest - len(prompt)) + [*prompt, *answer] for prompt in ids for answer in given.answers[tuple(prompt)]
-    ]
-    mask = [
-        [0] * (longest - len(prompt)) + [1] * (len(prompt) + cell.answer)
-        for prompt in ids
-        for _ in range(cell.generations)
-    ]
-    plan = plan_scoring(np.array(tokens), np.array(mask), cell.answer, cell.shape.hidden)
+    rows = [[*prompt, *answer] for prompt in ids for answer in given.answers[tuple(prompt)]]
+    tokens, mask = (tensor.numpy() for tensor in left_pad(rows, 0, torch.device("cpu")))
+    plan = plan_scoring(tokens, mask, cell.answer, cell.shape.hidden)
     assert plan is not None
-    forest = plan.forest
-    rows, length = forest.tokens.shape
+    forest, width = plan.forest, tokens.shape[1]
     tokens_of = np.empty(len(forest.row), dtype=np.int64)
-    tokens_of[forest.sequence] = np.array(mask).sum(axis=1) - 1
-    used = np.zeros(rows, dtype=np.int64)
+    tokens_of[forest.sequence] = mask.sum(axis=1) - 1
+    used = np.zeros(len(forest.tokens), dtype=np.int64)
     np.maximum.at(used, forest.row, forest.column[np.arange(len(tokens_of)), tokens_of - 1] + 1)
-    nodes, width = int(used.sum()), longest + cell.answer
-    scored = cell.rows * (cell.answer if device == "cuda" else width - 1)  # off a GPU TRL projects the prompts, too
+    nodes = int(used.sum())
+    stock, shared = Work.of_stock(cell.rows, width, cell.answer, device), Work.of_plan(plan)
     return {
         "distinct": given.distinct,
         "sharpness": given.sharpness,
@@ -176,8 +170,8 @@ def _counts(cell: Cell, ids: list[list[int]], given: Drawn, device: str) -> Any:
             "training": cell.rows * width / nodes,
         },
         "work": {
-            STOCK: {"slots": cell.rows * width, "pairs": cell.rows * width**2, "scored": scored, "rows": cell.rows},
-            SHARED: {"slots": rows * length, "pairs": rows * length**2, "scored": len(plan.parent), "rows": rows},
+            STOCK: asdict(stock) | {"rows": cell.rows},
+            SHARED: asdict(shared) | {"rows": len(forest.tokens)},
         },
     }
 

@@ -52,7 +52,7 @@ OPTIONS = {
 }
 
 
-BOTH = ("LoRA with its reference",)
+BOTH = ("several iterations", "shuffled into several steps", "LoRA with its reference")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Where sharing prefixes would not be exact, and what a trial on the model itself compares."""
+"""Where sharing prefixes would not be exact: models, options of the trainer, lengths, ways to draw."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -15,6 +15,8 @@ from typing import NamedTuple
 import torch
 from transformers import PreTrainedModel
 
+from abstain.trainers.trie.scoring import Plan
+
 
 class Price(NamedTuple):
     """Seconds for each term above, of a pass forwards and backwards."""
@@ -45,6 +47,17 @@ class Work:
         """Of rows of this length."""
         return cls(rows * length, rows * length**2, scored)
 
+    @classmethod
+    def of_stock(cls, rows: int, length: int, keep: int, device: str) -> "Work":
+        """What stock TRL computes of whole completions: off a GPU it projects prompts on the vocabulary, too."""
+        return cls.of_rows(rows, length, rows * (keep if device == "cuda" else length - 1))
+
+    @classmethod
+    def of_plan(cls, plan: Plan) -> "Work":
+        """What a plan computes."""
+        rows, length = plan.forest.tokens.shape
+        return cls.of_rows(rows, length, len(plan.parent))
+
 
 @dataclass(frozen=True)
 class Sizes:
@@ -68,6 +81,18 @@ class Sizes:
         return cls(layers, head, config.num_hidden_layers * config.hidden_size)
 
 
+def quantities(sizes: Sizes, work: Work) -> tuple[float, float, float, float, float]:
+    """What prices are multiplied with, for a pass forwards and backwards; one that goes forwards only has a third of
+    the operations, which are the last three."""
+    return (
+        1.0,
+        (sizes.weights + sizes.head) / 1e9,
+        6 * sizes.weights * work.slots / 1e12,
+        12 * sizes.width * work.pairs / 1e12,
+        6 * sizes.head * work.scored / 1e12,
+    )
+
+
 def seconds(price: Price, sizes: Sizes, work: Work) -> float:
     """What a pass forwards and backwards is expected to take.
 
@@ -76,14 +101,7 @@ def seconds(price: Price, sizes: Sizes, work: Work) -> float:
         >>> seconds(price, Sizes(weights=10**9, head=10**9, width=10**5), Work(slots=100, pairs=10**4, scored=50))
         2.0
     """
-    quantities = (
-        1.0,
-        (sizes.weights + sizes.head) / 1e9,
-        6 * sizes.weights * work.slots / 1e12,
-        12 * sizes.width * work.pairs / 1e12,
-        6 * sizes.head * work.scored / 1e12,
-    )
-    return sum(each * quantity for each, quantity in zip(price, quantities, strict=True))
+    return sum(each * quantity for each, quantity in zip(price, quantities(sizes, work), strict=True))
 
 
 PRICES: dict[tuple[str, bool], tuple[Price, Price]] = {

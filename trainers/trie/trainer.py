@@ -4,6 +4,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -51,12 +52,15 @@ class TrieRollouts(AnyTrainer):
         self._needs_gradient: Tensor | None = None
         self._sampled: SampledScores | None = None
         self._told = False
-        self._sizes = Sizes.of(inner_model(self.accelerator, self.model))
         self._is_half = self.accelerator.mixed_precision != "no" or self.model.dtype != torch.float32
         self._config = self.model.config.get_text_config()
         for model in (self.model, self.ref_model):
-            if model is not None:
+            if model is not None and self.share_prefixes:
                 add_trie_head(inner_model(self.accelerator, model), self.temperature)
+
+    @cached_property
+    def _sizes(self) -> Sizes:
+        return Sizes.of(inner_model(self.accelerator, self.model))
 
     # What TRL calls, in the order of a step
 
@@ -201,10 +205,7 @@ class TrieRollouts(AnyTrainer):
 
     def _pays(self, plan: Plan, rows: int, length: int, keep: int) -> bool:
         """Whether a plan is expected to be faster than stock TRL on so many rows of that length."""
-        off_gpu = self.accelerator.device.type != "cuda"  # there TRL projects prompts on the vocabulary, too
-        stock = Work.of_rows(rows, length, rows * (length - 1 if off_gpu else keep))
-        packed_rows, packed_length = plan.forest.tokens.shape
-        shared = Work.of_rows(packed_rows, packed_length, len(plan.parent))
+        stock, shared = Work.of_stock(rows, length, keep, self.accelerator.device.type), Work.of_plan(plan)
         times = gain(self._sizes, stock, shared, self.accelerator.device, self._is_half)
         pays = times is None or times > 1
         self._metrics["train" if self.model.training else "eval"]["rollouts/shared"].append(float(pays))
@@ -267,7 +268,8 @@ class TrieRollouts(AnyTrainer):
             return found
 
         try:
-            shared()  # as training will, which must not fail
+            if self.accelerator.native_amp:
+                shared()  # as training will, which must not fail
             with full_precision(self.accelerator, self.model):
                 for tokens, found in shared():
                     batch, misled = trial.batch(tokens, device), trial.batch(tokens, device, misled=True)
