@@ -47,7 +47,6 @@ FAMILIES = {
     "Qwen2": {},
     "Qwen3": {},
     "Gemma2": {"tie_word_embeddings": True, "attn_implementation": "eager", "final_logit_softcapping": 3.0},
-    "Gemma3": {"tie_word_embeddings": True, "sliding_window": 64},
     "Cohere": {"logit_scale": 0.25},
     "Granite": {"logits_scaling": 4.0},
 }
@@ -124,7 +123,7 @@ def family_model(family, **options):
     name = family.split(",")[0]
     sizes = SIZES | {"attn_implementation": "sdpa"} | FAMILIES[family]
     torch.manual_seed(0)
-    config = getattr(transformers, {"Gemma3": "Gemma3Text"}.get(name, name) + "Config")(**sizes)
+    config = getattr(transformers, f"{name}Config")(**sizes)
     model = getattr(transformers, f"{name}ForCausalLM")(config)
     add_fused_lm_head(model, **options)
     return model
