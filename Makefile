@@ -13,7 +13,7 @@ help:  ## this list
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(RUN)pip install --quiet --constraint constraints.txt --editable '.[dev,gguf,inspect,judge,lm-eval,optuna,ray]'
+	$(RUN)pip install --quiet --constraint constraints.txt --editable '.[dev,docs,gguf,inspect,judge,lm-eval,optuna,ray]'
 	@touch $@
 
 install: $(STAMP)  ## set up .venv with tested versions
@@ -62,6 +62,10 @@ GPU_CHECK ?= $(if $(wildcard /dev/nvidia0),--budget 360,--small --budget 900)
 gpu-check: $(STAMP)  ## stock TRL and shared prefixes side by side: six minutes on a GPU, in miniature without one
 	PYTHON=$(RUN)python bash tests/gpu/run.sh $(GPU_CHECK)
 
+docs: export NO_MKDOCS_2_WARNING := 1
+docs: $(STAMP)  ## docs/ and the API reference as a site: build/site/index.html opens from disk
+	$(RUN)mkdocs build --strict
+
 bench: export OMP_NUM_THREADS ?= $(shell nproc)
 bench: $(STAMP)  ## benchmarks against stock alternatives
 	$(RUN)python -m pytest -m bench -s tests/benchmarks
@@ -73,4 +77,4 @@ check: $(STAMP)  ## ruff, mypy and the import law
 	$(RUN)mypy
 	$(RUN)python -m pytest -q tests/test_import_law.py
 
-.PHONY: help install smollm2 quickstart dashboard test test-slow harnesses vllm gpu-check bench check
+.PHONY: help install smollm2 quickstart dashboard test test-slow harnesses vllm gpu-check bench check docs

@@ -5,21 +5,19 @@ evaluation.save("runs/first")       # records.jsonl, metrics.json, table.md
 """
 
 import json
-import math
 import random
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from abstain.evals.metrics.measuring import measure
 from abstain.evals.metrics.oracle import BaseGuesses, ForcedAnswers, baselines
 from abstain.evals.metrics.readings import doubts, long_answers, reading_gap
-from abstain.evals.metrics.schema import Metrics
+from abstain.evals.progress import Advance, followed
 from abstain.evals.records import Record, write_records, write_text
-from abstain.evals.sampler import Completion, Sampler
+from abstain.evals.sampling import AnySampler, Completion
 from abstain.evals.tables.table import render
 from abstain.evals.tasks.question import Question, Task
 from abstain.rewards.grading import grade_responses, settle
@@ -47,18 +45,16 @@ class Evaluation:
     metrics: dict[str, Any]
     start: BaseGuesses
 
-    def save(self, folder: str | Path, *, before: Metrics | None = None) -> None:
+    def save(self, folder: str | Path) -> None:
         """Write `records.jsonl`, `metrics.json` and `table.md`, each all or nothing.
 
         Args:
             folder: made if need be.
-            before: the starting model's metrics, for a table that shows both.
         """
         folder = Path(folder)
         write_records(folder / "records.jsonl", self.records)
         write_text(folder / "metrics.json", json.dumps(self.metrics, indent=2) + "\n")
-        both = [before, self.metrics] if before else [self.metrics]
-        write_text(folder / "table.md", render(both, "markdown", labels=["before", "after"] if before else None))
+        write_text(folder / "table.md", render([self.metrics], "markdown"))
 
 
 @dataclass(frozen=True)
@@ -71,11 +67,11 @@ class _Answer:
     verdict: Verdict
 
     @property
-    def probability(self) -> float:
-        return min(1.0, math.exp(self.completion.logprob))
+    def probability(self) -> float | None:
+        return self.completion.probability
 
     @property
-    def confidence(self) -> float:
+    def confidence(self) -> float | None:
         stated = self.response.confidence
         return self.probability if stated is None else stated
 
@@ -89,25 +85,35 @@ class _Answer:
 
 
 @dataclass(frozen=True)
+class _Round:
+    """Questions that are asked together, and what they state."""
+
+    questions: Sequence[Question]
+    target: float | None
+    instruct: Instruct = "target"
+
+    def prompts(self, template: str) -> list[str]:
+        return [prompt_text(one.question, self.target, template, self.instruct) for one in self.questions]
+
+
+@dataclass(frozen=True)
 class _Asking:
     """How questions are asked and graded."""
 
-    sampler: Sampler
+    sampler: AnySampler
     task: Task
     judge: JudgeGrader | None
     reading: Reading
-    progress: bool
+    advance: Advance
 
-    def __call__(
-        self, questions: Sequence[Question], target: float | None, instruct: Instruct = "target"
-    ) -> list[_Answer]:
-        prompts = [prompt_text(question.question, target, self.task.template, instruct) for question in questions]
-        stated = "confidence" if instruct == "confidence" else "no target" if target is None else f"t = {target:g}"
-        label = f"{self.task.name}, {stated}" if self.progress else None
-        sampled = self.sampler.sample(prompts, max_new_tokens=self.task.max_new_tokens, progress=label)
+    def __call__(self, one: _Round) -> list[_Answer]:
+        prompts = one.prompts(self.task.template)
+        sampled = self.sampler.sample(prompts, max_new_tokens=self.task.max_new_tokens, progress=self.advance)
         completions = [row[0] for row in sampled]
-        read = [read_response(one.text, one.truncated, self.task.answer_format) for one in completions]
-        return [_Answer(*row) for row in zip(prompts, completions, read, self.grade(questions, read), strict=True)]
+        read = [read_response(said.text, said.truncated, self.task.answer_format) for said in completions]
+        verdicts = iter(self.grade(*_replied(one.questions, read, completions)))
+        graded = [Verdict.UNGRADED if said.failure else next(verdicts) for said in completions]
+        return [_Answer(*row) for row in zip(prompts, completions, read, graded, strict=True)]
 
     def grade(self, questions: Sequence[Question], responses: Sequence[Response]) -> list[Verdict]:
         """A verdict for each response: the judge's, or the string grader's."""
@@ -118,8 +124,17 @@ class _Asking:
         return grade_responses(responses, golds, self.task.grader, asked, self.reading)
 
 
+def _replied(
+    questions: Sequence[Question], responses: Sequence[Response], completions: Sequence[Completion]
+) -> tuple[list[Question], list[Response]]:
+    """Those that there is a reply to."""
+    rows = zip(questions, responses, completions, strict=True)
+    kept = [(question, response) for question, response, said in rows if not said.failure]
+    return [question for question, _ in kept], [response for _, response in kept]
+
+
 def evaluate(
-    sampler: Sampler,
+    sampler: AnySampler,
     task: Task,
     targets: Sequence[float] = TARGETS,
     *,
@@ -132,10 +147,13 @@ def evaluate(
     reading: Reading = "lenient",
     answer_format: AnswerFormat | None = None,
     progress: bool = False,
+    before_asking: Callable[[Sequence[str]], object] | None = None,
 ) -> Evaluation:
     """Ask every held-out question at every target, greedily, with the target stated in the prompt.
 
-    A record's confidence is what the response states, else the model's probability of its best guess at t = 0.
+    A record's confidence is what the response states, else the model's probability of its best guess at t = 0, or
+    `None` where nobody knows it. What depends on a confidence is then `None` too, the oracle's scores included. A
+    question that a model behind an endpoint did not reply to is UNGRADED; `endpoint` in the metrics counts them.
 
     With `instruct="confidence"` each question is asked once, and its answer counts at t where the confidence q that it
     states exceeds t (at t = 0 always); elsewhere it is ABSTAINED. An answer without a readable confidence counts at
@@ -143,7 +161,7 @@ def evaluate(
     share of the answers.
 
     Args:
-        sampler: the model.
+        sampler: the model, here or behind an endpoint.
         task: questions; numbers are measured on `held_out`, `train` only chooses the oracle's thresholds.
         targets: confidence targets in [0, 1).
         start: best guesses of the starting model, for the oracle and the always-answer score. Its own by default.
@@ -156,7 +174,8 @@ def evaluate(
         reading: how the string grader reads: "lenient", where sentences may say more, or "strict", as in training.
             `reading_gap` in the metrics is the share that is right leniently only.
         answer_format: where the answer stands; as the task says by default.
-        progress: show progress bars on the terminal.
+        progress: show how far it is, on stderr: all rounds as one.
+        before_asking: called with all prompts that differ before the first is asked, to say what it will cost.
 
     Raises:
         ValueError: a target outside [0, 1), no targets, no held-out questions, a `start` that was not asked them, or
@@ -168,14 +187,25 @@ def evaluate(
     held_out = _draw(task.held_out, limit, seed)
     if not targets or not held_out:
         raise ValueError(f"nothing to evaluate: {len(targets)} targets, {len(held_out)} held-out questions")
-    ask = _Asking(sampler, task, judge, reading, progress)
+    train = _draw(task.train, train_limit, seed) if start is None else []
     guessing = None if instruct == "nothing" else 0.0
-    guesses = ask(held_out, None, instruct) if instruct == "confidence" else ask(held_out, guessing)
-    answers = {t: _answers_at(t, held_out, guesses, ask, instruct) for t in targets}
+    first = _Round(held_out, None, instruct) if instruct == "confidence" else _Round(held_out, guessing)
+    stating = {t: _Round(held_out, t) for t in targets if t and instruct == "target"}
+    forcing = [_Round(held_out, guessing)] if start is None and instruct == "confidence" else []
+    training = [_Round(train, guessing)] if start is None else []
+    rounds = [first, *stating.values(), *forcing, *training]
+    prompts = [prompt for one in rounds for prompt in one.prompts(task.template)]
+    if before_asking:
+        before_asking(list(dict.fromkeys(prompts)))
+    with followed(task.name if progress else None, len(prompts)) as advance:
+        ask = _Asking(sampler, task, judge, reading, advance)
+        guesses = ask(first)
+        asked = {t: ask(one) for t, one in stating.items()}
+        forced = ask(forcing[0]) if forcing else guesses
+        trained = ask(training[0]) if training else []
+    answers = {t: asked.get(t) or _answers_at(t, held_out, guesses, instruct) for t in targets}
     if start is None:
-        train = _draw(task.train, train_limit, seed)
-        forced = ask(held_out, guessing) if instruct == "confidence" else guesses
-        start = BaseGuesses(sampler.name, _forced(train, ask(train, guessing)), _forced(held_out, forced))
+        start = BaseGuesses(sampler.name, _forced(train, trained), _forced(held_out, forced))
     else:
         start = BaseGuesses(start.model, start.train, start.held_out.pick([question.id for question in held_out]))
     records = [
@@ -190,7 +220,7 @@ def evaluate(
         model=sampler.name,
         task=task.name,
         baselines=baselines(start, targets, true_p, seed),
-        guesses=replace(_forced(held_out, guesses), confidence=np.array([guess.confidence for guess in guesses])),
+        guesses=_forced(held_out, guesses, [guess.confidence for guess in guesses]),
         seed=seed,
     )
     seen = [pair for t in targets for pair in zip(held_out, answers[t], strict=True)]
@@ -199,9 +229,13 @@ def evaluate(
     metrics |= {"reading": reading, "answer_format": task.answer_format, **_in_doubt(task, seen, judge, reading)}
     if instruct == "confidence":
         metrics["confidence_missing"] = _unstated(guesses)
+    if report := getattr(sampler, "report", None):
+        unanswered = Counter(answer.completion.failure for _, answer in seen if answer.completion.failure)
+        metrics["endpoint"] = report() | {"unanswered": dict(sorted(unanswered.items()))}
     if judge is not None:
-        cases = [Case(question.question, question.gold, answer.response) for question, answer in seen]
-        verdicts = [answer.verdict for _, answer in seen]
+        there = [pair for pair in seen if not pair[1].completion.failure]
+        cases = [Case(question.question, question.gold, answer.response) for question, answer in there]
+        verdicts = [answer.verdict for _, answer in there]
         metrics["judge"] = judge_report(judge, task.grader, cases, verdicts, reading)
     return Evaluation(records, metrics, start)
 
@@ -214,11 +248,12 @@ def _draw(questions: Sequence[Question], limit: int | None, seed: int) -> list[Q
 
 
 def _answers_at(
-    target: float, questions: Sequence[Question], guesses: list[_Answer], ask: _Asking, instruct: Instruct
+    target: float, questions: Sequence[Question], guesses: list[_Answer], instruct: Instruct
 ) -> list[_Answer]:
+    """What the best guesses are worth at a target that nobody stated to the model."""
     if instruct == "confidence":
         return [answer.at(target, question) for question, answer in zip(questions, guesses, strict=True)]
-    return ask(questions, target) if instruct == "target" and target else guesses
+    return guesses
 
 
 def _unstated(answers: Sequence[_Answer]) -> float | None:
@@ -233,13 +268,17 @@ def _in_doubt(
     """What the string grader's verdicts rest on; nothing of it is known where a judge graded."""
     if judge is not None:
         return {"reading_gap": None, "long_answers": None}
-    flags = [doubts(one.response, q.gold, one.verdict, task.grader, q.question, reading) for q, one in seen]
+    there = [pair for pair in seen if not pair[1].completion.failure]
+    flags = [doubts(one.response, q.gold, one.verdict, task.grader, q.question, reading) for q, one in there]
     return {"reading_gap": reading_gap(flags, len(flags)), "long_answers": long_answers(flags, task.grader)}
 
 
-def _forced(questions: Sequence[Question], answers: Sequence[_Answer]) -> ForcedAnswers:
+def _forced(
+    questions: Sequence[Question], answers: Sequence[_Answer], confidence: Sequence[float | None] | None = None
+) -> ForcedAnswers:
     verdicts = [answer.verdict for answer in answers]
-    return ForcedAnswers.of([q.id for q in questions], verdicts, [answer.probability for answer in answers])
+    q = [answer.probability for answer in answers] if confidence is None else confidence
+    return ForcedAnswers.of([question.id for question in questions], verdicts, q)
 
 
 def _record(task: Task, question: Question, target: float, answer: _Answer, guess: _Answer) -> Record:

@@ -8,9 +8,11 @@ is lost would go unnoticed.
 import csv
 import json
 import re
+import shlex
 from codecs import getincrementaldecoder
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
@@ -134,8 +136,86 @@ def parse_json(data: bytes, *, exact: bool = False) -> tuple[Any, str]:
         return None, f"not JSON that can be read: {str(error)[:80]}"
 
 
+DELIMITERS = ",;\t|"
+NOT_TEXT = {
+    ".xls": "an Excel file",
+    ".xlsx": "an Excel file",
+    ".xlsm": "an Excel file",
+    ".ods": "a spreadsheet",
+    ".numbers": "a spreadsheet",
+    ".docx": "a Word file",
+    ".pdf": "a PDF",
+    ".zip": "a ZIP archive",
+    ".gz": "a packed file",
+}
+"""What a file is by the ending of its name, where that is nothing to be read as rows."""
+_BOMS = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (BOM, "utf-8-sig"))
+_SAMPLE = 64 << 10
+
+
+def text_encoding(path: Path) -> str:
+    """The encoding of a text file: UTF-8, or UTF-16 where its first bytes say so.
+
+    Raises:
+        ValueError: in one sentence, with what to do: binary, a spreadsheet, or text in another encoding.
+    """
+    what = NOT_TEXT.get(path.suffix.lower())
+    with path.open("rb") as file:
+        head = file.read(_SAMPLE)
+    if what or head.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
+        raise ValueError(f"{path} is {what or 'a spreadsheet or an archive'}, not text: save its sheet as CSV (UTF-8)")
+    found = next((name for bom, name in _BOMS if head.startswith(bom)), "")
+    if not found and b"\0" in head:
+        raise ValueError(f"{path} is binary, not text: give a CSV, TSV, JSONL, JSON or Parquet file")
+    found = found or "utf-8-sig"
+    try:
+        if found == "utf-16":
+            path.read_text(encoding=found)
+        else:
+            _check_text(path)
+    except UnicodeDecodeError as error:
+        raise ValueError(not_utf8(path, error.start)) from None
+    return found
+
+
+def not_utf8(path: Path, byte: int) -> str:
+    """What is wrong with a file that is no UTF-8, and the command that mends it."""
+    mended = path.with_name(f"{path.stem}-utf8{path.suffix}")
+    command = f"iconv -f WINDOWS-1252 -t UTF-8 {shlex.quote(str(path))} > {shlex.quote(str(mended))}"
+    return f"{path}: not UTF-8 text (byte {byte}); if it was saved as Latin-1 or by Excel: {command}"
+
+
+def find_delimiter(text: str, usual: str = ",") -> str:
+    """What separates the cells of a CSV text: what divides its header, and most rows into as many cells.
+
+    Args:
+        text: the beginning of the file, whole lines.
+        usual: taken where the evidence is for none, as in a file of one column.
+
+    Example:
+        >>> find_delimiter("prompt;gold\\nWho, if not he?;Poe\\nWhere?;Rome\\n"), find_delimiter("question\\nWho?\\n")
+        (';', ',')
+        >>> find_delimiter('question,answer\\n"Which; then?",a\\n"Why; how?",b\\n'), find_delimiter("a|b\\n1|2\\n")
+        (',', '|')
+    """
+
+    def evidence(delimiter: str) -> tuple[float, int, int, bool]:
+        rows: list[list[str]] = []
+        with suppress(csv.Error):  # what came before it is in `rows`
+            rows.extend(row for row in islice(csv.reader(text.splitlines(True), delimiter=delimiter), 200) if row)
+        width = len(rows[0]) if rows else 0
+        if width < 2:
+            return 0.0, 0, 0, False
+        fitting = sum(len(row) == width for row in rows[1:]) / max(1, len(rows) - 1)
+        torn = sum('"' in cell for row in rows for cell in row)  # a quoted cell that it goes through
+        return (fitting if len(rows) > 1 else 1.0), -torn, width, delimiter == usual
+
+    found = max(DELIMITERS, key=evidence)
+    return found if evidence(found)[2] else usual
+
+
 def csv_blocks(
-    path: Path, report: Report, *, delimiter: str = "", strict: bool = False
+    path: Path, report: Report, *, delimiter: str = "", strict: bool = False, encoding: str = "utf-8-sig"
 ) -> Iterator[tuple[list[str], list[int], list[list[str]]]]:
     """The header of a CSV file, and its rows by the thousand with the numbers of the lines they end in.
 
@@ -144,10 +224,11 @@ def csv_blocks(
         report: told of rows that cannot be read, which are then skipped.
         delimiter: by default the commonest of comma, tab and semicolon in the first line.
         strict: refuse quotes that are not closed, and text that is not UTF-8 (`UnicodeDecodeError`).
+        encoding: of the file.
     """
     usual, header = csv.field_size_limit(FIELD_LIMIT), None
     try:
-        with path.open(encoding="utf-8-sig", errors="strict" if strict else "replace", newline="") as file:
+        with path.open(encoding=encoding, errors="strict" if strict else "replace", newline="") as file:
             reader = _csv_reader(file, delimiter, strict=strict)
             while True:
                 before, rows, failed = reader.line_num, list[list[str]](), ""

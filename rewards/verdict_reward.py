@@ -4,6 +4,7 @@ A dataset row: {"prompt": "Capital of Peru?\\nAnswer only if ...", "answers": ["
 """
 
 import math
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import KW_ONLY, dataclass, fields
@@ -11,6 +12,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from abstain.rewards.grading import find_grader, gold_answers, grade_responses
+from abstain.rewards.named import is_named, short
 from abstain.rewards.parsing.completion import parse, turn_text
 from abstain.rewards.prompts import check_target, question_of
 from abstain.rewards.response import AnswerFormat, Reading, Response, check_answer_format, check_reading
@@ -39,7 +41,7 @@ class VerdictReward(ABC):
     Where it grows, the reward is being farmed, or the strict grammar is too narrow for how the policy writes.
 
     Args:
-        grader: key in `abstain.rewards.graders.GRADERS`.
+        grader: of `abstain graders`, or one of your own, as in `my_graders.py:close`.
         reading: "strict" by default, since training may pay for nothing but one answer in its own frame; or "lenient",
             as evaluation reads. What is CORRECT strictly is CORRECT leniently too.
         answer_format: where the answer stands, see `abstain.rewards.parsing.completion.parse`. Name the format that
@@ -67,7 +69,7 @@ class VerdictReward(ABC):
     @property
     def __name__(self) -> str:
         """A plain identifier that differs whenever the parameters do; TRL logs `rewards/<name>/mean`."""
-        return "_".join([*self._name_parts(), *(str(value) for value in self._chosen().values())])
+        return "_".join([*self._name_parts(), *map(_plain, self._chosen().values())])
 
     def __repr__(self) -> str:
         given = [(field.name, getattr(self, field.name), field.default) for field in fields(self)]
@@ -364,6 +366,11 @@ def target_label(target: float) -> str:
         return f"t={target:g}"
     tenth = math.floor(target * 10)
     return f"t={tenth / 10:g}-{(tenth + 1) / 10:g}"
+
+
+def _plain(name: str) -> str:
+    """A name inside a name: my_graders.py:close -> my_graders_close."""
+    return re.sub(r"\W+", "_", short(name).replace(".py:", "_")) if is_named(name) else name
 
 
 def name_number(value: float) -> str:

@@ -92,7 +92,7 @@ def save_evaluation() -> Callable[..., Path]:
     It is asked at t = 0 and t = 0.5, with the options of `abstain.evals.evaluation.evaluate`.
     """
     from abstain.evals.evaluation import evaluate
-    from abstain.evals.sampler import Completion
+    from abstain.evals.sampling import Completion
     from abstain.evals.tasks.question import Question, Task
 
     class Sure:
@@ -137,12 +137,13 @@ class ChatRequest(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         server = self.server
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.prompt = body["messages"][0]["content"]
+        self.prompt = body["messages"][0]["content"] if "messages" in body else body["prompt"]
         with server.lock:
             server.busy += 1
             server.most = max(server.most, server.busy)
             answer = server.script[min(len(server.requests), len(server.script) - 1)]
-            server.requests.append((body, {name.lower(): value for name, value in self.headers.items()}))
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            server.requests.append((body, headers | {"path": self.path}))
         with suppress(OSError):
             answer(self)
         with server.lock:

@@ -6,9 +6,11 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "offline": ["run_offline"],
-        "ppo": ["PPOConfig", "PPOTrainer", "TriePPOTrainer"],
+        "ppo": ["PPOConfig", "TriePPOTrainer"],
+        "public": ["GRPOTrainer", "PPOTrainer", "RLOOTrainer"],
         "rl": ["run_rl"],
         "sft": ["run_sft"],
         "stages": ["OfflineStage", "RlStage", "SftStage"],
+        "trl_args": ["ThresholdDriftError"],
     },
 )

@@ -27,6 +27,11 @@ def step_of(checkpoint: Path) -> int:
     return int(found[1])
 
 
+def steps_planned(checkpoint: Path) -> int | None:
+    """The steps that the training of a whole checkpoint was to have in all, if it says so."""
+    return json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8")).get("max_steps")
+
+
 def whole_checkpoints(folder: Path) -> list[Path]:
     """The checkpoints in this folder that are whole, by step."""
     return [path for path in _checkpoints(folder) if is_whole(path)]

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
-from abstain.evals.sampler import PromptFormat, uses_chat
+from abstain.evals.sampler import uses_chat
+from abstain.evals.sampling import PromptFormat
 from abstain.evals.tasks.question import Question, Task
 from abstain.rewards.prompts import Instruct, prompt_text
 

@@ -1,7 +1,8 @@
 """Held-out questions asked while a model trains: a curve for each target, and the best checkpoint kept.
 
-TRL has no `compute_metrics` for GRPO, samples its evaluations at the training temperature, and logs every evaluation
-set under the same keys. Here `abstain.evals.evaluation` asks a fixed draw of questions greedily:
+TRL samples its evaluations at the training temperature, and logs rewards of every evaluation set under the same keys;
+`abstain.trainers.verdict_metrics` measures what it samples. Here `abstain.evals.evaluation` asks a fixed draw of
+questions greedily:
 
     heldout/factworld/score            mean over targets of S_t, points per question
     heldout/factworld/score/t=0.5      and regret, correct, incorrect, abstained, effective_threshold, by target
@@ -21,7 +22,9 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from abstain.evals.evaluation import Evaluation, evaluate
 from abstain.evals.metrics.oracle import BaseGuesses
-from abstain.evals.sampler import Completion, Sampler
+from abstain.evals.metrics.schema import Metrics
+from abstain.evals.sampler import Sampler
+from abstain.evals.sampling import Completion
 from abstain.evals.tasks.question import Question, Task
 from abstain.rewards.prompts import TARGETS, Instruct
 from abstain.rewards.verdict import Verdict
@@ -241,13 +244,23 @@ def held_out_series(evaluation: Evaluation, questions: Sequence[Question] = ()) 
         evaluation: of `abstain.evals.evaluation`.
         questions: held-out ones; where they carry a true P(correct), the effective thresholds are in terms of it.
     """
-    metrics = evaluation.metrics
+    series = series_of(evaluation.metrics)
+    thresholds = {label: tau for label, tau in _thresholds(evaluation, questions).items() if tau is not None}
+    return series | {f"effective_threshold/{label}": float(tau) for label, tau in thresholds.items()}
+
+
+def series_of(metrics: Metrics, by_target: Sequence[str] = CURVES_BY_TARGET) -> dict[str, float]:
+    """Of a `metrics.json`: `score`, its mean over the targets, the other `CURVES`, and `score/t=0.5` and the like.
+
+    Args:
+        metrics: as `abstain.evals.metrics.measuring.measure` returns them.
+        by_target: keys of its `by_target`.
+    """
     rows = {target_label(row["target"]): row for row in metrics["by_target"]}
     scores = [row["score"] for row in rows.values()]
     series = {key: metrics.get(key) for key in CURVES}
     series["score"] = float(np.mean(scores)) if None not in scores else None
-    series |= {f"{key}/{label}": row[key] for label, row in rows.items() for key in CURVES_BY_TARGET}
-    series |= {f"effective_threshold/{label}": tau for label, tau in _thresholds(evaluation, questions).items()}
+    series |= {f"{key}/{label}": row[key] for label, row in rows.items() for key in by_target}
     return {key: float(value) for key, value in series.items() if value is not None}
 
 

@@ -22,7 +22,8 @@ from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from abstain.evals.records import read_rows, write_rows
-from abstain.evals.sampler import Completion, PromptFormat, Sampler
+from abstain.evals.sampler import Sampler
+from abstain.evals.sampling import Completion, PromptFormat
 from abstain.evals.tasks.question import Question, Task
 from abstain.rewards import ConfidenceTarget
 from abstain.rewards.grading import grade_responses

@@ -219,6 +219,7 @@ class PPOTrainer(TrieGRPOTrainer):
 
     share_prefixes = False
     skip_zero_advantages = False  # every token has a value to learn
+    has_groups = False  # to compare completions in, and draw again where they agree
 
     def __init__(self, model: Any, *args: Any, peft_config: Any = None, **kwargs: Any) -> None:
         config = kwargs.get("args") or next((arg for arg in args if isinstance(arg, GRPOConfig)), None)

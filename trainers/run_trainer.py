@@ -1,14 +1,15 @@
 """Runs one of TRL's trainers, and knows its insides: what to print, where memory goes, the model it has wrapped."""
 
+import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate.utils import is_peft_model
-from transformers import PreTrainedModel, ProgressCallback, Trainer, TrainerState
+from transformers import PreTrainedModel, ProgressCallback, Trainer, TrainerCallback, TrainerControl, TrainerState
 
 from abstain.trainers.not_finite import FiniteWeights
 from abstain.trainers.resuming import Checkpoints
@@ -37,14 +38,52 @@ def train(trainer: Any, resume: bool) -> None:
     args = trainer.args
     if trainer.pop_callback(ProgressCallback) is not None:  # None where the user turned progress bars off
         trainer.add_callback(BriefProgress)
+    if not args.push_to_hub:
+        trainer.create_model_card = _no_card
     weights = FiniteWeights(trainer)
     checkpoints = Checkpoints(trainer, weights)
-    for callback in (weights, checkpoints):
+    for callback in (weights, Sparing(), checkpoints):
         trainer.add_callback(callback)
     last = checkpoints.last() if resume else None
     with explain_memory(args, Path(args.output_dir).name), weights.explain():
         trainer.train(resume_from_checkpoint=None if last is None else str(last))
     trainer.save_state()
+
+
+def _no_card(*_: Any, **__: Any) -> None:
+    """In the place of TRL's card of each checkpoint, which the run's own replaces."""
+
+
+class Sparing(TrainerCallback):
+    """Leaves out checkpoints that are due by a ratio (`save_steps` below 1) if saving would take a tenth of the time.
+
+    So a small model is saved ten times in a stage, and one that takes a minute to write every ten minutes at most.
+    What `save_steps` asks for as a number of steps is always saved, and so is the last step.
+
+    Args:
+        clock: gives seconds.
+    """
+
+    SHARE = 0.1
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._began = self._ended = 0.0
+
+    def on_train_begin(self, *_: Any, **__: Any) -> None:
+        self._began = self._ended = self._clock()
+
+    def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        # Several processes have to agree, and a clock of each does not; the best model is saved when it is found
+        ours = args.save_steps < 1 and args.world_size == 1 and not args.load_best_model_at_end
+        now, took = self._clock(), self._ended - self._began
+        if control.should_save and ours and state.global_step < state.max_steps:
+            control.should_save = now - self._ended >= took / self.SHARE
+        if control.should_save:
+            self._began = now
+
+    def on_save(self, *_: Any, **__: Any) -> None:
+        self._ended = self._clock()
 
 
 class BriefProgress(ProgressCallback):
@@ -75,7 +114,13 @@ def brief(logs: dict[str, Any]) -> str:
 
 
 class OutOfMemory(ValueError):
-    """Memory ran out; the message says where, and what to change."""
+    """Memory ran out; the message says where, and what to change.
+
+    Attributes:
+        repeats: not where there is more of it, or with what the message names.
+    """
+
+    repeats = False
 
 
 @contextmanager

@@ -5,7 +5,6 @@ share of the examples at t > 0 says it, and the others repeat what the model its
 prompts ask for a confidence, it is stated after the answer instead: "Lima. Confidence: 0.8".
 """
 
-import math
 import random
 import types
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +17,8 @@ from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from abstain.evals.records import read_rows, write_rows
-from abstain.evals.sampler import PromptFormat, Sampler
+from abstain.evals.sampler import Sampler
+from abstain.evals.sampling import PromptFormat
 from abstain.evals.tasks.question import Question, Task
 from abstain.rewards.grading import grade_response
 from abstain.rewards.parsing.completion import parse
@@ -123,7 +123,8 @@ def _guesses(sampler: Sampler, task: Task, questions: Sequence[Question], stage:
         response = parse(completion.text, truncated=completion.truncated, answer_format=task.answer_format)
         usable = "" if response.truncated or response.abstained else response.answer
         correct = grade_response(response, question.gold, task.grader, question.question) is Verdict.CORRECT
-        guesses.append(Guess(usable, math.exp(completion.logprob), correct))
+        assert completion.probability is not None, "a model that runs here tells it"
+        guesses.append(Guess(usable, completion.probability, correct))
     return guesses
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from abstain.rewards.prompts import TARGETS, Instruct, check_target
+from abstain.trainers.dynamic_sampling import DynamicSamplingOptions
 from abstain.trainers.guards.options import GuardOptions
 
 Target = Annotated[float, AfterValidator(check_target)]
@@ -26,10 +27,13 @@ def _rows_held(stage: Any) -> Any:
 
 
 class RewardConfig(BaseModel, extra="forbid"):
-    """A reward class of `abstain.rewards` by name, and the arguments of its constructor."""
+    """A reward of `abstain rewards` by name, and its arguments."""
 
     name: str = "ConfidenceTarget"
+    """Or one of your own, as `file.py:Thing`, beside the recipe, or `package.module:Thing`."""
+    """One of `abstain rewards`, or your own: `file.py:Thing` beside the recipe, or `package.module:Thing`."""
     args: dict[str, Any] = Field(default_factory=dict)
+    """Arguments of its constructor."""
     weight: float = 1.0
     """Weight in the sum of rewards; 0 only logs it."""
 
@@ -84,6 +88,7 @@ class OfflineStage(BaseModel, extra="forbid"):
     Which completion is preferred at which target, and how often, is told in `abstain.trainers.preferences`."""
 
     algorithm: Literal["dpo", "kto"] = "dpo"
+    """`dpo` compares pairs of samples, `kto` labels each as good or bad."""
     limit: int | None = Field(None, ge=1)
     """Use this many training questions, drawn with the seed (all by default)."""
     targets: list[Target] = Field(list(TARGETS), min_length=1)
@@ -127,6 +132,7 @@ class RlStage(BaseModel, extra="forbid"):
     """Reinforcement learning on TRL."""
 
     algorithm: Literal["grpo", "rloo", "ppo"] = "grpo"
+    """`grpo` and `rloo` are TRL's, `ppo` is TRL's GRPO trainer with a value head."""
     limit: int | None = Field(None, ge=1)
     """Use this many training questions, drawn with the seed (all by default)."""
     targets: list[Target] = Field(list(TARGETS), min_length=1)
@@ -135,6 +141,8 @@ class RlStage(BaseModel, extra="forbid"):
     """What prompts say: the `target`; `nothing`, while rewards still see the target (a model for one target, or an
     ablation); or that a `confidence` is to be stated: then nobody sees a target, and `targets` is not used."""
     rewards: list[RewardConfig] = Field(default_factory=lambda: [RewardConfig()], min_length=1)
+    """What is paid, by `abstain rewards`; the weighted sum, where there are several. One `ConfidenceTarget` by
+    default."""
     train_embeddings: TrainEmbeddings = "all"
     """As in `sft`."""
     share_prefixes: bool = True
@@ -143,7 +151,31 @@ class RlStage(BaseModel, extra="forbid"):
     """Let a threshold reward meet a reward scaling that moves its threshold (for ablations)."""
     guards: GuardOptions | None = None
     """Watch for collapses; `{}` logs and warns, and each remedy is switched on by its key, as in `seed_idk: {}`."""
+    dynamic_sampling: DynamicSamplingOptions | None = None
+    """Draw another prompt where all completions of one earned the same (never by default; grpo and rloo); `{}` for its
+    defaults."""
     args: dict[str, Any] = Field(default_factory=dict)
-    """Any field of `trl.GRPOConfig` (`trl.RLOOConfig` for rloo, `abstain.trainers.ppo.PPOConfig` for ppo)."""
+    """Any field of `trl.GRPOConfig` (`trl.RLOOConfig` for rloo, `abstain.trainers.ppo.PPOConfig` for ppo). With
+    `eval_strategy` the held-out questions are TRL's evaluation set, see `abstain.trainers.verdict_metrics`."""
+
+    @model_validator(mode="after")
+    def _groups_to_draw_again(self) -> Self:
+        if self.dynamic_sampling is None:
+            return self
+        if self.algorithm == "ppo":
+            raise ValueError(
+                "dynamic_sampling draws again where the completions of a prompt agree, and ppo compares them with a "
+                "value head instead: leave dynamic_sampling out, or set algorithm: grpo"
+            )
+        if self.args.get("multi_objective_aggregation") == "normalize_then_sum":
+            raise ValueError(
+                "dynamic_sampling leaves out groups that normalize_then_sum gives advantages: set "
+                "args.multi_objective_aggregation: sum_then_normalize"
+            )
+        if self.dynamic_sampling.same_target and self.instruct == "confidence":
+            raise ValueError(
+                "same_target needs targets, and prompts that ask for a confidence have none: leave same_target out"
+            )
+        return self
 
     _rows = model_validator(mode="after")(_rows_held)

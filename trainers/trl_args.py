@@ -20,9 +20,11 @@ SHARED_DEFAULTS: dict[str, Any] = {
     "logging_steps": 10,
     "report_to": "none",
     "project": "abstain",
+    "save_steps": 0.1,
     "save_total_limit": 1,
 }
-"""Of all stages."""
+"""Of all stages. A checkpoint at each tenth of a stage, of which the last is kept: Ctrl-C loses no more; see
+`abstain.trainers.run_trainer.Sparing` for models that take long to save."""
 # TRL takes any string for these and fails, or silently does something else, once training has begun
 CHOICES: dict[str, Any] = {
     "scale_rewards": bool | Literal["group", "batch", "none"],
@@ -103,6 +105,8 @@ def _validated(name: str, value: Any, kind: Any) -> Any:
 
 def build_config(config: str, args: dict[str, Any], defaults: dict[str, Any]) -> Any:
     """An instance of TRL's configuration: `args` over `defaults`, those over what this machine needs."""
+    if "eval_strategy" in args:  # transformers may want multiples of eval_steps, and cannot tell those of a ratio
+        defaults = {name: value for name, value in defaults.items() if name != "save_steps"}
     return config_class(config)(**(_machine_defaults() | defaults | check_trl_args(config, args)))
 
 

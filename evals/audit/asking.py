@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from abstain.evals.records import Record
-from abstain.evals.sampler import Completion, Sampler
+from abstain.evals.sampling import AnySampler, Completion
 from abstain.evals.tasks.question import Task
 from abstain.rewards.errors import nearest
 from abstain.rewards.grading import grade_response
@@ -93,22 +93,23 @@ def reworded_prompt(question: str, target: float | None, wording: str, template:
     return prompt_text(question, target, template.replace("{instruction}", WORDINGS[wording].instruction(target)))
 
 
-def unreadable(sampler: Sampler) -> dict[str, float]:
+def unreadable(sampler: AnySampler) -> dict[str, float]:
     """Wordings that a model cannot read, and the share of their tokens that its tokenizer does not know.
 
     A toy model with a vocabulary of its own has no tokens for words it never saw. What it does when asked in them says
     nothing about what it has learnt, so it is not asked.
     """
-    unknown = sampler.tokenizer.unk_token_id
-    if unknown is None:
+    tokenizer = getattr(sampler, "tokenizer", None)  # behind an endpoint nobody knows it
+    unknown = getattr(tokenizer, "unk_token_id", None)
+    if tokenizer is None or unknown is None:
         return {}
-    ids = {name: sampler.tokenizer(wording.instruction(0.75))["input_ids"] for name, wording in WORDINGS.items()}
+    ids = {name: tokenizer(wording.instruction(0.75))["input_ids"] for name, wording in WORDINGS.items()}
     shares = {name: row.count(unknown) / len(row) for name, row in ids.items()}
     return {name: share for name, share in shares.items() if share > UNKNOWN}
 
 
 def ask_reworded(
-    sampler: Sampler,
+    sampler: AnySampler,
     task: Task,
     records: Sequence[Record],
     wordings: Sequence[str] = tuple(WORDINGS),
@@ -136,7 +137,7 @@ def ask_reworded(
 
 
 def _ask(
-    sampler: Sampler, task: Task, group: Sequence[Record], wording: str, reading: Reading, progress: bool
+    sampler: AnySampler, task: Task, group: Sequence[Record], wording: str, reading: Reading, progress: bool
 ) -> list[Record]:
     targets = [None if wording == NO_INSTRUCTION else record.target for record in group]
     prompts = [
@@ -151,22 +152,23 @@ def _ask(
 
 def _graded(record: Record, prompt: str, completion: Completion, task: Task, reading: Reading) -> Record:
     response = read_response(completion.text, completion.truncated, task.answer_format)
+    graded = grade_response(response, record.gold, task.grader, record.question, reading)
     return replace(
         record,
         prompt=prompt,
         completion=completion.text,
         answer=response.answer,
-        verdict=grade_response(response, record.gold, task.grader, record.question, reading),
+        verdict=Verdict.UNGRADED if completion.failure else graded,
     )
 
 
 def ask_agreement(
-    sampler: Sampler, task: Task, guesses: Sequence[Record], n: int, *, seed: int = 0, progress: bool = False
+    sampler: AnySampler, task: Task, guesses: Sequence[Record], n: int, *, seed: int = 0, progress: bool = False
 ) -> list[float]:
     """How many of n answers, sampled at temperature 1 for t = 0, say the same as the best guess.
 
     Whether two answers say the same is the grader's to decide. The share is (k + 1/2) / (n + 1), never quite 0 or 1,
-    because n answers cannot tell 0.999 from 1.
+    because n answers cannot tell 0.999 from 1. Where an endpoint brought fewer than n, n is how many it brought.
 
     Args:
         sampler: the model.
@@ -185,9 +187,10 @@ def ask_agreement(
         seed=seed,
         progress=label,
     )
+    replied = [[completion for completion in row if not completion.failure] for row in rows]
     return [
-        (sum(_says(completion, guess, task) for completion in row) + 0.5) / (n + 1)
-        for guess, row in zip(guesses, rows, strict=True)
+        (sum(_says(completion, guess, task) for completion in row) + 0.5) / (len(row) + 1)
+        for guess, row in zip(guesses, replied, strict=True)
     ]
 
 

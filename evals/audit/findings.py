@@ -51,7 +51,7 @@ from abstain.evals.evaluation import Evaluation
 from abstain.evals.metrics.intervals import KIND, LEVEL
 from abstain.evals.metrics.oracle import BaseGuesses
 from abstain.evals.records import Record, write_rows, write_text
-from abstain.evals.sampler import Sampler
+from abstain.evals.sampling import AnySampler
 from abstain.evals.tasks.question import Task
 
 OLD_KEYS = {
@@ -115,7 +115,7 @@ def read_audit(path: str | Path) -> dict[str, Any]:
 
 
 def audit_model(
-    sampler: Sampler,
+    sampler: AnySampler,
     task: Task,
     evaluation: Evaluation,
     *,
@@ -154,11 +154,13 @@ def audit_model(
         f"It was not asked in wording {name!r}: its tokenizer has no tokens for {share:.0%} of it."
         for name, share in foreign.items()
     ]
+    if source.kind == "own" and source.answers.unsure:
+        not_asked.append("Nobody tells how probable its best guesses are. Go by samples instead: --samples 10.")
     return Audit(found | {"notes": found["notes"] + not_asked}, reworded)
 
 
 def _source(
-    sampler: Sampler,
+    sampler: AnySampler,
     task: Task,
     guesses: Sequence[Record],
     start: BaseGuesses | None,

@@ -15,7 +15,17 @@ from abstain.evals.audit.asking import NO_INSTRUCTION
 from abstain.evals.audit.sources import ConfidenceSource
 from abstain.evals.audit.threshold import Threshold, effective_thresholds
 from abstain.evals.audit.verdict import Part, confidence_is_off
-from abstain.evals.plots.style import MARKERS, Plot, color, legend_above, listed, new_axes, percent_axis, ramp, styled
+from abstain.evals.plots.style import (
+    MARKERS,
+    Plot,
+    color,
+    legend_above,
+    listed,
+    new_axes,
+    percent_axis,
+    styled,
+    target_styles,
+)
 from abstain.evals.records import Record
 from abstain.rewards.verdict import Verdict
 
@@ -71,7 +81,9 @@ def _draw_thresholds(axes: Axes, found: Part) -> None:
 
 def _draw_selection(axes: Axes, found: Part) -> None:
     rows = [row for row in found["by_target"] if row["target"] > 0]
-    for row, role in zip(rows, ramp(len(rows)), strict=True):
+    styles = target_styles(row["target"] for row in found["by_target"])
+    for row in rows:
+        role, _ = styles[row["target"]]
         bands = [band for band in row["bands"] if band["n"] >= FEWEST]
         x, y = ([band[name] for band in bands] for name in ("p", "attempted"))
         axes.plot(x, y, color=color(role), marker="o", markersize=3, label=f"t = {row['target']:g}")

@@ -48,13 +48,14 @@ except ImportError:
 from abstain.evals.harnesses.stated_targets import Graded, read_targets, read_value, scores_by_target
 from abstain.evals.harnesses.stated_targets import rates as shares
 from abstain.evals.logs.choices import chosen, gold_of, shown_order
+from abstain.evals.prompt_card import read_card
 from abstain.evals.tasks.catalogue import load_task
 from abstain.evals.tasks.question import with_choices
+from abstain.rewards.endpoint.usage import Reply
 from abstain.rewards.grading import find_grader, grade_response
 from abstain.rewards.judge.grader import Case, JudgeGrader
-from abstain.rewards.judge.usage import Reply
 from abstain.rewards.parsing.completion import parse
-from abstain.rewards.prompts import TARGETS, prompt_text
+from abstain.rewards.prompts import DEFAULT_TEMPLATE, TARGETS, prompt_text
 from abstain.rewards.response import AnswerFormat, Reading, Response, check_answer_format, check_reading
 from abstain.rewards.verdict import Verdict
 
@@ -80,12 +81,14 @@ def _one_line() -> Iterator[None]:
 
 
 @solver
-def state_target(targets: Any = None) -> Solver:
+def state_target(targets: Any = None, template: str | None = None) -> Solver:
     """Put the instruction that states the target behind the question (and its choices), and leave it at that.
 
     Args:
         targets: one in [0, 1), or several, of which epoch k states the k-th; by default what the sample's metadata
             has under "confidence_target".
+        template: prompt text with `{question}` and `{instruction}`; by default that of the model's prompt card
+            (`-M model_path=DIRECTORY`), if it has one, else the instruction on a line of its own.
 
     Raises:
         ValueError: no targets, or one outside [0, 1); and when a sample is run, fewer epochs than targets, or no
@@ -99,7 +102,7 @@ def state_target(targets: Any = None) -> Solver:
     async def solve(state: TaskState, generate: Generate) -> TaskState:
         target = _target(state, stated)
         question = with_choices(state.user_prompt.text, [choice.value for choice in state.choices])
-        state.user_prompt.text = prompt_text(question, target)
+        state.user_prompt.text = prompt_text(question, target, template or _template())
         state.metadata = {**state.metadata, STATED: target}
         return state
 
@@ -107,13 +110,13 @@ def state_target(targets: Any = None) -> Solver:
 
 
 @solver
-def confidence_target(targets: Any = None) -> Solver:
+def confidence_target(targets: Any = None, template: str | None = None) -> Solver:
     """State the target, answer, and mark the choices that the answer takes: `state_target` and then `generate`.
 
     Args:
-        targets: as for `state_target`.
+        targets, template: as for `state_target`.
     """
-    stating = state_target(targets)
+    stating = state_target(targets, template)
 
     async def solve(state: TaskState, generate: Generate) -> TaskState:
         state = await generate(await stating(state, generate))
@@ -121,6 +124,13 @@ def confidence_target(targets: Any = None) -> Solver:
         return state
 
     return solve
+
+
+def _template() -> str:
+    """How the model that is asked was trained to be asked, if it lies on this machine and says so."""
+    path = get_model().model_args.get("model_path")
+    card = read_card(path) if isinstance(path, str) else None
+    return card.template if card else DEFAULT_TEMPLATE
 
 
 def _target(state: TaskState, stated: tuple[float, ...] | None) -> float:

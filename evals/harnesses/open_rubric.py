@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from abstain.evals.harnesses.benchmarks import READERS, Asked
 from abstain.evals.harnesses.stated_targets import points, read_targets
+from abstain.evals.prompt_card import read_card
 from abstain.evals.tasks.rows import Table, numbered, read_data
 from abstain.rewards.errors import nearest
 from abstain.rewards.grading import grade
@@ -41,7 +42,8 @@ def load(
     targets: Any = TARGETS,
     template: str | None = None,
     reading: Reading = "lenient",
-    answer_format: AnswerFormat = "auto",
+    answer_format: AnswerFormat | None = None,
+    pretrained: Any = None,
     **_: Any,
 ) -> "dict[str, Dataset]":
     """For `custom_dataset`: a question and target in each row.
@@ -50,10 +52,12 @@ def load(
         source: from the YAML: `reader`, a key of `READERS`; `hub`, and `configs` and `splits` of it.
         data: from `--metadata`: a local file or folder, or another hub id, instead of `hub`.
         targets: from `--metadata`.
-        template: from `--metadata`: prompt text with `{question}` and `{instruction}`, for a model that was trained
-            with another than the tasks' own.
+        template: from `--metadata`: prompt text with `{question}` and `{instruction}`; by default that of the model's
+            prompt card, if it has one, else the tasks' own.
         reading: from `--metadata`: "lenient", where sentences may say more than the answer, or "strict".
-        answer_format: from `--metadata`: where the answer stands, one of `abstain.rewards.response.AnswerFormat`.
+        answer_format: from `--metadata`: where the answer stands, one of `abstain.rewards.response.AnswerFormat`; by
+            default as the prompt card says, else "auto".
+        pretrained: from `--model_args`: the model, whose prompt card says how it was trained to be asked.
         _: all else that `--metadata` and `--model_args` hold, which is handed over too.
 
     Raises:
@@ -62,8 +66,11 @@ def load(
     """
     from datasets import Dataset
 
+    card = read_card(pretrained) if isinstance(pretrained, str) else None
+    if card is not None:
+        template, answer_format = template or card.template, answer_format or card.answer_format
     try:
-        rows = list(_rows(source, data, targets, template, reading, answer_format))
+        rows = list(_rows(source, data, targets, template, reading, answer_format or "auto"))
     except (ValueError, OSError) as error:
         raise BadRequest(str(error)) from None
     return {"test": Dataset.from_list(rows)}

@@ -63,6 +63,11 @@ class ForcedAnswers:
         """Where there is a graded answer, and a confidence in it."""
         return ~(np.isnan(self.correct) | np.isnan(self.confidence))
 
+    @property
+    def unsure(self) -> bool:
+        """Whether there are graded answers and no confidence in any of them: a model that tells no probabilities."""
+        return bool((~np.isnan(self.correct)).any()) and not self.known.any()
+
     def points(self, target: float) -> np.ndarray:
         """Points per question if every answer is given: 1, -t / (1 - t), or 0 where there is no graded answer."""
         return np.nan_to_num(self.correct - (1 - self.correct) * penalty(target))
@@ -112,7 +117,8 @@ class Baseline:
 
     Args:
         kind: "post-hoc" (threshold chosen on training questions), "cross-fitted" (there are none: chosen on the other
-            half of the held-out ones), or "true" (the probability of being right is known).
+            half of the held-out ones), "true" (the probability of being right is known), or "" (the model tells no
+            probability, so that there is no oracle, and no policy that goes by one).
         oracle_score: of the oracle.
         oracle_threshold: the post-hoc oracle answers where its probability exceeds this.
         fixed_threshold_score: the same answers given where their probability exceeds t itself.
@@ -155,15 +161,21 @@ def _baseline(
 ) -> Baseline:
     held_out = start.held_out
     threshold: float | None = None
+    always = always_answer_score(held_out, target)
+    unsure = held_out.unsure or start.train.unsure
+    kind, oracle = "", None
     if true_p is not None:
         kind, oracle = "true", true_oracle_score(true_p, target)
+    elif unsure:
+        pass  # no threshold can be set on what nobody knows
     elif len(start.train.ids):
         threshold = best_threshold(start.train, target)
         kind, oracle = "post-hoc", threshold_score(held_out, threshold, target)
     else:
         kind, oracle = "cross-fitted", _cross_fitted_score(held_out, target, seed)
+    if unsure:
+        return Baseline(kind, oracle, None, None, always)
     fixed = threshold_score(held_out, target, target)
-    always = always_answer_score(held_out, target)
     fitted = [threshold_score(answers, target, target) for answers in recalibrated]
     return Baseline(kind, oracle, threshold, fixed, always, *fitted)
 

@@ -208,6 +208,16 @@ class MetricsFile(BaseModel):
     judge: Object = key("judge", "other",
         "of a judge: replies, tokens, `failures`, `cost`, `unjudged` answers of the table, and `agreement` (Cohen's "
         "`kappa`) with the string `grader`, also `by_length` of the answers and `by_letter` of the gold")
+    endpoint: Object = key("endpoint", "other",
+        "of a model behind an endpoint: replies `asked` for and `reused`, retries, tokens, `failures`, `cost`, fields "
+        "of a request that it refuses (`left_out`), and prompts of the table that brought no reply (`unanswered`)")
+    stages: Any = key("stages", "other",
+        "of a run: what was measured `before` and after each of its stages, a list of `stage`, `mean_regret` and "
+        "`by_target`; the last of them is what stands above")
+    conclusion: Object = key("conclusion", "other",
+        "of a run: the verdict, `kind`, in `words` and `further` sentences, and what it rests on: `compared` says how "
+        "many points per question, over all targets, the last model scores more `than` each one before it (`score`, "
+        "`score_ci`, on `n` questions)")
     label: Text = key("label", "text", "`abstain rescore`: what the run is called in tables")
     source: Text = key("source", "text", "`abstain rescore`: its file")
     format: Text = key("format", "text", "`abstain rescore`: what kind of log that is")

@@ -9,21 +9,21 @@ from abstain.evals.metrics.confidence import risk_coverage
 from abstain.evals.metrics.intervals import share_interval
 from abstain.evals.metrics.oracle import ForcedAnswers
 from abstain.evals.metrics.schema import Metrics
-from abstain.evals.plots.style import Plot, before_after, color, legend_above, listed, new_axes, percent_axis, styled
+from abstain.evals.plots.style import Plot, color, legend_above, listed, new_axes, percent_axis, stage_styles, styled
 from abstain.evals.records import Record
+from abstain.evals.tables.footnotes import ECE_GROWS, ece_grew
 from abstain.rewards.verdict import Verdict
 
 BINS = 10
 _MOST_STEPS = 200
+_NEAR_AXIS = 0.25  # a label to the left of a dot that covers less would stand on the axis
 _RISK = (
     "Lines: if only the most confident best guesses were given. Dots: what the model did when told each t. Lower "
     "is better; a dot below a line stands for a better choice of questions than by that confidence."
 )
 _RELIABILITY = (
     "Best guesses, put into bins of equally many by their probability. On the dashed line, what is 70\u00a0% sure "
-    "is right in 70\u00a0% of cases; below it, the model is overconfident. (A model that was trained to abstain "
-    "shows what it knows by whether it answers, and less by the probability of its guesses.) Bars are 95\u00a0% "
-    "intervals."
+    "is right in 70\u00a0% of cases; below it, the model is overconfident. Bars are 95\u00a0% intervals."
 )
 Guesses = Mapping[str, ForcedAnswers]
 """By label, "before" first: best guesses and the confidence in them."""
@@ -58,7 +58,7 @@ def risk_coverage_plot(guesses: Guesses, metrics: Metrics | None = None) -> Plot
         return None
     with styled():
         figure, axes = new_axes()
-        for (label, answers), role in zip(guesses.items(), before_after(len(guesses)), strict=True):
+        for (label, answers), (role, _) in zip(guesses.items(), stage_styles(len(guesses)), strict=True):
             curve = risk_coverage(answers.confidence, answers.correct)
             n = len(curve.coverage)
             keep = np.unique(np.linspace(0, n - 1, min(n, _MOST_STEPS)).astype(int))  # both ends among them
@@ -92,22 +92,26 @@ def reliability_plot(guesses: Guesses, metrics: Sequence[Metrics | None] = ()) -
     if not guesses:
         return None
     errors = [one.get("ece") if one else None for one in metrics] or [None] * len(guesses)
+    why = f" {ECE_GROWS}" if ece_grew(errors) else ""
     words = []
     with styled():
         figure, axes = new_axes()
         axes.plot([0, 1], [0, 1], color=color("oracle"), linewidth=0.8, linestyle=(0, (5, 2)), label="as it says")
-        for (label, answers), role, error in zip(guesses.items(), before_after(len(guesses)), errors, strict=False):
+        for (label, answers), (role, marker), error in zip(
+            guesses.items(), stage_styles(len(guesses)), errors, strict=False
+        ):
             said, right, low, high = _bins(answers)
             name = label if error is None else f"{label} (ECE {error:.3f})"
             axes.vlines(said, low, high, color=color(role), linewidth=0.9, alpha=0.7)
-            axes.plot(said, right, marker="o" if role == "after" else "s", color=color(role), label=name)
+            axes.plot(said, right, marker=marker, color=color(role), label=name)
             pairs = [f"{q:.0%} said {c:.0%} right" for q, c in zip(said, right, strict=True)]
             words.append(f"{name}: {listed(pairs)}.")
         axes.set(xlabel="confidence", ylabel="share that is right", xlim=(0, 1.02), ylim=(0, 1.02))
         percent_axis(axes.xaxis)
         percent_axis(axes.yaxis)
         legend_above(axes, columns=3)
-    return Plot("reliability", "Is the confidence right?", _RELIABILITY, "Reliability. " + " ".join(words), figure)
+    caption = _RELIABILITY + why
+    return Plot("reliability", "Is the confidence right?", caption, "Reliability. " + " ".join(words), figure)
 
 
 def _graded(guesses: Guesses) -> Guesses:
@@ -134,10 +138,12 @@ def _done(metrics: Metrics) -> list[tuple[float, float, float]]:
 
 
 def _mark(axes: Any, mark: tuple[float, float, float], place: int) -> None:
-    """A dot and its target, the labels above each other so that those of neighbours are apart."""
+    """A dot and its target, the labels above each other so that those of neighbours are apart, and off the axis."""
     target, coverage, risk = mark
     axes.plot(coverage, risk, "o", color=color("after"), markersize=6, zorder=4)
-    offset = (-7, 3) if coverage > 0.9 else (-24, 7 + 11 * place)
+    side = 1 if coverage < _NEAR_AXIS else -1
+    offset = (-7, 3) if coverage > 0.9 else (24 * side, 7 + 11 * place)
     leader = {"arrowstyle": "-", "color": color("after"), "linewidth": 0.6, "shrinkA": 0, "shrinkB": 2}
-    axes.annotate(f"t = {target:g}", (coverage, risk), offset, textcoords="offset points", ha="right", fontsize=7.5,
+    axes.annotate(f"t = {target:g}", (coverage, risk), offset, textcoords="offset points",
+                  ha="left" if side > 0 else "right", fontsize=7.5,
                   color=color("after"), arrowprops=None if coverage > 0.9 else leader)  # fmt: skip

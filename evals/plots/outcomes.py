@@ -7,7 +7,7 @@ import numpy as np
 
 from abstain.evals.metrics.oracle import BaseGuesses, always_answer_score, baselines
 from abstain.evals.metrics.schema import Metrics
-from abstain.evals.plots.style import Plot, before_after, color, legend_above, listed, new_axes, styled
+from abstain.evals.plots.style import Plot, color, legend_above, listed, new_axes, stage_styles, styled
 from abstain.evals.tables.formats import prose_decimal, prose_percent
 
 Rates = Mapping[str, Any]
@@ -28,7 +28,7 @@ def score_plot(metrics: Sequence[Metrics], labels: Sequence[str], start: BaseGue
     """Points per question against the target t, with the oracle, always and never answering.
 
     Args:
-        metrics: contents of `metrics.json`, the starting model's first if there are two.
+        metrics: contents of `metrics.json`, the starting model's first if there are several.
         labels: what to call them.
         start: the starting model's best guesses; with them, oracle and always answering are whole curves.
 
@@ -43,20 +43,20 @@ def score_plot(metrics: Sequence[Metrics], labels: Sequence[str], start: BaseGue
     with styled():
         figure, axes = new_axes()
         axes.axhline(0, color=color("muted"), linewidth=0.8)
-        axes.annotate("never answer", (1, 0), (-2, 3), xycoords=("axes fraction", "data"), textcoords="offset points",
-                      ha="right", color=color("muted"), fontsize=7.5)  # fmt: skip
+        axes.annotate("never answer", (1, 0), (-2, -3), xycoords=("axes fraction", "data"), textcoords="offset points",
+                      ha="right", va="top", color=color("muted"), fontsize=7.5)  # fmt: skip
         _line(axes, always, "wrong", "always answer", linestyle=(0, (1, 1.6)))
         _line(
             axes, oracle, "oracle", f"{last.get('oracle') or 'post-hoc'} oracle", linestyle=(0, (5, 2)), linewidth=1.2
         )
-        for (label, curve), role in zip(shown, before_after(len(shown)), strict=True):
-            _line(axes, curve, role, label, marker="o" if role == "after" else "s")
+        for (label, curve), (role, marker) in zip(shown, stage_styles(len(shown)), strict=True):
+            _line(axes, curve, role, label, marker=marker)
         _interval(axes, last)
         low, high = _window(shown[-1][1][1], oracle[1], last)
         axes.set(xlabel="confidence target t", ylabel="score, points per question", ylim=(low, high))
         axes.set_xticks(sorted({t for _, (targets, _) in shown for t in targets}))
         axes.set_xticklabels([f"{t:g}" for t in axes.get_xticks()])
-        legend_above(axes, columns=2 + len(shown))
+        legend_above(axes, columns=min(4, 2 + len(shown)))
         _note_what_is_below(axes, always, low)
     return Plot(
         "score",

@@ -8,16 +8,18 @@ background. In a page, `inline_svg` turns each into a CSS variable, so that a pl
 import io
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
 import matplotlib
 from matplotlib.figure import Figure
+from matplotlib.ticker import Formatter
 
 from abstain.evals.records import write_text
 
@@ -27,6 +29,9 @@ ROLES: dict[str, tuple[str, str]] = {
     "rule": ("#e2dfd8", "#383b3f"),
     "after": ("#00666e", "#4fc4c4"),
     "before": ("#8b8780", "#8d9299"),
+    "between-0": ("#9a7d33", "#c9b06a"),
+    "between-1": ("#728a3a", "#a9c06f"),
+    "between-2": ("#3f8d66", "#6fc69c"),
     "oracle": ("#24282c", "#e5e3de"),
     "right": ("#2a6fae", "#66abe6"),
     "on-right": ("#ffffff", "#0c1d2b"),
@@ -148,9 +153,77 @@ def ramp(count: int) -> list[str]:
     return [f"ramp-{int(last * place / max(1, count - 1) + 0.5) if count > 1 else 3}" for place in range(count)]
 
 
-def before_after(count: int) -> list[str]:
-    """The roles of one model, or of two of which the first is where training began."""
-    return ["before", "after"][-count:]
+def target_styles(targets: Iterable[float]) -> dict[float, tuple[str, str]]:
+    """A role and a marker for each confidence target, the same in all pictures that are drawn of the same targets.
+
+    As long as no two of them are nearest to the same of `_ANCHORS`, they are the same in all pictures there are.
+
+    Example:
+        >>> target_styles([0, 0.5, 0.9])
+        {0: ('ramp-0', 'o'), 0.5: ('ramp-2', '^'), 0.9: ('ramp-4', 'v')}
+        >>> target_styles([0.5, 0.55])
+        {0.5: ('ramp-0', 'o'), 0.55: ('ramp-5', 's')}
+    """
+    known = sorted(set(targets))
+    places = [min(range(len(_ANCHORS)), key=lambda at: abs(_ANCHORS[at] - t)) for t in known]
+    if len(set(places)) == len(known):
+        return {t: (f"ramp-{at}", MARKERS[at]) for t, at in zip(known, places, strict=True)}
+    return {
+        t: (role, MARKERS[at % len(MARKERS)]) for at, (t, role) in enumerate(zip(known, ramp(len(known)), strict=True))
+    }
+
+
+_ANCHORS = (0.0, 0.25, 0.5, 0.75, 0.9, 0.99)  # one for each colour of the ramp
+
+
+def stage_styles(count: int) -> list[tuple[str, str]]:
+    """Roles and markers of what was measured at so many points of a run: alone, or from where it began to its end.
+
+    Example:
+        >>> stage_styles(1), stage_styles(3)
+        ([('after', 'o')], [('before', 's'), ('between-1', '^'), ('after', 'o')])
+    """
+    between = {1: [1], 2: [0, 2]}.get(count - 2, [0, 1, 2])
+    inner = [(f"between-{at}", "^vD"[place % 3]) for place, at in enumerate(between)][: max(0, count - 2)]
+    return [("before", "s"), *inner, ("after", "o")][-count:]
+
+
+class Distinct(Formatter):
+    """Tick labels with as many digits as tell the ticks apart, and no more.
+
+    Args:
+        scale: what values are multiplied by, such as 100 for percent.
+        unit: what follows each number.
+
+    Example:
+        >>> Distinct().format_ticks([0.98765, 0.98766]), Distinct(100, " %").format_ticks([0, 0.025, 0.05])
+        (['0.98765', '0.98766'], ['0 %', '2.5 %', '5 %'])
+    """
+
+    def __init__(self, scale: float = 1.0, unit: str = "") -> None:
+        self.scale, self.unit = scale, unit
+
+    def __call__(self, value: float, pos: int | None = None) -> str:
+        """The label of one tick."""
+        return self._label(value, 4)
+
+    def format_ticks(self, values: Iterable[float]) -> list[str]:
+        """The labels of all ticks of an axis."""
+        ticks = [float(value) for value in values]
+        apart = min((b - a for a, b in pairwise(sorted(set(ticks)))), default=0.0) * self.scale
+        labels: list[str] = []
+        for digits in range(4, 12):
+            labels = [self._label(value, digits) for value in ticks]
+            shown = [float(self._number(value, digits)) for value in ticks]
+            if all(abs(one - self.scale * value) <= apart / 50 for one, value in zip(shown, ticks, strict=True)):
+                break
+        return labels
+
+    def _label(self, value: float, digits: int) -> str:
+        return f"{self._number(value, digits)}{self.unit}".replace("-", "−")
+
+    def _number(self, value: float, digits: int) -> str:
+        return f"{0.0 if abs(value) < 1e-12 else self.scale * value:.{digits}g}"
 
 
 def legend_above(axes: Any, columns: int = 4, **options: Any) -> None:
@@ -167,7 +240,7 @@ def title_above(axes: Any, title: str, *, rows: int, columns: int) -> None:
 
 def percent_axis(axis: Any) -> None:
     """Rates in percent."""
-    axis.set_major_formatter(lambda value, _: f"{100 * value:.3g} %".replace("-", "−"))
+    axis.set_major_formatter(Distinct(100, " %"))
 
 
 def css_variables(scheme: int) -> str:

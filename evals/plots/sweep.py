@@ -7,9 +7,22 @@ from typing import TypeGuard
 
 import numpy as np
 
-from abstain.evals.plots.style import MARKERS, Plot, color, listed, new_axes, percent_axis, ramp, styled, title_above
+from abstain.evals.plots.style import (
+    LEGEND_ROW,
+    MARKERS,
+    Distinct,
+    Plot,
+    color,
+    listed,
+    new_axes,
+    percent_axis,
+    ramp,
+    styled,
+    title_above,
+)
 
 MOST_LINES = 6
+_LEGEND = 58  # characters of a legend's row, with room for the lines
 _APART = 0.12  # lines stand beside each other where values are names
 _LOG_SPREAD = 30  # a range wider than this is drawn on a logarithmic axis
 
@@ -42,13 +55,14 @@ def response_plot(
         order: all values of the axis as they go from left to right, and what to call them.
         rate: whether it is a share, to be shown in percent.
     """
-    columns = 6 if max((len(line.label) for line in lines), default=0) < 3 else 3
+    columns = max(1, _LEGEND // (max((len(line.label) for line in lines), default=0) + 6))
+    rows = 0 if len(lines) == 1 else math.ceil(len(lines) / columns)
     places, log = positions([value for value, _ in order])
     named = not all(_is_number(value) for value, _ in order)
     at = {repr(value): place for (value, _), place in zip(order, places, strict=True)}
     words = []
     with styled():
-        figure, axes = new_axes(3.4, 2.5)
+        figure, axes = new_axes(3.4, 2.5 + LEGEND_ROW / 72 * max(0, rows - 1))
         for index, (line, role) in enumerate(
             zip(lines, ["after"] if len(lines) == 1 else ramp(len(lines)), strict=True)
         ):
@@ -77,9 +91,9 @@ def response_plot(
         if len(order) > 4 or max(len(name) for _, name in order) > 10:
             axes.tick_params("x", labelrotation=25, labelsize=7)
         axes.set_xlabel(axis)
-        rows = 0 if len(lines) == 1 else math.ceil(len(lines) / columns)
         title_above(axes, title, rows=rows, columns=columns)
         axes.margins(x=0.08)
+        axes.yaxis.set_major_formatter(Distinct())
         if rate:
             percent_axis(axes.yaxis)
     return Plot(name, title, "", f"{title} against {axis}. {' '.join(words)}", figure)

@@ -2,12 +2,22 @@
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
 
-from abstain.evals.plots.style import LEGEND_ROW, MARKERS, Plot, color, listed, percent_axis, ramp, styled, title_above
+from abstain.evals.plots.style import (
+    LEGEND_ROW,
+    Distinct,
+    Plot,
+    color,
+    listed,
+    percent_axis,
+    styled,
+    target_styles,
+    title_above,
+)
 
 History = Sequence[Mapping[str, Any]]
 Series = tuple[list[float], list[float]]
@@ -50,13 +60,25 @@ _PER_TARGET = re.compile(r"([\w ./:-]{1,60})/t=([0-9.]{1,8})")
 _MOST, _COLUMNS = 18, 4
 
 
-def training_plots(history: History, stage: str) -> list[Plot]:
+def targets_in(history: History) -> set[float]:
+    """The targets of which something was logged.
+
+    Example:
+        >>> sorted(targets_in([{"step": 1, "abstention/t=0.5": 0.1, "heldout/geo/score/t=0.9": 0.2, "loss": 1.0}]))
+        [0.5, 0.9]
+    """
+    return {_target(found[2]) for _, key, _ in _numbers(history) if (found := _PER_TARGET.fullmatch(key))}
+
+
+def training_plots(history: History, stage: str, targets: Iterable[float] = ()) -> list[Plot]:
     """A picture for each of `TITLES` that the log of a stage has, and for whatever else it has per target.
 
     Args:
         history: `log_history` of a `trainer_state.json`.
         stage: such as "sft"; part of the pictures' names.
+        targets: of the pictures beside these, so that a target has one colour in all of them.
     """
+    styles = target_styles({*targets, *targets_in(history)})
     scalars, families = _series(history)
     order = list(TITLES)
     names = [name for name in {**scalars, **families} if _known(name) in TITLES]
@@ -66,7 +88,7 @@ def training_plots(history: History, stage: str) -> list[Plot]:
     drawn = [(name, lines) for name, lines in drawn if any(any(values) for _, values in lines.values())]
     rows = math.ceil(max((len(lines) for _, lines in drawn), default=1) / _COLUMNS)
     return [
-        _panel(name, _title(name, names), f"{stage}-{place:02d}", lines, name in families, rows)
+        _panel(name, _title(name, names), f"{stage}-{place:02d}", lines, styles if name in families else {}, rows)
         for place, (name, lines) in enumerate(drawn[:_MOST], 1)
     ]
 
@@ -114,26 +136,34 @@ def _target(text: str) -> float:
     return float(text) if text.count(".") <= 1 and text.strip(".") else 0.0
 
 
-def _panel(name: str, title: str, place: str, lines: Mapping[str, Series], by_target: bool, rows: int) -> Plot:
-    roles = ramp(len(lines)) if by_target else ["after"]
+def _panel(
+    name: str,
+    title: str,
+    place: str,
+    lines: Mapping[str, Series],
+    styles: Mapping[float, tuple[str, str]],
+    rows: int,
+) -> Plot:
+    """One picture; `styles` has the colours of targets, and is empty where there are none."""
     height = 2.1 + LEGEND_ROW / 72 * (rows - 1)
     with styled():
         figure = Figure(figsize=(3.2, height))
-        axes = figure.add_axes((0.185, 0.42 / height, 0.79, 1.302 / height))  # the same in all, so that they line up
-        for index, ((target, (steps, values)), role) in enumerate(zip(lines.items(), roles, strict=True)):
-            marker = MARKERS[index % len(MARKERS)]
-            marks: dict[str, Any] = {"marker": marker, "label": f"t = {target}"} if by_target else {}
+        axes = figure.add_axes((0.185, 0.42 / height, 0.77, 1.302 / height))  # the same in all, so that they line up
+        for target, (steps, values) in lines.items():
+            role, marker = styles[_target(target)] if styles else ("after", "")
+            marks: dict[str, Any] = {"marker": marker, "label": f"t = {target}"} if styles else {}
             every = max(1, len(steps) // 8)
             axes.plot(steps, values, color=color(role), linewidth=1.4, markersize=3.2, markevery=every, **marks)
         title_above(axes, title, rows=rows, columns=_COLUMNS)
         axes.set_xlabel("step")
-        axes.locator_params(nbins=5)
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:.4g}".replace("-", "−"))
+        axes.locator_params("x", nbins=5, integer=True)
+        axes.locator_params("y", nbins=5)
+        axes.yaxis.set_major_formatter(Distinct())
         if _known(name) in RATES:
             axes.set_ylim(0, None if max(max(values) for _, values in lines.values()) > 0 else 1)
             percent_axis(axes.yaxis)
     ends = [
-        f"{f't = {target}: ' if by_target else ''}from {values[0]:.3g} to {values[-1]:.3g}"
+        f"{f't = {target}: ' if styles else ''}from {values[0]:.3g} to {values[-1]:.3g}"
         for target, (_, values) in lines.items()
     ]
     slug = re.sub(r"[^a-z0-9]+", "-", name.lower())[:40].strip("-")

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from abstain.rewards.endpoint.usage import Usage
 from abstain.rewards.judge.grader import Case, JudgeGrader, judge_report
-from abstain.rewards.judge.usage import Usage
 from abstain.rewards.response import Reading
 from abstain.rewards.verdict import Verdict
 

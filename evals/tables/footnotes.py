@@ -20,6 +20,24 @@ ORACLES = {
     "true": "answers exactly the questions whose known probability of being right exceeds t",
 }
 """What each oracle does with the best guesses of `start`."""
+ECE_GROWS = (
+    "ECE has grown: a model that was trained to abstain says what it knows by whether it answers, and is nearly "
+    "certain of every guess it is made to give. That error is of its probabilities, not of its silence, which regret "
+    "judges."
+)
+"""Why the calibration error of best guesses may get worse while abstention gets better."""
+_GROWN = 0.01
+
+
+def ece_grew(errors: Sequence[float | None]) -> bool:
+    """Whether the last of several calibration errors is greater than the first by what is worth a sentence.
+
+    Example:
+        >>> ece_grew([0.05, 0.2]), ece_grew([0.2, 0.05]), ece_grew([None, 0.2]), ece_grew([0.2])
+        (True, False, False, False)
+    """
+    first, last = errors[0], errors[-1]
+    return first is not None and last is not None and last > first + _GROWN
 
 
 def footer(metrics: Sequence[Metrics], labels: Sequence[str]) -> Notes:
@@ -33,6 +51,7 @@ def footer(metrics: Sequence[Metrics], labels: Sequence[str]) -> Notes:
         ("interval", describe_interval(metrics[-1])),
         *_compared(metrics[-1]),
         *_judged(metrics, labels),
+        *_endpoint(metrics, labels),
         *_cut_off(metrics, labels),
         *_graded_by(metrics, labels),
         *_read(metrics, labels),
@@ -66,10 +85,13 @@ def _asked(metrics: Sequence[Metrics], labels: Sequence[str]) -> Notes:
 
 def _compared(last: Metrics) -> Notes:
     start, kind = last.get("start") or "the model", last["oracle"]
+    always = ("always answer", f"score of {start}'s best guesses, all of them given")
+    if not kind and any(row.get("always_answer_score") is not None for row in last["by_target"]):
+        return [("regret", f"not known: nobody says how probable {start}'s best guesses are"), always]
     if not kind:
         return [("regret", "not known: there are no best guesses to make an oracle of")]
     oracle = f"oracle score − score; the {kind} oracle {ORACLES[kind].format(start=start)}"
-    notes = [("regret", oracle), ("always answer", f"score of {start}'s best guesses, all of them given")]
+    notes = [("regret", oracle), always]
     if last.get("mean_regret_isotonic") is None:
         return notes
     fitted = "the other half of the questions" if kind == "cross-fitted" else "training questions"
@@ -87,7 +109,44 @@ def _judged(metrics: Sequence[Metrics], labels: Sequence[str]) -> Notes:
     if len(set(judged)) > 1:
         judged = [f"{label}: {what}" for label, what in zip(labels, judged, strict=True)]
     what = "; ".join(dict.fromkeys(judged))
-    return [("confidence", f"in {what}; AUROC: higher is better; all others: lower is better")]
+    grew = f". {ECE_GROWS}" if ece_grew([one.get("ece") for one in metrics]) else ""
+    return [("confidence", f"in {what}; AUROC: higher is better; all others: lower is better{grew}")]
+
+
+def _endpoint(metrics: Sequence[Metrics], labels: Sequence[str]) -> Notes:
+    """Of models behind an endpoint: what they do not tell, and what they did not reply to."""
+    lines = [
+        (label, said)
+        for label, one in zip(labels, metrics, strict=True)
+        if one.get("endpoint") and (said := describe_endpoint(one))
+    ]
+    return _each("endpoint", lines, len(metrics))
+
+
+def describe_endpoint(one: Metrics) -> str:
+    """What is to be known of a table that a model behind an endpoint was asked for; "" if nothing is.
+
+    Example:
+        >>> about = {"left_out": ["temperature"], "unanswered": {"timeout": 2, "content filter": 1}}
+        >>> describe_endpoint({"endpoint": about, "confidence_n": 4, "confidence_left_out": 0})
+        '3 prompts of the table brought no reply (2 timeout, 1 content filter) and are ungraded; it refuses
+        temperature, and was asked without: its answers are drawn, not greedy'
+    """
+    about = one["endpoint"]
+    said = []
+    if lost := about.get("unanswered"):
+        count = sum(lost.values())
+        kinds = ", ".join(f"{number:,} {kind}" for kind, number in lost.items())
+        said.append(
+            f"{count:,} prompt{'s' * (count > 1)} of the table brought no reply ({kinds}) and "
+            f"{'are' if count > 1 else 'is'} ungraded"
+        )
+    if refused := about.get("left_out"):
+        drawn = ": its answers are drawn, not greedy" if "temperature" in refused else ""
+        said.append(f"it refuses {' and '.join(refused)}, and was asked without{drawn}")
+    if not one["confidence_n"] and one.get("confidence_left_out"):
+        said.append("it tells no log-probabilities, so nothing is known that needs a confidence")
+    return "; ".join(said)
 
 
 def _guesses(one: Metrics) -> str:

@@ -4,7 +4,7 @@
     Question(id="books-1", question="Who wrote Emma?", gold=("Jane Austen", "Austen"))
 
 Only the columns named here are taken, so a column that TRL uses for itself (`prompts`, `trainer_state` ...) is
-harmless.
+harmless. Where no name fits, what stands in the columns decides (`abstain.evals.tasks.detection`), and that is said.
 """
 
 import ast
@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from abstain.evals.tasks.detection import Look, guess_answers, guess_question, guess_subject, is_question, sampled
 from abstain.evals.tasks.question import Question
 from abstain.evals.tasks.rows import SourceRow, Table
 from abstain.rewards.errors import nearest
@@ -31,6 +32,21 @@ ID = ("id", "question_id", "qid", "example_id", "uid", "original_index")
 ANSWERABLE = ("answerable",)
 LITERAL_LIMIT = 100_000
 _ANSWER_KEYS = ("value", "text", "answer", "answers", "aliases")
+
+
+class NoColumn(ValueError):
+    """A table has no column for what is wanted, or several.
+
+    Args:
+        message: for people.
+        what: "question" or "answers".
+        likely: columns that it may be, the likeliest first.
+    """
+
+    def __init__(self, message: str, what: str, likely: Sequence[str]) -> None:
+        super().__init__(message)
+        self.what = what
+        self.likely = tuple(likely)
 
 
 @dataclass(frozen=True)
@@ -59,7 +75,9 @@ class Columns:
 
 @dataclass(frozen=True)
 class Found:
-    """The columns of one table that will be read; `None` where it has none."""
+    """The columns of one table that will be read; `None` where it has none.
+
+    `guessed` has those of question, answers and subject that were found by what stands in them, not by name."""
 
     question: str
     answers: str
@@ -67,13 +85,14 @@ class Found:
     id: str | None
     answerable: str | None
     metadata: Mapping[str, str]
+    guessed: Mapping[str, str] = field(default_factory=dict)
 
 
 def find_columns(table: Table, wanted: Columns) -> Found:
-    """The columns of a table that are read.
+    """The columns of a table that are read: by their names, or else, unless a name was asked for, by their cells.
 
     Raises:
-        ValueError: there is no question or no answers column; the message lists the columns there are.
+        NoColumn: there is no question or no answers column, or several may be it; the message lists the columns.
 
     Example:
         >>> row = SourceRow("books.csv:2", {"Problem": "Who wrote Emma?", "Best Answer": "Austen"})
@@ -82,21 +101,57 @@ def find_columns(table: Table, wanted: Columns) -> Found:
         ('Problem', 'Best Answer', None)
     """
     question, answers = _find(table, wanted.question), _find(table, wanted.answers)
-    answerable = _find(table, wanted.answerable)
-    for what, column, names in (("question", question, wanted.question), ("answers", answers, wanted.answers)):
-        if column is None:
-            where = table.rows[0].where
+    answerable, row_id = _find(table, wanted.answerable), _find(table, wanted.id)
+    subject = _find(table, wanted.subject)
+    taken = frozenset(name for name in (question, answers, answerable, row_id, subject) if name)
+    looks = _looks(table) if None in (question, answers) or subject is None else []
+    known = (question, answers, subject)
+    if question is None and wanted.question == QUESTION:
+        first = next(filter(is_question, table.columns()), "")
+        if first:
             raise ValueError(
-                f"{where}: no {what} column {' or '.join(map(repr, names))}. {_name_it(what, names, table)}"
+                f"{table.rows[0].where}: where the names of the columns should be, the file begins with a question, "
+                f"{first[:60]!r}: put a line such as question,answers above it"
             )
+        question = guess_question(looks, taken)
+    if question is None:
+        longest = sorted(looks, key=lambda look: -look.length)
+        message = _missing("question", wanted.question, QUESTION, table)
+        raise NoColumn(message, "question", [look.name for look in longest if look.name not in taken])
+    if answers is None and wanted.answers == ANSWERS:
+        likely = guess_answers(looks, question, taken)
+        if len(likely) > 1:
+            which = f"which column holds the answers, {' or '.join(map(repr, likely[:4]))}?"
+            raise NoColumn(f"{table.rows[0].where}: {which} {_name_it('answers')}", "answers", likely)
+        answers = next(iter(likely), None)
+    if answers is None:
+        others = [name for name in table.columns() if name not in taken | {question}]
+        raise NoColumn(_missing("answers", wanted.answers, ANSWERS, table), "answers", others)
+    if subject is None and wanted.subject == SUBJECT and wanted.question == QUESTION:
+        subject = guess_subject(looks, question, taken | {question, answers})
+    read = {"question": question, "answers": answers, "subject": subject}
+    guessed = {what: name for (what, name), old in zip(read.items(), known, strict=True) if name and old is None}
     metadata = {key: column for key, names in wanted.metadata.items() if (column := _find(table, names))}
-    subject, row_id = _find(table, wanted.subject), _find(table, wanted.id)
-    return Found(question or "", answers or "", subject, row_id, answerable, metadata)
+    return Found(question, answers, subject, row_id, answerable, metadata, guessed)
 
 
-def _name_it(what: str, names: Sequence[str], table: Table) -> str:
-    option = f"Name it with {what}_column=. "
-    return ("" if len(names) == 1 else option) + nearest(names[0], table.columns())
+def _looks(table: Table) -> list[Look]:
+    return sampled([row.fields for row in table.rows], table.columns())
+
+
+def _missing(what: str, names: Sequence[str], usual: Sequence[str], table: Table) -> str:
+    where = table.rows[0].where
+    if names != usual:
+        return f"{where}: no {what} column {' or '.join(map(repr, names))}. " + (
+            ("" if len(names) == 1 else _name_it(what) + " ") + nearest(names[0], table.columns())
+        )
+    return f"{where}: no {what} column, neither by name nor by what stands in it. {_name_it(what)} " + nearest(
+        names[0], table.columns()
+    )
+
+
+def _name_it(what: str) -> str:
+    return f"Name it with {what}_column=NAME."
 
 
 def require_column(tables: Sequence[Table], option: str, name: str) -> None:

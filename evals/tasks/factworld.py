@@ -34,9 +34,11 @@ class WorldOptions:
     """What the world looks like. Two equal option sets give the same world and the same base model."""
 
     people: int = 24_000
+    """All of them, those held out included."""
     held_out: int = 4_000
     """People that training never asks about. The base model has read about them as about everyone."""
     cities: int = 64
+    """How many cities they are born in."""
     repeats: tuple[int, ...] = (0, 0, 0, 1, 2, 4, 8, 8)
     """Mentions of a fact; each entry holds for the same number of people."""
     conflict: bool = False
@@ -46,6 +48,7 @@ class WorldOptions:
     confidence_words: bool = False
     """The base model's tokenizer has words for asking for a confidence and stating one (`instruct: confidence`)."""
     seed: int = 0
+    """Another seed, another world, and another base model."""
 
     @property
     def mean_mentions(self) -> float:

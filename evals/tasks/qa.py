@@ -16,14 +16,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from abstain.evals.tasks.columns import Columns, find_columns, require_column, to_question
+from abstain.evals.tasks.columns import Columns, Found, cell, find_columns, require_column, to_question
+from abstain.evals.tasks.detection import find_separator
 from abstain.evals.tasks.presets import GENERIC, PRESETS, SIMPLEQA_REASON, Preset
 from abstain.evals.tasks.question import Question, Task
 from abstain.evals.tasks.rows import SPLITS, Table, read_data
-from abstain.evals.tasks.splits import check_share, drop_overlap, repeated, sample, split_by_subject
+from abstain.evals.tasks.splits import check_share, drop_overlap, repeated, sample_or_say, split_by_subject
 from abstain.rewards.errors import nearest
-from abstain.rewards.graders import GRADERS
-from abstain.rewards.grading import UNANSWERABLE
+from abstain.rewards.grading import UNANSWERABLE, find_grader
 from abstain.rewards.parsing.abstention import is_abstention
 
 Source = str | Path | Sequence[str | Path]
@@ -53,14 +53,17 @@ class QaOptions:
     test_split: str = ""
     """The split of `data` to hold out."""
     question_column: str = ""
+    """The column of questions; found by its name, or by what stands in it, if not said."""
     answers_column: str = ""
+    """The column of gold answers, found likewise."""
     subject_column: str | None = None
     """What a question is about; "" for none. Train and held-out questions share no subject."""
     id_column: str = ""
+    """The column of ids, found by its name if not said; without one they are made of the questions."""
     answerable_column: str = ""
     """A true/false column; where it is false, no answer is right."""
     separator: str | None = None
-    """What separates several answers in one text, such as ";"."""
+    """What separates several answers in one text, such as ";". Found by evidence if not said; "" for nothing."""
     held_out: float | None = None
     """Share to hold out, in [0, 1]. If given, all of `data` is put together and divided by subject."""
     limit: int | None = None
@@ -68,8 +71,9 @@ class QaOptions:
     train_limit: int | None = None
     """At most this many questions to train on, instead of `limit`."""
     grader: str = ""
-    """A key of `GRADERS`."""
+    """match, exact, numeric … as `abstain graders` lists them, or one of your own, as in my_graders.py:close."""
     seed: int = 0
+    """Another seed, another division into sides, and another draw."""
     skip_bad_rows: bool = False
     """Leave out rows without a question or a gold answer and report their number, instead of refusing the file."""
 
@@ -94,11 +98,12 @@ def load_qa(**options: Any) -> Task:
         (1, 1, ('Oslo',))
     """
     asked = QaOptions(**options)
-    preset = checked_preset(asked)
-    train, test, pooled = _choose_sides(asked, preset)
-    columns = _columns(preset.columns, asked, [*train, *test, *pooled])
+    source = read_source(asked)
+    preset, columns = source.preset, source.columns
+    source.say()
     bad: list[str] = []
-    train_side, test_side, pool = (_questions(tables, columns, bad) for tables in (train, test, pooled))
+    sides = (source.train, source.test, source.pooled)
+    train_side, test_side, pool = (_questions(tables, columns, bad) for tables in sides)
     _refuse_bad_rows(bad, asked.skip_bad_rows)
     if not (pool or test_side):
         raise ValueError("no question is left to hold out: every row is bad")
@@ -107,7 +112,72 @@ def load_qa(**options: Any) -> Task:
     if pool:
         share = preset.held_out if asked.held_out is None else asked.held_out
         return _task(asked, preset, *split_by_subject(pool, share, asked.seed))
-    return _task(asked, preset, *_apart(train_side, test_side))
+    apart, held_out = _apart(train_side, test_side)
+    return _task(asked, preset, drop_overlap(apart, held_out, asked.preset or "qa")[0], held_out)
+
+
+@dataclass(frozen=True)
+class QaSource:
+    """The rows that options name, and how they are read.
+
+    Args:
+        preset: known or generic.
+        columns: which columns are looked for, and what separates several golds in a cell.
+        train, test, pooled: tables to train on, to hold out, and to divide by subject.
+        separated: in how many cells the separator was found; 0 where it was said, or there is none.
+    """
+
+    preset: Preset
+    columns: Columns
+    train: tuple[Table, ...]
+    test: tuple[Table, ...]
+    pooled: tuple[Table, ...]
+    separated: int = 0
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """Those that hold rows."""
+        return tuple(table for table in (*self.train, *self.test, *self.pooled) if table.rows)
+
+    def say(self) -> None:
+        """Tell in a line each what was found by what stands in the cells, not by names."""
+        for found in {str(found.guessed): found.guessed for found in self.found() if found.guessed}.values():
+            read = ", ".join(f"{what}_column={name!r}" for what, name in found.items())
+            logger.warning("%s: %s, by what stands there; name another if need be", self.tables[0].name, read)
+        if self.separated:
+            logger.warning(
+                "%s: %d cells hold several answers, separated by %r; to keep them whole: separator=''",
+                *(self.tables[0].name, self.separated, self.columns.separator),
+            )
+
+    def found(self) -> list[Found]:
+        """The columns of each table.
+
+        Raises:
+            ValueError: as `find_columns`.
+        """
+        return [find_columns(table, self.columns) for table in self.tables]
+
+
+def read_source(asked: QaOptions) -> QaSource:
+    """Read what options name, and see which column is which.
+
+    Raises:
+        FileNotFoundError, ValueError: as `load_qa`.
+    """
+    preset = checked_preset(asked)
+    train, test, pooled = map(tuple, _choose_sides(asked, preset))
+    columns = _columns(preset.columns, asked, [*train, *test, *pooled])
+    source = QaSource(preset, columns, train, test, pooled)
+    if asked.separator is not None or asked.preset:
+        return source
+    cells = [
+        cell(row, found.answers)
+        for table, found in zip(source.tables, source.found(), strict=True)
+        for row in table.rows
+    ]
+    separator, separated = find_separator(cells)
+    return replace(source, columns=replace(columns, separator=separator), separated=separated)
 
 
 def checked_preset(asked: QaOptions) -> Preset:
@@ -128,8 +198,8 @@ def checked_preset(asked: QaOptions) -> Preset:
     """
     if asked.preset and asked.preset not in PRESETS:
         raise ValueError(f"unknown preset {asked.preset!r}. {nearest(asked.preset, PRESETS)}")
-    if asked.grader and asked.grader not in GRADERS:
-        raise ValueError(f"unknown grader {asked.grader!r}. {nearest(asked.grader, GRADERS)}")
+    if asked.grader:
+        find_grader(asked.grader)
     if asked.held_out is not None:
         check_share(asked.held_out)
     preset = PRESETS.get(asked.preset, GENERIC)
@@ -152,13 +222,13 @@ def _is_simpleqa(name: str) -> bool:
 
 def _task(asked: QaOptions, preset: Preset, train: Sequence[Question], held_out: Sequence[Question]) -> Task:
     name = asked.preset or "qa"
-    kept, _ = drop_overlap(train, held_out, name)
-    _report_repeated(name, [*kept, *held_out])
-    limit = asked.limit if asked.train_limit is None else asked.train_limit
+    _report_repeated(name, [*train, *held_out])
+    option, limit = ("limit", asked.limit) if asked.train_limit is None else ("train_limit", asked.train_limit)
+    why = f"of {len(train) + len(held_out)} questions, {len(held_out)} are held out"
     return Task(
         name,
-        sample(kept, limit, asked.seed),
-        sample(held_out, asked.limit, asked.seed),
+        sample_or_say(train, limit, asked.seed, f"{name}: {option}", f"there are no more to train on ({why})"),
+        sample_or_say(held_out, asked.limit, asked.seed, f"{name}: limit", f"there are no more held out ({why})"),
         asked.grader or preset.grader,
         max_new_tokens=preset.max_new_tokens,
     )

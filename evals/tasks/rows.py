@@ -7,14 +7,25 @@ list, a folder a file per split. Nothing read here is executed: no pickles, no d
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any
 
-from abstain.evals.files import csv_blocks, json_lines, parquet_blocks, read_whole, refuse
+from abstain.evals.files import (
+    NOT_TEXT,
+    csv_blocks,
+    find_delimiter,
+    json_lines,
+    not_utf8,
+    parquet_blocks,
+    read_whole,
+    refuse,
+    text_encoding,
+)
 
 SPLITS = {
     "train": "train",
@@ -27,6 +38,9 @@ SPLITS = {
     "testing": "test",
     "eval": "test",
 }
+
+
+_LONGEST_LINE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -90,11 +104,13 @@ def read_file(path: Path) -> list[Table]:
     """The tables of one file, by the ending of its name."""
     reader = READERS.get(path.suffix.lower())
     if reader is None:
+        if path.suffix.lower() in NOT_TEXT:
+            text_encoding(path)  # which says what it is
         raise ValueError(f"{path}: unknown ending {path.suffix!r}. Allowed: {', '.join(sorted(READERS))}.")
     try:
         tables = reader(path)
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not UTF-8 text (byte {error.start}); save it as UTF-8") from None
+        raise ValueError(not_utf8(path, error.start)) from None
     if not any(table.rows for table in tables):
         raise ValueError(f"{path}: holds no rows")
     return tables
@@ -169,16 +185,35 @@ def numbered(where: str, rows: Iterable[Any]) -> tuple[SourceRow, ...]:
 
 
 def read_csv(path: Path) -> list[Table]:
-    """CSV, or TSV by the ending; cells that a row lacks at its end are `None`."""
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+    """CSV or TSV, whatever separates its cells; cells that a row lacks at its end are `None`."""
+    encoding = text_encoding(path)
+    delimiter = csv_delimiter(path, encoding)
     rows = []
-    for header, lines, cells in csv_blocks(path, refuse, delimiter=delimiter, strict=True):
+    for header, lines, cells in csv_blocks(path, refuse, delimiter=delimiter, strict=True, encoding=encoding):
+        _check_header(path, header)
         for line, row in zip(lines, cells, strict=True):
             if len(row) > len(header):
-                raise ValueError(f"{path}:{line}: more fields than the header has; is a quote missing?")
+                raise ValueError(
+                    f"{path}:{line}: more fields than the header has; is a quote missing around a cell that holds "
+                    f"{delimiter!r}?"
+                )
             if row:  # not a blank line
                 rows.append(SourceRow(f"{path}:{line}", dict(zip_longest(header, row))))
     return [Table(path.stem, "", tuple(rows))]
+
+
+def csv_delimiter(path: Path, encoding: str = "utf-8-sig") -> str:
+    """What separates the cells of a CSV or TSV file; see `abstain.evals.files.find_delimiter`."""
+    with path.open(encoding=encoding, newline="") as file:
+        lines = list(islice(iter(lambda: file.readline(_LONGEST_LINE), ""), 400))
+    return find_delimiter("".join(lines), "\t" if path.suffix.lower() == ".tsv" else ",")
+
+
+def _check_header(path: Path, header: list[str]) -> None:
+    named = [plain for name in header if (plain := name.strip())]
+    twice = next((name for name, count in Counter(named).items() if count > 1), "")
+    if twice:
+        raise ValueError(f"{path}:1: two columns are called {twice!r}; rename one of them in the first line")
 
 
 def read_parquet(path: Path) -> list[Table]:

@@ -1,8 +1,8 @@
 """Dividing questions into training and held-out ones that share no subject, and checking that they do not.
 
 Reinforcement learning memorises the subjects it trains on, so a number measured on them says nothing about knowing
-what one knows. Two questions are about the same thing if their subjects (or, where no subject is given, their texts)
-are the same after `normalise`; both then stand on the same side.
+what one knows. Two questions are about the same thing if their subjects are the same after `normalise`, or, where no
+subject is given, if their texts are or nearly are (`abstain.evals.tasks.similar`); both then stand on the same side.
 """
 
 import hashlib
@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from abstain.evals.tasks.question import Question
+from abstain.evals.tasks.similar import groups_of_similar
 
 logger = logging.getLogger(__name__)
 _EDGES = " \t?.!,;:'\"“”‘’。、？！，；：「」『』"
@@ -30,7 +31,7 @@ def normalise(text: str) -> str:
 
 
 def subject_key(question: Question) -> str:
-    """What decides the side a question stands on: its subject, or its text where it has none.
+    """What a question is about, as compared: its subject, or its text where it has none.
 
     Example:
         >>> subject_key(Question("1", "Where is Oslo?", ("Norway",), subject="Oslo"))
@@ -39,6 +40,39 @@ def subject_key(question: Question) -> str:
         'where is oslo'
     """
     return normalise(question.subject) or normalise(question.question)
+
+
+def side_keys(questions: Sequence[Question]) -> list[str]:
+    """What decides the side each question stands on: its `subject_key`, or where it has no subject the first in the
+    alphabet of the texts that are nearly the same.
+
+    Example:
+        >>> texts = [f"Who wrote the book {name}?" for name in ("Emma", "Dune", "Ulysses", "Kim", "It", "Walden")]
+        >>> questions = [Question(text, text, ("?",)) for text in [*texts, "Who wrote Emma?", "Where is Oslo?"]]
+        >>> side_keys(questions)[0], side_keys(questions)[-2:]
+        ('who wrote emma', ['who wrote emma', 'where is oslo'])
+    """
+    texts = sorted({subject_key(question) for question in questions if not normalise(question.subject)})
+    first: dict[int, str] = {}
+    shared = {text: first.setdefault(group, text) for text, group in zip(texts, groups_of_similar(texts), strict=True)}
+    keys = [(subject_key(question), bool(normalise(question.subject))) for question in questions]
+    return [key if has_subject else shared[key] for key, has_subject in keys]
+
+
+def similar_questions(questions: Sequence[Question]) -> list[list[Question]]:
+    """Questions without a subject whose texts differ, but are nearly the same: a list for each group.
+
+    Example:
+        >>> texts = [f"Who wrote the book {name}?" for name in ("Emma", "Dune", "Ulysses", "Kim", "It", "Walden")]
+        >>> found = similar_questions([Question(text, text, ("?",)) for text in [*texts, "Who wrote Emma?"]])
+        >>> [[question.id for question in group] for group in found]
+        [['Who wrote the book Emma?', 'Who wrote Emma?']]
+    """
+    groups: dict[str, dict[str, Question]] = defaultdict(dict)
+    for question, key in zip(questions, side_keys(questions), strict=True):
+        if not normalise(question.subject):
+            groups[key].setdefault(normalise(question.question), question)
+    return [list(texts.values()) for texts in groups.values() if len(texts) > 1]
 
 
 def rank(text: str, seed: int) -> str:
@@ -50,6 +84,8 @@ def split_by_subject(
     questions: Sequence[Question], held_out: float, seed: int = 0
 ) -> tuple[tuple[Question, ...], tuple[Question, ...]]:
     """Divide questions into (train, held-out), all about one subject on one side, each side in its old order.
+
+    Near-duplicates of questions without a subject stand on one side too; see `side_keys`.
 
     Args:
         questions: what to divide.
@@ -67,7 +103,8 @@ def split_by_subject(
         (14, 6, set())
     """
     check_share(held_out)
-    sizes = Counter(subject_key(question) for question in questions)
+    keys = side_keys(questions)
+    sizes = Counter(keys)
     order = sorted(sizes, key=lambda key: (rank(key, seed), key))
     wanted, taken, test = held_out * len(questions), 0, set()
     for key in order[:-1] if held_out < 1 and len(order) > 1 else order:
@@ -76,8 +113,8 @@ def split_by_subject(
         test.add(key)
         taken += sizes[key]
     sides: dict[bool, list[Question]] = {True: [], False: []}
-    for question in questions:
-        sides[subject_key(question) in test].append(question)
+    for question, key in zip(questions, keys, strict=True):
+        sides[key in test].append(question)
     return tuple(sides[False]), tuple(sides[True])
 
 
@@ -107,6 +144,22 @@ def sample(questions: Sequence[Question], limit: int | None, seed: int = 0) -> t
     return tuple(questions[i] for i in sorted(order[:limit]))
 
 
+def sample_or_say(
+    questions: Sequence[Question], limit: int | None, seed: int, option: str, why: str
+) -> tuple[Question, ...]:
+    """`sample`, which says in one line that there are fewer questions than were asked for.
+
+    Args:
+        questions, limit, seed: as for `sample`.
+        option: what asked for them, such as "qa: limit".
+        why: why there are no more.
+    """
+    drawn = sample(questions, limit, seed)
+    if limit is not None and 0 < len(questions) < limit:
+        logger.warning("%s=%d gives %d questions: %s", option, limit, len(drawn), why)
+    return drawn
+
+
 @dataclass(frozen=True)
 class Overlap:
     """What train and held-out questions share, after `normalise`.
@@ -115,11 +168,13 @@ class Overlap:
         rows: how many training questions are concerned.
         subjects: shared subjects.
         questions: shared question texts.
+        similar: texts of training questions that are nearly those of held-out ones, where that was looked for.
     """
 
     rows: int
     subjects: tuple[str, ...]
     questions: tuple[str, ...]
+    similar: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         return self.rows > 0
@@ -127,11 +182,11 @@ class Overlap:
     def __str__(self) -> str:
         if not self:
             return "train and held-out questions share no subject and no question text"
-        examples = ", ".join(repr(text) for text in (self.subjects or self.questions)[:3])
-        return (
-            f"{self.rows} training questions share a subject ({len(self.subjects)}) or their text "
-            f"({len(self.questions)}) with held-out ones, such as {examples}"
-        )
+        examples = ", ".join(repr(text) for text in (self.subjects or self.questions or self.similar)[:3])
+        shared = [f"a subject ({len(self.subjects)})", f"their text ({len(self.questions)})"]
+        shared += [f"nearly their text ({len(self.similar)})"] if self.similar else []
+        what = f"{', '.join(shared[:-1])} or {shared[-1]}"
+        return f"{self.rows} training questions share {what} with held-out ones, such as {examples}"
 
 
 def check_overlap(train: Iterable[Question], held_out: Iterable[Question]) -> Overlap:
@@ -151,6 +206,8 @@ def drop_overlap(
 ) -> tuple[tuple[Question, ...], Overlap]:
     """The training questions that share nothing with held-out ones, and a report, which is also logged as one line.
 
+    Those without a subject must not nearly have the text of a held-out one without a subject either.
+
     Raises:
         ValueError: nothing is left to train on.
 
@@ -160,7 +217,7 @@ def drop_overlap(
         >>> [question.subject for question in kept], overlap.rows
         (['Oslo'], 1)
     """
-    kept, overlap = _divide(train, held_out)
+    kept, overlap = _divide(train, held_out, similar=True)
     if overlap and not kept:
         raise ValueError(
             f"{name}: every training question overlaps: {overlap}. If the subject column holds a field of study, not "
@@ -171,16 +228,20 @@ def drop_overlap(
     return kept, overlap
 
 
-def _divide(train: Iterable[Question], held_out: Iterable[Question]) -> tuple[tuple[Question, ...], Overlap]:
+def _divide(
+    train: Iterable[Question], held_out: Iterable[Question], similar: bool = False
+) -> tuple[tuple[Question, ...], Overlap]:
     """Training questions without the shared ones, and what is shared."""
-    keys, texts = set(), set()
-    for question in held_out:
-        keys.add(subject_key(question))
-        texts.add(normalise(question.question))
-    kept, subjects, questions, rows = [], set(), set(), 0
-    for question in train:
+    train, held_out = list(train), list(held_out)
+    keys = {subject_key(question) for question in held_out}
+    texts = {normalise(question.question) for question in held_out}
+    groups = side_keys([*train, *held_out]) if similar else []
+    barred = {key for key, question in zip(groups[len(train) :], held_out, strict=similar) if not question.subject}
+    kept, subjects, questions, nearly, rows = [], set(), set(), set(), 0
+    for place, question in enumerate(train):
         key, text = subject_key(question), normalise(question.question)
-        if key not in keys and text not in texts:
+        close = similar and not question.subject and groups[place] in barred
+        if key not in keys and text not in texts and not close:
             kept.append(question)
             continue
         rows += 1
@@ -188,7 +249,9 @@ def _divide(train: Iterable[Question], held_out: Iterable[Question]) -> tuple[tu
             subjects.add(key)
         if text in texts:
             questions.add(text)
-    return tuple(kept), Overlap(rows, tuple(sorted(subjects)), tuple(sorted(questions)))
+        elif close:
+            nearly.add(text)
+    return tuple(kept), Overlap(rows, *(tuple(sorted(found)) for found in (subjects, questions, nearly)))
 
 
 def repeated(questions: Iterable[Question]) -> dict[str, list[Question]]:

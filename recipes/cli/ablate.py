@@ -6,10 +6,12 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
-from abstain.recipes.cli.options import OUT, OVERRIDES, RESUME, TableFormat, option, worded
+from abstain.recipes.cli.options import OUT, OVERRIDES, RESUME, AllowCode, TableFormat, option, worded
+from abstain.recipes.run.code import admit
 from abstain.recipes.run.console import say
+from abstain.recipes.run.recipe import Origin, parse_override
 from abstain.recipes.run.yaml_lines import write_yaml
-from abstain.recipes.sweep.config import Sweep, load_sweep
+from abstain.recipes.sweep.config import Sweep, as_override, load_sweep
 
 SWEEP = typer.Argument(metavar="SWEEP", help="A YAML file, or the name of a shipped sweep.")
 JOBS = typer.Option("--jobs", "-j", min=1, help="Points at a time; one per GPU, or per core up to 4.")
@@ -27,6 +29,7 @@ def ablate(
     engine: Annotated[Literal["local", "ray", "wandb"], ENGINE] = "local",
     create: Annotated[bool, CREATE] = False,
     out: Annotated[str | None, worded(OUT, "Where it goes; runs/NAME by default.")] = None,
+    allow_code: AllowCode = False,
     format: TableFormat = "text",
 ) -> None:
     """Train one recipe many times with different settings, and compare.
@@ -41,16 +44,20 @@ def ablate(
       abstain ablate my-sweep.yaml --engine ray
     """
     loaded = load_sweep(sweep, overrides or [], out or "")
+    again = [*_command(sweep, overrides or [], out, engine), *(["--resume"] if resume else [])]
+    settings = [parse_override(as_override(key, value))[0] for key, value in loaded.config.settings.items()]
+    base = Origin(loaded.base, {}, frozenset(settings))
+    admit(loaded.recipe, base, allow=allow_code, command=[*again, "--allow-code"])
     if engine == "wandb":
-        _wandb(loaded, create)
+        _wandb(loaded, create, allow_code)
         return
     if create:
         raise ValueError("--create is for --engine wandb")
     from abstain.recipes.sweep.start import run_sweep
     from abstain.recipes.sweep.table import sweep_table
 
-    again = resume_command(sweep, overrides or [], out, engine)
-    ablation = run_sweep(loaded, engine, jobs, resume=resume, to_continue=again)
+    to_continue = resume_command(sweep, overrides or [], out, engine, allow_code)
+    ablation = run_sweep(loaded, engine, jobs, resume=resume, to_continue=to_continue)
     console = Console()
     width = console.width if console.is_terminal else 120
     typer.echo(sweep_table(ablation.directory, ablation.states, format, width), nl=False)
@@ -60,29 +67,37 @@ def ablate(
         say(f"Report: {write_report(loaded.path)}", whole=True)
     except Exception as error:  # a sweep is not lost because a picture cannot be drawn
         say(f"no report: {error}. To try again: abstain report {loaded.path}")
-    failed = sum(state.status == "failed" for state in ablation.states)
+    failed = [state.point.name for state in ablation.states if state.status == "failed"]
     if failed:
-        say(f"{failed} of {len(ablation.states)} points failed; what they said is in {loaded.path}/logs.")
-        say(f"To try them again: {again}", whole=True)
+        say(f"{len(failed)} of {len(ablation.states)} points failed; what they said is in {loaded.path}/logs.")
+        mend = "" if set(failed) - ablation.repeats else "mend what they said, then: "
+        say(f"To try them again: {mend}{to_continue}", whole=True)
         raise typer.Exit(1)
 
 
-def resume_command(sweep: str, overrides: list[str], out: str | None, engine: str) -> str:
+def resume_command(sweep: str, overrides: list[str], out: str | None, engine: str, allow_code: bool = False) -> str:
     """The command line that continues this sweep.
 
     Example:
         >>> resume_command("my sweep.yaml", ["task.people=400"], None, "ray")
         "abstain ablate 'my sweep.yaml' task.people=400 --engine ray --resume"
     """
+    allowed = ["--allow-code"] if allow_code else []
+    return shlex.join([*_command(sweep, overrides, out, engine), "--resume", *allowed])
+
+
+def _command(sweep: str, overrides: list[str], out: str | None, engine: str) -> list[str]:
     where = ["--out", out] if out else []
     how = ["--engine", engine] if engine != "local" else []
-    return shlex.join(["abstain", "ablate", sweep, *overrides, *where, *how, "--resume"])
+    return ["abstain", "ablate", sweep, *overrides, *where, *how]
 
 
-def _wandb(sweep: Sweep, create: bool) -> None:
+def _wandb(sweep: Sweep, create: bool, allow_code: bool) -> None:
     from abstain.recipes.sweep.engines import create_sweep, wandb_config
 
     config = wandb_config(sweep)
+    if allow_code:
+        config["command"].insert(-1, "--allow-code")
     typer.echo(write_yaml(config), nl=False)
     if create:
         say(f"On every machine that shall take part: wandb agent {create_sweep(config)}", whole=True)

@@ -1,7 +1,6 @@
 """`abstain ask`: tries a model on one question."""
 
-import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,70 +8,108 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from abstain.recipes.cli.endpoint import load, sampler_of
 from abstain.recipes.cli.options import (
     GRADER,
+    Card,
     DType,
+    EndpointOptions,
+    Instructed,
     Model,
     PromptFormat,
     Revision,
     TrustRemoteCode,
+    Url,
+    card_of,
     option,
     parse_target,
     worded,
 )
-from abstain.rewards.errors import nearest
-from abstain.rewards.graders import GRADERS
-from abstain.rewards.grading import grade_response
-from abstain.rewards.parsing.completion import parse
-from abstain.rewards.prompts import DEFAULT_TEMPLATE, penalty, prompt_text
+from abstain.recipes.run.console import say
+from abstain.rewards.grading import find_grader, grade_response
+from abstain.rewards.parsing.completion import read_response
+from abstain.rewards.prompts import DEFAULT_TEMPLATE, Instruct, penalty, prompt_text
 
 if TYPE_CHECKING:
-    from abstain.evals.sampler import Sampler
+    from abstain.evals.sampling import AnySampler
+    from abstain.evals.tasks.question import Task
 
 
 QUESTION = typer.Argument(metavar="QUESTION", help="In quotes.")
-TARGET = option("--target", "T", "Confidence target that the prompt states, in [0, 1).")
+TARGET = option("--target", "T", "Confidence target that the prompt states: 0.75, or what it was trained on.")
 GOLD = option("--gold", "ANSWER", "A right answer. May be given again, for aliases.")
 TEMPLATE = option("--template", "TEXT", "The prompt, with {question} and {instruction}.")
-ROOM = option("--max-new-tokens", "N", "Room for the answer.", min=1)
+ROOM = option("--max-new-tokens", "N", "Room for the answer: 64, or as it was trained.", min=1)
 
 
 def ask(
     model: Model,
     question: Annotated[str, QUESTION],
-    target: Annotated[str, TARGET] = "0.75",
+    target: Annotated[str | None, TARGET] = None,
     gold: Annotated[list[str] | None, GOLD] = None,
     grader: Annotated[str, worded(GRADER, "Compare with it by match, exact, numeric, date …")] = "match",
-    template: Annotated[str, TEMPLATE] = DEFAULT_TEMPLATE,
-    max_new_tokens: Annotated[int, ROOM] = 64,
+    template: Annotated[str | None, TEMPLATE] = None,
+    max_new_tokens: Annotated[int | None, ROOM] = None,
     prompt_format: PromptFormat = "auto",
+    instruct: Instructed = None,
+    card: Card = None,
     dtype: DType = "auto",
     revision: Revision = None,
     trust_remote_code: TrustRemoteCode = False,
+    url: Url = None,
+    endpoint_option: EndpointOptions = None,
 ) -> None:
     """Ask a model one question, and see how sure it is.
+
+    A model that abstain trained is asked as it was trained to be, by the abstain.json in its directory.
 
     [bold]Examples[/bold]
     \b
       abstain ask runs/quickstart-0/model "Where was Na Topuse born?"
       abstain ask Qwen/Qwen3-0.6B "What is Peru's capital?" --gold Lima
+      abstain ask openai:gpt-4.1-mini "What is Peru's capital?"
     """
-    t = parse_target(target)
-    if grader not in GRADERS:
-        raise ValueError(f"unknown grader '{grader}'. {nearest(grader, GRADERS)}")
-    from abstain.evals.sampler import Sampler
-    from abstain.recipes.run.training import load_start
+    t = None if target is None else parse_target(target)
+    find_grader(grader)
+    from abstain.evals.prompt_card import as_trained
+    from abstain.evals.tasks.question import Task
 
-    loaded = load_start(model, dtype=dtype, revision=revision, trust_remote_code=trust_remote_code)
-    sampler = Sampler(loaded.model, loaded.tokenizer, prompt_format=prompt_format, max_new_tokens=max_new_tokens)
+    loaded = load(model, url, endpoint_option, dtype=dtype, revision=revision, trust_remote_code=trust_remote_code)
+    known = card_of(card, loaded, revision)
+    if t is None:
+        t = usual_target(known.targets if known else ())
+    given = {"template": template, "max_new_tokens": max_new_tokens}
+    task = Task("ask", (), (), grader, template or DEFAULT_TEMPLATE, max_new_tokens or 64)
+    how = as_trained(
+        known,
+        task,
+        {name for name, value in given.items() if value is not None},
+        name=loaded.name,
+        prompt_format=prompt_format,
+        instruct=instruct,
+        targets=[t],
+    )
+    for note in how.notes:
+        say(note)
     grid = Table.grid(padding=(0, 2, 0, 0))
-    for term, meaning in reply_lines(sampler, question, t, gold or [], grader, template):
+    sampler = sampler_of(loaded, how.prompt_format)
+    for term, meaning in reply_lines(sampler, question, t, gold or [], how.task, how.instruct):
         grid.add_row(Text(term, "dim"), Text(meaning))
     Console(highlight=False).print(grid)
 
 
+def usual_target(trained: Sequence[float]) -> float:
+    """The target that is stated where nobody says one: 0.75, or the nearest to it that the model was trained on.
+
+    Example:
+        >>> usual_target([0, 0.5, 0.9]), usual_target([])
+        (0.9, 0.75)
+    """
+    return min(trained, key=lambda target: abs(target - 0.75), default=0.75)
+
+
 def reply_lines(
-    sampler: "Sampler", question: str, target: float, gold: list[str], grader: str, template: str = DEFAULT_TEMPLATE
+    sampler: "AnySampler", question: str, target: float, gold: list[str], task: "Task", instruct: Instruct = "target"
 ) -> Iterator[tuple[str, str]]:
     """What there is to say about one question, as terms and meanings.
 
@@ -81,20 +118,33 @@ def reply_lines(
         question: the question alone.
         target: confidence target t in [0, 1) that the prompt states.
         gold: right answers; empty if none is known. The answer is read leniently, as in evaluation.
-        grader: a key of `abstain.rewards.graders.GRADERS`.
-        template: what the prompt looks like.
+        task: its grader, template, answer format and room for an answer are used.
+        instruct: what the prompt says besides the question.
     """
-    prompts = [prompt_text(question, t, template) for t in (target, 0)]
-    (said,), (guessed,) = sampler.sample(prompts)
-    reply, guess = (parse(completion.text, truncated=completion.truncated) for completion in (said, guessed))
-    yield "target", f"{target:g}" + (" (best guess)" if target == 0 else f" (a mistake costs {penalty(target):.4g})")
+    guessing: Instruct = "nothing" if instruct == "nothing" else "target"
+    prompts = [
+        prompt_text(question, target, task.template, instruct),
+        prompt_text(question, 0, task.template, guessing),
+    ]
+    (said,), (guessed,) = sampler.sample(prompts, max_new_tokens=task.max_new_tokens)
+    reply, guess = (read_response(one.text, one.truncated, task.answer_format) for one in (said, guessed))
+    if instruct == "target":
+        cost = " (best guess)" if target == 0 else f" (a mistake costs {penalty(target):.4g})"
+        yield "target", f"{target:g}{cost}"
     yield "answer", said.text.strip() or "(nothing)"
     if gold:
-        yield "verdict", grade_response(reply, gold, grader, question).value
-    if target > 0:
+        yield "verdict", grade_response(reply, gold, task.grader, question).value
+    if prompts[0] != prompts[1]:
         yield "best guess", guess.answer or guessed.text.strip() or "(nothing)"
-    yield "probability", f"{math.exp(guessed.logprob):.2f} by the model's own reckoning that its best guess is right"
+    if (p := guessed.probability) is None:
+        yield "probability", "not known: nobody tells its log-probabilities"
+    else:
+        yield "probability", f"{p:.2f} by the model's own reckoning that its best guess is right"
     if reply.confidence is not None:
         yield "it says", f"{reply.confidence:.2f} sure of its answer"
+    if said.failure or guessed.failure:
+        yield "note", f"not every prompt brought a reply: {said.failure or guessed.failure}"
+    if refused := getattr(sampler, "refused", ()):
+        yield "note", f"it refuses {' and '.join(refused)}, and was asked without"
     if said.truncated:
         yield "note", "the answer was cut off: raise --max-new-tokens"

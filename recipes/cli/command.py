@@ -1,7 +1,9 @@
 """The `abstain` command. Each command has a file of its own; torch is imported only when one runs."""
 
-import re
+import io
+import os
 import warnings
+from contextlib import redirect_stdout
 from importlib.metadata import version
 from typing import Annotated, Any
 
@@ -11,30 +13,18 @@ from typer.core import TyperGroup
 from abstain.recipes.cli.ablate import ablate
 from abstain.recipes.cli.ask import ask
 from abstain.recipes.cli.eval import evaluate
-from abstain.recipes.cli.list import rewards, tasks
+from abstain.recipes.cli.init import init
+from abstain.recipes.cli.list import graders, rewards, tasks
+from abstain.recipes.cli.mistakes import mended
 from abstain.recipes.cli.report import report
 from abstain.recipes.cli.rescore import rescore
 from abstain.recipes.cli.train import train
 from abstain.recipes.run.console import complain
-from abstain.rewards.errors import nearest
 
 BAD_INPUT, FAILED, INTERRUPTED = 2, 1, 130
-_NOT_ONE_OF = re.compile(r"'(?P<wrong>.*)' is not one of (?P<allowed>'.*')\.", re.DOTALL)
-
-
-def _with_nearest(message: str) -> str:
-    """What is wrong with an option's value, with the nearest that is allowed, which typer doesn't look for.
-
-    Example:
-        >>> _with_nearest("Value error, 'strct' is not one of 'strict', 'lenient'.")
-        "there is no 'strct'. Did you mean 'strict'? Allowed: lenient, strict."
-    """
-    message = message.removeprefix("Value error, ")  # pydantic's, which typer leaves there
-    choice = _NOT_ONE_OF.fullmatch(message)
-    if choice is None:
-        return message
-    allowed = re.findall(r"'([^']*)'", choice["allowed"])
-    return f"there is no {choice['wrong']!r}. {nearest(choice['wrong'], allowed)}"
+HELP = {"-h", "--help"}
+USAGE: Any = typer.BadParameter.__mro__[1]
+"""What typer raises of a command line that it does not understand, which it does not export."""
 
 
 class PoliteGroup(TyperGroup):
@@ -44,10 +34,14 @@ class PoliteGroup(TyperGroup):
     """
 
     def invoke(self, ctx: Any) -> Any:
+        typed = [*ctx._protected_args, *ctx.args]
+        if os.environ.get("WANDB_MODE") == "offline" and not HELP & {*typed}:
+            with redirect_stdout(io.StringIO()):  # transformers prints so as it is imported, among our results
+                import transformers.integrations.integration_utils  # noqa: F401
         try:
             return super().invoke(ctx)
-        except typer.BadParameter as error:
-            error.message = _with_nearest(error.message)
+        except USAGE as error:
+            mended(error, typed)
             raise
         except KeyboardInterrupt as error:
             complain(error)
@@ -69,6 +63,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("train")(train)
+app.command("init")(init)
 app.command("ablate")(ablate)
 app.command("report")(report)
 app.command("eval")(evaluate)
@@ -76,6 +71,7 @@ app.command("rescore")(rescore)
 app.command("ask")(ask)
 app.command("tasks")(tasks)
 app.command("rewards")(rewards)
+app.command("graders")(graders)
 
 
 def _show_version(wanted: bool) -> None:

@@ -1,11 +1,12 @@
 """`abstain eval`: what a model does on a whole task, at every confidence target, and whether it follows them."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
+from abstain.recipes.cli.endpoint import cost_first, load, sampler_of, say_usage
 from abstain.recipes.cli.options import (
     ANSWER_FORMAT,
     MEASURING,
@@ -13,9 +14,15 @@ from abstain.recipes.cli.options import (
     SEED,
     STRICTNESS,
     TARGETS,
+    Baselines,
     BatchTokens,
+    Card,
     Data,
+    Delta,
+    Draws,
     DType,
+    EndpointOptions,
+    Instructed,
     Judge,
     JudgeOptions,
     JudgePromptFile,
@@ -27,13 +34,17 @@ from abstain.recipes.cli.options import (
     TableFormat,
     Task,
     TaskOptions,
+    Temperature,
     TrustRemoteCode,
+    Url,
+    Yes,
+    card_of,
     judge_from,
     option,
     parse_targets,
     worded,
 )
-from abstain.recipes.run.console import on_terminal, say
+from abstain.recipes.run.console import say
 from abstain.recipes.run.directory import claimed_results
 from abstain.recipes.run.recipe import parse_overrides
 from abstain.rewards.response import AnswerFormat, Reading
@@ -44,6 +55,7 @@ if TYPE_CHECKING:
 
 RESULTS = ("records.jsonl", "metrics.json", "table.md")
 AUDIT_RESULTS = ("audit.json", "audit.md", "audit.png", "audit.svg", "reworded.jsonl")
+POLICY_RESULTS = ("policies.json", "policies.md")
 AUDITING = "The audit"
 READ = worded(STRICTNESS, "lenient, or strict as in training: nothing may stand beside an answer.", MEASURING)
 FORMAT = worded(ANSWER_FORMAT, "plain, tag, boxed, last_line, json, harmony, auto; else as the task says.", MEASURING)
@@ -68,6 +80,10 @@ def evaluate(
     audit: Annotated[bool, AUDIT] = False,
     start: Annotated[Path | None, START] = None,
     samples: Annotated[int | None, SAMPLES] = None,
+    baselines: Baselines = False,
+    draws: Draws = None,
+    temperature: Temperature = None,
+    delta: Delta = None,
     reading: Annotated[Reading, READ] = "lenient",
     answer_format: Annotated[AnswerFormat | None, FORMAT] = None,
     judge: Judge = None,
@@ -75,9 +91,14 @@ def evaluate(
     judge_prompt: JudgePromptFile = None,
     judge_option: JudgeOptions = None,
     prompt_format: PromptFormat = "auto",
+    instruct: Instructed = None,
+    card: Card = None,
     dtype: DType = "auto",
     revision: Revision = None,
     trust_remote_code: TrustRemoteCode = False,
+    url: Url = None,
+    endpoint_option: EndpointOptions = None,
+    yes: Yes = False,
 ) -> None:
     """Ask a model every question of a task at every confidence target, and print the table.
 
@@ -86,65 +107,112 @@ def evaluate(
       abstain eval runs/quickstart-0/model --task factworld
       abstain eval runs/quickstart-0/model --task factworld --audit --start runs/quickstart-0
       abstain eval Qwen/Qwen3-0.6B --task popqa --limit 500 --out results/qwen
+      abstain eval Qwen/Qwen3-0.6B --task popqa --limit 500 --baselines
       abstain eval my-model --data trivia.csv --option question_column=q
       abstain eval my-model --task popqa --judge qwen3-32b --judge-url http://localhost:8000/v1
+      abstain eval openai:qwen3-32b --url http://localhost:8000/v1 --task popqa --limit 500
     """
     chosen = parse_targets(targets)
     check_audit(audit, chosen, start, samples)
+    comparing = baseline_options(baselines, draws, temperature, delta)
+    if audit and baselines and format not in ("text", "markdown"):
+        raise ValueError(f"--format {format} prints one table: give --audit or --baselines, not both")
     options = parse_overrides(task_option or []) | ({"data": data} if data is not None else {})
     name = task or ("qa" if data else "")
     if not name:
         raise ValueError("nothing to ask: give --task NAME (`abstain tasks` lists them) or --data FILE")
     from abstain.evals.audit.sources import read_start
     from abstain.evals.evaluation import evaluate as measure
-    from abstain.evals.sampler import Sampler
+    from abstain.evals.prompt_card import as_trained
     from abstain.evals.tables.table import render
     from abstain.evals.tasks.catalogue import describe, load_task
-    from abstain.recipes.run.training import load_start
 
-    with claimed_results(out, RESULTS + (AUDIT_RESULTS if audit else ())):
+    with claimed_results(out, RESULTS + (AUDIT_RESULTS if audit else ()) + (POLICY_RESULTS if baselines else ())):
         grader = judge_from(judge, judge_url, judge_prompt, judge_option or [])
         questions, began = load_task(name, **options), read_start(start) if start else None
         if start and began:
             questions = _asked_of_both(start, began, questions)
-        loaded = load_start(
-            model, task=name, task_options=options, dtype=dtype, revision=revision, trust_remote_code=trust_remote_code
+        loaded = load(
+            model,
+            url,
+            endpoint_option,
+            batch_tokens=batch_tokens,
+            task=name,
+            task_options=options,
+            dtype=dtype,
+            revision=revision,
+            trust_remote_code=trust_remote_code,
         )
         say(describe(questions))
-        sampler = Sampler(
-            loaded.model, loaded.tokenizer, name=loaded.name, prompt_format=prompt_format, batch_tokens=batch_tokens
+        trained = card_of(card, loaded, revision)
+        if baselines and trained and began is None and questions.train:
+            say("warning: thresholds go by training questions, which this model may have learnt: give --start RUN")
+        how = as_trained(
+            trained,
+            questions,
+            {*options, *(["answer_format"] if answer_format else [])},
+            name=loaded.name,
+            prompt_format=prompt_format,
+            instruct=instruct,
+            targets=chosen,
         )
+        for note in how.notes:
+            say(note)
+        questions = how.task
+        sampler = sampler_of(loaded, prompt_format=how.prompt_format, batch_tokens=batch_tokens)
         evaluation = measure(
             sampler,
             questions,
-            [*chosen, 0.0] if audit else chosen,
+            [*chosen, 0.0] if audit or baselines else chosen,
             start=began,
             limit=limit,
             train_limit=train_limit,
             seed=seed,
             judge=grader,
+            instruct=how.instruct,
             reading=reading,
             answer_format=answer_format,
-            progress=on_terminal(),
+            progress=True,
+            before_asking=cost_first(sampler, questions.max_new_tokens, yes, ["--audit"] if audit else []),
         )
         if grader:
             say(f"judge {grader.model}: {grader.usage}")
         if out:
             evaluation.save(out)
         console = Console()
-        if not audit or format in ("text", "markdown"):
+        if not (audit or baselines) or format in ("text", "markdown"):
             typer.echo(render([evaluation.metrics], format, width=console.width, color=console.is_terminal), nl=False)
         if audit:
             from abstain.evals.audit.findings import audit_model
             from abstain.evals.audit.tables import render_audit
 
             audited = audit_model(
-                sampler, questions, evaluation, start=began, samples=samples or 0, seed=seed, progress=on_terminal()
+                sampler, questions, evaluation, start=began, samples=samples or 0, seed=seed, progress=True
             )
             if out:
                 audited.save(out)
             text = render_audit(audited.found, format, width=console.width, color=console.is_terminal)
             typer.echo(f"\n{text}" if format in ("text", "markdown") else text, nl=False)
+        if baselines:
+            from abstain.evals.policies.comparison import compare_policies
+            from abstain.evals.policies.tables import render_policies
+
+            compared = compare_policies(
+                sampler,
+                questions,
+                evaluation,
+                own_start=began is None,
+                judge=grader,
+                seed=seed,
+                progress=True,
+                before_asking=cost_first(sampler, questions.max_new_tokens, yes),
+                **comparing,
+            )
+            if out:
+                compared.save(out)
+            text = render_policies(compared.found, format, width=console.width, color=console.is_terminal)
+            typer.echo(f"\n{text}" if format in ("text", "markdown") else text, nl=False)
+        say_usage(sampler)
 
 
 def check_audit(audit: bool, targets: list[float], start: Path | None, samples: int | None) -> None:
@@ -159,6 +227,29 @@ def check_audit(audit: bool, targets: list[float], start: Path | None, samples: 
         raise ValueError("an audit goes by --samples or by --start, not by both")
     if audit and not any(targets):
         raise ValueError("an audit needs a target above 0, such as --targets 0.5,0.75,0.9")
+
+
+def baseline_options(
+    baselines: bool, draws: int | None, temperature: float | None, delta: float | None
+) -> dict[str, Any]:
+    """What was said of the baselines, by the names of `abstain.evals.policies.comparison.compare_policies`.
+
+    Raises:
+        ValueError: in one sentence, before anything is asked.
+
+    Example:
+        >>> baseline_options(True, 4, None, 0.05)
+        {'samples': 4, 'delta': 0.05}
+    """
+    given = {"--draws": draws, "--temperature": temperature, "--delta": delta}
+    said = {name: value for name, value in given.items() if value is not None}
+    if said and not baselines:
+        raise ValueError(f"{next(iter(said))} is for --baselines, which is not given: add --baselines")
+    if temperature is not None and not 0 < temperature < float("inf"):
+        raise ValueError(f"--temperature {temperature:g} is not above 0: samples would agree. Give --temperature 1")
+    if delta is not None and not 0 < delta < 1:
+        raise ValueError(f"--delta {delta:g} is outside (0, 1). With --delta 0.1 it holds nine times in ten")
+    return {"samples" if name == "--draws" else name.removeprefix("--"): value for name, value in said.items()}
 
 
 def _asked_of_both(path: Path, start: "BaseGuesses", task: "Questions") -> "Questions":

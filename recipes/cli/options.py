@@ -15,6 +15,7 @@ from abstain.recipes.run.recipe import parse_override
 from abstain.rewards.prompts import check_target
 
 if TYPE_CHECKING:
+    from abstain.evals.prompt_card import PromptCard
     from abstain.rewards.judge.grader import JudgeGrader
 
 
@@ -29,6 +30,11 @@ TARGETS = typer.Option("--targets", metavar="LIST")
 OUT = typer.Option("--out", metavar="DIR")
 GRADER = typer.Option("--grader", metavar="NAME")
 SEED = typer.Option("--seed", metavar="N", min=0)
+
+
+AllowCode = Annotated[
+    bool, option("--allow-code", None, "Run the code that a recipe of the hub, or of a run directory, names.")
+]
 
 
 def worded(option: Any, help: str, panel: str | None = None) -> Any:
@@ -51,12 +57,29 @@ BatchTokens = Annotated[
     int | None, option("--batch-tokens", "N", "Batch size; halve it when memory runs out.", MEASURING, min=1)
 ]
 
+OTHERWISE = "Other ways to abstain"
+Baselines = Annotated[
+    bool,
+    option("--baselines", None, "Beside it: closed rubric, samples that agree, conformal.", OTHERWISE),
+]
+Draws = Annotated[
+    int | None, option("--draws", "N", "How many samples of a question have to agree (2).", OTHERWISE, min=2)
+]
+Temperature = Annotated[
+    float | None, option("--temperature", "X", "Temperature that they are sampled at (1).", OTHERWISE)
+]
+Delta = Annotated[float | None, option("--delta", "X", "How often the conformal guarantee may fail (0.1).", OTHERWISE)]
+
 STRICTNESS = typer.Option("--reading", metavar="NAME")
 ANSWER_FORMAT = typer.Option("--answer-format", metavar="NAME")
 
 MODEL = "The model"
 Model = Annotated[
-    str, typer.Argument(metavar="MODEL", help="Hub id, directory, GGUF file, or python:PACKAGE holding one.")
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="Hub id, directory, GGUF file, python:PACKAGE holding one, or openai:NAME at an endpoint.",
+    ),
 ]
 PromptFormat = Annotated[
     Literal["auto", "plain", "chat"],
@@ -66,10 +89,25 @@ DType = Annotated[
     Literal["auto", "float32", "bfloat16", "float16"],
     option("--dtype", "NAME", "auto, float32, bfloat16 or float16.", MODEL),
 ]
+Instructed = Annotated[
+    Literal["target", "nothing", "confidence"] | None,
+    option("--instruct", "NAME", "What prompts say: target, nothing, confidence; else as it was trained.", MODEL),
+]
+Card = Annotated[
+    Path | None, option("--card", "DIR", "How to ask: the model directory whose abstain.json says it.", MODEL)
+]
 Revision = Annotated[str | None, option("--revision", "NAME", "Branch, tag or commit of a hub model.", MODEL)]
 TrustRemoteCode = Annotated[
     bool, option("--trust-remote-code", None, "Run Python code that the model's repository carries.", MODEL)
 ]
+
+ENDPOINT = "A model behind an endpoint (openai:NAME)"
+Url = Annotated[
+    str | None, option("--url", "URL", "OpenAI-compatible endpoint; else OpenAI, by OPENAI_API_KEY.", ENDPOINT)
+]
+ENDPOINT_OPTION = "key_env, concurrency, timeout, cache, prices, request.FIELD … May be given again."
+EndpointOptions = Annotated[list[str] | None, option("--endpoint-option", "KEY=VALUE", ENDPOINT_OPTION, ENDPOINT)]
+Yes = Annotated[bool, option("--yes", None, "Do not ask before it costs more than $1.", ENDPOINT)]
 
 JUDGE = "The judge"
 Judge = Annotated[
@@ -111,6 +149,24 @@ def parse_targets(text: str) -> list[float]:
         [0.0, 0.75]
     """
     return [parse_target(part) for part in text.split(",")]
+
+
+def card_of(given: Path | None, loaded: Any, revision: str | None = None) -> "PromptCard | None":
+    """How a model was trained to be asked: by the directory that somebody names, or by its own.
+
+    Raises:
+        FileNotFoundError: the directory that is named says nothing about it.
+    """
+    from abstain.evals.prompt_card import FILE, read_card
+
+    if given is None:
+        return read_card(loaded.source, revision) if loaded.source else None
+    card = read_card(given.parent if given.name == FILE else given)
+    if card is None:
+        raise FileNotFoundError(
+            f"--card {given}: no {FILE} there that can be read. Give the directory of a trained model"
+        )
+    return card
 
 
 def judge_from(name: str | None, url: str | None, prompt: Path | None, settings: list[str]) -> "JudgeGrader | None":

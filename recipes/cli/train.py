@@ -7,14 +7,17 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
-from abstain.recipes.cli.options import OVERRIDES, RESUME, worded
-from abstain.recipes.run.console import on_terminal, say
+from abstain.recipes.cli.options import OVERRIDES, RESUME, AllowCode, worded
+from abstain.recipes.run.code import admit, is_own, remember
+from abstain.recipes.run.console import going_on_helps, say
 from abstain.recipes.run.directory import RunDir
 from abstain.recipes.run.launch import launcher
 from abstain.recipes.run.recipe import load_recipe
+from abstain.recipes.run.threads import settle_threads
 
-RECIPE = typer.Argument(metavar="RECIPE", help="A YAML file, or the name of a shipped recipe.")
+RECIPE = typer.Argument(metavar="RECIPE", help="A YAML file, a shipped recipe by name, or hf:ORG/NAME from the hub.")
 LAUNCH = typer.Option(
     metavar="CONFIG",
     help="Train in several processes: a configuration file of accelerate, or cpu, multi_gpu, zero2, zero3, fsdp2.",
@@ -28,6 +31,7 @@ def train(
     resume: Annotated[bool, worded(RESUME, "Continue an interrupted run from its last checkpoint.")] = False,
     launch: Annotated[str | None, LAUNCH] = None,
     processes: Annotated[int | None, PROCESSES] = None,
+    allow_code: AllowCode = False,
 ) -> None:
     """Train a model by a recipe, and measure it before and after.
 
@@ -39,9 +43,13 @@ def train(
       abstain train quickstart seed=1 rl.args.learning_rate=1e-5
       abstain train my.yaml --resume
       abstain train my.yaml --launch multi_gpu --processes 4
+      abstain train hf:ORG/NAME --allow-code
     """
     changes = overrides or []
     loaded, origin = load_recipe(recipe, changes)
+    again = ["abstain", "train", recipe, *changes, *(["--resume"] if resume else []), *_launching(launch, processes)]
+    allowed = allow_code or (resume and is_own(loaded))
+    admit(loaded, origin, allow=allowed, command=[*again, "--allow-code"])
     _refuse_many_processes()
     if processes and not launch:
         raise ValueError("--processes goes with --launch CONFIG, which says how to start them")
@@ -56,18 +64,27 @@ def train(
             from abstain.recipes.run.steps import Run
 
             check_recipe(loaded, origin)
+            remember(loaded)
+            settle_threads(directory.threads)
             say(f"{loaded.name}, seed {loaded.seed}: {directory.path}")
-            run = Run(loaded, directory, say=say, progress=on_terminal(), launch=launched, report=write_report)
+            run = Run(loaded, directory, say=say, progress=True, launch=launched, report=write_report)
             run.run()
         except BaseException as error:
-            if directory.started and not getattr(error, "repeats", False):
+            if directory.started and going_on_helps(error):
                 error.add_note(f"To continue: {resume_command(recipe, changes, launch, processes)}")
+            elif directory.complete and not getattr(error, "repeats", False):
+                error.add_note(f"{', '.join(directory.complete)} are kept: mend this, and add --resume to go on.")
             else:
                 directory.remove_if_empty()
             raise
     say(f"Done in {round(time.monotonic() - start)} s: {directory.path}")
-    out = Console()
+    out = Console(highlight=False)
     typer.echo(run.table(width=out.width, color=out.is_terminal), nl=False)
+    if sentences := run.conclusion:
+        verdict = Text.assemble("\n", (sentences[0], "bold"), *(f" {one}" for one in sentences[1:]))
+        out.print(verdict, soft_wrap=not out.is_terminal)
+    if (page := directory.path / "report.html").exists():
+        say(f"Report: {page}", whole=True)
     say(f"Try it: abstain ask {shlex.quote(str(directory.path / 'model'))} 'a question'", whole=True)
 
 
@@ -78,9 +95,12 @@ def resume_command(recipe: str, overrides: list[str], launch: str | None = None,
         >>> resume_command("my.yaml", ["eval.targets=[0, 0.9]"])
         "abstain train my.yaml 'eval.targets=[0, 0.9]' --resume"
     """
+    return shlex.join(["abstain", "train", recipe, *overrides, "--resume", *_launching(launch, processes)])
+
+
+def _launching(launch: str | None, processes: int | None) -> list[str]:
     options = ["--launch", launch] if launch else []
-    options += ["--processes", str(processes)] if processes else []
-    return shlex.join(["abstain", "train", recipe, *overrides, "--resume", *options])
+    return options + (["--processes", str(processes)] if processes else [])
 
 
 def _refuse_many_processes() -> None:

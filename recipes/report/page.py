@@ -25,6 +25,7 @@ from abstain.recipes.run.directory import claim
 FILE, PLOTS = "report.html", "plots"
 TEMPLATES = Path(__file__).with_name("templates")
 SHELL: dict[str, Any] = {
+    "verdict": "",
     "facts": [],
     "further": [],
     "missing": [],

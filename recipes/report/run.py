@@ -1,6 +1,8 @@
 """What the page of one run says: the table, the plots, the curves, the answers."""
 
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
@@ -11,8 +13,8 @@ from abstain.evals.metrics.schema import BY_TARGET, OVERALL, Metrics
 from abstain.evals.plots.confidence import best_guesses, reliability_plot, risk_coverage_plot
 from abstain.evals.plots.outcomes import outcomes_plot, score_plot
 from abstain.evals.plots.style import Plot
-from abstain.evals.plots.training import training_plots
-from abstain.evals.tables.footnotes import ORACLES
+from abstain.evals.plots.training import targets_in, training_plots
+from abstain.evals.tables.footnotes import ECE_GROWS, ORACLES, ece_grew
 from abstain.evals.tables.formats import prose_decimal, prose_percent
 from abstain.recipes.report.examples import as_json, examples, shown
 from abstain.recipes.report.source import RunData
@@ -36,22 +38,30 @@ _CONFIDENCE = ("auroc", "aurc", "ece", "brier")
 def run_content(run: RunData) -> tuple[dict[str, Any], list[Plot]]:
     """What `run.html.jinja` names, and the pictures in it."""
     plots, stages = behaviour(run), training(run)
-    rows = table_rows(run.metrics)
+    rows = table_rows(run.metrics, run.names)
+    verdict, told = run.conclusion, headline(run.metrics)
+    speaks = bool(verdict) and verdict.get("kind") != "better"  # what went wrong is said first
     shown_sides = [label for label in ("before", "after") if label in run.records]
-    recipe = {key: value for key, value in run.recipe.items() if key != "made_with"}
+    recipe = {key: value for key, value in run.recipe.items() if key not in ("made_with", "output_dir")}
     payload = examples({label: run.records[label] for label in shown_sides}) if shown_sides else None
     content = {
         "title": f"{_name(run)}: abstain report",
         "name": _name(run),
         "facts": _facts(run),
-        "headline": headline(run.metrics),
-        "further": [*further(run.metrics), *readings(run.metrics, _history(run, "rl"))],
+        "headline": shown(verdict["words"]) if speaks else told,
+        "verdict": shown(verdict["words"]) if verdict and not speaks else "",
+        "further": [
+            *([told] if speaks else []),
+            *map(shown, verdict.get("further", ())),
+            *further(run.metrics, regret=not verdict),
+            *readings(run.metrics, _history(run, "rl")),
+        ],
         "missing": run.missing,
         "broken": [shown(one) for one in run.broken],
         "two": len(run.metrics) > 1,
-        "heads": ["t", *(["model"] if len(run.metrics) > 1 else []), *(BY_TARGET[key].plain for key in COLUMNS)],
+        "heads": ["t", *(["measured"] if len(run.metrics) > 1 else []), *(BY_TARGET[key].plain for key in COLUMNS)],
         "rows": rows,
-        "terms": _terms(run.metrics),
+        "terms": _terms(run.metrics, run.names),
         "plots": plots,
         "stages": [(STAGES.get(stage, stage), found) for stage, found in stages.items()],
         "examples": Markup(as_json(payload)) if payload else "",  # as_json leaves nothing that markup could begin with
@@ -60,21 +70,21 @@ def run_content(run: RunData) -> tuple[dict[str, Any], list[Plot]]:
         "two_sides": len(shown_sides) > 1,
         "versions": _versions(run.recipe),
         "recipe": shown(write_yaml(recipe), 50_000) if run.recipe else "",
-        "repeat": f"abstain train {run.path.name}/recipe.yaml output_dir=NEW" if run.recipe else "",
+        "repeat": f"abstain train {shlex.quote(_from_here(run.path))} output_dir=NEW" if run.recipe else "",
     }
     return content | {"sections": sections(content)}, [*plots, *(plot for found in stages.values() for plot in found)]
 
 
 def behaviour(run: RunData) -> list[Plot]:
     """The pictures that can be drawn of what there is."""
-    labels, metrics = list(run.metrics), list(run.metrics.values())
+    metrics, names = list(run.metrics.values()), _named(run.names)
     found: list[Plot | None] = []
     if metrics:
-        found += [score_plot(metrics, _named(labels), run.start), outcomes_plot(metrics, _named(labels))]
+        found += [score_plot(metrics, names, run.start), outcomes_plot(metrics, names)]
     guesses = {label: best_guesses(run.records[label]) for label in ("before", "after") if label in run.records}
-    names = dict(zip(guesses, _named(list(guesses)), strict=True))
     if guesses:
-        named = {names[label]: answers for label, answers in guesses.items()}
+        called = _named({label: run.names.get(label, label) for label in guesses})
+        named = dict(zip(called, guesses.values(), strict=True))
         found.append(risk_coverage_plot(named, run.metrics.get("after")))
         found.append(reliability_plot(named, [run.metrics.get(label) for label in guesses]))
     if run.start is not None and "after" in run.records:
@@ -85,7 +95,9 @@ def behaviour(run: RunData) -> list[Plot]:
 
 def training(run: RunData) -> dict[str, list[Plot]]:
     """Curves of each stage, the last one first."""
-    found = {stage: training_plots(run.stages[stage]["log_history"], stage) for stage in reversed(list(run.stages))}
+    histories = {stage: run.stages[stage]["log_history"] for stage in reversed(list(run.stages))}
+    targets = set[float]().union(*map(targets_in, histories.values()))
+    found = {stage: training_plots(history, stage, targets) for stage, history in histories.items()}
     return {stage: plots for stage, plots in found.items() if plots}
 
 
@@ -94,8 +106,8 @@ def _history(run: RunData, stage: str) -> list[Mapping[str, Any]]:
     return [entry for entry in history if isinstance(entry, Mapping)]
 
 
-def table_rows(metrics: Mapping[str, Metrics]) -> list[dict[str, Any]]:
-    """The table, a row for each target and model, as text."""
+def table_rows(metrics: Mapping[str, Metrics], names: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The table, a row for each target and stage, as text."""
     rows = [(row, label) for label, one in metrics.items() for row in one["by_target"]]
     rows.sort(key=lambda pair: pair[0]["target"])  # stable: before stays above after
     found = []
@@ -104,7 +116,7 @@ def table_rows(metrics: Mapping[str, Metrics]) -> list[dict[str, Any]]:
         last = place == len(rows) - 1 or rows[place + 1][0]["target"] != row["target"]
         classes = " ".join([label if len(metrics) > 1 else "", "first" * first, "last" * last]).split()
         target = f"{row['target']:g}" if first else ""
-        found.append({"target": target, "label": label, "classes": " ".join(classes), "cells": _cells(row)})
+        found.append({"target": target, "label": names[label], "classes": " ".join(classes), "cells": _cells(row)})
     return found
 
 
@@ -125,7 +137,7 @@ def _cells(row: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def _terms(metrics: Mapping[str, Metrics]) -> list[tuple[str, str]]:
+def _terms(metrics: Mapping[str, Metrics], names: Mapping[str, str]) -> list[tuple[str, str]]:
     """What the columns mean."""
     if not metrics:
         return []
@@ -142,9 +154,9 @@ def _terms(metrics: Mapping[str, Metrics]) -> list[tuple[str, str]]:
     for label, one in metrics.items():
         known = [f"{OVERALL[key].plain} {prose_decimal(one[key])}" for key in _CONFIDENCE if one[key] is not None]
         if known:
-            term = f"confidence {label}" if len(metrics) > 1 else "confidence"
+            term = f"confidence {names[label]}" if len(metrics) > 1 else "confidence"
             terms.append((term, f"{', '.join(known)}, of its best guesses."))
-    return terms
+    return terms + ([("ECE", ECE_GROWS)] if ece_grew([one["ece"] for one in metrics.values()]) else [])
 
 
 def _lead(payload: Mapping[str, Any]) -> str:
@@ -177,11 +189,16 @@ def _name(run: RunData) -> str:
     return shown(run.recipe.get("name") or after.get("model") or run.path.resolve().name, 80)
 
 
-def _named(labels: Sequence[str]) -> list[str]:
+def _named(names: Mapping[str, str]) -> list[str]:
     """One model alone is not "after" anything."""
-    return (
-        list(labels) if len(labels) > 1 else [{"before": "starting model"}.get(label, "the model") for label in labels]
-    )
+    alone = {"before": "starting model"}
+    return list(names.values()) if len(names) > 1 else [alone.get(label, "the model") for label in names]
+
+
+def _from_here(path: Path) -> str:
+    """The recipe of a run as one would type it, and no path of this machine."""
+    whole, here = path.resolve() / "recipe.yaml", Path.cwd()
+    return str(whole.relative_to(here) if whole.is_relative_to(here) else Path(*whole.parts[-2:]))
 
 
 def _versions(recipe: Mapping[str, Any]) -> dict[str, str]:

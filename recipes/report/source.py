@@ -6,20 +6,18 @@ Nothing here fails because a run is unfinished or a file is damaged; that is not
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import fmean, stdev
 from typing import Any, TypeVar
 
 from abstain.evals.audit.sources import read_start
+from abstain.evals.conclusion import labels
 from abstain.evals.metrics.oracle import BaseGuesses
 from abstain.evals.metrics.schema import Metrics, number, read_metrics
 from abstain.evals.records import Record, read_json, read_records
-from abstain.evals.tables.formats import prose_decimal
-from abstain.evals.tables.grid import MISSING
-from abstain.recipes.report.words import in_words
-from abstain.recipes.run.directory import without_secrets
+from abstain.recipes.run.directory import measurements, without_secrets
 from abstain.recipes.run.recipe import STAGES
 from abstain.recipes.run.yaml_lines import read_yaml
-from abstain.recipes.sweep.axes import axes_of, canonical, is_seed
+from abstain.recipes.sweep.axes import axes_of, is_seed
+from abstain.recipes.sweep.ranking import PointData, Ranking, in_words, ranked
 from abstain.rewards.errors import nearest
 
 MARKS = ("state.json", "recipe.yaml", "metrics.json", "records.jsonl")
@@ -36,7 +34,8 @@ class RunData:
     Args:
         path: the directory.
         recipe: as it was run, without secrets; empty if there is none.
-        metrics, records: by "before" and "after".
+        metrics: by "before", the stages between, and "after", as far as they were measured.
+        records: by "before" and "after".
         start: the starting model's best guesses.
         stages: the `trainer_state.json` of each, with the curves of training.
         missing: what an unfinished run has not got to, in sentences.
@@ -51,6 +50,20 @@ class RunData:
     stages: dict[str, dict[str, Any]] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
+
+    @property
+    def names(self) -> dict[str, str]:
+        """What each of `metrics` is called."""
+        last = next((stage for stage in reversed(STAGES) if self.recipe.get(stage) is not None), "")
+        stages = [last if label == "after" and last else label for label in self.metrics]
+        return dict(zip(self.metrics, labels(stages), strict=True))
+
+    @property
+    def conclusion(self) -> Mapping[str, Any]:
+        """The verdict on the run; empty if it has none that can be read."""
+        found = self.metrics.get("after", {}).get("conclusion") or {}
+        whole = isinstance(found.get("words"), str) and isinstance(found.get("further"), list)
+        return found if whole else {}
 
     def read(self, path: Path, reader: Callable[[Path], Found]) -> Found | None:
         """What the reader makes of a file; `None` if there is none, or if it is damaged, which is then noted."""
@@ -89,10 +102,12 @@ def read_run(path: Path) -> RunData:
     """All that a report shows of a run directory, or of the directory that `abstain eval --out` wrote."""
     run = RunData(path)
     run.recipe = run.read(path / "recipe.yaml", _recipe) or {}
-    for label, folder in (("before", path / "before"), ("after", path)):
+    stages = [stage for stage in STAGES if run.recipe.get(stage) is not None]
+    for stage, folder in measurements(path, stages or ["after"]).items():
+        label = "after" if folder == path else stage
         if (metrics := run.read(folder / "metrics.json", read_metrics)) is not None:
             run.metrics[label] = metrics
-        if found := run.read(folder / "records.jsonl", _records):
+        if label in ("before", "after") and (found := run.read(folder / "records.jsonl", _records)):
             run.records[label] = found
     run.start = run.read(path / "before" / "start.json", read_start)
     for stage in STAGES:
@@ -154,46 +169,6 @@ def _progress(run: RunData, stage: str) -> str:
 # Sweeps: their points, and what those that finished have measured.
 
 
-@dataclass(frozen=True)
-class PointData:
-    """One run of a sweep.
-
-    Args:
-        name: of the point.
-        path: its run directory.
-        settings: what was varied, seeds left out.
-        seed: of the run.
-        status, error: how it went.
-        metrics: of the trained model; `None` if there are none.
-    """
-
-    name: str
-    path: Path
-    settings: Mapping[str, Any]
-    seed: int | None
-    status: str
-    error: str
-    metrics: Metrics | None
-
-
-@dataclass(frozen=True)
-class Group:
-    """The same settings under several seeds.
-
-    Args:
-        settings: what they share.
-        points: finished ones, one per seed.
-    """
-
-    settings: Mapping[str, Any]
-    points: Sequence[PointData]
-
-    def measured(self, name: str, target: float | None = None) -> list[float]:
-        """A number of each seed that has it, of the whole or of one target."""
-        rows = [_ordered_row(point.metrics or {}, target) for point in self.points]
-        return [row[name] for row in rows if row.get(name) is not None]
-
-
 @dataclass
 class SweepData:
     """A sweep.
@@ -213,13 +188,9 @@ class SweepData:
     points: list[PointData] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
 
-    def groups(self) -> list[Group]:
-        """Finished points by their settings, the smallest mean regret first, and those without one last."""
-        found: dict[str, list[PointData]] = {}
-        for point in self.points:
-            if point.metrics is not None:
-                found.setdefault(canonical(point.settings), []).append(point)
-        return sorted((Group(points[0].settings, points) for points in found.values()), key=_badness)
+    def ranking(self) -> Ranking:
+        """Finished points by their settings, in order."""
+        return ranked(self.points)
 
 
 def read_sweep(path: Path) -> SweepData:
@@ -240,20 +211,6 @@ def read_sweep(path: Path) -> SweepData:
             sweep.broken.append(f"{SWEEP}: point {place} has no settings")
     sweep.axes = _axes(sweep.points)
     return sweep
-
-
-def spread(values: Sequence[float], digits: int = 3, factor: float = 1.0) -> str:
-    """Mean ± standard deviation over seeds; of one seed only its number.
-
-    Example:
-        >>> spread([0.03, 0.05]), spread([0.5], 1, factor=100), spread([])
-        ('0.040 ± 0.014', '50.0', '–')
-    """
-    scaled = [factor * value for value in values]
-    if not scaled:
-        return MISSING
-    mean = prose_decimal(fmean(scaled), digits)
-    return mean if len(scaled) < 2 else f"{mean} ± {stdev(scaled):.{digits}f}"
 
 
 def _point(sweep: SweepData, entry: Mapping[str, Any]) -> PointData:
@@ -285,17 +242,6 @@ def _axes(points: Sequence[PointData]) -> dict[str, list[Any]]:
 def _ordered(values: list[Any]) -> list[Any]:
     numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
     return sorted(values) if numbers else values
-
-
-def _ordered_row(metrics: Metrics, target: float | None) -> Mapping[str, Any]:
-    if target is None:
-        return metrics
-    return next((row for row in metrics.get("by_target", []) if row["target"] == target), {})
-
-
-def _badness(group: Group) -> tuple[bool, float]:
-    regrets = group.measured("mean_regret")
-    return not regrets, fmean(regrets) if regrets else 0.0
 
 
 def _text(value: object) -> str:

@@ -2,117 +2,36 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from math import hypot
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 from urllib.parse import quote
 
-from abstain.evals.metrics.intervals import paired_difference, student_interval
 from abstain.evals.plots.style import Plot
 from abstain.evals.plots.sweep import MOST_LINES, AxisResponse, response_plot
-from abstain.evals.records import Record, read_records
 from abstain.evals.tables.formats import prose_decimal, prose_percent
 from abstain.evals.tables.grid import MISSING
 from abstain.recipes.report.examples import shown
-from abstain.recipes.report.source import DONE, FAILED, Group, PointData, SweepData, spread
-from abstain.recipes.report.words import in_words, reference_row, settings_in_words
+from abstain.recipes.report.source import DONE, FAILED, SweepData
+from abstain.recipes.report.words import reference_row
 from abstain.recipes.sweep.axes import canonical, short_names
+from abstain.recipes.sweep.ranking import (
+    Difference,
+    Group,
+    PointData,
+    Ranking,
+    in_sentences,
+    in_words,
+    settings_in_words,
+    spread,
+    verdict,
+)
 
 TEMPLATE = "sweep.html.jinja"
 MOST_ROWS = 60
-MOST_COMPARED = 24
-"""Settings whose answers are read again for a paired difference from the best."""
-ENOUGH_SEEDS = 3
 RATES = {"incorrect": "Wrong", "correct": "Right"}
-_LONGEST_LABEL = 26
-
-
-# How much better one setting is than another, seed by seed and question by question.
-
-
-@dataclass(frozen=True)
-class Difference:
-    """Points per question, averaged over the targets that both have: the second less the first.
-
-    Args:
-        mean: over questions and seeds.
-        interval: 95 %; `None` where there is none.
-        seeds: how many both have.
-        over: what the interval covers: "seeds" or "questions".
-    """
-
-    mean: float
-    interval: tuple[float, float] | None
-    seeds: int
-    over: str
-
-
-def differences_from(first: Group, others: Sequence[Group]) -> list[Difference | None]:
-    """Each group's difference from the first, paired by seed and, within a seed, by question.
-
-    With at least `ENOUGH_SEEDS` seeds in common the interval is Student's for the mean of their differences: other
-    seeds might have come out differently, and the questions' chance is part of that. With fewer there is only the
-    chance of the questions, averaged over the seeds there are.
-
-    Returns:
-        `None` where nothing can be paired: no seed in common, other questions, or answers that cannot be read.
-    """
-    found: list[list[tuple[float, tuple[float, float] | None]]] = [[] for _ in others]
-    seeds = [{point.seed: point for point in group.points} for group in others]
-    for point in first.points:
-        paired = [(place, mine[point.seed]) for place, mine in enumerate(seeds) if point.seed in mine]
-        few = {place for place, mine in enumerate(seeds) if len(_common(first, mine)) < ENOUGH_SEEDS}
-        for place, mean, interval in _of_one_seed(point, paired):
-            found[place].append((mean, interval if place in few else None))
-    return [_together(one) for one in found]
-
-
-def _common(first: Group, mine: Iterable[int | None]) -> set[int | None]:
-    return {point.seed for point in first.points} & set(mine)
-
-
-def _of_one_seed(
-    first: PointData, paired: Sequence[tuple[int, PointData]]
-) -> Iterator[tuple[int, float, tuple[float, float]]]:
-    """The differences of each point from the first, whose answers are read once."""
-    base = _records(first) if paired else []
-    for place, point in paired if base else ():
-        answers = _records(point)
-        result = paired_difference(base, answers)
-        if result["mean_score"] is not None:
-            low, high = result["mean_score_ci"]
-            yield place, result["mean_score"], (low, high)
-
-
-def _records(point: PointData) -> list[Record]:
-    try:
-        return read_records(point.path / "records.jsonl")
-    except (OSError, ValueError, RecursionError):
-        return []  # a point without answers is compared with nothing; its numbers are in the table all the same
-
-
-def _together(found: Sequence[tuple[float, tuple[float, float] | None]]) -> Difference | None:
-    """The mean over seeds, and its interval.
-
-    Example:
-        >>> _together([(0.0, None), (0.25, None), (0.5, None)])
-        Difference(mean=0.25, interval=(-0.371..., 0.871...), seeds=3, over='seeds')
-    """
-    if not found:
-        return None
-    means = [mean for mean, _ in found]
-    mean = fmean(means)
-    if len(found) >= ENOUGH_SEEDS:
-        return Difference(mean, student_interval(means), len(means), "seeds")
-    known = [(mean, interval) for mean, interval in found if interval]
-    if len(known) < len(found):
-        return Difference(mean, None, len(means), "questions")
-    # seeds are independent of each other, so the distances to the ends add as the legs of a triangle do
-    below, above = (hypot(*(middle - ends[side] for middle, ends in known)) / len(known) for side in (0, 1))
-    return Difference(mean, (mean - below, mean + above), len(means), "questions")
+_LONGEST_LABEL, _LONGEST_NAME = 26, 52
 
 
 # The plots: how each axis moves the numbers, and what the best settings do at every target.
@@ -129,7 +48,7 @@ def axis_plots(
     plots = []
     place = list(sweep.axes).index(axis)
     for name, at, title in wanted:
-        lines = responses(groups, axis, sweep.axes, name, at)
+        lines = responses(groups, axis, sweep.axes, name, at, names)
         if any(len(line.values) > 1 for line in lines):
             file = f"axis-{place + 1}-{name.replace('_', '-')}"
             plots.append(response_plot(file, title, shown(names[axis], 40), lines, order, rate=at is not None))
@@ -137,7 +56,12 @@ def axis_plots(
 
 
 def responses(
-    groups: Sequence[Group], axis: str, axes: Mapping[str, Sequence[Any]], name: str, target: float | None
+    groups: Sequence[Group],
+    axis: str,
+    axes: Mapping[str, Sequence[Any]],
+    name: str,
+    target: float | None,
+    names: Mapping[str, str],
 ) -> list[AxisResponse]:
     """A line for each combination of the other settings; one over all of them if there are too many to tell apart."""
     lines: dict[str, list[Group]] = {}
@@ -148,7 +72,7 @@ def responses(
         lines = {"": [group for members in lines.values() for group in members]}
     found = []
     for members in sorted(lines.values(), key=lambda members: _place(members[0], axes)):
-        label = short_label(", ".join(map(in_words, _others(members[0], axis, axes).values())))
+        label = short_label(settings_in_words(_others(members[0], axis, axes), names), _LONGEST_NAME)
         measured = [(value, _at(members, axis, value, name, target)) for value in axes[axis]]
         known = [(value, numbers) for value, numbers in measured if numbers]
         if known:
@@ -157,9 +81,9 @@ def responses(
     return found
 
 
-def best_plots(groups: Sequence[Group]) -> list[Plot]:
-    """The best settings at every target, by their number in the table."""
-    best = groups[:MOST_LINES]
+def best_plots(ranking: Ranking, names: Mapping[str, str]) -> list[Plot]:
+    """The first settings at every target, with their number in the table."""
+    best = ranking.groups[:MOST_LINES]
     rows = [row for group in best for point in group.points if point.metrics for row in point.metrics["by_target"]]
     targets = sorted({row["target"] for row in rows})
     if len(targets) < 2:
@@ -171,7 +95,8 @@ def best_plots(groups: Sequence[Group]) -> list[Plot]:
         for rank, group in enumerate(best, 1):
             known = [(t, numbers) for t in targets if (numbers := group.measured(name, t))]
             if known:
-                lines.append(AxisResponse(str(rank), [t for t, _ in known], [numbers for _, numbers in known]))
+                label = short_label(f"{rank}: {ranking.words(group, names)}".removesuffix(": "), _LONGEST_NAME)
+                lines.append(AxisResponse(label, [t for t, _ in known], [numbers for _, numbers in known]))
         if lines:
             axis = "confidence target t"
             plots.append(response_plot(f"best-{name}", title, axis, lines, order, rate=name != "score"))
@@ -181,16 +106,16 @@ def best_plots(groups: Sequence[Group]) -> list[Plot]:
 def axis_lead(sweep: SweepData, groups: Sequence[Group], axis: str, names: Mapping[str, str]) -> str:
     """What the lines and bands of an axis are."""
     others = [shown(names[key], 40) for key in sweep.axes if key != axis]
-    if others and len(responses(groups, axis, sweep.axes, "mean_regret", None)) <= 1:
+    if others and len(responses(groups, axis, sweep.axes, "mean_regret", None, names)) <= 1:
         return f"Mean over all values of {', '.join(others)}; bands run from the lowest to the highest of them."
     each = f"One line for each {', '.join(others)}. " if others else ""
     return f"{each}Bands run from the lowest to the highest seed."
 
 
-def short_label(text: str) -> str:
-    """A text cut to what fits into a legend or a heading."""
+def short_label(text: str, longest: int = _LONGEST_LABEL) -> str:
+    """A text cut to what fits into a heading, or into a legend's row."""
     cut = shown(text, 400)
-    return cut if len(cut) <= _LONGEST_LABEL else f"{cut[: _LONGEST_LABEL - 1]}…"
+    return cut if len(cut) <= longest else f"{cut[: longest - 1]}…"
 
 
 def _others(group: Group, axis: str, axes: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
@@ -222,22 +147,31 @@ def sweep_content(sweep: SweepData, out: Path) -> tuple[dict[str, Any], list[Plo
         sweep: what was read.
         out: the folder of the page, from which it links to the points' own reports.
     """
-    groups, names = sweep.groups(), short_names(list(sweep.axes))
+    ranking, names = sweep.ranking(), short_names(list(sweep.axes))
+    groups, compared = ranking.groups, ranking.compared
     target = reference_target(groups)
-    compared = differences_from(groups[0], groups[1:MOST_COMPARED]) if len(groups) > 1 else []
+    said = [shown(one, 600) for one in in_sentences(ranking, names)]
     drawn = {axis: axis_plots(sweep, groups, axis, target, names) for axis in sweep.axes}
     axes = [(names[axis], axis_lead(sweep, groups, axis, names), plots) for axis, plots in drawn.items() if plots]
-    best = best_plots(groups)
+    best = best_plots(ranking, names)
     rates = [] if target is None else [f"{title.lower()}, t = {target:g}" for title in RATES.values()]
     content = {
         "title": f"{shown(sweep.name or sweep.path.resolve().name, 80)}: abstain report",
         "name": shown(sweep.name or sweep.path.resolve().name, 80),
         "facts": _facts(sweep, groups),
-        "headline": _headline(groups, names),
-        "further": _further(groups, compared, names, target),
+        "headline": said[0],
+        "further": [*said[1:], *_further(ranking, names, target)],
         "missing": _missing(sweep),
         "broken": [shown(one) for one in sweep.broken],
-        "heads": ["", *map(short_label, names.values()), "seeds", "mean regret", *rates, "score less the best's"],
+        "heads": [
+            "",
+            *map(short_label, names.values()),
+            "seeds",
+            "mean regret",
+            *rates,
+            "verdict",
+            "score less the first's",
+        ],
         "rows": group_rows(groups[:MOST_ROWS], compared, sweep.axes, target),
         "left_out": max(0, len(groups) - MOST_ROWS),
         "best": best,
@@ -274,42 +208,36 @@ def group_rows(
                     spread(group.measured("mean_regret")),
                     *(rate if rate == MISSING else f"{rate}\u00a0%" for rate in rates),
                 ],
-                "difference": "best" if rank == 0 else prose_decimal(difference.mean if difference else None),
+                "verdict": _verdicts(group),
+                "difference": MISSING if rank == 0 else prose_decimal(difference.mean if difference else None),
                 "interval": _interval(difference),
             }
         )
     return rows
 
 
-def _headline(groups: Sequence[Group], names: Mapping[str, str]) -> str:
-    if not groups:
-        return "No point of this sweep has finished yet."
-    regrets = groups[0].measured("mean_regret")
-    if not regrets:
-        return "No point of this sweep has a regret to compare."
-    several = len(regrets) > 1
-    over = f"{'the' if several else 'its'} mean regret is {spread(regrets)}"
-    over += f" over {len(regrets)} seeds" if several else ""
-    what = shown(settings_in_words(groups[0].settings, names), 160) or "the only one"
-    return f"Of {len(groups)} settings, the best is {what}: {over}."
+def _verdicts(group: Group) -> str:
+    """The verdicts on the seeds, each with how many there are of it unless all are alike."""
+    counts = Counter(one or "no verdict" for one in group.verdicts)
+    if len(counts) == 1:
+        return next(iter(counts))
+    return ", ".join(f"{count}\u00a0× {kind}" for kind, count in counts.most_common())
 
 
-def _further(
-    groups: Sequence[Group], compared: Sequence[Difference | None], names: Mapping[str, str], target: float | None
-) -> list[str]:
-    found = []
-    if groups and target is not None and (wrong := groups[0].measured("incorrect", target)):
+def _further(ranking: Ranking, names: Mapping[str, str], target: float | None) -> list[str]:
+    found, groups, compared = [], ranking.groups, ranking.compared
+    if ranking.tied and target is not None and (wrong := groups[0].measured("incorrect", target)):
         right = groups[0].measured("correct", target)
         rates = f"{prose_percent(fmean(wrong), 1)} of the questions"
         rates += f" and right on {prose_percent(fmean(right), 1)}" if right else ""
-        found.append(f"Scored at t = {target:g}, it is wrong on {rates}.")
+        found.append(f"Scored at t = {target:g}, the first in the table is wrong on {rates}.")
     if compared and (second := compared[0]) is not None:
         chance = second.interval is not None and second.interval[0] <= 0 <= second.interval[1]
-        what = shown(settings_in_words(groups[1].settings, names), 120)
-        verdict = ", which may be chance" if chance else ""
+        what = shown(ranking.words(groups[1], names), 120)
+        doubt = ", which may be chance" if chance else ""
         less = f"{prose_decimal(abs(second.mean))} points per question {'less' if second.mean <= 0 else 'more'}"
         between = f" (difference {_interval(second)})" if second.interval else ""
-        found.append(f"Next is {what}; it scores {less}{between}{verdict}.")
+        found.append(f"Next is {what}; it scores {less}{between}{doubt}.")
     return found
 
 
@@ -354,4 +282,12 @@ def _point_row(point: PointData, out: Path) -> dict[str, Any]:
         "seed": MISSING if point.seed is None else str(point.seed),
         "status": shown(point.status, 20),
         "regret": prose_decimal((point.metrics or {}).get("mean_regret")),
+        "verdict": verdict(point.metrics) or MISSING,
+        "words": _words(point),
     }
+
+
+def _words(point: PointData) -> str:
+    """The verdict on a point in full."""
+    words = ((point.metrics or {}).get("conclusion") or {}).get("words")
+    return shown(words, 400) if isinstance(words, str) else ""

@@ -41,12 +41,12 @@ def headline(metrics: Mapping[str, Metrics]) -> str:
     return "Nothing has been measured yet."
 
 
-def further(metrics: Mapping[str, Metrics]) -> list[str]:
-    """What else is worth a sentence: best guesses, regret, and what casts doubt on the numbers."""
+def further(metrics: Mapping[str, Metrics], *, regret: bool = True) -> list[str]:
+    """What else is worth a sentence: best guesses, `regret` unless a verdict tells it, and what casts doubt."""
     last = metrics.get("after") or metrics.get("before")
     if last is None:
         return []
-    found = [*_guessing(metrics), *_regret(last)]
+    found = [*_guessing(metrics), *(_regret(last) if regret else [])]
     if ungraded := max((row["ungraded"] or 0 for row in last["by_target"]), default=0):
         found.append(f"Up to {prose_percent(ungraded, 1)} of its answers to a target could not be graded.")
     if last["truncated"]:
@@ -144,32 +144,3 @@ def _regret(one: Metrics) -> list[str]:
     does = ORACLES.get(one["oracle"] or "")
     oracle = f"the oracle, which {does.format(start=START)}" if does else "an oracle"
     return [f"Over all targets it scores {by} than {oracle}."]
-
-
-def settings_in_words(settings: Mapping[str, Any], names: Mapping[str, str]) -> str:
-    """A sweep's settings as `rate=0.1, form=bounded`.
-
-    Example:
-        >>> settings_in_words({"rl.args.beta": 0.1, "rl.targets": [0, 0.5]}, {"rl.args.beta": "beta"})
-        'beta=0.1, rl.targets=[0, 0.5]'
-    """
-    return ", ".join(f"{names.get(key, key)}={in_words(value)}" for key, value in settings.items())
-
-
-def in_words(value: Any) -> str:
-    """A setting's value as short as it can be said.
-
-    Example:
-        >>> in_words(1e-05), in_words([0, 0.5]), in_words(None), in_words({"name": "ConfidenceTarget", "args": {}})
-        ('1e-05', '[0, 0.5]', 'null', 'ConfidenceTarget')
-    """
-    if isinstance(value, bool) or value is None:
-        return "null" if value is None else str(value).lower()
-    if isinstance(value, float):
-        return f"{value:g}"
-    if isinstance(value, Mapping):
-        named = value.get("name")
-        return str(named) if named else "{" + ", ".join(f"{key}: {in_words(one)}" for key, one in value.items()) + "}"
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return "[" + ", ".join(map(in_words, value)) + "]"
-    return str(value)

@@ -9,7 +9,8 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from abstain.evals.tasks.catalogue import TASKS
+from abstain.evals.tasks.catalogue import NamedTask, find_task
+from abstain.recipes.run.code import admit, missing_code
 from abstain.recipes.run.recipe import (
     FACTWORLD,
     FORMAT,
@@ -20,8 +21,10 @@ from abstain.recipes.run.recipe import (
     training_format,
 )
 from abstain.recipes.run.yaml_lines import KeyPath
-from abstain.rewards import ConfidenceTarget, ProperScore, build_reward
+from abstain.rewards import ConfidenceTarget, JudgedReward, ProperScore, build_reward
 from abstain.rewards.errors import nearest
+from abstain.rewards.grading import find_grader
+from abstain.rewards.named import short
 from abstain.rewards.prompts import CONFIDENCE_INSTRUCTION, asked_format, with_confidence
 from abstain.rewards.response import AnswerFormat
 from abstain.trainers.offline import CONFIGS as OFFLINE_CONFIGS
@@ -35,12 +38,16 @@ Problems = Iterator[tuple[KeyPath, str]]
 
 
 def check_recipe(recipe: Recipe, origin: Origin) -> None:
-    """Refuse what would only fail once the model is loaded.
+    """Refuse what would only fail once the model is loaded. Imports the code that the recipe names, and says so.
 
     Raises:
-        ValueError: one line per mistake, each with file and line.
+        ValueError: one line per mistake, each with file and line; or code of a stranger's, see
+            `abstain.recipes.run.code`.
     """
-    found = list(_problems(recipe)) or list(instruct_problems(recipe))  # which builds the rewards
+    found = list(missing_code(recipe, origin))
+    if not found:
+        admit(recipe, origin)
+        found = list(_problems(recipe)) or list(instruct_problems(recipe))  # which builds the rewards
     mistakes = [f"{origin.of(at)}: {problem}" for at, problem in found]
     if mistakes:
         raise ValueError("\n".join(mistakes))
@@ -71,11 +78,13 @@ def _rl_problems(recipe: Recipe, stage: RlStage) -> Problems:
     rewards = build_rewards(stage)
     settings = _settings(stage)
     if not stage.allow_threshold_drift:
-        yield from _attempt(("rl", "args"), check_threshold_drift, rewards, stage.algorithm, settings)
+        for at, problem in _attempt(("rl", "args"), check_threshold_drift, rewards, stage.algorithm, settings):
+            setting = problem.partition("=")[0]  # with which it begins
+            yield (*at, setting), problem.replace("Set ", "Set rl.args.", 1)
     if stage.guards is not None:
         from abstain.trainers.guards.callback import check_guards  # takes seconds to import
 
-        yield from _attempt(("rl", "guards"), check_guards, stage.guards, rewards, settings)
+        yield from _attempt(("rl", "guards"), check_guards, stage.guards, settings)
 
 
 def _format_problems(recipe: Recipe, stage: RlStage) -> Problems:
@@ -106,13 +115,20 @@ def _settings(stage: RlStage) -> SimpleNamespace:
 
 
 def _task_problems(at: KeyPath, task: TaskConfig) -> Problems:
-    if task.name not in TASKS:
-        yield (*at, "name"), f"unknown task '{task.name}'. {nearest(task.name, TASKS)}"
+    try:
+        spec = find_task(task.name)
+        allowed = spec.options()
+    except ValueError as error:
+        yield (*at, "name"), str(error)
         return
-    allowed = TASKS[task.name].options()
-    for option in task.options:
-        if option not in allowed:
-            yield (*at, option), f"task {task.name} has no option '{option}'. {nearest(option, allowed)}"
+    takes_any = isinstance(spec, NamedTask) and spec.takes_any
+    unknown = [option for option in task.options if option not in allowed and not takes_any]
+    for option in unknown:
+        yield (*at, option), f"task {short(task.name)} has no option '{option}'. {nearest(option, allowed)}"
+    if not unknown:
+        yield from _attempt(at, spec.check, task.name, task.options)
+    if isinstance(grader := task.options.get("grader"), str) and grader and not isinstance(spec, NamedTask):
+        yield from _attempt((*at, "grader"), find_grader, grader)
 
 
 def _trl_problems(stage: str, config: str, args: dict[str, object]) -> Problems:
@@ -189,7 +205,7 @@ def _different(recipe: Recipe) -> Problems:
 def _reward_problems(stage: RlStage, own_template: bool) -> Problems:
     for index, config in enumerate(stage.rewards):
         reward: Any = build_reward(config.name, config.args)
-        reward = getattr(reward, "_pricing", reward)
+        reward = reward._pricing if isinstance(reward, JudgedReward) else reward
         at: KeyPath = ("rl", "rewards", index)
         if stage.instruct == "confidence" and isinstance(reward, ConfidenceTarget):
             yield at, "ConfidenceTarget reads a target, and with instruct: confidence there is none; use ProperScore"

@@ -1,5 +1,8 @@
 """Talking to the person at the terminal: on stderr, so that stdout holds nothing but results."""
 
+import errno
+import logging
+
 from rich.console import Console
 from rich.text import Text
 
@@ -21,6 +24,56 @@ def complain(error: BaseException) -> None:
     say(Text.assemble(("error: ", "bold red"), what))
     for note in getattr(error, "__notes__", []):
         say(note, whole=True)
+
+
+SAYS_NOTHING = ("mtime may not be reliable on this filesystem",)
+"""Warnings of libraries about what is as it should be."""
+
+
+def quiet_libraries() -> None:
+    """Keep from the terminal what libraries say that nobody needs to know: progress bars of what takes a moment, and
+    `SAYS_NOTHING`. Other warnings stay, and errors."""
+    from datasets import disable_progress_bars  # these take seconds to import
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()  # "Loading weights" and "Writing model shards"
+    disable_progress_bars()  # "Adding EOS to train dataset", "Tokenizing train dataset" …
+    for handler in logging.getLogger("transformers").handlers:
+        if _says_something not in handler.filters:
+            handler.addFilter(_says_something)
+
+
+def _says_something(record: logging.LogRecord) -> bool:
+    """Example:
+    >>> _says_something(logging.makeLogRecord({"msg": "the weights are on fire"}))
+    True
+    """
+    return not any(words in record.getMessage() for words in SAYS_NOTHING)
+
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+"""The numbers of an error for want of room on a disk."""
+
+
+def going_on_helps(error: BaseException) -> bool:
+    """Whether the same command with --resume can get further after this error.
+
+    Not after a refusal, which would come again: a wrong value, a file that is missing or may not be read. But after
+    Ctrl-C, a full disk, a lost connection, want of memory, and a crash. An exception that knows has the attribute
+    `repeats`.
+
+    Example:
+        >>> going_on_helps(KeyboardInterrupt()), going_on_helps(ValueError("no such task"))
+        (True, False)
+        >>> going_on_helps(OSError(errno.ENOSPC, "No space left on device")), going_on_helps(FileNotFoundError())
+        (True, False)
+    """
+    repeats: bool | None = getattr(error, "repeats", None)
+    if repeats is not None:
+        return not repeats
+    if isinstance(error, OSError):
+        return error.errno in (*NO_ROOM, errno.EIO) or isinstance(error, ConnectionError | TimeoutError)
+    return not isinstance(error, ValueError | ImportError)
 
 
 def on_terminal() -> bool:

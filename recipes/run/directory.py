@@ -2,13 +2,14 @@
 
 runs/quickstart-0/
     recipe.yaml      the recipe as it was run, with seed, versions and commit
-    state.json       {"complete": ["before", "sft"]}
-    before/          records.jsonl, metrics.json, table.md of the starting model
-    format/ sft/ offline/ rl/ checkpoints of the stages; sft/model is the model between them
+    state.json       {"complete": ["before", "sft", "after-sft"], "seconds": 81.5}
+    before/          records.jsonl, metrics.json, table.md of the model as it is; start.json, what oracles are made of
+    format/ sft/ offline/ rl/ checkpoints of the stages; sft/model is the model between them, and records.jsonl,
+                     metrics.json, table.md are what was measured of it
     model/           the trained model and its card
     records.jsonl    one row per (question, target), after training
-    metrics.json     the numbers
-    table.md         the table, before and after
+    metrics.json     the numbers, those of all stages among them, and the verdict
+    table.md         the table, a row for each stage and target
     report.html      all of it to look at; its plots also lie in plots/
 """
 
@@ -18,19 +19,22 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, Any
 
 from abstain.evals.records import write_text
-from abstain.recipes.run.recipe import STAGES, Recipe
+from abstain.recipes.run.recipe import AFTER, BEFORE, FORMAT, STAGES, Recipe
+from abstain.recipes.run.threads import threads_in_use
 from abstain.recipes.run.yaml_lines import read_yaml, write_yaml
 from abstain.trainers.checkpoints import whole_checkpoints
 
 SECRET_KEYS = ("hub_token", "api_key", "password", "secret")
 """A key of a recipe that ends so holds what must not be written down again."""
+START = "start.json"
+"""The best guesses of the model that training begins with, after `format` if there is that stage."""
 PACKAGES = ("abstain", "torch", "transformers", "trl", "peft", "accelerate", "datasets", "vllm")
 
 
@@ -45,11 +49,13 @@ def write_directory(path: Path, fill: Callable[[Path], object]) -> None:
 
 
 def made_with(directory: Path) -> dict[str, str]:
-    """Versions of the packages that matter and the git commit of `directory`, as far as there are any."""
+    """Versions of the packages that matter, threads, and the git commit of `directory`, as far as there are any."""
     found = {}
     for package in PACKAGES:
         with suppress(PackageNotFoundError):
             found[package] = version(package)
+    if threads := threads_in_use():
+        found["threads"] = str(threads)  # sums of several round otherwise than those of one
     commit = _git_commit(directory)
     return found | ({"commit": commit} if commit else {})
 
@@ -104,6 +110,22 @@ def claimed_results(out: Path | None, names: tuple[str, ...]) -> Iterator[None]:
         raise
 
 
+def measurements(run: Path, stages: Sequence[str]) -> dict[str, Path]:
+    """Where the records and numbers lie that were measured before the first and after each stage, in that order.
+
+    Example:
+        >>> {stage: str(folder) for stage, folder in measurements(Path("run"), ["sft", "rl"]).items()}
+        {'before': 'run/before', 'sft': 'run/sft', 'rl': 'run'}
+    """
+    *inner, last = stages
+    return {BEFORE: run / BEFORE, **{stage: run / stage for stage in inner}, last: run}
+
+
+def start_file(run: Path) -> Path | None:
+    """The `start.json` of a run: beside the first measurement, or for now with the one that it was made by."""
+    return next((file for folder in (BEFORE, FORMAT) if (file := run / folder / START).exists()), None)
+
+
 OURS = (".", "recipe.yaml", "state.json")
 """How the names begin of what a run leaves that was killed while it started."""
 
@@ -128,6 +150,9 @@ class RunDir:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.complete: list[str] = []
+        self.threads: int | None = None  # of the run that is resumed
+        self._spent, self._began = 0.0, time.monotonic()
+        self._opened = False
 
     def open(self, recipe: Recipe, *, resume: bool) -> None:
         """Take the directory for this recipe: a new one, or with `resume` the one an earlier run left.
@@ -138,6 +163,7 @@ class RunDir:
             OSError: it cannot be written to.
         """
         claim(self.path)
+        self._opened = True
         if not self._state.exists():
             if others := strangers(self.path):
                 raise FileExistsError(
@@ -150,8 +176,11 @@ class RunDir:
                 f"{self.path} already holds a run. Add --resume to continue it, or choose another place with "
                 "output_dir=DIR (or seed=N)"
             )
-        self.complete = list(json.loads(self._state.read_text(encoding="utf-8"))["complete"])
-        changed = changed_keys(comparable(stored_recipe(self.path)), comparable(recipe))
+        state, stored = json.loads(self._state.read_text(encoding="utf-8")), stored_recipe(self.path)
+        self.complete, self._spent = list(state["complete"]), float(state.get("seconds") or 0)
+        threads = stored.made_with.get("threads", "")
+        self.threads = int(threads) if threads.isdecimal() else None
+        changed = changed_keys(comparable(stored), comparable(recipe))
         fixed = [f"{key} {change}" for key, change in changed.items() if not self._may_change(key)]
         if fixed:
             raise ValueError(
@@ -180,7 +209,12 @@ class RunDir:
                 if time.monotonic() > until:
                     raise BlockingIOError(f"another `abstain train` is at work on {self.path}: wait, or stop it")
                 time.sleep(0.1)
-            yield
+            try:
+                yield
+            finally:
+                if self._opened and self.started and AFTER not in self.complete:
+                    with suppress(OSError):  # of a full disk the caller knows
+                        self._save_state()  # how long it took so far
         finally:
             os.close(opened)
 
@@ -208,8 +242,14 @@ class RunDir:
     def _state(self) -> Path:
         return self.path / "state.json"
 
+    @property
+    def seconds(self) -> float:
+        """How long this run has taken, over all the processes that went on with it."""
+        return self._spent + time.monotonic() - self._began
+
     def _save_state(self) -> None:
-        write_text(self._state, json.dumps({"complete": self.complete}) + "\n")
+        state = {"complete": self.complete, "seconds": round(self.seconds, 1)}
+        write_text(self._state, json.dumps(state) + "\n")
 
     def checkpoints(self, stage: str) -> list[Path]:
         """The checkpoints of a stage that can be resumed from."""
@@ -224,6 +264,19 @@ class RunDir:
         resolved = recipe.model_copy(update={"output_dir": str(self.path), "made_with": made_with(Path.cwd())})
         data = without_secrets(resolved.model_dump(mode="json"))
         write_text(self.path / "recipe.yaml", write_yaml(data))
+
+
+def seconds_of(path: Path) -> float:
+    """How long the run in this directory has taken, over all processes that went on with it; 0 if it has not noted it.
+
+    Example:
+        >>> seconds_of(Path("no such run"))
+        0.0
+    """
+    try:
+        return float(json.loads((path / "state.json").read_text(encoding="utf-8"))["seconds"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0.0
 
 
 def try_lock(file: IO[Any] | int) -> bool:

@@ -33,7 +33,8 @@ def launcher(name_or_path: str, processes: int | None, recipe: str, overrides: S
 
     Raises:
         FileNotFoundError: no such configuration, with the nearest.
-        ValueError: accelerate does not take it; on a call, the training failed.
+        ValueError: accelerate does not take it.
+        LaunchFailed: on a call: the training failed.
     """
     config = find_file("accelerate configuration", name_or_path, shipped_configs())
     _check(config)
@@ -49,12 +50,22 @@ def launcher(name_or_path: str, processes: int | None, recipe: str, overrides: S
             child.wait()  # Ctrl-C went to it, too
             raise
         if code:
-            raise ValueError(
+            raise LaunchFailed(
                 f"training {stage} in several processes failed (exit code {code}); what it said is above. The command "
                 f"was: {shlex.join(command)}"
             )
 
     return launch
+
+
+class LaunchFailed(ValueError):
+    """The processes of a stage have failed; what they said is on stderr.
+
+    Attributes:
+        repeats: accelerate does not tell a refusal from a crash.
+    """
+
+    repeats = False
 
 
 def _check(config: Path) -> None:

@@ -6,6 +6,8 @@
 said with file and line. Fields of TRL's configurations go under `sft.args`, `offline.args` and `rl.args` unchanged.
 """
 
+import json
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,8 @@ from typing import Any, Literal, Self, get_args
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from abstain.evals.tasks.catalogue import COMMON_OPTIONS
+from abstain.recipes.run.code import HUB, hub_recipe, place_code
+from abstain.recipes.run.task_field import place_data, spell_out_tasks, spelled_out
 from abstain.recipes.run.yaml_lines import KeyPath, parse_value, read_yaml
 from abstain.rewards.errors import nearest
 from abstain.rewards.prompts import TARGETS, Instruct, asked_format
@@ -23,6 +27,8 @@ from abstain.trainers.stages import OfflineStage, RlStage, SftStage, Target
 FORMAT, BEFORE, AFTER = "format", "before", "after"
 STAGES = (FORMAT, "sft", "offline", "rl")
 """The sections of a recipe that train, in order."""
+DATA = (".csv", ".tsv", ".json", ".jsonl", ".parquet")
+"""How the names of question files end."""
 FACTWORLD = "factworld"
 """The task, and as `model.path` its own base model."""
 
@@ -30,11 +36,16 @@ FACTWORLD = "factworld"
 class TaskConfig(BaseModel, extra="allow"):
     """A task of `abstain tasks` by name; every other key is an option of that task.
 
+    A file alone, or `data` without a name, is the task `qa` of that file.
+
     `answer_format` is an option of every task: what `format` and `sft` teach answers in, what RL pays for and
     `offline` prefers, and what evaluation reads. Unless it is said, RL and `offline` want plain answers after those
     stages, and else any ("auto")."""
 
     name: str
+    """One of `abstain tasks`, or your own: `file.py:function` beside the recipe, or `package.module:function`."""
+
+    _spelled = model_validator(mode="before")(spelled_out)
 
     @property
     def options(self) -> dict[str, Any]:
@@ -47,7 +58,9 @@ class ModelConfig(BaseModel, extra="forbid"):
     path: str
     """Hub id, local directory, GGUF file, or `factworld` for the fact world's own base model."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Of the weights; `auto`: as they are stored, float32 for a GGUF file."""
     revision: str | None = None
+    """Branch, tag or commit of a model on the hub."""
     trust_remote_code: bool = False
     """Run Python code that comes with the model. Only for models whose code you have read."""
     prompt_format: Literal["auto", "plain", "chat"] = "auto"
@@ -57,11 +70,12 @@ class ModelConfig(BaseModel, extra="forbid"):
 
 
 class EvalConfig(BaseModel, extra="forbid"):
-    """What is measured: the model that sft, offline and rl start from, and the one they lead to."""
+    """What is measured: the model as it is, and what each stage makes of it."""
 
     task: TaskConfig | None = None
     """Held-out questions of another task than the one trained on."""
     targets: list[Target] = Field(default=list(TARGETS), min_length=1)
+    """Confidence targets. Every question is asked at each of them."""
     instruct: Instruct = "target"
     """What prompts say: the `target`; `nothing`, and one answer is scored at every target; or that a `confidence` is
     to be stated, which decides at every target whether the answer counts."""
@@ -69,6 +83,9 @@ class EvalConfig(BaseModel, extra="forbid"):
     """Use this many held-out questions (all by default)."""
     train_limit: int = Field(default=2000, ge=1)
     """Training questions on which the oracle's thresholds are fitted."""
+    stages: bool = True
+    """Measure after each stage, too, and not only before the first and after the last. (After `format` it is always
+    measured: the oracle is made of what that leads to.)"""
     batch_tokens: int | None = Field(default=None, ge=1)
     """Tokens in one batch of generation; halve it when memory runs out."""
     autocast: bool = False
@@ -96,16 +113,23 @@ class Recipe(BaseModel, extra="forbid"):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     """Letters, digits, dots, dashes: it becomes part of a directory's name."""
     seed: int = Field(default=0, ge=0, lt=2**32)
+    """Of everything that is drawn: questions, orders, samples."""
     output_dir: str = ""
-    """The run directory; runs/<name>-<seed> by default."""
+    """The run directory; `runs/NAME-SEED` by default."""
     task: TaskConfig
+    """What is asked, in training and, if `eval.task` names no other, in evaluation."""
     model: ModelConfig
+    """The model to start from."""
     format: SftStage | None = None
     """Teaches a model that rambles how to answer at all. What it leads to counts as the starting model."""
     sft: SftStage | None = None
+    """A supervised warm-up: enough "I don't know", or stated confidence, that RL can find it."""
     offline: OfflineStage | None = None
+    """Preferences among samples that are drawn once, instead of RL or before it."""
     rl: RlStage | None = None
+    """Reinforcement learning."""
     eval: EvalConfig = Field(default_factory=EvalConfig)
+    """What is measured."""
     made_with: dict[str, str] = Field(default_factory=dict)
     """Versions and commit of the run that wrote this file. Written, never read."""
 
@@ -133,14 +157,51 @@ class Recipe(BaseModel, extra="forbid"):
 
     @property
     def steps(self) -> list[str]:
-        """The steps of a run, in order: its stages, and the measurements before and after what is to be judged.
+        """The steps of a run, in order: its stages, and the measurements before, between and after them.
+
+        With a format stage the model as it is comes second: then it is held against the same oracle as all others,
+        which is made of what that stage leads to, and runs that differ in nothing but their evaluation share it.
 
         Example:
-            >>> Recipe(name="r", task={"name": "geo"}, model={"path": "m"}, format={}, rl={}).steps
-            ['format', 'before', 'rl', 'after']
+            >>> about = {"name": "r", "task": {"name": "geo"}, "model": {"path": "m"}}
+            >>> Recipe(**about, sft={}, rl={}).steps
+            ['before', 'sft', 'after-sft', 'rl', 'after']
+            >>> Recipe(**about, format={}, sft={}, rl={}, eval={"stages": False}).steps
+            ['format', 'after-format', 'before', 'sft', 'rl', 'after']
         """
-        judged = [name for name in self.stages if name != FORMAT]
-        return [FORMAT] * (self.format is not None) + [BEFORE, *judged, AFTER]
+        *inner, last = self.stages
+        steps = [BEFORE]
+        for name in inner:
+            steps += [name] + [after(name)] * (self.eval.stages or name == FORMAT)
+        if FORMAT in inner:
+            steps = [*steps[1:3], BEFORE, *steps[3:]]
+        return [*steps, last, AFTER]
+
+
+def after(stage: str) -> str:
+    """The step that measures what a stage has led to, where others follow.
+
+    Example:
+        >>> after("sft"), measured_stage("after-sft"), measured_stage("sft"), measured_stage("after")
+        ('after-sft', 'sft', None, None)
+    """
+    return f"{AFTER}-{stage}"
+
+
+def measured_stage(step: str) -> str | None:
+    """The stage after which a step measures, `None` if it is another kind of step."""
+    stage = step.removeprefix(f"{AFTER}-")
+    return stage if stage != step else None
+
+
+def measures(step: str) -> bool:
+    """Whether a step measures, and does not train.
+
+    Example:
+        >>> [measures(step) for step in ("before", "sft", "after-sft", "after")]
+        [True, False, True, True]
+    """
+    return step in (BEFORE, AFTER) or measured_stage(step) is not None
 
 
 def world_options(task: str, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -188,11 +249,13 @@ class Origin:
         """`file:line` of a key or of the nearest key above it, or the override that set it.
 
         Example:
-            >>> Origin(Path("r.yaml"), {("rl",): 7}, frozenset()).of(("rl", "limit"))
-            'r.yaml:7'
+            >>> origin = Origin(Path("r.yaml"), {("rl",): 7}, frozenset({("rl", "args", "beta")}))
+            >>> origin.of(("rl", "limit")), origin.of(("rl", "args"))
+            ('r.yaml:7', 'command line (rl.args.beta=…)')
         """
         above = [at[:end] for end in range(len(at), 0, -1)]
-        override = next((".".join(map(str, keys)) for keys in above if keys in self.overridden), "")
+        below = [] if at in self.lines else [keys for keys in self.overridden if keys[: len(at)] == at]
+        override = next((".".join(map(str, keys)) for keys in [*above, *below] if keys in self.overridden), "")
         line = next((f":{self.lines[keys]}" for keys in above if keys in self.lines), "")
         return f"command line ({override}=…)" if override else f"{self.file}{line}"
 
@@ -202,22 +265,42 @@ def shipped_recipes() -> dict[str, Path]:
     return {path.stem: path for path in sorted(Path(__file__).parents[1].glob("*.yaml"))}
 
 
+def shipped_sweeps() -> dict[str, Path]:
+    """The sweeps that come with abstain, by name."""
+    return {path.stem: path for path in sorted((Path(__file__).parents[1] / "sweeps").glob("*.yaml"))}
+
+
 def find_recipe(name_or_path: str) -> Path:
-    """The file of a recipe given by path, or by the name of one that is shipped.
+    """The file of a recipe given by path, by the name of one that is shipped, or as `hf:ORG/NAME` from the hub.
 
     Raises:
         FileNotFoundError: with the nearest shipped name.
+        ValueError: it is something else; with the command for that.
     """
+    if name_or_path.startswith(HUB):
+        return hub_recipe(name_or_path)
+    if Path(name_or_path).suffix.lower() in DATA:
+        raise ValueError(
+            f"{name_or_path} holds questions, and a recipe says what to do with them. To write one: "
+            f"abstain init --data {shlex.quote(name_or_path)} --model MODEL"
+        )
+    if name_or_path in shipped_sweeps() and not Path(name_or_path).exists():
+        raise ValueError(f"'{name_or_path}' is a sweep, not a recipe: abstain ablate {name_or_path}")
     return find_file("recipe", name_or_path, shipped_recipes())
 
 
 def find_file(what: str, name_or_path: str, shipped: Mapping[str, Path]) -> Path:
     """A file given by path, or by the name of one that is shipped; the error says `what` it was to be."""
     path = Path(name_or_path)
-    if path.exists():
+    if path.exists() and not path.is_dir():
         return path
     if name_or_path in shipped:
         return shipped[name_or_path]
+    if path.is_dir():
+        if what == "recipe" and (path / "recipe.yaml").is_file():
+            again = shlex.join(["abstain", "train", str(path / "recipe.yaml"), "--resume"])
+            raise IsADirectoryError(f"{path} is a run directory, not a recipe. To go on with it: {again}")
+        raise IsADirectoryError(f"{path} is a directory, and a {what} is a file. {nearest(path.name, shipped)}")
     raise FileNotFoundError(
         f"no {what} '{name_or_path}': no such file, and none is shipped under that name. "
         + nearest(path.stem, shipped)
@@ -228,7 +311,7 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> tuple[Recip
     """The checked recipe, and where its values came from.
 
     Args:
-        name_or_path: a YAML file, or the name of a shipped recipe.
+        name_or_path: a YAML file, the name of a shipped recipe, or `hf:ORG/NAME`.
         overrides: `key.sub=value`, the value in YAML. A list item is addressed by its number, from 0.
 
     Raises:
@@ -237,9 +320,15 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> tuple[Recip
     """
     path = find_recipe(name_or_path)
     data, lines = read_yaml(path)
+    if "base" in data and "model" not in data:
+        raise ValueError(f"{path} is a sweep, not a recipe: abstain ablate {shlex.quote(str(path))}")
     settings = [parse_override(text) for text in overrides]
+    spell_out_tasks(data)  # before overrides of its options
     for keys, value in settings:
         _set(data, keys, value)
+    spell_out_tasks(data)
+    place_data(data, path.parent, [keys for keys, _ in settings])
+    place_code(data, path.parent, [keys for keys, _ in settings])
     origin = Origin(path, lines, frozenset(keys for keys, _ in settings))
     try:
         return Recipe.model_validate(data), origin
@@ -247,8 +336,8 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> tuple[Recip
         raise ValueError("\n".join(explain(error, Recipe, origin.of))) from None
 
 
-def parse_override(text: str) -> tuple[KeyPath, Any]:
-    """`key.sub=value` as a path of keys and a YAML value.
+def parse_override(text: str, example: str = "rl.args.learning_rate=1e-5") -> tuple[KeyPath, Any]:
+    """`key.sub=value` as a path of keys and a YAML value; `example` shows what it should look like.
 
     Example:
         >>> parse_override("rl.rewards.0.args.bounded=false")
@@ -261,7 +350,7 @@ def parse_override(text: str) -> tuple[KeyPath, Any]:
     key, equals, value = text.partition("=")
     keys = tuple(int(part) if part.isdecimal() else part for part in key.strip().split("."))
     if not equals or "" in keys:
-        raise ValueError(f"'{text}' is no override: write key=value, as in rl.args.learning_rate=1e-5")
+        raise ValueError(f"'{text}' is no override: write key=value, as in {example}")
     try:
         return keys, parse_value(value)
     except ValueError as error:
@@ -288,8 +377,18 @@ def _set(data: dict[str, Any], keys: KeyPath, value: Any) -> None:
             here[key] = value
         else:
             if isinstance(here, dict) and here.get(key) is None:
+                if isinstance(keys[depth + 1], int):
+                    raise ValueError(_no_list(keys[: depth + 1], keys[depth + 2 :], value))
                 here[key] = {}
             here = here[key]
+
+
+def _no_list(keys: KeyPath, inside: KeyPath, value: Any) -> str:
+    """Why an item cannot be set, and what does it."""
+    for key in reversed(inside):
+        value = {key: value}
+    name, all_of_it = ".".join(map(str, keys)), json.dumps([value], ensure_ascii=False, default=str)
+    return f"the recipe has no list at '{name}' in which to set an item: write {shlex.quote(f'{name}={all_of_it}')}"
 
 
 def _check_place(here: Any, key: str | int, at: str) -> None:

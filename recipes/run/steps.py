@@ -1,6 +1,7 @@
-"""Runs a recipe: measure the starting model, train it stage by stage, measure it again, write its model card.
+"""Runs a recipe: measure the model as it is, train it stage by stage and measure what each has led to, write its card.
 
-format -> before -> sft -> offline -> rl -> after      a step that the run directory calls complete is skipped
+before -> sft -> after-sft -> rl -> after                            a step that is complete is skipped
+format -> after-format -> before -> sft -> after-sft -> rl -> after  the oracle is made of what `format` leads to
 """
 
 import sys
@@ -10,23 +11,25 @@ from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
 from rich.text import Text
 
+from abstain.evals.conclusion import Measured, conclude, labels, stages_json
 from abstain.evals.evaluation import Evaluation, evaluate
 from abstain.evals.metrics.oracle import BaseGuesses
-from abstain.evals.metrics.schema import numbers, read_metrics
+from abstain.evals.metrics.schema import Metrics, numbers, read_metrics
 from abstain.evals.models import LoadedModel
-from abstain.evals.records import write_text
+from abstain.evals.prompt_card import read_card
+from abstain.evals.records import read_json, read_records, write_text
 from abstain.evals.sampler import Sampler
 from abstain.evals.tables.document import Format
 from abstain.evals.tables.table import render
 from abstain.evals.tasks.catalogue import describe
 from abstain.evals.tasks.question import Task
-from abstain.recipes.run.directory import RunDir, made_with
-from abstain.recipes.run.recipe import AFTER, BEFORE, FORMAT, ModelConfig, Recipe
+from abstain.recipes.run.directory import START, RunDir, made_with, measurements, start_file
+from abstain.recipes.run.model_card import base_name, model_card
+from abstain.recipes.run.recipe import AFTER, BEFORE, FORMAT, Recipe, measured_stage
 from abstain.recipes.run.training import Tasks, Training
-from abstain.rewards.prompts import prompt_text
+from abstain.trainers.checkpoints import step_of, steps_planned
 from abstain.trainers.tracking.dashboards import publish_results
 
 Say = Callable[[str | Text], None]
@@ -72,21 +75,40 @@ class Run:
             self.say(describe(one))
         loaded = self.training.latest_model()
         if not self.directory.started:
+            for warning in self.training.departures(loaded, tasks.taught):
+                self.say(warning)
             self.directory.start(self.recipe)
         steps = self.recipe.steps
         for step in steps[: steps.index(until) + 1]:
-            if step == BEFORE:
-                self._measure_start(loaded, tasks.held_out if self.recipe.eval.task else tasks.rest)
+            if self._is_complete(step):
+                continue
+            if step == BEFORE and FORMAT in self.directory.complete:
+                del loaded  # there may be room for one model only
+                self._measure_between(step, self.training.first_model(), tasks)
+                loaded = self.training.latest_model()
             elif step == AFTER:
                 self._measure_result(loaded, tasks.held_out)
+            elif step == BEFORE or measured_stage(step):
+                self._measure_between(step, loaded, tasks)
             else:
                 loaded = self._train(step, loaded, tasks)
 
     def table(self, format: Format = "text", **options: Any) -> str:
-        """The results of a complete run, before and after."""
-        path = self.directory.path
-        metrics = [read_metrics(folder / "metrics.json") for folder in (path / BEFORE, path)]
-        return render(metrics, format, labels=[BEFORE, AFTER], **options)
+        """The results of a complete run, a row for each stage and target."""
+        measured = self._measured()
+        return render(list(measured.values()), format, labels=labels(list(measured)), **options)
+
+    def _measured(self) -> dict[str, Metrics]:
+        """What was measured before and after each stage, as far as it was."""
+        folders = measurements(self.directory.path, list(self.recipe.stages))
+        files = {stage: folder / "metrics.json" for stage, folder in folders.items()}
+        return {stage: read_metrics(file) for stage, file in files.items() if file.exists()}
+
+    @property
+    def conclusion(self) -> list[str]:
+        """What a complete run came to, in sentences; none if it was measured by an earlier version."""
+        found = read_metrics(self.directory.path / "metrics.json").get("conclusion") or {}
+        return [found["words"], *found["further"]] if found else []
 
     def _is_complete(self, step: str) -> bool:
         return step in self.directory.complete
@@ -94,26 +116,43 @@ class Run:
     def _announce(self, step: str, what: str) -> None:
         self.say(Text(f"[{self.recipe.steps.index(step) + 1}/{len(self.recipe.steps)}] {what}", "bold"))
 
-    def _measure_start(self, loaded: LoadedModel, task: Task) -> None:
-        if self._is_complete(BEFORE):
-            return
-        name = base_name(self.recipe.model) + (f" after {FORMAT}" if self.recipe.format else "")
-        self._announce(BEFORE, f"measuring {name} on {task.name}")
-        evaluation = self._evaluate(replace(loaded, name=name), task, None)
-        folder = self.directory.path / BEFORE
+    def _measure_between(self, step: str, loaded: LoadedModel, tasks: Tasks) -> None:
+        """What stages lead to before the last has its say; the first measurement gives the oracle to all others."""
+        stage = measured_stage(step)
+        name = base_name(self.recipe.model) + (f" after {stage}" if stage else "")
+        task = tasks.held_out if self.recipe.eval.task else tasks.rest
+        self._announce(step, f"measuring {name} on {task.name}")
+        started = start_file(self.directory.path)
+        start = BaseGuesses.load(started) if started else None
+        evaluation = self._evaluate(replace(loaded, name=name), task, start)
+        folder = self.directory.path / (stage or BEFORE)
         evaluation.save(folder)
-        evaluation.start.save(folder / "start.json")
-        self.directory.mark_complete(BEFORE)
+        if start is None or step == BEFORE:  # where readers look, whichever model it is made of
+            evaluation.start.save(folder / START)
+        self.directory.mark_complete(step)
 
     def _measure_result(self, loaded: LoadedModel, task: Task) -> None:
         self._announce(AFTER, "measuring the trained model")
         path = self.directory.path
         evaluation = self._evaluate(
-            replace(loaded, name=self.recipe.name), task, BaseGuesses.load(path / BEFORE / "start.json")
+            replace(loaded, name=self.recipe.name), task, BaseGuesses.load(path / BEFORE / START)
         )
-        evaluation.save(path, before=read_metrics(path / BEFORE / "metrics.json"))
+        *earlier, (last, _) = measurements(path, list(self.recipe.stages)).items()
+        measured = [
+            Measured(stage, read_json(folder / "metrics.json"), read_records(folder / "records.jsonl"))
+            for stage, folder in earlier
+            if (folder / "metrics.json").exists()
+        ]
+        measured.append(Measured(last, evaluation.metrics, evaluation.records))
+        told = {"stages": stages_json(measured), "conclusion": conclude(measured).as_json()}
+        evaluation = replace(evaluation, metrics=evaluation.metrics | told)
+        evaluation.save(path)
+        page = f"{self.table('markdown')}\n**{self.conclusion[0]}** {' '.join(self.conclusion[1:])}\n"
+        write_text(path / "table.md", page)
+        asked = read_card(path / "model") or self.training.prompt_card(loaded, task)
         write_text(
-            path / "model" / "README.md", model_card(self.recipe, self.table("markdown"), made_with(Path.cwd()))
+            path / "model" / "README.md",
+            model_card(self.recipe, asked, page, made_with(Path.cwd())),
         )
         self.directory.mark_complete(AFTER)
         self._report()
@@ -150,12 +189,17 @@ class Run:
             progress=self.progress,
         )
 
+    def _goes_on(self, stage: str) -> str:
+        """Where a stage goes on that was interrupted, in words."""
+        checkpoints = self.directory.checkpoints(stage)
+        if not checkpoints:
+            return ""
+        planned = steps_planned(checkpoints[-1])
+        return f", going on at step {step_of(checkpoints[-1])}" + (f" of {planned}" if planned else "")
+
     def _train(self, name: str, loaded: LoadedModel, tasks: Tasks) -> LoadedModel:
         """The model after this stage; a LoRA adapter is merged, so that the next stage starts from a plain model."""
-        if self._is_complete(name):
-            return loaded
-        resume = bool(self.directory.checkpoints(name))
-        self._announce(name, f"training: {name}" + (", from its last checkpoint" if resume else ""))
+        self._announce(name, f"training: {name}{self._goes_on(name)}")
         if self.launch is None:
             loaded = self.training.train(name, loaded, tasks)
             self.directory.mark_complete(name)
@@ -164,73 +208,3 @@ class Run:
         self.launch(name)
         self.directory.mark_complete(name)
         return self.training.latest_model()
-
-
-CARD = """---
-{front}---
-
-# {name}
-
-Trained with abstain from `{base}` to answer when it is likely enough to be right and to say "I don't know" when it is
-not ("behavioral calibration", [arXiv 2509.04664](https://arxiv.org/abs/2509.04664)). The prompt states how likely is
-likely enough:
-
-```text
-{prompt}
-```
-
-Evaluated on held-out questions of the task `{task}`, before and after training; the recipe, the answers and the
-numbers lie beside this directory as `recipe.yaml`, `records.jsonl` and `metrics.json`.
-
-{table}
-
-Stages: {stages}. Seed {seed}. Made with {versions}.
-"""
-
-
-def model_card(recipe: Recipe, table: str, versions: dict[str, str]) -> str:
-    """The README.md of a trained model: what it is, how to ask it, and the table it was measured with.
-
-    Args:
-        recipe: what was run.
-        table: the results as a Markdown table.
-        versions: package versions, and the commit if there was one.
-    """
-    evaluated = recipe.eval.task or recipe.task
-    stages = [f"{name} ({getattr(stage, 'algorithm', 'supervised')})" for name, stage in recipe.stages.items()]
-    return CARD.format(
-        front=yaml.safe_dump(_front_matter(recipe), sort_keys=False),
-        name=recipe.name,
-        base=base_name(recipe.model),
-        prompt=prompt_text("(your question)", recipe.eval.targets[-1], instruct=recipe.eval.instruct),
-        task=evaluated.name,
-        table=table.strip(),
-        stages=", then ".join(stages) or "none",
-        seed=recipe.seed,
-        versions=", ".join(f"{package} {number}" for package, number in versions.items()),
-    )
-
-
-def _front_matter(recipe: Recipe) -> dict[str, object]:
-    front: dict[str, object] = {
-        "library_name": "transformers",
-        "pipeline_tag": "text-generation",
-        "tags": ["abstain", "trl"],
-    }
-    if not Path(recipe.model.path).exists() and "/" in recipe.model.path:
-        front["base_model"] = recipe.model.path
-    return front
-
-
-def base_name(model: ModelConfig) -> str:
-    """What to call the starting model: a hub id as it is, of a local path only the last part.
-
-    Example:
-        >>> import tempfile
-        >>> folder = Path(tempfile.mkdtemp(), "my-model")
-        >>> folder.mkdir()
-        >>> base_name(ModelConfig(path=str(folder))), base_name(ModelConfig(path="Qwen/Qwen3-4B"))
-        ('my-model', 'Qwen/Qwen3-4B')
-    """
-    path = Path(model.path)
-    return path.name if path.exists() else model.path

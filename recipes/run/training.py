@@ -7,16 +7,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from transformers.utils.logging import disable_progress_bar
-
 from abstain.evals.metrics.oracle import BaseGuesses
-from abstain.evals.models import LoadedModel, load_model
+from abstain.evals.models import LoadedModel, end_tokens, load_model
+from abstain.evals.prompt_card import PromptCard, as_trained, read_card
 from abstain.evals.tasks.catalogue import load_task
 from abstain.evals.tasks.question import Task
 from abstain.evals.tasks.splits import drop_overlap
 from abstain.recipes.run.checks import asks_confidence, check_words
+from abstain.recipes.run.console import quiet_libraries
 from abstain.recipes.run.directory import RunDir, made_with, without_secrets, write_directory
 from abstain.recipes.run.recipe import BEFORE, FACTWORLD, FORMAT, Recipe, training_format, world_options
+from abstain.recipes.run.threads import settle_threads
+from abstain.rewards.endpoint.client import PREFIX
 from abstain.trainers.dataset import draw
 from abstain.trainers.heldout import HeldOutSet
 from abstain.trainers.offline import run_offline
@@ -47,7 +49,13 @@ def load_start(
     Raises:
         FileNotFoundError, ValueError: as `load_model`.
     """
-    disable_progress_bar()  # "Loading weights" and "Writing model shards" say nothing that a person needs
+    settle_threads()
+    quiet_libraries()
+    if name_or_path.startswith(PREFIX):
+        raise ValueError(
+            f"{name_or_path} stands behind an endpoint, so it can be asked but not trained. To ask it: "
+            f"abstain eval {name_or_path} --task {task or 'NAME'}"
+        )
     if name_or_path == FACTWORLD:
         from abstain.evals.tasks.factworld_model import base_model
 
@@ -79,7 +87,7 @@ class Training:
     def train(self, name: str, loaded: LoadedModel, tasks: Tasks) -> LoadedModel:
         """The model after this stage; a LoRA adapter is merged, so that the next stage starts from a plain model."""
         trainer = self._run_stage(name, loaded, tasks)
-        return self._keep(name, replace(loaded, model=trainer.model))
+        return self._keep(name, replace(loaded, model=trainer.model), tasks.taught)
 
     def train_launched(self, name: str) -> None:
         """A stage's training, in each of several processes; the main one leaves the model.
@@ -87,24 +95,24 @@ class Training:
         Args:
             name: the stage; those before it are complete.
         """
-        loaded = self.latest_model()
-        trainer = self._run_stage(name, loaded, self.tasks())
+        loaded, tasks = self.latest_model(), self.tasks()
+        trainer = self._run_stage(name, loaded, tasks)
         if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
             weights = trainer.accelerator.get_state_dict(trainer.model_wrapped)
             if trainer.accelerator.is_main_process:
                 whole = self.latest_model(device="cpu")
                 model = self._trainable(name, whole.model)
                 model.load_state_dict(weights)
-                self._keep(name, replace(whole, model=model))
+                self._keep(name, replace(whole, model=model), tasks.taught)
         elif trainer.accelerator.is_main_process:
-            self._keep(name, replace(loaded, model=trainer.model))
+            self._keep(name, replace(loaded, model=trainer.model), tasks.taught)
         trainer.accelerator.wait_for_everyone()
 
     def tasks(self) -> Tasks:
         """Load them; no subject is both trained on and held out."""
         task = load_task(self.recipe.task.name, **self.recipe.task.options)
         other = self.recipe.eval.task
-        said = {key: value for key, value in self.recipe.task.options.items() if key == "answer_format"}
+        said = {key: value for key, value in self.recipe.task.options.items() if key in ("answer_format", "template")}
         held_out = load_task(other.name, **(said | other.options)) if other else task
         if other:
             task = replace(task, train=drop_overlap(task.train, held_out.held_out, task.name)[0])
@@ -119,19 +127,50 @@ class Training:
 
     def latest_model(self, device: str | None = None) -> LoadedModel:
         """The model that the last complete stage left, or the one to start from."""
-        config, task = self.recipe.model, self.recipe.task
-        how: dict[str, Any] = {
-            "dtype": config.dtype,
-            "trust_remote_code": config.trust_remote_code,
-            "device": device,
-        }
         done = [name for name in self.recipe.stages if name in self.directory.complete]
-        if done:
-            return load_model(self._model_dir(done[-1]), **how)
-        start = load_start(config.path, task=task.name, task_options=task.options, revision=config.revision, **how)
+        if not done:
+            return self.first_model(device)
+        config = self.recipe.model
+        return load_model(
+            self._model_dir(done[-1]), dtype=config.dtype, trust_remote_code=config.trust_remote_code, device=device
+        )
+
+    def first_model(self, device: str | None = None) -> LoadedModel:
+        """The model to start from, whatever has been trained since."""
+        config, task = self.recipe.model, self.recipe.task
+        start = load_start(
+            config.path,
+            task=task.name,
+            task_options=task.options,
+            dtype=config.dtype,
+            revision=config.revision,
+            trust_remote_code=config.trust_remote_code,
+            device=device,
+        )
         if asks_confidence(self.recipe):
             check_words(start.tokenizer)
         return start
+
+    def prompt_card(self, loaded: LoadedModel, task: Task) -> PromptCard:
+        """How the model that this recipe trains is to be asked: as its last stage asks."""
+        stages = {name: stage for name, stage in self.recipe.stages.items() if name != FORMAT} or self.recipe.stages
+        return PromptCard.of(
+            task,
+            loaded.tokenizer,
+            prompt_format=self.recipe.model.prompt_format,
+            instruct=list(stages.values())[-1].instruct,
+            targets={target for stage in stages.values() if stage.instruct == "target" for target in stage.targets},
+            stop=end_tokens(loaded.model, loaded.tokenizer),
+        )
+
+    def departures(self, loaded: LoadedModel, task: Task) -> list[str]:
+        """Warnings, where the model to start from was trained to be asked otherwise than this recipe asks."""
+        before, now = read_card(loaded.source, self.recipe.model.revision), self.prompt_card(loaded, task)
+        if before is None:
+            return []
+        said = ("template", "max_new_tokens", "answer_format")
+        how = as_trained(before, task, said, prompt_format=now.prompt_format, instruct=now.instruct)
+        return list(how.notes[1:])
 
     def _model_dir(self, stage: str) -> Path:
         """Where a stage leaves its model: the last one as the run's result, others beside their checkpoints."""
@@ -152,9 +191,9 @@ class Training:
         return {"recipe": without_secrets(self.recipe.model_dump(mode="json")), "made_with": made_with(Path.cwd())}
 
     def _held_out(self, task: Task, start: BaseGuesses) -> dict[str, Any] | None:
-        """Arguments of `HeldOut`, if the recipe wants held-out curves."""
-        settings = self.recipe.eval
-        if settings.every is None:
+        """Arguments of `HeldOut`, if the recipe wants held-out curves, or TRL to evaluate."""
+        settings, rl = self.recipe.eval, self.recipe.rl
+        if settings.every is None and (rl is None or rl.args.get("eval_strategy", "no") == "no"):
             return None
         return {
             "sets": {task.name: HeldOutSet(task.with_held_out(start.held_out.ids), start)},
@@ -169,6 +208,7 @@ class Training:
         }
 
     def _run_stage(self, name: str, loaded: LoadedModel, tasks: Tasks) -> Any:
+        quiet_libraries()  # also where the model is that of an earlier stage
         stage = self.recipe.stages[name]
         settings: dict[str, Any] = {
             "output_dir": self.directory.path / name,
@@ -178,6 +218,7 @@ class Training:
             "about": self._about(),
         }
         task = tasks.taught if name == FORMAT else tasks.rest
+        self.prompt_card(loaded, tasks.taught).save(self.directory.path / name)  # for who asks a checkpoint
         model = self._trainable(name, loaded.model)
         with redirect_stdout(sys.stderr):  # where trainers print their logs; our stdout is for the table
             if isinstance(stage, SftStage):
@@ -195,12 +236,13 @@ class Training:
         critic = isinstance(stage, RlStage) and stage.algorithm == "ppo"
         return _with_lora(model, self.recipe.model.lora, critic)
 
-    def _keep(self, name: str, trained: LoadedModel) -> LoadedModel:
-        """Save what a stage has trained, without its adapter."""
+    def _keep(self, name: str, trained: LoadedModel, task: Task) -> LoadedModel:
+        """Save what a stage has trained, without its adapter, and how to ask it."""
         if self.recipe.model.lora is not None:
             trained = replace(trained, model=trained.model.merge_and_unload())
-        write_directory(self._model_dir(name), lambda path: _save(trained, path))
-        return trained
+        card = self.prompt_card(trained, task)
+        write_directory(self._model_dir(name), lambda path: _save(trained, card, path))
+        return replace(trained, source=str(self._model_dir(name)))
 
 
 def _with_lora(model: Any, fields: dict[str, Any] | None, critic: bool) -> Any:
@@ -214,6 +256,7 @@ def _with_lora(model: Any, fields: dict[str, Any] | None, critic: bool) -> Any:
     return get_peft_model(model, LoraConfig(**({"task_type": "CAUSAL_LM"} | fields)))
 
 
-def _save(loaded: LoadedModel, path: Path) -> None:
+def _save(loaded: LoadedModel, card: PromptCard, path: Path) -> None:
     save_model(loaded.model, path)
     loaded.tokenizer.save_pretrained(path)
+    card.save(path)

@@ -78,7 +78,9 @@ def parse_yaml(text: str, source: str) -> tuple[dict[str, Any], dict[KeyPath, in
         loader = _Loader(text)
         node = loader.get_single_node()
         if node is None or not isinstance(node, yaml.MappingNode):
-            raise ValueError(f"{source} does not hold 'key: value' lines: a recipe is a YAML mapping")
+            raise ValueError(
+                f"{source} does not hold 'key: value' lines, which a recipe is made of. `abstain init` writes one"
+            )
         _collect_lines(node, (), lines, source, set())
         return _construct(loader, node, source), lines
     except yaml.MarkedYAMLError as error:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass
 from typing import Protocol
 
+from abstain.recipes.run.directory import seconds_of
 from abstain.recipes.run.recipe import AFTER
 from abstain.recipes.sweep.config import Sweep
 from abstain.recipes.sweep.directory import PointState, SweepDir, check_same_recipe, complete_steps
@@ -99,6 +100,13 @@ class Watcher(Protocol):
         """Called several times a second."""
 
 
+class DiskFull(OSError):
+    """No point can be run any more."""
+
+    repeats = False
+    """Not with more room."""
+
+
 @dataclass(eq=False)
 class Ablation:
     """A sweep on its way.
@@ -130,6 +138,7 @@ class Ablation:
         self._done: set[str] = set()
         self._errors: dict[str, str] = {}
         self._seconds = {point["name"]: float(point.get("seconds") or 0) for point in self.directory.stored_points()}
+        self.repeats: set[str] = set()  # jobs that would fail again as they are
 
     def run(self) -> None:
         """Run all points that are not complete.
@@ -175,6 +184,7 @@ class Ablation:
         self.states.append(state)
         if self._is_complete(state):
             state.status = "complete"
+            state.seconds = max(state.seconds, self._recorded(state))  # of a sweep that was killed before it noted it
             self.source.told(state)
             return
         for task in tasks_of(state, self.directory, self.count, self.threads):
@@ -195,7 +205,8 @@ class Ablation:
         for name, task in list(self._waiting.items()):
             if task.needs in self._errors:
                 del self._waiting[name]
-                self._end(task, Outcome(f"the steps that it shares with others failed: {self._errors[task.needs]}"))
+                said = f"the steps that it shares with others failed: {self._errors[task.needs]}"
+                self._end(task, Outcome(said, repeats=task.needs in self.repeats))
                 self._save()
             elif (task.needs is None or task.needs in self._done) and len(self.running) < self.engine.capacity():
                 self.running[name] = self._waiting.pop(name)
@@ -212,12 +223,18 @@ class Ablation:
         else:
             self._errors[task.job.name] = outcome.error
             self.disk_full |= outcome.disk_full
+            if outcome.repeats:
+                self.repeats.add(task.job.name)
         if task.state:
             task.state.status = "failed" if outcome.error else "complete"
             task.state.error = outcome.error
-            task.state.seconds += outcome.seconds
+            task.state.seconds = max(task.state.seconds + outcome.seconds, self._recorded(task.state))
             self.source.told(task.state)
             self.watcher.event(self._summary(task.state))
+
+    def _recorded(self, state: PointState) -> float:
+        """The seconds that a run has noted itself, those of interrupted processes among them."""
+        return seconds_of(self.directory.point(state.point.name))
 
     def _summary(self, state: PointState) -> str:
         ended = sum(one.status in ("complete", "failed") for one in self.states)
@@ -235,8 +252,8 @@ class Ablation:
     def _save(self) -> None:
         self.directory.save(self.sweep.config.name, self.sweep.config.base, self.states)
 
-    def _full(self) -> OSError:
-        return OSError(
+    def _full(self) -> "DiskFull":
+        return DiskFull(
             f"the disk of {self.directory.path} is full ({os.strerror(errno.ENOSPC)}). Nothing that was finished is "
             "lost: free some space and continue"
         )

@@ -72,7 +72,7 @@ def read_axes(sweep: Sweep) -> tuple[list[Axis], list[Range]]:
         axes.append(Axis("", _distinct(list(_listed(sweep)), "point")))
     for name, values in sweep.config.axes.items():
         place = sweep.at("axes", name)
-        if isinstance(values, dict) and {"low", "high"} <= values.keys():
+        if isinstance(values, dict) and _is_range(values):
             ranges.append(_range(name, values, place))
         else:
             choices = list(_variants(sweep, name, values) if isinstance(values, dict) else _plain(name, values, place))
@@ -86,6 +86,17 @@ def read_axes(sweep: Sweep) -> tuple[list[Axis], list[Range]]:
         raise ValueError(f"{sweep.origin.file}: nothing varies: give axes or points")
     _check_keys_differ(axes, ranges)
     return axes, ranges
+
+
+def _is_range(values: Mapping[str, Any]) -> bool:
+    """Whether these are the ends of a range: settings may be called `low` and `high`, but ends are no mappings.
+
+    Example:
+        >>> _is_range({"low": 1e-5, "high": 1e-3}), _is_range({"low": {"rl.limit": 8}, "high": {"rl.limit": 80}})
+        (True, False)
+    """
+    ends = [values[key] for key in ("low", "high") if key in values]
+    return len(ends) == 2 and not all(isinstance(end, dict) for end in ends)
 
 
 def _plain(name: str, values: Any, place: str) -> Iterator[Choice]:

@@ -18,6 +18,7 @@
 """
 
 import json
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,17 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from abstain.recipes.run.recipe import Origin, Recipe, explain, find_file, find_recipe, load_recipe, parse_overrides
+from abstain.recipes.run.recipe import (
+    Origin,
+    Recipe,
+    explain,
+    find_file,
+    find_recipe,
+    load_recipe,
+    parse_overrides,
+    shipped_recipes,
+    shipped_sweeps,
+)
 from abstain.recipes.run.yaml_lines import KeyPath, read_yaml
 
 
@@ -33,12 +44,15 @@ class SearchConfig(BaseModel, extra="forbid"):
     """Optuna instead of the whole grid. A `seed` axis is not searched: each trial is the mean over its seeds."""
 
     trials: int = Field(ge=1)
+    """How many points Optuna chooses."""
     metric: str = "mean_regret"
     """A number in `metrics.json`, or one of a target's: `score@0.5`."""
     direction: Literal["minimize", "maximize"] = "minimize"
     """To be said wherever a metric is named: a score is not to be made small."""
     sampler: Literal["tpe", "random"] = "tpe"
+    """`tpe` learns from the trials before, `random` does not."""
     seed: int = Field(default=0, ge=0)
+    """Of the sampler."""
 
     @model_validator(mode="after")
     def _says_which_way(self) -> Self:
@@ -51,7 +65,9 @@ class RayConfig(BaseModel, extra="forbid"):
     """What one point takes on a Ray cluster."""
 
     cpus: int = Field(default=1, ge=1)
+    """Cores."""
     gpus: float = Field(default=0, ge=0)
+    """GPUs; a fraction shares one."""
     retries: int = Field(default=3, ge=0)
     """How often a point is started again when its machine or worker dies."""
 
@@ -62,14 +78,22 @@ class SweepConfig(BaseModel, extra="forbid"):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     """Letters, digits, dots, dashes: it becomes a directory's name."""
     base: str
+    """The recipe that points are made of: a shipped one by name, or a YAML file, seen from this file."""
     output_dir: str = ""
-    """The sweep's directory; runs/<name> by default."""
+    """The sweep's directory; `runs/NAME` by default."""
     settings: dict[str, Any] = Field(default_factory=dict)
+    """Changes to the recipe that all points share, by dotted key."""
     axes: dict[str, Any] = Field(default_factory=dict)
+    """Dotted keys with the values to try, `seed: [0, 1, 2]`, or a name with several keys for each of its values. Every
+    combination is a point."""
     points: list[dict[str, Any]] = Field(default_factory=list)
+    """Points one by one, `{name: a, rl.limit: 100}`; with axes beside them, each is crossed with the axes."""
     constraints: list[Any] = Field(default_factory=list)
+    """Combinations to leave out, `{if: reward == binary, then: rl.args.scale_rewards == none}`."""
     search: SearchConfig | None = None
+    """Let Optuna choose the values; an axis may then be a range, `{low: 1e-5, high: 1e-3, log: true}`."""
     ray: RayConfig = Field(default_factory=RayConfig)
+    """What a point takes with `--engine ray`."""
 
 
 @dataclass(frozen=True)
@@ -100,11 +124,6 @@ class Sweep:
         return self.origin.of(keys)
 
 
-def shipped_sweeps() -> dict[str, Path]:
-    """The sweeps that come with abstain, by name."""
-    return {path.stem: path for path in sorted((Path(__file__).parents[1] / "sweeps").glob("*.yaml"))}
-
-
 def load_sweep(name_or_path: str, overrides: Sequence[str] = (), output_dir: str = "") -> Sweep:
     """The sweep in a file, or the shipped one of that name.
 
@@ -117,8 +136,12 @@ def load_sweep(name_or_path: str, overrides: Sequence[str] = (), output_dir: str
         FileNotFoundError: no such sweep, or no such base recipe.
         ValueError: one line per mistake, each with file and line.
     """
+    if name_or_path in shipped_recipes() and not Path(name_or_path).exists():
+        raise ValueError(f"'{name_or_path}' is a recipe, not a sweep: abstain train {name_or_path}")
     path = find_file("sweep", name_or_path, shipped_sweeps())
     data, lines = read_yaml(path)
+    if "base" not in data and "model" in data:
+        raise ValueError(f"{path} is a recipe, not a sweep: abstain train {shlex.quote(str(path))}")
     origin = Origin(path, lines, frozenset())
     config = _validated(data, origin.of)
     given = parse_overrides(overrides)

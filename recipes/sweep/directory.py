@@ -19,7 +19,8 @@ from typing import IO, Any, Literal
 
 from abstain.evals.records import write_text
 from abstain.recipes.run.directory import changed_keys, claim, comparable, stored_recipe, strangers, try_lock
-from abstain.recipes.run.recipe import AFTER, BEFORE, Recipe
+from abstain.recipes.run.recipe import AFTER, BEFORE, Recipe, measured_stage
+from abstain.recipes.run.task_field import with_whole_paths
 from abstain.recipes.sweep.axes import axes_of
 from abstain.recipes.sweep.points import Point
 
@@ -129,7 +130,7 @@ class SweepDir:
         """For its owner only: a recipe may hold a token."""
         self.base.unlink(missing_ok=True)
         with open(os.open(self.base, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as file:
-            file.write(base.read_bytes())
+            file.write(with_whole_paths(base))
 
     def save(self, name: str, base: str, states: Iterable[PointState]) -> None:
         """Write `sweep.json`, all or nothing."""
@@ -166,7 +167,8 @@ def complete_steps(path: Path) -> list[str]:
     try:
         done = [str(step) for step in json.loads(state.read_text(encoding="utf-8"))["complete"]]
         stored_recipe(path)
-        for folder in [path / BEFORE] * (BEFORE in done) + [path] * (AFTER in done):
+        between = [path / stage for step in done if (stage := measured_stage(step))]
+        for folder in [path / BEFORE] * (BEFORE in done) + between + [path] * (AFTER in done):
             json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["by_target"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(" ".join(f"{type(error).__name__}: {error}".split())[:300]) from None

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import socket
 import sys
 from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -11,6 +12,7 @@ from queue import SimpleQueue
 from threading import Event
 from typing import Any, Literal
 
+from abstain.recipes.run.threads import counted, look, said_by_user
 from abstain.recipes.sweep.ablation import Engine
 from abstain.recipes.sweep.axes import Axis, Range, read_axes
 from abstain.recipes.sweep.config import RayConfig, Sweep, as_override
@@ -29,7 +31,8 @@ def choose_engine(
     Args:
         sweep: may say what a job takes.
         name: which.
-        jobs: how many at a time; here by default as many as there are GPUs, without one as cores up to `MOST_JOBS`.
+        jobs: how many at a time; here by default as many as there are GPUs, without one as free cores, up to
+            `MOST_JOBS`.
         points: how many there are to run, if it is not a search that decides.
     """
     if name == "ray":
@@ -37,11 +40,13 @@ def choose_engine(
     import torch  # takes seconds
 
     devices = visible(torch.cuda.device_count(), os.environ)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    jobs = jobs or len(devices) or min(cores, MOST_JOBS)
+    cores = look()
+    jobs = jobs or len(devices) or min(cores.threads, MOST_JOBS)
     jobs = jobs if sweep.config.search else min(jobs, points)
-    threads = max(1, cores // jobs)
-    each = f"{threads} {'thread' if threads == 1 else 'threads'} each" + (", on GPUs" if devices else "")
+    threads = said_by_user() or max(1, cores.threads // jobs)
+    each = f"{counted(threads)} each" + (", on GPUs" if devices else "")
+    if cores.threads < cores.allowed:
+        each += f" (others are using {cores.allowed - cores.threads} of the {cores.allowed} cores)"
     return LocalEngine(jobs, devices), threads, f"{jobs} {'worker' if jobs == 1 else 'workers'}, {each}"
 
 
@@ -125,7 +130,11 @@ class RayEngine:
         self._ray: Any = ray
         self._config, self._jobs = config, jobs
         if not self._ray.is_initialized():
-            self._ray.init(logging_level="ERROR", log_to_driver=False)
+            check_cluster(os.environ.get("RAY_ADDRESS", ""))
+            try:
+                self._ray.init(logging_level="ERROR", log_to_driver=False)
+            except ConnectionError as error:  # with RAY_ADDRESS=auto
+                raise _no_cluster(os.environ.get("RAY_ADDRESS", ""), str(error).partition(".")[0]) from None
         self._remote = self._ray.remote(_perform_there)
         self._refs: dict[Any, Job] = {}
 
@@ -159,6 +168,40 @@ class RayEngine:
         if self._refs:
             self._ray.wait(list(self._refs), num_returns=len(self._refs), timeout=60)
         self._refs.clear()
+
+
+def check_cluster(address: str, patience: float = 5.0) -> None:
+    """See whether anybody listens there: Ray itself would try for two minutes, and then end this process.
+
+    Args:
+        address: as in `RAY_ADDRESS`: `host:port`, `ray://host:port`, or a word that Ray looks up itself.
+        patience: seconds.
+
+    Raises:
+        ConnectionError: nobody does.
+
+    Example:
+        >>> check_cluster("auto"), check_cluster("")
+        (None, None)
+        >>> check_cluster("127.0.0.1:1")
+        Traceback (most recent call last):
+        ...
+        ConnectionError: no Ray cluster answers at RAY_ADDRESS=127.0.0.1:1 (Connection refused). ...
+    """
+    host, colon, port = address.rpartition("://")[2].rpartition(":")
+    if not colon or not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), patience).close()
+    except (OSError, OverflowError) as error:
+        raise _no_cluster(address, getattr(error, "strerror", None) or str(error)) from None
+
+
+def _no_cluster(address: str, why: str) -> ConnectionError:
+    return ConnectionError(
+        f"no Ray cluster answers at RAY_ADDRESS={address} ({why}). Start one with `ray start --head`, and join other "
+        "machines to it with `ray start --address=HOST:6379`; or `unset RAY_ADDRESS`, to run on this machine alone"
+    )
 
 
 def _perform_there(job: Job, directory: str) -> Outcome:
@@ -231,5 +274,5 @@ def create_sweep(config: dict[str, Any]) -> str:
         with redirect_stdout(sys.stderr):  # ours is for the configuration
             number = wandb.sweep(config, project=project)
     except (wandb.Error, OSError) as error:
-        raise ValueError(f"wandb did not create the sweep: {error}. Is `wandb login` done?") from None
+        raise ValueError(f"wandb did not create the sweep: {str(error).rstrip('.')}. Is `wandb login` done?") from None
     return "/".join([*filter(None, [os.environ.get("WANDB_ENTITY")]), project, number])

@@ -27,6 +27,10 @@ from abstain.recipes.sweep.shared import take_over
 PATIENCE = 30.0
 """Seconds between asking a process to stop and killing it."""
 FULL = ("No space left on device", "Disk quota exceeded")
+AGAIN = ("--resume", "--allow-code")
+"""Options of a point's process: whoever began the sweep was told of its code, and let it run."""
+REFUSED = 2
+"""The exit code of a process that was given bad input; with a word on how to continue it is something else."""
 SPARE = 1 << 20
 """Bytes; with less than this free a disk is full, whatever the library that could not write has said."""
 
@@ -66,7 +70,7 @@ class Job:
         settings = [*self.overrides, as_override("output_dir", str(self.directory))]
         if self.until:
             return [sys.executable, "-m", "abstain.recipes.sweep.shared", str(self.base), self.until, *settings]
-        return [sys.executable, "-m", "abstain.recipes.cli", "train", str(self.base), *settings, "--resume"]
+        return [sys.executable, "-m", "abstain.recipes.cli", "train", str(self.base), *settings, *AGAIN]
 
 
 @dataclass(frozen=True)
@@ -78,12 +82,14 @@ class Outcome:
         notes: what a person should know all the same.
         seconds: of work; 0 if it was done before.
         disk_full: others will fail of the same.
+        repeats: to try again as it is would end here again: the recipe was refused.
     """
 
     error: str | None = None
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
     disk_full: bool = False
+    repeats: bool = False
 
 
 def perform(job: Job, environment: Mapping[str, str] | None = None, stop: Event | None = None) -> Outcome:
@@ -126,14 +132,15 @@ def _perform(job: Job, lock: IO[str], environment: dict[str, str], stop: Event) 
     seconds = time.monotonic() - start
     if code == 0:
         return Outcome(notes=notes, seconds=seconds)
-    return _failed(job, what_went_wrong(job.log, code, said_before), notes, seconds)
+    refused = code == REFUSED and "\nTo continue: " not in tail(job.log, said_before)
+    return _failed(job, what_went_wrong(job.log, code, said_before), notes, seconds, refused)
 
 
-def _failed(job: Job, error: str, notes: tuple[str, ...] = (), seconds: float = 0.0) -> Outcome:
+def _failed(job: Job, error: str, notes: tuple[str, ...] = (), seconds: float = 0.0, repeats: bool = False) -> Outcome:
     full = any(words in error for words in FULL)
     with suppress(OSError):
         full = full or shutil.disk_usage(job.log.parent).free < SPARE
-    return Outcome(error, notes, seconds, full)
+    return Outcome(error, notes, seconds, full, repeats and not full)
 
 
 def _run(job: Job, lock: IO[str], environment: dict[str, str], stop: Event) -> int:
@@ -185,8 +192,13 @@ def what_went_wrong(log: Path, code: int, start: int = 0) -> str:
     starts = [index for index, line in enumerate(lines) if line.startswith("error: ")]
     if not starts:
         return lines[-1] if lines else f"its process ended with exit code {code} and said nothing"
-    said = [line for line in lines[starts[-1] :] if not line.startswith("To continue: ")]
+    said = [line for line in lines[starts[-1] :] if not _is_advice(line)]
     return "\n".join(said).removeprefix("error: ")
+
+
+def _is_advice(line: str) -> bool:
+    """Whether this line says how to go on with the run, which the sweep does by itself."""
+    return line.startswith("To continue: ") or line.endswith("--resume to go on.")
 
 
 def tail(log: Path, start: int = 0) -> str:

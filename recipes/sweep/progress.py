@@ -11,6 +11,7 @@ from rich.text import Text
 
 from abstain.evals.metrics.schema import read_metrics
 from abstain.recipes.run.console import say
+from abstain.recipes.run.recipe import measures
 from abstain.recipes.sweep.ablation import Ablation
 from abstain.recipes.sweep.directory import PointState, complete_steps
 from abstain.recipes.sweep.job import Job, tail
@@ -104,7 +105,7 @@ def doing(job: Job) -> str:
         return ""
     step = next((one for one in job.steps if one not in done), "")
     bars = _STEP.findall(tail(job.log).rpartition(f"training: {step}")[2])
-    return step + (f" {bars[-1][0]}/{bars[-1][1]}" if bars and step not in ("before", "after") else "")
+    return step + (f" {bars[-1][0]}/{bars[-1][1]}" if bars and not measures(step) else "")
 
 
 def watcher(terminal: bool) -> "Lines | LiveTable":

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from abstain.recipes.run.directory import RunDir, comparable, write_directory
-from abstain.recipes.run.recipe import BEFORE, FACTWORLD, Recipe, load_recipe, world_options
+from abstain.recipes.run.recipe import FACTWORLD, Recipe, load_recipe, measured_stage, measures, world_options
 
 SHARED_NAME = "shared"
 
@@ -50,7 +50,7 @@ def prefixes(recipe: Recipe) -> list[Prefix]:
     Example:
         >>> recipe = Recipe(name="r", task={"name": "geo"}, model={"path": "m"}, sft={}, rl={})
         >>> [prefix.steps for prefix in prefixes(recipe)]
-        [('before',), ('before', 'sft')]
+        [('before',), ('before', 'sft'), ('before', 'sft', 'after-sft')]
     """
     steps = recipe.steps[: recipe.steps.index(list(recipe.stages)[-1])]  # without the last stage and what follows
     return [Prefix(tuple(steps[:end]), _key(recipe, steps[:end])) for end in range(1, len(steps) + 1)]
@@ -58,17 +58,19 @@ def prefixes(recipe: Recipe) -> list[Prefix]:
 
 def _key(recipe: Recipe, steps: Sequence[str]) -> str:
     data = comparable(recipe)
-    if BEFORE not in steps:  # training has to know only whose questions to leave out
+    if not any(map(measures, steps)):  # training has to know only whose questions to leave out
         data["eval"] = {"task": data["eval"]["task"]}
     left_out = {"name", *recipe.stages} - set(steps)
     used = {key: value for key, value in data.items() if key not in left_out and value is not None}
+    if measured_stage(steps[-1]):  # nothing new goes into it, and yet it is a further step
+        used["step"] = steps[-1]
     return hashlib.sha256(json.dumps(used, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
 def shared_overrides(recipe: Recipe, prefix: Prefix) -> list[str]:
     """What makes a point's recipe the one of a prefix: the same for whichever point it is taken from."""
     later = [f"{name}=null" for name in recipe.stages if name not in prefix.steps]
-    if BEFORE not in prefix.steps:
+    if not any(map(measures, prefix.steps)):
         later.append("eval=" + json.dumps(recipe.eval.model_dump(mode="json", include={"task"})))
     return [*later, "rl={}", f"name={SHARED_NAME}"]  # there must be a last stage, though it is not run
 
@@ -114,7 +116,9 @@ def prepare_bases(recipes: Iterable[Recipe]) -> None:
             wanted[json.dumps(options, sort_keys=True, default=str)] = options
     for options in wanted.values():
         from abstain.evals.tasks.factworld_model import base_model
+        from abstain.recipes.run.threads import settle_threads
 
+        settle_threads()
         base_model(**options)
 
 
@@ -132,9 +136,20 @@ def take_over(source: Path, directory: RunDir, recipe: Recipe, steps: Sequence[s
     if not directory.started:
         directory.start(recipe)
     for step in steps:
-        if step not in directory.complete:
+        if step in directory.complete:
+            continue
+        if stage := measured_stage(step):
+            _link_missing(source / stage, directory.path / stage)
+        else:
             write_directory(directory.path / step, partial(_link_tree, source / step))
-            directory.mark_complete(step)
+        directory.mark_complete(step)
+
+
+def _link_missing(source: Path, target: Path) -> None:
+    """What a measurement left in the directory of a stage that was taken over before."""
+    for file in source.iterdir():
+        if file.is_file() and not (target / file.name).exists():
+            _link(str(file), str(target / file.name))
 
 
 def _link_tree(source: Path, target: Path) -> None:

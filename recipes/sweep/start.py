@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
-from abstain.recipes.run.console import on_terminal, say
+from abstain.recipes.run.console import going_on_helps, on_terminal, say
 from abstain.recipes.sweep import progress
 from abstain.recipes.sweep.ablation import Ablation, Source, Watcher
 from abstain.recipes.sweep.config import Sweep
@@ -44,7 +44,7 @@ def run_sweep(
                 finally:
                     watch.close()
     except (KeyboardInterrupt, OSError) as error:
-        if directory.started and not isinstance(error, FileExistsError | BlockingIOError):
+        if directory.started and going_on_helps(error):
             error.add_note(f"To continue: {to_continue}")
         raise
     return ablation

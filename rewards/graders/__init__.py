@@ -21,7 +21,8 @@ Who speaks in `match`, in this order; the first that is sure decides:
    `alignment`, never by the gold), and `likeness` compares that one generously.
 
 `pieces` and `vocabulary` are the alphabet of 7 to 9. `choice` and `math` find the one stated letter (or expression)
-first, and compare then. So no text is paid for two golds, whatever stands between them.
+first, and compare then. So no text is paid for two golds, whatever stands between them. `own` asks a function of
+somebody's own.
 """
 
 from collections.abc import Sequence
@@ -50,7 +51,14 @@ __all__ = [
 
 
 class Grader(Protocol):
-    """A stated answer, the gold answers, the question if it is known, and how strictly the answer is read."""
+    """A stated answer, the gold answers, the question if it is known, and how strictly the answer is read.
+
+    Args:
+        answer: what the completion states, without reasoning, tags and confidence.
+        gold: right answers, of which one is enough.
+        question: what was asked, "" if that is not known.
+        reading: strict, where nothing but one answer in its own frame may stand there, or lenient.
+    """
 
     def __call__(
         self, answer: str, gold: Sequence[str], question: str = "", reading: Reading = "lenient"

@@ -13,26 +13,27 @@ did not know. A judge that fails, or whose reply is no grade, leaves UNGRADED.
 import re
 import warnings
 from collections import Counter
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
+from abstain.rewards.endpoint.cache import OpenCache, ReplyCache, default_cache, reply_key
+from abstain.rewards.endpoint.client import PREFIX, Endpoint, run
+from abstain.rewards.endpoint.usage import GIVEN_UP, Reply, Usage, check_prices
 from abstain.rewards.errors import nearest
 from abstain.rewards.grading import gold_answers, grade_response, settle
-from abstain.rewards.judge.cache import OpenCache, ReplyCache, default_cache, reply_key
-from abstain.rewards.judge.endpoint import Endpoint
 from abstain.rewards.judge.prompts import JudgePrompt, read_grade
-from abstain.rewards.judge.usage import GIVEN_UP, UNREADABLE, Reply, Usage, check_prices
 from abstain.rewards.response import Reading, Response
 from abstain.rewards.verdict import Verdict
 
-T = TypeVar("T")
+UNREADABLE, CUT_OFF, EMPTY = "unreadable reply", "cut off", "empty"
+"""Replies that are no grade, as kinds to count."""
 
 
 class Backend(Protocol):
-    """What can be asked: `abstain.rewards.judge.endpoint.Endpoint` or `abstain.evals.local_judge.LocalModel`."""
+    """What can be asked: `abstain.rewards.endpoint.Endpoint` or `abstain.evals.local_judge.LocalModel`."""
 
     @property
     def model(self) -> str:
@@ -92,7 +93,7 @@ class JudgeGrader:
         """A judge behind an endpoint, from plain values such as a recipe's.
 
         Args:
-            model, url: see `Endpoint`, which also takes the `options`.
+            model, url: see `Endpoint`, which also takes the `options`. `openai:NAME` is the same as `NAME`.
             prompt: a file with a `JudgePrompt`; abstain's own by default.
             cache: a file for replies, `True` for the usual one, `False` for none.
             prices: dollars per million prompt tokens, and per million completion tokens.
@@ -104,13 +105,15 @@ class JudgeGrader:
             >>> JudgeGrader.at("qwen", "http://localhost:8000/v1", cache=False).backend.model
             'qwen'
         """
-        allowed = list(Endpoint.__dataclass_fields__)
+        allowed = Endpoint.options()
         if unknown := [name for name in options if name not in allowed]:
             raise ValueError(
-                f"a judge has no option {unknown[0]!r}. {nearest(unknown[0], [*allowed, 'prompt', 'cache', 'prices'])}"
+                f"a judge has no option {unknown[0]!r}. "
+                f"{nearest(unknown[0], [*allowed, 'url', 'prompt', 'cache', 'prices'])}"
             )
         usage = Usage(prices=None if prices is None else check_prices(prices))
-        return cls.of(Endpoint(model, url, **options), prompt=prompt, cache=cache, usage=usage)
+        backend = Endpoint(model.removeprefix(PREFIX), url, **options)
+        return cls.of(backend, prompt=prompt, cache=cache, usage=usage)
 
     @classmethod
     def of(
@@ -133,7 +136,7 @@ class JudgeGrader:
 
     def grade(self, cases: Sequence[Case]) -> list[Verdict]:
         """`grade_async` for code that is not asynchronous, inside a running event loop too."""
-        return _run(self.grade_async(cases))
+        return run(self.grade_async(cases))
 
     async def grade_async(self, cases: Sequence[Case]) -> list[Verdict]:
         """One verdict per case. Equal cases, and those in the cache, are not asked again.
@@ -163,8 +166,8 @@ class JudgeGrader:
         """
         replies: list[Reply] = []
         prompt = self.prompt.render("What is the capital of France?", ["Paris"], "Paris")
-        _run(self.backend.ask([prompt], lambda _, reply: replies.append(reply)))
-        reply = replies[0]
+        run(self.backend.ask([prompt], lambda _, reply: replies.append(reply)))
+        reply = _usable(replies[0])
         self.usage.add(reply)
         if reply.failure:
             raise ConnectionError(f"the judge {self.model} cannot be asked: {reply.failure}: {reply.detail}")
@@ -202,6 +205,7 @@ class JudgeGrader:
         return known
 
     def _note(self, reply: Reply) -> Verdict:
+        reply = _usable(reply)
         self.usage.add(reply)
         if reply.failure == GIVEN_UP:
             warnings.warn(f"the judge {self.model} is given up for this batch: {reply.detail}", stacklevel=2)
@@ -211,22 +215,19 @@ class JudgeGrader:
         return verdict
 
 
+def _usable(reply: Reply) -> Reply:
+    """The reply, or a failure where no grade can be in it, so that it is not looked for in half a sentence."""
+    if reply.truncated:
+        detail = "the judge ran out of tokens before its grade; raise request.max_tokens (max_new_tokens)"
+        return replace(reply, text="", failure=CUT_OFF, detail=detail)
+    if not reply.failure and not reply.text.strip():
+        return replace(reply, failure=EMPTY, detail="the judge said nothing")
+    return reply
+
+
 def _final(verdict: Verdict, response: Response) -> Verdict:
     """A reply that was cut off has not abstained, whoever says so."""
     return Verdict.INCORRECT if verdict is Verdict.ABSTAINED and response.truncated else verdict
-
-
-def _run(work: Coroutine[Any, Any, T]) -> T:
-    import asyncio
-
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(work)
-    from concurrent.futures import ThreadPoolExecutor  # a notebook's loop is running here, so another thread has to
-
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, work).result()
 
 
 def agreement(ours: Sequence[Verdict], theirs: Sequence[Verdict]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from abstain.rewards.endpoint.texts import well_formed
 from abstain.rewards.errors import nearest
 from abstain.rewards.verdict import Verdict
 
@@ -162,16 +163,6 @@ def shorten(text: str, limit: int = MAX_ANSWER) -> str:
         return text
     half = limit // 2
     return f"{text[:half]}\n[... {len(text) - 2 * half} characters left out ...]\n{text[-half:]}"
-
-
-def well_formed(text: str) -> str:
-    """The text without lone surrogates, which neither JSON over HTTP nor a database takes.
-
-    Example:
-        >>> well_formed("a\\ud800b")
-        'a?b'
-    """
-    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 KEYS = ("grade", "verdict", "label", "judgment", "judgement")

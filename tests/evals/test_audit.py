@@ -20,7 +20,7 @@ from abstain.evals.audit.plots import audit_plot
 from abstain.evals.audit.sources import known_source, own_source, read_start, start_source
 from abstain.evals.audit.tables import render_audit
 from abstain.evals.evaluation import Evaluation, evaluate
-from abstain.evals.sampler import Completion
+from abstain.evals.sampling import Completion
 from abstain.evals.tasks.question import Question, Task
 from abstain.rewards.prompts import penalty
 

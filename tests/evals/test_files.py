@@ -1,6 +1,7 @@
 """Lines and documents of strangers: cut off, not JSON, huge, hostile."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from abstain.evals import files
-from abstain.evals.files import close_document, json_lines, parse_json, read_document
+from abstain.evals.files import close_document, find_delimiter, json_lines, parse_json, read_document, text_encoding
 from abstain.evals.logs.batch import Problems, printable
 
 json_values = st.recursive(
@@ -102,3 +103,58 @@ def test_printable_has_nothing_that_moves_a_cursor(text: str) -> None:
 
 def test_printable_takes_out_direction_marks_and_escapes() -> None:
     assert printable("a\u202eb\u2066c\x1b[2Jd\ne\u200f") == "abc[2Jd e"
+
+
+@pytest.mark.parametrize(
+    ("text", "delimiter"),
+    [
+        ("q;a\nWho, where, when?;Poe\nWhy, then?;So\n", ";"),
+        ("q,a\n1;2;3;4,b\n5;6;7;8,c\n", ","),
+        ("Frage, kurz;Antwort\nWer?;Poe\nWo, wann?;Rom\n", ";"),
+        ("q|a|b\nWho?|Poe|x\n", "|"),
+        ("q\ta\nWho; why, when?\tPoe\n", "\t"),
+        ('"q;1";"a, b"\n"Who; when";"x, y"\n', ";"),
+        ('q;a\n"Who\nwas, it?";Poe\n', ";"),
+        ("question\nWho?\nWhy?\n", ","),
+        ("", ","),
+    ],
+)
+def test_the_delimiter_is_what_divides_the_rows_evenly(text: str, delimiter: str) -> None:
+    assert find_delimiter(text) == delimiter
+
+
+@given(st.text(max_size=200), st.sampled_from(",;\t|"))
+def test_no_text_can_hurt_the_search_for_a_delimiter(text: str, usual: str) -> None:
+    assert find_delimiter(text, usual) in set(",;\t|")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_encodings_that_say_what_they_are(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("Frage;Antwort\nWer?;José\n", encoding=encoding)
+    assert path.read_text(encoding=text_encoding(path)) == "Frage;Antwort\nWer?;José\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "says"),
+    [
+        ("x.xlsx", b"PK\x03\x04", "is an Excel file, not text: save its sheet as CSV"),
+        ("x.csv", b"PK\x03\x04...", "is a spreadsheet or an archive"),
+        ("x.csv", b"\xd0\xcf\x11\xe0...", "is a spreadsheet or an archive"),
+        ("x.csv", b"a\x00b", "is binary, not text"),
+        ("x.csv", b"\xff\xfea", "not UTF-8 text"),
+    ],
+)
+def test_what_is_no_text_is_named(tmp_path: Path, name: str, data: bytes, says: str) -> None:
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(ValueError, match=says):
+        text_encoding(tmp_path / name)
+
+
+def test_the_command_that_mends_an_encoding_works(tmp_path: Path) -> None:
+    path = tmp_path / "my file.csv"
+    path.write_bytes("question,answer\nWho?,José\n".encode("latin-1"))
+    with pytest.raises(ValueError, match="by Excel: ") as refused:
+        text_encoding(path)
+    subprocess.run(str(refused.value).split("by Excel: ")[1], shell=True, check=True)
+    assert (tmp_path / "my file-utf8.csv").read_text(encoding="utf-8").endswith("José\n")

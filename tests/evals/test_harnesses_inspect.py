@@ -49,7 +49,7 @@ def questions(tmp_path: Path) -> Path:
     return path
 
 
-def scripted(reply: Callable[[str], str]) -> Any:
+def scripted(reply: Callable[[str], str], **model_args: Any) -> Any:
     from inspect_ai.model import ModelOutput, ModelUsage, get_model
 
     def answer(messages: Any, tools: Any, choice: Any, config: Any) -> ModelOutput:
@@ -57,7 +57,28 @@ def scripted(reply: Callable[[str], str]) -> Any:
         output.usage = ModelUsage(input_tokens=1, output_tokens=1, total_tokens=2)
         return output
 
-    return get_model("mockllm/model", custom_outputs=answer, memoize=False)
+    return get_model("mockllm/model", custom_outputs=answer, memoize=False, **model_args)
+
+
+def test_a_model_is_asked_as_its_prompt_card_says(questions: Path, tmp_path: Path) -> None:
+    from inspect_ai import eval as run_eval
+
+    from abstain.evals.harnesses.inspect_plugin import confidence_target, open_rubric
+    from abstain.evals.prompt_card import PromptCard
+
+    PromptCard(template="Q: {question}\n{instruction}\nA:", prompt_format="plain", max_new_tokens=8).save(tmp_path)
+    seen: list[str] = []
+
+    model = scripted(lambda prompt: seen.append(prompt) or "Lima", model_path=str(tmp_path))
+    task = open_rubric(data=str(questions), targets="0.5")
+    for solver, start, end in (
+        (None, "Q: What is", "\nA:"),
+        (confidence_target(0, "{instruction} {question}"), "Make", "?"),
+    ):
+        (log,) = run_eval(task, model=model, solver=solver, epochs=1, log_dir=str(tmp_path / "logs"), display="none")
+        assert log.status == "success", log.error
+        assert all(text.startswith(start) and text.endswith(end) for text in seen[-4:])
+    assert len(seen) == 8
 
 
 def run(task: Any, folder: Path, reply: Callable[[str], str] = replies, **options: Any) -> Any:

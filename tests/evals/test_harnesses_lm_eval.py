@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from abstain.evals.harnesses import open_rubric
+from abstain.evals.prompt_card import PromptCard
 from abstain.evals.rescore.rescoring import rescore
 
 pytest.importorskip("lm_eval")
@@ -82,6 +83,21 @@ def test_what_it_prints_is_what_rescore_finds(questions: Path, tmp_path: Path) -
         assert row["n"] == 4
         for name, key in (("score", "score"), ("correct", "correct"), ("wrong", "incorrect"), ("abstained",) * 2):
             assert printed[f"{name}_t{t:g},none"] == pytest.approx(row[key])
+
+
+def test_a_model_is_asked_as_its_prompt_card_says(questions: Path, tmp_path: Path) -> None:
+    card = PromptCard(
+        template="Q: {question}\n{instruction}\nA:", prompt_format="plain", max_new_tokens=8, answer_format="plain"
+    )
+    card.save(tmp_path)
+    given = {"source": {"reader": "qa"}, "data": str(questions), "targets": 0.5}
+    carded = open_rubric.load(**given, pretrained=str(tmp_path))["test"][0]
+    assert carded["prompt"].startswith("Q: ") and carded["prompt"].endswith("\nA:")
+    assert carded["answer_format"] == "plain"
+    said = open_rubric.load(
+        **given, pretrained=str(tmp_path), template="{question} {instruction}", answer_format="auto"
+    )["test"][0]
+    assert not said["prompt"].startswith("Q: ") and said["answer_format"] == "auto"
 
 
 @pytest.mark.slow

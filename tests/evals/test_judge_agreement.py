@@ -13,6 +13,7 @@ import pytest
 from abstain.evals.evaluation import evaluate
 from abstain.evals.meta_evaluation import main, read_judged, render_judged
 from abstain.evals.metrics.schema import read_metrics
+from abstain.evals.sampling import Completion
 from abstain.evals.tables.agreement import agreement_blocks
 from abstain.evals.tables.table import render
 from abstain.evals.tasks.question import Question, Task
@@ -107,7 +108,7 @@ def judged(grader: str = "first", says: Callable[[str], Verdict] = lambda text: 
         texts = [
             f"{letters[n]} {'so it goes ' * 15 * (n % 2)}" for n in (int(prompt.split()[0]) for prompt in prompts)
         ]
-        return [[SimpleNamespace(text=text, truncated=False, logprob=-0.5)] for text in texts]
+        return [[Completion(text, -0.5, 2, False)] for text in texts]
 
     judge = SimpleNamespace(
         model="the-judge",

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from abstain.evals.local_judge import LocalModel, load_judge
-from abstain.evals.sampler import Completion, Sampler
-from abstain.rewards.judge.endpoint import Endpoint
-from abstain.rewards.judge.grader import Case, JudgeGrader
+from abstain.evals.sampler import Sampler
+from abstain.evals.sampling import Completion
+from abstain.rewards.endpoint.client import Endpoint
+from abstain.rewards.judge.grader import UNREADABLE, Case, JudgeGrader
 from abstain.rewards.judge.prompts import JudgePrompt, read_grade
-from abstain.rewards.judge.usage import UNREADABLE
 from abstain.rewards.response import Response
 from abstain.rewards.verdict import Verdict
 
@@ -58,7 +58,7 @@ def test_grades_failures_and_tokens(folder: Path, monkeypatch: pytest.MonkeyPatc
     judge = JudgeGrader(LocalModel(str(folder), max_new_tokens=5), SHORT)
     assert judge.grade([case("Quito"), case("Lima"), case("Cusco")]) == ["UNGRADED", "CORRECT", "UNGRADED"]
     assert judge.usage.failures == {"cut off": 1, UNREADABLE: 1}
-    assert judge.usage.completion_tokens == 7
+    assert judge.usage.completion_tokens == 12
 
 
 def test_a_prompt_that_does_not_fit_fails_alone(folder: Path) -> None:

@@ -16,7 +16,7 @@ from abstain.evals.plots.confidence import best_guesses, reliability_plot, risk_
 from abstain.evals.plots.outcomes import outcomes_plot, score_plot
 from abstain.evals.plots.style import ROLES, color, css_variables, inline_svg
 from abstain.evals.plots.sweep import AxisResponse, response_plot
-from abstain.evals.plots.training import training_plots
+from abstain.evals.plots.training import targets_in, training_plots
 from abstain.evals.records import Record
 from abstain.rewards.verdict import Verdict
 
@@ -42,6 +42,7 @@ BEFORE, AFTER = asked(lambda t: 0), asked(lambda t: t)
 BASELINES = {t: baseline(START, t) for t in TARGETS}
 METRICS = [measure(records, model="m", task="toy", baselines=BASELINES) for records in (BEFORE, AFTER)]
 LABELS = ["before", "after"]
+STAGE_ROLES = ["before", "between-1", "after"]
 
 
 def line(plot, role):
@@ -76,6 +77,52 @@ def test_nothing_to_show_is_no_plot():
     assert reliability_plot({}) is None and training_plots([], "rl") == []
     unknown = {**METRICS[0], "by_target": [{**METRICS[0]["by_target"][0], "score": None, "correct": None}]}
     assert score_plot([unknown], ["x"]) is None and outcomes_plot([unknown], ["x"]) is None
+
+
+def test_each_stage_has_a_line_of_its_own_colour_and_marker():
+    plot = score_plot([*METRICS, METRICS[1]], ["before", "after sft", "after rl"], START)
+    looks = [(to_hex(line(plot, role).get_color()), line(plot, role).get_marker()) for role in STAGE_ROLES]
+    assert len(set(looks)) == 3 and {marker for _, marker in looks} == {"s", "^", "o"}
+    bars = outcomes_plot([*METRICS, METRICS[1]], ["before", "after sft", "after rl"]).figure.axes[0]
+    assert [label.get_text() for label in bars.get_yticklabels()] == ["before", "after sft", "after rl"] * len(TARGETS)
+
+
+def test_a_target_has_one_colour_in_all_pictures():
+    """Whatever the others are that a stage was trained on, or measured at."""
+
+    def colours(plots):
+        drawn = [one for plot in plots for one in plot.figure.axes[0].lines]
+        return {one.get_label(): (to_hex(one.get_color()), one.get_marker()) for one in drawn}
+
+    def history(*targets):
+        return [{"step": step, **{f"abstention/t={t}": 0.5 for t in targets}} for step in (1, 2)]
+
+    every = targets_in([*history(0, 0.1, 0.2, 0.3, 0.5), *history(0.5, 0.9)])
+    assert every == {0.0, 0.1, 0.2, 0.3, 0.5, 0.9}
+    sft, rl = (colours(training_plots(one, "x", every)) for one in (history(0, 0.1, 0.2, 0.3, 0.5), history(0.5, 0.9)))
+    assert sft["t = 0.5"] == rl["t = 0.5"] and len({*sft.values(), *rl.values()}) == 6
+    few, more = colours(training_plots(history(0, 0.9), "x")), colours(training_plots(history(0, 0.25, 0.5, 0.9), "x"))
+    assert few["t = 0.9"] == more["t = 0.9"], "and in any two reports of the usual targets"
+
+
+@pytest.mark.parametrize("values", [(0.98761, 0.98763), (0.5, 0.5), (1e-9, 3e-9), (99_999.5, 100_000.5), (-0.2, 0.1)])
+def test_no_two_ticks_have_the_same_label(values):
+    for name in ("entropy", "accuracy"):
+        (plot,) = training_plots([{"step": step, name: value} for step, value in enumerate(values, 1)], "rl")
+        FigureCanvasAgg(plot.figure).draw()
+        for axis in (plot.figure.axes[0].xaxis, plot.figure.axes[0].yaxis):
+            labels = [tick.get_text() for tick in axis.get_ticklabels() if tick.get_text()]
+            assert len(set(labels)) == len(labels) > 1
+
+
+def test_dots_of_low_coverage_have_their_labels_beside_the_axis():
+    silent = measure(asked(lambda t: 0.95 if t else 0), model="m", task="toy", baselines=BASELINES)
+    plot = risk_coverage_plot({"before": best_guesses(BEFORE), "after": best_guesses(AFTER)}, silent)
+    FigureCanvasAgg(plot.figure).draw()
+    axes = plot.figure.axes[0]
+    assert len(axes.texts) == len(TARGETS)
+    for text in axes.texts:
+        assert text.get_window_extent().x0 > axes.bbox.x0
 
 
 def test_bars_add_up_to_all_questions():
@@ -225,7 +272,7 @@ def test_contrast_is_enough_to_read_by(scheme, paper):
     """WCAG 2: 4.5 for text, 3 for lines."""
     for role in ("ink", "muted", "wrong"):
         assert _contrast(ROLES[role][scheme], paper) >= 4.5, role
-    for role in ("after", "before", "oracle", *(f"ramp-{i}" for i in range(6))):
+    for role in ("after", "before", "oracle", *(f"between-{i}" for i in range(3)), *(f"ramp-{i}" for i in range(6))):
         assert _contrast(ROLES[role][scheme], paper) >= 3, role
     for role in ("right", "wrong", "abstained", "ungraded"):
         assert _contrast(ROLES[role][scheme], ROLES[f"on-{role}"][scheme]) >= 4.5, role

@@ -98,7 +98,7 @@ def test_named_columns_ids_subjects_and_popularity(tmp_path: Path) -> None:
         ({"question_column": "questoin"}, r"no column 'questoin' \(question_column\). Did you mean 'question'\?"),
         ({"answers_column": "gold"}, r"no column 'gold' .*Allowed: answers, question"),
         ({"subject_column": "x"}, r"towns.jsonl:1: no column 'x' \(subject_column\)"),
-        ({"grader": "exakt"}, r"unknown grader 'exakt'. Did you mean 'exact'"),
+        ({"grader": "exakt"}, r"no grader is called 'exakt'. Did you mean 'exact'"),
         ({"preset": "popq"}, r"unknown preset 'popq'. Did you mean 'popqa'"),
         ({"held_out": 20}, r"held_out=20 must be a share"),
         ({"limit": 0}, r"limit=0 must be a whole number"),
@@ -112,9 +112,57 @@ def test_wrong_options_say_what_is_right(tmp_path: Path, options: dict[str, Any]
         load_qa(data=path, **options)
 
 
+def test_a_semicolon_file_of_odd_headers_is_read_and_what_was_guessed_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "fragen.csv"
+    lines = [
+        '1;Wer schrieb "Emma", 1815?;"Austen; Jane Austen"',
+        "2;Wo liegt Rom?;Italien",
+        '3;Was ist Al?;"Alu; Aluminium"',
+    ]
+    path.write_text("\n".join(["\ufeffNr;Frage;Antworten", *lines]), encoding="utf-8")
+    with caplog.at_level(logging.WARNING):
+        task = load_qa(data=path, held_out=1.0)
+    assert [question.gold for question in task.held_out] == [
+        ("Austen", "Jane Austen"),
+        ("Italien",),
+        ("Alu", "Aluminium"),
+    ]
+    assert "fragen: question_column='Frage', answers_column='Antworten', by what stands there" in caplog.text
+    assert "2 cells hold several answers, separated by '; '" in caplog.text
+    caplog.clear()
+    said = {"question_column": "Frage", "answers_column": "Antworten", "separator": ""}
+    task = load_qa(data=path, held_out=1.0, **said)
+    assert task.held_out[0].gold == ("Austen; Jane Austen",) and not caplog.records
+
+
+def test_a_limit_that_cannot_be_met_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = write_jsonl(tmp_path / "x.jsonl", ROWS)
+    with caplog.at_level(logging.WARNING):
+        assert len(load_qa(data=path, held_out=0.2, limit=8).held_out) == 2
+    assert caplog.messages == [
+        "qa: limit=8 gives 2 questions: there are no more held out (of 10 questions, 2 are held out)"
+    ]
+    caplog.clear()
+    load_qa(data=path, held_out=0.2, train_limit=20)
+    (message,) = caplog.messages
+    assert (
+        message
+        == "qa: train_limit=20 gives 8 questions: there are no more to train on (of 10 questions, 2 are held out)"
+    )
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("question,answer,answer\nWho?,a,b\n")
+    with pytest.raises(ValueError, match=r"x.csv:1: two columns are called 'answer'; rename one of them"):
+        load_qa(data=path)
+
+
 def test_no_guess_fits(tmp_path: Path) -> None:
-    path = write_jsonl(tmp_path / "x.jsonl", [{"frage": "Wer?", "antwort": "Poe"}])
-    with pytest.raises(ValueError, match=r"x.jsonl:1: no question column.*question_column=.*Allowed: antwort, frage"):
+    path = write_jsonl(tmp_path / "x.jsonl", [{"left": "Who", "right": "Poe"}])
+    with pytest.raises(ValueError, match=r"x.jsonl:1: no question column.*question_column=.*Allowed: left, right"):
         load_qa(data=path)
 
 

@@ -25,7 +25,7 @@ from abstain.evals.metrics.schema import read_metrics
 from abstain.evals.rescore.collect import Collector
 from abstain.evals.rescore.grading import Grading, asked_alone
 from abstain.evals.rescore.rescoring import Rescored, rescore
-from abstain.evals.sampler import Completion
+from abstain.evals.sampling import Completion
 from abstain.evals.tables.table import render
 from abstain.evals.tasks.catalogue import load_task
 from abstain.evals.tasks.question import Question, Task

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from abstain.evals.models import LoadedModel, load_model
-from abstain.evals.sampler import Completion, Sampler, as_prompt
+from abstain.evals.sampler import Sampler, as_prompt
+from abstain.evals.sampling import Completion
 
 PROMPTS = ["Where was Ada born?", "Ada", "Where was Bo born? Bo Bo Bo", "Lima Oslo Rome", "Where was Cy"]
 CHAT = "{{ bos_token }}{% for m in messages %}<{{ m.role }}> {{ m.content }} {% endfor %}<assistant>"

@@ -3,7 +3,7 @@
 import logging
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from abstain.evals.tasks.question import Question
@@ -13,6 +13,9 @@ from abstain.evals.tasks.splits import (
     normalise,
     repeated,
     sample,
+    sample_or_say,
+    side_keys,
+    similar_questions,
     split_by_subject,
     subject_key,
 )
@@ -77,6 +80,97 @@ def test_split_by_text_where_no_subject_is_given() -> None:
     assert subject_key(same[0]) == subject_key(same[1])
     train, test = split_by_subject(same, 0.5)
     assert {q.id for q in train} in ({"1", "2"}, {"3"}) and len(train) + len(test) == 3
+
+
+ABOUT = [
+    *("Peru", "Norway", "Bolivia", "Iceland", "Kenya", "Vietnam", "Portugal", "Jamaica", "Estonia", "Zambia", "Nepal"),
+    *("Uruguay", "Belgium", "Haiti", "Cuba", "Gabon", "Malta", "Oman", "Fiji", "Tuvalu", "Samoa", "Ghana", "Yemen"),
+    "Qatar",
+]
+FORMS = ("What is the capital of {}?", "What's the capital of {}?")
+
+
+def texts_only(texts: list[str]) -> list[Question]:
+    return [Question(f"id{i}", text, ("x",)) for i, text in enumerate(texts)]
+
+
+def test_the_same_question_in_other_words_is_one_group_and_another_name_is_not() -> None:
+    whole = texts_only([form.format(name) for name in ABOUT for form in FORMS])
+    keys = side_keys(whole)
+    assert len(set(keys)) == len(ABOUT) and keys[::2] == keys[1::2]
+    assert [len(group) for group in similar_questions(whole)] == [2] * len(ABOUT)
+    assert similar_questions(texts_only([FORMS[0].format(name) for name in ABOUT])) == []
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        ("「坊っちゃん」という小説を書いた人は誰ですか", "「坊っちゃん」という小説を書いた作家は誰ですか"),
+        ("Wie heißt die Hauptstadt von Burkina Faso?", "Wie lautet die Hauptstadt von Burkina Faso?"),
+        (
+            "who was the german leader who signed the treaty of versailles",
+            "who in germany signed the treaty of versailles",
+        ),
+    ],
+)
+def test_near_duplicates_are_found_in_other_languages(pair: tuple[str, str]) -> None:
+    others = [f"Which river flows through {name}?" for name in ABOUT] + [
+        "ペルーの首都はどこですか",
+        "Wer schrieb Faust?",
+    ]
+    whole = texts_only([*others, *pair])
+    assert [[q.question for q in group] for group in similar_questions(whole)] == [list(pair)]
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 9), st.floats(0.05, 0.9), st.lists(st.sampled_from(ABOUT), min_size=3, max_size=24, unique=True))
+def test_near_duplicates_never_straddle(seed: int, share: float, names: list[str]) -> None:
+    whole = texts_only([form.format(name) for name in names for form in FORMS])
+    for train, test in (split_by_subject(whole, share, seed), split_by_subject(whole[::-1], share, seed)):
+        sides = [{key for q, key in zip(whole, side_keys(whole), strict=True) if q in side} for side in (train, test)]
+        assert not sides[0] & sides[1] and len(train) + len(test) == len(whole)
+
+
+def test_30_000_questions_without_subject_are_divided_with_their_near_duplicates() -> None:
+    cities = [f"{ABOUT[i % 24]} {i:05}" for i in range(15_000)]
+    whole = texts_only([form.format(city) for city in cities for form in FORMS[:2]])
+    train, test = split_by_subject(whole, 0.2)
+    assert len(train) + len(test) == 30_000 and 6_000 <= len(test) <= 6_002
+    numbers = [{q.question[-6:] for q in side} for side in (train, test)]
+    assert not numbers[0] & numbers[1]
+
+
+def test_training_rows_that_nearly_are_held_out_ones_are_dropped(caplog: pytest.LogCaptureFixture) -> None:
+    train, test = (
+        texts_only([FORMS[0].format(name) for name in ABOUT]),
+        [Question("t", FORMS[1].format("Peru"), ("x",))],
+    )
+    with caplog.at_level(logging.WARNING):
+        kept, overlap = drop_overlap(train, test)
+    assert len(kept) == 23 and overlap.similar == ("what is the capital of peru",) and overlap.rows == 1
+    assert "a subject (0), their text (0) or nearly their text (1)" in caplog.text
+
+
+def test_subjects_decide_where_there_are_any() -> None:
+    """Near-duplicates with a subject each stay apart: somebody has said that they are about different things."""
+    whole = [
+        Question(str(i), f"Where is the town of New York number {i % 2}?", ("x",), f"town {i}") for i in range(40)
+    ]
+    assert len(set(side_keys(whole))) == 40
+
+
+@pytest.mark.parametrize("text", ["", " ", "?", "a" * 1_000_000, "<script>alert(1)</script>", "\x00\ud800"])
+def test_any_text_can_be_compared(text: str) -> None:
+    whole = texts_only([text, f"{text}!", "Who?", "Why?"])
+    assert len(side_keys(whole)) == 4
+
+
+def test_a_limit_that_shrinks_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    whole = questions([f"s{i}" for i in range(40)])
+    with caplog.at_level(logging.WARNING):
+        assert len(sample_or_say(whole, 40, 0, "sft: limit", "why")) == 40 and not caplog.records
+        assert len(sample_or_say(whole, 200, 0, "sft: limit", "the task has no more")) == 40
+    assert caplog.messages == ["sft: limit=200 gives 40 questions: the task has no more"]
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.5, float("nan"), "0.2", True, None])

@@ -102,6 +102,17 @@ def test_models_asked_different_questions_say_so() -> None:
     assert "n before: 100 questions of toy_task; after: 90 questions of toy_task" in text
 
 
+def test_calibration_that_gets_worse_is_explained_where_it_is_shown() -> None:
+    def text(before: float | None, after: float | None) -> str:
+        return " ".join(render([{**BEFORE, "ece": before}, {**AFTER, "ece": after}]).split())
+
+    assert "lower is better. ECE has grown: a model that was trained to abstain says what it knows by" in text(
+        0.1, 0.3
+    )
+    for unknown_or_better in ((0.3, 0.1), (0.1, 0.105), (None, 0.3), (0.3, None)):
+        assert "ECE has grown" not in text(*unknown_or_better)
+
+
 def test_confidence_left_out_is_told() -> None:
     text = " ".join(render([{**AFTER, "confidence_left_out": 7}]).split())
     assert "in 40 best guesses (7 more had none to use)" in text

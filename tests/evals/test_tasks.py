@@ -61,7 +61,7 @@ REAL: dict[str, tuple[str, str, dict[str, Any]]] = {
 }
 REAL_SIZES = {
     "simpleqa": (0, 4326),
-    "popqa json": (977, 1000),
+    "popqa json": (941, 1000),
     "popqa jsonl": (500, 500),
     "nq_open": (2888, 722),
     "efficientqa": (1415, 354),
@@ -216,7 +216,8 @@ def test_describe_says_what_there_is() -> None:
     text = describe(Task("mine", asked[:1], asked[1:], "exact"))
     assert text == (
         "mine: 1 training and 2 held-out questions; 1 of them unanswerable; train and held-out questions share no "
-        "subject and no question text; 1 questions are asked more than once; grader exact. For example: Who? -> Poe"
+        "subject and no question text (no subject is known: texts decide); 1 questions are asked more than once; "
+        "grader exact. For example: Who? -> Poe"
     )
     shared = describe(Task("mine", asked[1:2], asked[2:]))
     assert "1 training questions share a subject (0) or their text (1)" in shared

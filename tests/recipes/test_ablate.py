@@ -76,7 +76,7 @@ def finish(job: Job, regret: float | None = None) -> None:
     for target in recipe.eval.targets:
         row = {"target": target, "correct": 0.5, "incorrect": 0.25, "abstained": 0.25, "score": limit / 100}
         metrics["by_target"].append(row)
-    for folder in (run.path, run.path / "before"):
+    for folder in (run.path, run.path / "before", run.path / "sft"):
         folder.mkdir(exist_ok=True)
         (folder / "metrics.json").write_text(json.dumps(metrics))
     for step in job.steps:
@@ -138,7 +138,7 @@ def interrupt(ablate):
 def test_shared_steps_run_before_the_points_and_once(ablate):
     engine = FakeEngine()
     ablate(GRID, engine)
-    shared = [name for name in engine.started if name.startswith("sft-")]
+    shared = [name for name in engine.started if name.startswith("after-sft-")]
     assert len(shared) == len(set(shared)) == 2  # one for each seed
     assert len(engine.started) == 2 + 6 == len(set(engine.started)) and engine.most == 2
     assert engine.started.index("limit-4_seed-1") > engine.started.index(shared[1])
@@ -178,10 +178,36 @@ def test_a_failed_point_stops_nobody_and_is_tried_again(ablate):
     assert stored()["points"][2]["seconds"] == 5.0 and stored()["points"][0]["seconds"] == 2.0
 
 
+def test_the_minutes_of_interrupted_processes_count(ablate):
+    """A run notes its own time: what a killed sweep did not note is not lost."""
+
+    class Killed(FakeEngine):
+        def finished(self):
+            ended = super().finished()
+            for job, _ in ended:
+                state = job.directory / "state.json"
+                state.write_text(json.dumps(json.loads(state.read_text()) | {"seconds": 70.0}))
+            return ended
+
+    ablate(GRID, Killed())  # each process tells of 2 seconds, its run of 70 over several of them
+    assert {point["seconds"] for point in stored()["points"]} == {70.0}
+    content = stored()
+    content["points"][0]["seconds"] = 0.0  # as it stands where the sweep died first
+    Path("runs/s/sweep.json").write_text(json.dumps(content))
+    ablate(GRID, FakeEngine(), resume=True)
+    assert stored()["points"][0]["seconds"] == 70.0
+
+
+def test_settings_may_be_called_low_and_high(ablate):
+    ablate(GRID.replace("rl.limit: [4, 5, 6]", "size: {low: {rl.limit: 4}, high: {rl.limit: 6}}"), FakeEngine())
+    assert stored()["axes"] == {"size": ["low", "high"], "seed": [0, 1]}
+    assert stored()["points"][0]["name"] == "size-low_seed-0"
+
+
 def test_points_of_shared_steps_that_failed_have_failed(ablate):
     first = FakeEngine()
     ablate(GRID, first)
-    broken = next(name for name in first.started if name.startswith("sft-"))
+    broken = next(name for name in first.started if name.startswith("after-sft-"))
     engine = FakeEngine()
     engine.wrong[broken] = Outcome("no memory")
     ablation = ablate(GRID.replace("name: s", "name: s\noutput_dir: other"), engine)
@@ -275,15 +301,16 @@ def test_the_table_has_a_row_for_each_point(ablate):
     ablation = ablate(GRID, engine)
     text = sweep_table(ablation.directory, ablation.states, "markdown").splitlines()
     assert text[0] == (
-        "| point | mean regret | accuracy, t=0 | error, t=0.5 | coverage, t=0.5 | score, t=0.5 | AUROC | minutes |"
+        "| point | mean regret | accuracy, t=0 | error, t=0.5 | coverage, t=0.5 | score, t=0.5 | AUROC | verdict "
+        "| minutes |"
     )
     assert text[2].startswith("| limit-4_seed-0 | 0.212 | 50.0% | 25.0% | 75.0% | 0.040 |")
-    assert text[4] == "| limit-5_seed-0 | failed | – | – | – | – | – | 0.0 |"
+    assert text[4] == "| limit-5_seed-0 | failed | – | – | – | – | – | – | 0.0 |"
     rows = json.loads(sweep_table(ablation.directory, ablation.states, "json"))
     assert rows[0]["rl.limit"] == 4 and rows[0]["score@0.75"] == 0.04 and rows[0]["aurc"] is None
     assert rows[2]["error"] == "out of luck" and "mean_regret" not in rows[2]
     table = sweep_table(ablation.directory, ablation.states, "csv").splitlines()
-    assert table[0].startswith("point,rl.limit,seed,directory,status,error,seconds,n,mean_regret") and len(table) == 7
+    assert table[0].startswith("point,rl.limit,seed,directory,status,error,seconds,verdict,n,mean") and len(table) == 7
 
 
 def test_a_search_averages_over_seeds_and_learns(ablate):

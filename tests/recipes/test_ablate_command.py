@@ -53,7 +53,7 @@ def _in_this_process(job: Job, *_: object) -> int:
             if job.until:
                 run_shared(job.command[3], job.command[4], job.command[5:])
             else:
-                train(job.command[4], job.command[5:-1], job.command[-1] == "--resume")
+                train(job.command[4], job.command[5:-2], job.command[-2] == "--resume")
         except (ValueError, OSError) as error:
             complain(error)
             return 2
@@ -91,19 +91,22 @@ def test_a_sweep_from_its_file_to_its_table(sweep, capsys):
     out, err = capsys.readouterr()
     assert out.splitlines()[1].split()[:3] == ["point", "regret", "t=0"]
     names = [f"learning_rate-0.0001_targets-{targets}" for targets in ("0", "0-0.5")]
-    assert [line.split()[0] for line in out.splitlines()[3:]] == names
+    assert [line.split()[0] for line in out.splitlines()[3:5]] == names
+    assert out.splitlines()[6].startswith(" No best setting: ")
     assert "Report: runs/lr/report.html" in err
     assert "lr: 2 points on 1 worker" in err and "[2/2] learning_rate-0.0001_targets-0-0.5 done in" in err
     folder = Path("runs/lr")
     [shared] = (folder / "shared").iterdir()
-    assert json.loads((shared / "state.json").read_text()) == {"complete": ["before", "sft"]}
+    assert json.loads((shared / "state.json").read_text())["complete"] == ["before", "sft", "after-sft"]
     assert not (shared / "model").exists() and not (shared / "metrics.json").exists()
     for point in json.loads((folder / "sweep.json").read_text())["points"]:
         run = folder / point["directory"]
         assert point["status"] == "complete" and (run / "table.md").exists()
         assert (run / "sft/model/config.json").samefile(shared / "sft/model/config.json")
         assert (run / "before/start.json").samefile(shared / "before/start.json")
-        assert "training: sft" not in (folder / "logs" / f"{point['name']}.log").read_text()
+        assert (run / "sft/metrics.json").samefile(shared / "sft/metrics.json")
+        log = (folder / "logs" / f"{point['name']}.log").read_text()
+        assert "training: sft" not in log and "after sft" not in log.partition("measuring the trained")[0]
     assert "training: sft" in (folder / "logs" / f"{shared.name}.log").read_text()
 
 
@@ -186,7 +189,7 @@ def test_the_live_table(pretend, monkeypatch):
     monkeypatch.setattr(progress, "watcher", lambda terminal: Recorded(Console(force_terminal=True, width=100)))
     with pytest.raises(typer.Exit):
         ablate(pretend, jobs=1)
-    assert "(shared) sft-" in drawn[0] and "0 of 3 complete, 1 running, 3 to go" in drawn[0]
+    assert "(shared) after-sft-" in drawn[0] and "0 of 3 complete, 1 running, 3 to go" in drawn[0]
     last = [line.split() for line in drawn[-1].splitlines()]
     assert last[1] == ["learning_rate-0.0001_targets-0", "complete", "0.125"]
     assert last[3][:2] == ["learning_rate-0.001_targets-0-0.5", "running"]

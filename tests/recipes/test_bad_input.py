@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from abstain.trainers.not_finite import NotFinite
+from abstain.trainers.run_trainer import OutOfMemory
+
 
 @pytest.fixture
 def refused(abstain, monkeypatch, tmp_path):
@@ -97,7 +100,9 @@ def test_unknown_names(refused, tmp_path, tiny_model, question_file):
     assert "Did you mean 'ConfidenceTarget'?" in refused("train", where, "rl.rewards=[{name: ConfidenceTraget}]")
     assert "Did you mean 'learning_rate'?" in refused("train", where, "rl.args.learning_rat=1")
     assert "Did you mean 'targets'?" in refused("train", where, "rl.target=[0]")
-    assert "unknown grader 'mtch'. Did you mean 'match'?" in refused("ask", tiny_model, "Who?", "--grader", "mtch")
+    assert "no grader is called 'mtch'. Did you mean 'match'?" in refused(
+        "ask", tiny_model, "Who?", "--grader", "mtch"
+    )
     assert "--target" in refused("eval", tiny_model, "--targts", "0")
     assert "Did you mean 'train'?" in refused("trian")
 
@@ -140,6 +145,40 @@ def test_results_are_not_overwritten(refused, tmp_path, tiny_model, question_fil
     (tmp_path / name).write_text("{}")
     message = refused("eval", tiny_model, "--data", question_file, "--out", tmp_path, *options)
     assert f"already holds {name}" in message and (tmp_path / name).read_text() == "{}"
+
+
+@pytest.mark.parametrize(
+    ("error", "note"),
+    [
+        (KeyboardInterrupt(), "To continue: abstain train"),
+        (OSError(28, "No space left on device"), "To continue: abstain train"),
+        (ConnectionError("the hub is away"), "To continue: abstain train"),
+        (OutOfMemory("memory ran out"), "To continue: abstain train"),
+        (ValueError("no such column"), "before are kept: mend this, and add --resume to go on."),
+        (FileNotFoundError(2, "No such file", "q.jsonl"), "before are kept: mend this, and add --resume to go on."),
+        (NotFinite("the model's weights are not finite"), ""),
+    ],
+)
+def test_resume_is_named_only_where_it_helps(abstain, tmp_path, tiny_model, question_file, monkeypatch, error, note):
+    monkeypatch.chdir(tmp_path)
+
+    def run(self):
+        self.directory.start(self.recipe)
+        self.directory.mark_complete("before")
+        raise error
+
+    monkeypatch.setattr("abstain.recipes.run.steps.Run.run", run)
+    code = 130 if isinstance(error, KeyboardInterrupt) else 2
+    last = abstain("train", recipe(tmp_path, tiny_model, question_file), code=code).stderr.splitlines()[-1]
+    assert last.startswith(note) if note else "resume" not in last
+
+
+def test_a_ray_cluster_that_is_gone(refused, monkeypatch):
+    pytest.importorskip("ray")
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    monkeypatch.setattr("abstain.recipes.sweep.start.prepare_bases", lambda recipes: None)
+    message = refused("ablate", "thresholds", "--engine", "ray")
+    assert "no Ray cluster answers at RAY_ADDRESS=127.0.0.1:1" in message and "`ray start --head`" in message
 
 
 def test_nothing_to_ask(refused, tiny_model):

@@ -10,9 +10,10 @@ import pytest
 
 from abstain.evals.records import read_records
 from abstain.evals.tasks.catalogue import TASKS
-from abstain.rewards import REWARDS
+from abstain.rewards import READY_MADE, REWARDS
+from abstain.rewards.graders import GRADERS
 
-COMMANDS = ("train", "ablate", "report", "eval", "rescore", "ask", "tasks", "rewards")
+COMMANDS = ("train", "ablate", "report", "eval", "rescore", "ask", "tasks", "rewards", "graders")
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
@@ -35,8 +36,8 @@ def test_version(abstain):
 
 
 def test_lists_name_everything_there_is(abstain):
-    assert [row["task"] for row in json.loads(abstain("tasks", "--format", "json").stdout)] == list(TASKS)
-    assert [row["reward"] for row in json.loads(abstain("rewards", "--format", "json").stdout)] == list(REWARDS)
+    for kind, names in (("task", TASKS), ("reward", [*REWARDS, *READY_MADE]), ("grader", GRADERS)):
+        assert [row[kind] for row in json.loads(abstain(f"{kind}s", "--format", "json").stdout)] == list(names)
     options = csv.DictReader(io.StringIO(abstain("tasks", "letters", "--format", "csv").stdout))
     assert {row["option"]: row["default"] for row in options}["seed"] == "0"
     assert all(name in abstain("tasks").stdout for name in TASKS)

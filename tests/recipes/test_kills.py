@@ -29,7 +29,8 @@ def test_twenty_kills(recipe):
     directory = Path("runs/killed-0")
     state = json.loads((directory / "rl" / "trainer_state.json").read_text())
     assert state["global_step"] == STEPS
-    assert json.loads((directory / "state.json").read_text())["complete"] == ["before", "sft", "rl", "after"]
+    complete = json.loads((directory / "state.json").read_text())["complete"]
+    assert complete == ["before", "sft", "after-sft", "rl", "after"]
     assert json.loads((directory / "metrics.json").read_text())["n"] > 0
     AutoModelForCausalLM.from_pretrained(directory / "model")
     assert not [path for path in directory.rglob("*") if path.name.endswith((".tmp", ".partial"))]

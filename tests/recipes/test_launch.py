@@ -8,6 +8,7 @@ import pytest
 
 from abstain.evals.records import read_records
 from abstain.recipes.run import launch
+from abstain.recipes.run.console import going_on_helps
 
 PEOPLE = ["task.people=8000", "task.held_out=500", "sft.limit=3000", "eval.train_limit=500", "rl.args.report_to=none"]
 
@@ -46,8 +47,9 @@ def test_the_command_and_its_failure(monkeypatch):
 
     monkeypatch.setattr(launch.subprocess, "Popen", Child)
     start = launch.launcher("cpu", 2, "mine.yaml", ["seed=1"])
-    with pytest.raises(ValueError, match=r"training rl in several processes failed \(exit code 3\)"):
+    with pytest.raises(ValueError, match=r"training rl in several processes failed \(exit code 3\)") as failed:
         start("rl")
+    assert going_on_helps(failed.value)
     assert seen[0][-5:] == ["--module", "abstain.recipes.run.launch", "rl", "mine.yaml", "seed=1"]
     assert seen[0][seen[0].index("--num_processes") + 1] == "2"
 

@@ -120,7 +120,7 @@ OFFLINE = GOOD.replace("rl:", "offline:")
 def test_the_offline_stage_stands_between_sft_and_rl(write):
     recipe, origin = load_recipe(write(OFFLINE), ["sft={}", "rl={}", "offline.algorithm=kto"])
     assert list(recipe.stages) == ["sft", "offline", "rl"]
-    assert recipe.steps == ["before", "sft", "offline", "rl", "after"]
+    assert recipe.steps == ["before", "sft", "after-sft", "offline", "after-offline", "rl", "after"]
     check_recipe(recipe, origin)
 
 

@@ -163,6 +163,72 @@ def test_the_table_has_every_number(whole):
     assert cells[:5] == ["after", "70.0 %", "15.0 %", "15.0 %", "50.0 %"] and cells[5].startswith("0.000 <small>")
 
 
+def judged(run: Path, kind: str = "no better", words: str = "No better than SFT alone; ±0.") -> None:
+    """What a run of the present version leaves besides: what was measured after SFT, and a verdict."""
+    for name in ("metrics.json", "records.jsonl"):
+        write_text(run / "sft" / name, (run / name).read_text())
+    metrics = json.loads((run / "metrics.json").read_text())
+    verdict = {"kind": kind, "words": words, "further": ["Mean regret: 0.4 before, 0.1 after sft, 0.1 after rl."]}
+    write_text(run / "metrics.json", json.dumps(metrics | {"conclusion": verdict}))
+
+
+def test_each_stage_has_its_rows_bars_and_line(tmp_path):
+    run = make_run(tmp_path / "run")
+    judged(run)
+    page = page_of(run).replace("\u00a0", " ")
+    labels = re.findall(r'<td class="name">([\w ]+)</td>', page)
+    assert labels == ["before", "after sft", "after rl"] * 3
+    bars = re.search(r'aria-label="(Shares of the questions[^"]*)"', page)[1]
+    assert bars.count("after sft: ") == bars.count("after rl: ") == bars.count("before: ") == 3
+    assert "after sft: 0.00 at" not in page and "after sft: " in re.search(r'aria-label="(Score ag[^"]*)"', page)[1]
+    assert embedded(page)["sides"] == ["before", "after"], "answers side by side are those of the two ends"
+
+
+@pytest.mark.usefixtures("no_drawing")
+def test_what_went_wrong_is_the_headline_and_what_went_well_stands_below_it(tmp_path):
+    run = make_run(tmp_path / "run")
+    judged(run, words="No better than <b>SFT</b> alone.")
+    page = page_of(run)
+    assert "<h1>No better than &lt;b&gt;SFT&lt;/b&gt; alone.</h1>" in page and 'verdict-line"' not in page
+    assert page.index("Told to answer only if more than 0.5 sure") < page.index("Mean regret: 0.4 before")
+    judged(run, "better", "Better than SFT alone.")
+    page = page_of(run)
+    assert re.search(r"<h1>Told to answer .*</h1>\n<p class=\"verdict-line\">Better than SFT alone.</p>", page)
+    assert "than the oracle, which" not in page, "regret is told once"
+
+
+@pytest.mark.usefixtures("no_drawing")
+@pytest.mark.parametrize("conclusion", [3, {"words": 3}, {"words": "x"}, {"words": "x", "further": {}}, []])
+def test_a_damaged_verdict_is_none(tmp_path, conclusion):
+    run = make_run(tmp_path / "run")
+    metrics = json.loads((run / "metrics.json").read_text())
+    write_text(run / "metrics.json", json.dumps(metrics | {"conclusion": conclusion}))
+    assert "<h1>Told to answer only if more than 0.5 sure" in page_of(run)
+
+
+@pytest.mark.usefixtures("no_drawing")
+def test_calibration_that_gets_worse_is_explained(tmp_path):
+    run = make_run(tmp_path / "run")
+    assert "ECE has grown" not in page_of(run)
+    metrics = json.loads((run / "metrics.json").read_text())
+    write_text(run / "metrics.json", json.dumps(metrics | {"ece": 0.9}))
+    assert "ECE has grown: a model that was trained to abstain says what it knows by whether" in page_of(run)
+
+
+@pytest.mark.usefixtures("no_drawing")
+def test_the_line_that_repeats_a_run_is_typed_where_the_report_was_made(tmp_path, monkeypatch):
+    run = make_run(tmp_path / "runs" / "my run")
+    monkeypatch.chdir(tmp_path)
+    assert "abstain train &#39;runs/my run/recipe.yaml&#39; output_dir=NEW" in page_of(run)
+    assert "abstain train &#39;runs/my run/recipe.yaml&#39; output_dir=NEW" in page_of(Path("runs/my run"))
+    monkeypatch.chdir(run)
+    assert "abstain train recipe.yaml output_dir=NEW" in page_of(Path())
+    monkeypatch.chdir("/")
+    monkeypatch.chdir(tmp_path / "runs" / "my run" / "rl")
+    assert "abstain train &#39;my run/recipe.yaml&#39; output_dir=NEW" in page_of(run), "no path of this machine"
+    assert str(tmp_path) not in page_of(run)
+
+
 def test_a_report_is_written_elsewhere_if_wanted(tmp_path):
     run = make_run(tmp_path / "run", complete=["before"])
     assert write_report(run, tmp_path / "out") == tmp_path / "out" / "report.html"

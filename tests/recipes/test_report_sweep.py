@@ -13,7 +13,8 @@ from abstain.evals.records import Record, write_records, write_text
 from abstain.recipes.cli.report import report
 from abstain.recipes.report.page import write_report
 from abstain.recipes.report.source import read_sweep
-from abstain.recipes.report.sweep import differences_from, group_rows, responses, sweep_content
+from abstain.recipes.report.sweep import group_rows, responses, sweep_content
+from abstain.recipes.sweep.ranking import differences_from
 from abstain.rewards.verdict import Verdict
 
 TARGETS = (0.0, 0.5)
@@ -56,7 +57,7 @@ def sweep(tmp_path_factory) -> Path:
 
 
 def test_the_best_come_first_with_mean_and_spread_over_seeds(sweep):
-    groups = read_sweep(sweep).groups()
+    groups = read_sweep(sweep).ranking().groups
     assert [(group.settings["rl.args.learning_rate"], group.settings["reward"]) for group in groups] == [
         (1e-3, "a"), (1e-3, "b"), (1e-5, "a"), (1e-5, "b")
     ]  # fmt: skip
@@ -68,13 +69,13 @@ def test_the_best_come_first_with_mean_and_spread_over_seeds(sweep):
 
 def test_every_column_has_a_heading(sweep):
     content, _ = sweep_content(read_sweep(sweep), sweep)
-    widths = {1 + len(read_sweep(sweep).axes) + len(row["cells"]) + 1 for row in content["rows"]}
+    widths = {1 + len(read_sweep(sweep).axes) + len(row["cells"]) + 2 for row in content["rows"]}
     assert len(content["heads"]) in widths and len(widths) == 1
     assert len(set(content["heads"])) == len(content["heads"])
 
 
 def test_differences_are_paired_by_seed_and_question(sweep):
-    best, second, *_ = read_sweep(sweep).groups()
+    best, second, *_ = read_sweep(sweep).ranking().groups
     (found,) = differences_from(best, [second])
     # two right answers fewer of 20, in every seed: at t = 0 they are wrong, which costs nothing, at t = .5 silent
     assert found.mean == pytest.approx(-0.1) and found.interval == pytest.approx((-0.1, -0.1))
@@ -83,7 +84,7 @@ def test_differences_are_paired_by_seed_and_question(sweep):
 
 def test_one_seed_has_an_interval_over_questions(tmp_path):
     path = make_sweep(tmp_path, {(1e-3, "a", 0): 16, (1e-3, "b", 0): 12, (1e-3, "c", 1): 9})
-    best, second, third = read_sweep(path).groups()
+    best, second, third = read_sweep(path).ranking().groups
     paired, unpaired = differences_from(best, [second, third])
     assert paired.mean == pytest.approx(-0.2) and paired.over == "questions"
     low, high = paired.interval
@@ -94,22 +95,22 @@ def test_one_seed_has_an_interval_over_questions(tmp_path):
 def test_points_without_answers_are_in_the_table_but_not_compared(tmp_path):
     path = make_sweep(tmp_path, {(1e-3, "a", 0): 16, (1e-3, "b", 0): 12})
     write_text(path / "points" / "0.001-b-0" / "records.jsonl", "oops")
-    groups = read_sweep(path).groups()
+    groups = read_sweep(path).ranking().groups
     assert len(groups) == 2 and differences_from(groups[0], groups[1:]) == [None]
 
 
 def test_responses_keep_the_other_settings_apart(sweep):
     found = read_sweep(sweep)
     assert found.axes == {"rl.args.learning_rate": [1e-5, 1e-3], "reward": ["a", "b"]}, "seeds are no axis"
-    lines = responses(found.groups(), "rl.args.learning_rate", found.axes, "correct", 0.5)
-    assert [line.label for line in lines] == ["a", "b"]
+    lines = responses(found.ranking().groups, "rl.args.learning_rate", found.axes, "correct", 0.5, {})
+    assert [line.label for line in lines] == ["reward=a", "reward=b"], "a value alone says nothing"
     assert [list(seeds) for seeds in lines[0].measured] == [[0.6, 0.6, 0.65], [0.8, 0.8, 0.85]]
 
 
 def test_too_many_lines_become_one_mean(tmp_path):
     path = make_sweep(tmp_path, {(rate, f"form{i}", 0): 10 + i for rate in (1e-5, 1e-3) for i in range(7)})
     found = read_sweep(path)
-    (line,) = responses(found.groups(), "rl.args.learning_rate", found.axes, "correct", 0.5)
+    (line,) = responses(found.ranking().groups, "rl.args.learning_rate", found.axes, "correct", 0.5, {})
     assert line.label == "" and [len(numbers) for numbers in line.measured] == [7, 7]
 
 
@@ -124,13 +125,29 @@ def test_the_page_says_who_is_best_and_what_failed(tmp_path):
     write_text(path / "points" / "0.001-a-1" / "report.html", "")
     page = write_report(path).read_text()
     headline = re.search("<h1>(.*?)</h1>", page)[1]
-    assert headline.startswith("Of 2 settings, the best is learning_rate=0.001, reward=a: the mean regret is 0.075")
+    assert headline.startswith("Of 2 settings, the best is learning_rate=0.001: the mean regret is 0.075")
     assert "2 points not finished: 1e-05-a-1, new." in page and "1 point failed: 1e-05-a-0." in page
     assert "0.001-a-0/metrics.json: not JSON" in page and "point 6 has no settings" in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt; out of memory" in page and "<script" not in page
     assert 'href="./points/0.001-a-1/report.html"' in page
     names = {one.name for one in (path / "plots").iterdir()}
     assert {"axis-1-mean-regret.png", "axis-1-incorrect.svg", "best-score.png"} <= names
+
+
+def test_ties_and_collapses_are_named(tmp_path):
+    """One answer of twenty more is no victory, and silence none either."""
+    path = make_sweep(tmp_path, {(1e-3, "a", 0): 17, (1e-3, "b", 0): 16, (1e-3, "c", 0): 15})
+    place = path / "points" / "0.001-c-0" / "metrics.json"
+    words = {"kind": "collapsed", "words": "Collapsed: <it>.", "further": []}
+    write_text(place, json.dumps(json.loads(place.read_text()) | {"conclusion": words}))
+    content, plots = sweep_content(read_sweep(path), tmp_path)
+    assert content["headline"] == "No best setting: 2 of 3 cannot be told apart."
+    assert content["further"][0] == "They are reward=a: mean regret 0.050; reward=b: mean regret 0.100."
+    assert [row["verdict"] for row in content["rows"]] == ["no verdict", "no verdict", "collapsed"]
+    assert [point["words"] for point in content["points"]] == ["", "", "Collapsed: <it>."]
+    best = next(plot for plot in plots if plot.name == "best-score")
+    legend = [text.get_text() for text in best.figure.axes[0].get_legend().get_texts()]
+    assert legend == ["1: reward=a", "2: reward=b", "3: reward=c"]
 
 
 def test_a_sweep_of_nothing_yet(tmp_path):
@@ -153,7 +170,7 @@ def test_a_moved_sweep_is_still_found(sweep, tmp_path):
         point["directory"] = f"/gone/points/{point['name']}"
     write_text(moved / "sweep.json", json.dumps(sweep_json))
     (moved / "points").symlink_to(sweep / "points")
-    assert len(read_sweep(moved).groups()) == 4
+    assert len(read_sweep(moved).ranking().groups) == 4
 
 
 def test_the_command_goes_on_after_a_bad_directory(tmp_path, capsys):

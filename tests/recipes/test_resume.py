@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -41,11 +42,14 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(run, recipe):
     kill_at_first_checkpoint(recipe)
     directory = Path("runs/tiny-0")
     before = (directory / "before" / "records.jsonl").stat().st_mtime_ns
-    assert json.loads((directory / "state.json").read_text()) == {"complete": ["before", "sft"]}
+    assert json.loads((directory / "state.json").read_text())["complete"][:2] == ["before", "sft"]
 
     assert "already holds a run. Add --resume" in run(recipe, code=2).stderr
     result = run(recipe, "--resume")
-    assert "training: rl, from its last checkpoint" in result.stderr and "training: sft" not in result.stderr
+    assert (
+        re.search(rf"training: rl, going on at step \d+ of {STEPS}\n", result.stderr)
+        and "training: sft" not in result.stderr
+    )
     assert (directory / "before" / "records.jsonl").stat().st_mtime_ns == before
     state = json.loads((directory / "rl" / f"checkpoint-{STEPS}" / "trainer_state.json").read_text())
     assert state["global_step"] == STEPS

@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from abstain.evals.records import write_text
-from abstain.recipes.run.directory import RunDir, made_with, write_directory
+from abstain.recipes.run.directory import RunDir, made_with, measurements, start_file, write_directory
 from abstain.recipes.run.recipe import Recipe
 
 
@@ -30,7 +30,7 @@ def test_a_new_run_writes_down_recipe_versions_and_state(begun):
     assert stored["task"] == {"name": "geo", "limit": 9}
     assert stored["made_with"]["trl"] and stored["output_dir"] == str(begun.path)
     assert Recipe.model_validate(stored).task.options == {"limit": 9}
-    assert json.loads((begun.path / "state.json").read_text()) == {"complete": []}
+    assert json.loads((begun.path / "state.json").read_text())["complete"] == []
 
 
 def test_only_one_process_trains_in_a_directory(tmp_path):
@@ -115,3 +115,17 @@ def test_a_half_written_checkpoint_is_not_resumed_from(tmp_path):
     write_text(torn / "trainer_state.json", '{"global_st')
     assert RunDir(tmp_path).checkpoints("rl") == [whole]
     assert RunDir(tmp_path).checkpoints("sft") == []
+
+
+def test_what_was_measured_lies_with_its_stage_and_the_last_on_top(tmp_path):
+    assert measurements(tmp_path, ["rl"]) == {"before": tmp_path / "before", "rl": tmp_path}
+    found = measurements(tmp_path, ["format", "sft", "offline"])
+    assert list(found) == ["before", "format", "sft", "offline"]
+    assert found["sft"] == tmp_path / "sft" and found["offline"] == tmp_path
+
+
+def test_best_guesses_are_found_beside_the_first_measurement_or_where_they_were_made(tmp_path):
+    assert start_file(tmp_path) is None
+    for folder in ("format", "before"):  # as a run writes them
+        write_text(tmp_path / folder / "start.json", "{}")
+        assert start_file(tmp_path) == tmp_path / folder / "start.json"

@@ -8,7 +8,11 @@ import pytest
 from typer.testing import CliRunner
 
 from abstain.recipes.cli import app
-from abstain.recipes.run.recipe import load_recipe
+from abstain.recipes.run.checks import check_recipe
+from abstain.recipes.run.recipe import load_recipe, shipped_recipes, shipped_sweeps
+from abstain.recipes.sweep.config import load_sweep
+from abstain.recipes.sweep.points import Space, load_points
+from abstain.trainers.guards.options import GuardOptions
 
 OFFLINE = ["quickstart-dpo", "quickstart-kto"]
 RUN_HERE = ["quickstart", "quickstart-ppo", "quickstart-conflict", "smollm2-geo", "smollm2-entityquestions", *OFFLINE]
@@ -52,6 +56,21 @@ def overrides(
     }
 
 
+@pytest.mark.parametrize("name", [name for name, path in shipped_recipes().items() if "\nrl:" in path.read_text()])
+def test_guards_watch_every_shipped_recipe(name: str) -> None:
+    recipe, origin = load_recipe(name)
+    check_recipe(recipe, origin)
+    assert recipe.rl is not None and recipe.rl.guards == GuardOptions()
+    assert all("save_steps" not in stage.args for stage in recipe.stages.values())  # ours is a tenth of a stage
+
+
+@pytest.mark.parametrize("name", shipped_sweeps())
+def test_guards_watch_every_point_of_a_shipped_sweep(name: str) -> None:
+    sweep = load_sweep(name)
+    points = load_points(sweep, Space(sweep).grid())
+    assert all(point.recipe.rl and point.recipe.rl.guards is not None for point in points)
+
+
 @pytest.mark.parametrize("name", RUN_HERE)
 def test_recipe_runs(name: str, tmp_path: Path, small: list[str], overrides: dict[str, list[str]]) -> None:
     run, last = tmp_path / "run", "offline" if name in OFFLINE else "rl"
@@ -83,7 +102,7 @@ def test_recipe_runs(name: str, tmp_path: Path, small: list[str], overrides: dic
     if "format" in stages:
         taught, asked = ({row["question_id"] for row in examples(run / stage)} for stage in ("format", "sft"))
         assert len(taught) == 64 and not taught & asked
-        assert json.loads((run / "before" / "metrics.json").read_text())["model"].endswith("after format")
+        assert json.loads((run / "format" / "metrics.json").read_text())["model"].endswith("after format")
         start = json.loads((run / "before" / "start.json").read_text())
         assert not taught & {row["id"] for row in start["train"]}
 

@@ -81,6 +81,22 @@ def test_a_job_runs_once(job):
 
 
 @pytest.mark.parametrize(
+    ("script", "repeats"),
+    [
+        ("print('error: no such task'); exit(2)", True),
+        ("print('error: a\\nbefore are kept: mend this, and add --resume to go on.'); exit(2)", True),
+        ("print('error: memory ran out\\nTo continue: abstain train x'); exit(2)", False),
+        ("print('error: [Errno 28] No space left on device'); exit(2)", False),
+        ("raise RuntimeError('broken')", False),
+        ("import os; os.kill(os.getpid(), 9)", False),
+    ],
+)
+def test_only_what_was_refused_would_end_here_again(job, script, repeats):
+    outcome = perform(job(script))
+    assert outcome.repeats is repeats and outcome.error and "--resume" not in outcome.error
+
+
+@pytest.mark.parametrize(
     ("script", "reason", "full"),
     [
         ("print('error: no such', 'task', flush=True); exit(2)", "no such task", False),

@@ -41,9 +41,9 @@ def test_what_came_before_does(change):
 
 def test_a_format_stage_comes_first_and_knows_nothing_of_the_evaluation():
     one, other = recipe(format={}), recipe(format={}, eval={"limit": 9})
-    steps = [("format",), ("format", "before"), ("format", "before", "sft")]
-    assert [prefix.steps for prefix in prefixes(one)] == steps
-    assert [a == b for a, b in zip(keys(one), keys(other), strict=True)] == [True, False, False]
+    steps = ("format", "after-format", "before", "sft", "after-sft")
+    assert [prefix.steps for prefix in prefixes(one)] == [steps[:end] for end in range(1, 6)]
+    assert [a == b for a, b in zip(keys(one), keys(other), strict=True)] == [True] + 4 * [False]
 
 
 def test_a_format_stage_never_sees_what_another_point_is_measured_on():
@@ -55,29 +55,33 @@ def test_a_format_stage_never_sees_what_another_point_is_measured_on():
 
 
 def test_the_last_stage_is_never_shared():
-    assert prefixes(recipe(format={}, sft=None, rl=None)) == []
+    assert [prefix.steps for prefix in prefixes(recipe(format={}, sft=None, rl=None))] == [("before",)]
     assert [prefix.steps for prefix in prefixes(recipe(rl=None))] == [("before",)]
 
 
 def test_only_what_several_points_share_is_computed_apart():
     points = [recipe(rl={"limit": n}) for n in (1, 2, 3)] + [recipe(sft={"limit": n}) for n in (7, 8)]
     count = count_prefixes([*points, recipe(seed=5)])
-    assert sorted(count.values()) == [1, 1, 1, 1, 3, 5]
+    assert sorted(count.values()) == [1, 1, 1, 1, 1, 1, 1, 3, 3, 5]
     shared = [[prefix.steps for prefix in shared_prefixes(point, count)] for point in points]
-    assert shared == [[("before",), ("before", "sft")]] * 3 + [[("before",)]] * 2
+    assert shared == [[("before",), ("before", "sft", "after-sft")]] * 3 + [[("before",)]] * 2
     assert shared_prefixes(recipe(seed=5), count) == []
     assert not constant_prefixes([])
 
 
 def test_a_prefix_that_only_a_longer_one_needs_is_a_part_of_that():
     points = [recipe(rl={"limit": n}) for n in (1, 2)]
+    assert [prefix.steps for prefix in shared_prefixes(points[0], count_prefixes(points))] == [
+        ("before", "sft", "after-sft")
+    ]
+    points = [recipe(rl={"limit": n}, eval={"stages": False}) for n in (1, 2)]
     assert [prefix.steps for prefix in shared_prefixes(points[0], count_prefixes(points))] == [("before", "sft")]
 
 
 @pytest.mark.parametrize(
     ("change", "shared"),
     [
-        ({"rl": {"limit": 9}}, [("before", "sft")]),
+        ({"rl": {"limit": 9}}, [("before", "sft", "after-sft")]),
         ({"sft": {"limit": 9}}, [("before",)]),
         ({"model": {"path": "n"}}, []),
     ],
@@ -93,7 +97,7 @@ def test_a_search_shares_what_no_searched_value_changes(change, shared):
 def test_the_recipe_of_shared_steps_is_the_same_for_every_point(tmp_path):
     (tmp_path / "r.yaml").write_text("name: r\ntask: {name: geo}\nmodel: {path: m}\nsft: {}\nrl: {limit: 4}\n")
     base = str(tmp_path / "r.yaml")
-    for index, fixed in ((0, None), (1, {"limit": 3})):
+    for index, fixed in ((0, None), (2, {"limit": 3})):
         made = []
         for override in ("rl.limit=5", "rl.args.beta=0.1"):
             point, _ = shared.load_recipe(base, ["sft.limit=3", override])

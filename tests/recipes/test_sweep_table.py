@@ -57,9 +57,11 @@ def test_data_have_every_number_in_full(sweep):
 def test_long_names_are_folded_and_numbers_stay_whole(sweep):
     lines = sweep_table(*sweep, "text").splitlines()
     assert max(map(len, lines)) <= 100
+    lines, said = lines[: lines.index("")], lines[lines.index("") + 1 :]
     assert "".join(line.split(" ")[0] for line in lines[3:-1]) == sweep[1][0].point.name
-    assert lines[-2].split()[-7:] == ["0.000", "75.0%", "25.0%", "100.0%", "0.500", "0.500", "0.0"]
+    assert lines[-2].split()[-8:] == ["0.000", "75.0%", "25.0%", "100.0%", "0.500", "0.500", "–", "0.0"]
     assert lines[-1].split()[:2] == ["bad", "failed"]
+    assert said == [" One setting, with nothing to compare it with: mean regret 0.000."]
 
 
 @pytest.mark.parametrize("metric", ["smooth_ece", "bounded_score@0.5", "coverage@0"])

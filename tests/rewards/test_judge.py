@@ -17,12 +17,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from abstain.rewards import graders
+from abstain.rewards.endpoint.cache import OpenCache, ReplyCache, default_cache, reply_key
+from abstain.rewards.endpoint.client import Endpoint
+from abstain.rewards.endpoint.usage import GIVEN_UP, Reply
 from abstain.rewards.grading import UNANSWERABLE, grade_response, settle
-from abstain.rewards.judge.cache import OpenCache, ReplyCache, default_cache, reply_key
-from abstain.rewards.judge.endpoint import Endpoint
-from abstain.rewards.judge.grader import Case, JudgeGrader, agreement, agreement_with, describe_agreement
+from abstain.rewards.judge.grader import UNREADABLE, Case, JudgeGrader, agreement, agreement_with, describe_agreement
 from abstain.rewards.judge.prompts import JudgePrompt
-from abstain.rewards.judge.usage import GIVEN_UP, UNREADABLE, Reply
 from abstain.rewards.parsing.completion import parse
 from abstain.rewards.response import Response
 from abstain.rewards.verdict import Verdict
@@ -117,6 +117,13 @@ def test_a_failure_is_ungraded_and_counted() -> None:
     assert "Cusco" not in json.dumps(judge.report())
 
 
+def test_half_a_reply_and_none_are_no_grades() -> None:
+    script = {"Quito": Reply("GRADE: CORRECT", truncated=True), "Cusco": Reply(" \n")}
+    judge = JudgeGrader(Scripted(script), SHORT)
+    assert judge.grade(cases("Quito", "Cusco")) == ["UNGRADED", "UNGRADED"]
+    assert judge.usage.failures == {"cut off": 1, "empty": 1}
+
+
 def test_a_judge_that_is_given_up_is_warned_of() -> None:
     given_up = Reply(failure=GIVEN_UP, detail="not asked after connection: refused")
     judge = JudgeGrader(Scripted({"Lima": given_up}), SHORT)
@@ -173,7 +180,7 @@ def test_an_interrupted_batch_keeps_what_came(tmp_path: Path) -> None:
 OPENERS = """
 import multiprocessing, sys, time
 from pathlib import Path
-from abstain.rewards.judge.cache import ReplyCache
+from abstain.rewards.endpoint.cache import ReplyCache
 
 def make(file, at):
     while time.time() < at:
@@ -192,7 +199,7 @@ print("opened", len(made))
 WRITER = """
 import sys
 from pathlib import Path
-from abstain.rewards.judge.cache import ReplyCache
+from abstain.rewards.endpoint.cache import ReplyCache
 cache = ReplyCache(Path(sys.argv[1]))
 for round in range(20):
     with cache.open() as replies:
@@ -225,10 +232,10 @@ def test_many_open_a_new_cache_at_once(tmp_path: Path) -> None:
 def test_a_file_that_is_no_cache_is_refused(tmp_path: Path) -> None:
     text = tmp_path / "notes.txt"
     text.write_text("These are my notes. " * 100, encoding="utf-8")
-    with pytest.raises(ValueError, match=r"cannot use .*notes\.txt as a judge's cache"):
+    with pytest.raises(ValueError, match=r"cannot use .*notes\.txt as a cache of replies"):
         ReplyCache(text)
     assert text.read_text(encoding="utf-8").startswith("These are my notes.")
-    with pytest.raises(ValueError, match="as a judge's cache"):
+    with pytest.raises(ValueError, match="as a cache of replies"):
         ReplyCache(tmp_path)
     with sqlite3.connect(tmp_path / "other.sqlite3") as other:
         other.execute("CREATE TABLE replies (name TEXT)")
@@ -241,7 +248,7 @@ def test_a_cache_that_breaks_costs_no_verdict(tmp_path: Path) -> None:
     for leftover in tmp_path.iterdir():
         leftover.unlink()
     (tmp_path / "judge.sqlite3").write_bytes(b"broken" * 1000)
-    with pytest.warns(UserWarning, match="cache fails, going on without it"):
+    with pytest.warns(UserWarning, match="cache of replies fails, going on without it"):
         assert JudgeGrader(Scripted(), SHORT, cache).grade(cases("Lima")) == ["CORRECT"]
     replies = OpenCache(sqlite3.connect(tmp_path / "lost.sqlite3"))
     with pytest.warns(UserWarning, match="no such table"):
@@ -271,9 +278,12 @@ def test_plain_values_make_a_judge(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert judge.cache == ReplyCache(tmp_path / "abstain" / "judge.sqlite3") == ReplyCache(default_cache())
     assert (judge.usage.prices, judge.usage.cost) == ((0.4, 1.6), 0.0)
     assert pickle.loads(pickle.dumps(judge)) == judge
+    assert JudgeGrader.at("openai:m", "http://localhost/v1", cache=False).model == "m"
+    with pytest.raises(ValueError, match="no option 'refused'"):
+        JudgeGrader.at("m", refused=["temperature"])
     with pytest.raises(ValueError, match=r"no option 'concurency'\. Did you mean 'concurrency'"):
         JudgeGrader.at("m", concurency=3)
-    for prices in ([1], [1, -1], [1, float("nan")], ["1", "2"]):
+    for prices in ([1], [1, -1], [1, float("nan")], ["1", "2"], 3, "12"):
         with pytest.raises(ValueError, match="prices are"):
             JudgeGrader.at("m", cache=False, prices=prices)  # type: ignore[arg-type]
 

@@ -11,10 +11,10 @@ import pytest
 
 from abstain.rewards import ConfidenceTarget, ProperScore, TernaryCredit
 from abstain.rewards.catalogue import JudgedReward
+from abstain.rewards.endpoint.usage import Reply
 from abstain.rewards.graders import GRADERS
 from abstain.rewards.judge.grader import JudgeGrader
 from abstain.rewards.judge.prompts import JudgePrompt
-from abstain.rewards.judge.usage import Reply
 from abstain.rewards.prompts import prompt_text
 from abstain.rewards.verdict import Verdict
 

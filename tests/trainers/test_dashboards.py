@@ -52,18 +52,21 @@ class FakeWandb:
 
     __spec__ = object()  # of a module that can be imported
 
-    class Settings:
-        pass
+    def Settings(self, **chosen):
+        return chosen
 
     def __init__(self, fail=""):
         self.run, self.logged, self.opened, self.files, self.config = None, [], [], [], FakeConfig()
+        self.places, self.offline = [], False
         self.finished, self.fail = 0, fail
 
-    def init(self, project, name, id=None, resume=None):
+    def init(self, project, name, id=None, resume=None, dir=None, settings=None):
+        self.places.append(dir)
         if "init" in self.fail:
             raise ConnectionError("api_key not configured (no-tty)")
         self.opened.append((project, name, id))
-        self.run = SimpleNamespace(project=project, name=name, id=id or "id-1", summary={}, _label=lambda code: None)
+        about = {"project": project, "name": name, "id": id or "id-1", "offline": self.offline}
+        self.run = SimpleNamespace(**about, summary={}, _label=lambda code: None)
         return self.run
 
     def log(self, values):
@@ -151,8 +154,29 @@ def test_wandb_gets_each_number_once_in_its_group_and_tables(make_trainer, wandb
     project, name, id = fake.opened[0]
     assert project == "abstain-tests" and name.startswith("toy-rl-") and id is None
     assert read_trackers(tmp_path / "toy" / "rl" / "trackers.json") == {
-        "wandb": {"project": project, "name": name, "id": "id-1"}
+        "wandb": {"project": project, "name": name, "id": "id-1", "folder": str(tmp_path / "toy" / "rl")}
     }
+    assert fake.places == [str(tmp_path / "toy" / "rl")]
+
+
+def test_offline_results_go_into_the_folder_of_training(make_trainer, wandb, tmp_path):
+    """A second folder of the same run would overwrite the first as it is uploaded."""
+    fake = wandb()
+    fake.offline = True
+    for _ in range(2):
+        trainer, _ = make_trainer(["wandb"])
+        trainer.train()
+    assert len(fake.opened) == 2 and fake.finished == 1  # the next stage has a run of its own
+    publish_results(tmp_path / "toy" / "rl", [], overall={"mean_regret": 0.1})
+    assert len(fake.opened) == 2 and fake.finished == 2
+    assert fake.series("results/mean_regret") == [0.1]
+
+
+def test_wandb_writes_where_the_user_says(make_trainer, wandb, monkeypatch, tmp_path):
+    monkeypatch.setenv("WANDB_DIR", str(tmp_path / "mine"))
+    fake = wandb()
+    make_trainer(["wandb"])[0].train()
+    assert fake.places == [None]
 
 
 def test_a_resumed_run_goes_on_in_the_same_place_and_a_fresh_one_does_not(make_trainer, wandb, tmp_path):

@@ -19,7 +19,8 @@ from pydantic import ValidationError
 from trl.trainer.utils import add_fused_lm_head
 
 from abstain.evals.models import load_model
-from abstain.evals.sampler import Completion, Sampler
+from abstain.evals.sampler import Sampler
+from abstain.evals.sampling import Completion
 from abstain.evals.tasks.question import Question, Task
 from abstain.rewards.prompts import IDK, instruction, prompt_text
 from abstain.rewards.scoring import confidence_score

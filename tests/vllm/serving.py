@@ -1,4 +1,4 @@
-"""A vLLM server on this machine's CPU, and a sampler that asks it what `Sampler` asks a model."""
+"""A vLLM server on this machine's CPU, and what it replies in full."""
 
 import json
 import os
@@ -7,13 +7,13 @@ import socket
 import subprocess
 import time
 import urllib.request
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
 
-from abstain.evals.sampler import Completion
+from abstain.rewards.endpoint import Reply
+from abstain.rewards.endpoint.reading import read_body
 
 PYTHON = Path(__file__).parents[2] / "build" / "vllm" / "bin" / "python"
 CONTEXT = 512
@@ -95,6 +95,27 @@ class Server:
         except HTTPError as error:
             raise ValueError(error.read().decode()) from None
 
+    def reply(
+        self, prompt: str, chat: bool, n: int, temperature: float, max_new_tokens: int, **more: Any
+    ) -> dict[str, Any]:
+        """What it says to a prompt, token ids and log-probabilities included; `more` goes into the request."""
+        settings = {
+            "n": n,
+            "temperature": temperature,
+            "top_p": 1.0,
+            "top_k": 0,
+            "min_p": 0.0,
+            "repetition_penalty": 1.0,
+            "max_tokens": max_new_tokens,
+            "seed": 0,
+            "return_token_ids": True,
+            **more,
+        }
+        if not chat:
+            return self.post("/v1/completions", prompt=prompt, logprobs=0, **settings)
+        messages = [{"role": "user", "content": prompt}]
+        return self.post("/v1/chat/completions", messages=messages, logprobs=True, **settings)
+
     def close(self) -> None:
         """End the server and what it started."""
         with suppress(ProcessLookupError, subprocess.TimeoutExpired):
@@ -105,62 +126,11 @@ class Server:
         self.process.wait()
 
 
-class ServedSampler:
-    """Samples from a server as `Sampler` does from a model.
-
-    What a model's generation config would change (temperature, top-k, top-p, penalties) is said in every request, as
-    the server follows it wherever a request says nothing.
-
-    Args:
-        server: where.
-        chat: whether prompts are a user's turn, which the server renders, or texts to continue.
-    """
-
-    def __init__(self, server: Server, *, chat: bool) -> None:
-        self.server = server
-        self.chat = chat
-        self.name = Path(server.model).name
-
-    def sample(
-        self,
-        prompts: Sequence[str],
-        *,
-        n: int = 1,
-        temperature: float = 0.0,
-        max_new_tokens: int = 32,
-        seed: int = 0,
-        progress: str | None = None,
-    ) -> list[list[Completion]]:
-        """`n` completions for each prompt; `Completion.logprob` is at `temperature`, or at 1 where that is 0."""
-        replies = [self.reply(prompt, n, temperature, max_new_tokens, seed) for prompt in prompts]
-        return [[self.completion(choice) for choice in reply["choices"]] for reply in replies]
-
-    def reply(
-        self, prompt: str, n: int, temperature: float, max_new_tokens: int, seed: int = 0, **more: Any
-    ) -> dict[str, Any]:
-        """What the server says to a prompt, token ids and log-probabilities included; `more` goes into the request."""
-        settings = {
-            "n": n,
-            "temperature": temperature,
-            "top_p": 1.0,
-            "top_k": 0,
-            "min_p": 0.0,
-            "repetition_penalty": 1.0,
-            "max_tokens": max_new_tokens,
-            "seed": seed,
-            "return_token_ids": True,
-            **more,
-        }
-        if not self.chat:
-            return self.server.post("/v1/completions", prompt=prompt, logprobs=0, **settings)
-        messages = [{"role": "user", "content": prompt}]
-        return self.server.post("/v1/chat/completions", messages=messages, logprobs=True, **settings)
-
-    def completion(self, choice: dict[str, Any]) -> Completion:
-        """One of the choices of a reply."""
-        text = choice["message"]["content"] if self.chat else choice["text"]
-        logprobs = token_logprobs(choice)
-        return Completion(text or "", sum(logprobs), len(logprobs), choice["finish_reason"] == "length")
+def read_choice(choice: dict[str, Any]) -> Reply:
+    """One of the choices of a reply, as the client reads it."""
+    found = read_body(json.dumps({"choices": [choice]}))
+    assert isinstance(found, Reply)
+    return found
 
 
 def token_logprobs(choice: dict[str, Any]) -> list[float]:

@@ -19,15 +19,17 @@ import torch
 from tokenizers.processors import TemplateProcessing
 from transformers import AutoConfig, AutoTokenizer, GenerationConfig, LlamaForCausalLM
 
+from abstain.evals.endpoint import EndpointSampler, load_endpoint
 from abstain.evals.evaluation import evaluate
 from abstain.evals.models import LoadedModel, load_model
-from abstain.evals.sampler import PromptFormat, Sampler, as_prompt
+from abstain.evals.sampler import Sampler, as_prompt
+from abstain.evals.sampling import PromptFormat
 from abstain.evals.tasks.catalogue import load_task
 from abstain.evals.tasks.question import Question, Task
 from abstain.rewards.prompts import prompt_text
 
 from ..conftest import CITIES, PEOPLE
-from .serving import ALONE, PYTHON, ServedSampler, Server, free_port, token_logprobs
+from .serving import ALONE, PYTHON, Server, free_port, read_choice, token_logprobs
 
 pytestmark = [
     pytest.mark.slow,
@@ -89,9 +91,10 @@ class Both:
     task: Task
     folder: Path
 
-    def samplers(self, prompt_format: PromptFormat) -> tuple[ServedSampler, Sampler]:
-        ours = Sampler(self.here.model, self.here.tokenizer, name=self.folder.name, prompt_format=prompt_format)
-        return ServedSampler(self.server, chat=prompt_format == "chat"), ours
+    def samplers(self, prompt_format: PromptFormat) -> tuple[EndpointSampler, Sampler]:
+        ours = Sampler(self.here.model, self.here.tokenizer, name=self.server.model, prompt_format=prompt_format)
+        url = f"{self.server.url}/v1"
+        return load_endpoint(self.server.model, url, prompt_format=prompt_format, cache=False, timeout=600), ours
 
     def prompts(self, count: int = 4) -> list[str]:
         questions = self.task.held_out[:count]
@@ -167,10 +170,10 @@ def test_greedy_completions_are_the_same(both: Both, prompt_format: PromptFormat
 def test_sampled_tokens_have_our_log_probabilities_and_end_where_ours_do(
     both: Both, prompt_format: PromptFormat, temperature: float
 ) -> None:
-    served, ours = both.samplers(prompt_format)
+    _, ours = both.samplers(prompt_format)
     ends = ours._settings(temperature, 0, 1.0, ROOM).eos_token_id
     for prompt in both.prompts():
-        reply = served.reply(prompt, 4, temperature, ROOM)
+        reply = both.server.reply(prompt, prompt_format == "chat", 4, temperature, ROOM)
         asked = both.token_ids(prompt, prompt_format)
         for choice in reply["choices"]:
             tokens, logprobs = choice["token_ids"], token_logprobs(choice)
@@ -179,27 +182,28 @@ def test_sampled_tokens_have_our_log_probabilities_and_end_where_ours_do(
             assert not set(tokens[:-1]) & set(ends)
             assert choice["finish_reason"] == ("stop" if tokens[-1] in ends else "length")
             assert len(tokens) == ROOM or choice["finish_reason"] == "stop"
-            there = served.completion(choice)
+            there = read_choice(choice)
             (here,) = ours._completions(torch.tensor([tokens]), torch.tensor([logprobs]), ends)
             assert (there.text.strip(), there.truncated) == (here.text.strip(), here.truncated)
-            assert (there.token_count, there.logprob) == (here.token_count, pytest.approx(here.logprob, abs=1e-4))
+            assert there.logprob == pytest.approx(here.logprob, abs=1e-4)
 
 
 def test_each_of_our_end_tokens_ends_an_answer_and_no_other(both: Both, prompt_format: PromptFormat) -> None:
-    served, ours = both.samplers(prompt_format)
+    _, ours = both.samplers(prompt_format)
     prompt = both.prompts()[0]
 
     def insisting_on(token: int) -> dict[str, Any]:
-        return served.reply(prompt, 1, 0.0, 3, logit_bias={token: 100})["choices"][0]
+        chat = prompt_format == "chat"
+        return both.server.reply(prompt, chat, 1, 0.0, 3, logit_bias={token: 100})["choices"][0]
 
     for end in ours._settings(0.0, 0, 1.0, 3).eos_token_id:
         choice = insisting_on(end)
         assert choice["token_ids"] == [end] and choice["finish_reason"] == "stop"
-        there = served.completion(choice)
-        assert (there.text, there.token_count, there.truncated) == ("", 1, False)
+        there = read_choice(choice)
+        assert (there.text, there.truncated) == ("", False) and there.logprob is not None
     choice = insisting_on(A_WORD)
     assert choice["token_ids"] == [A_WORD] * 3 and choice["finish_reason"] == "length"
-    assert served.completion(choice).truncated
+    assert read_choice(choice).truncated
 
 
 def same(there: Any, here: Any) -> bool:
@@ -213,9 +217,11 @@ def same(there: Any, here: Any) -> bool:
     return there == here
 
 
-def test_evaluation_finds_the_same(both: Both) -> None:
-    samplers = both.samplers("chat")
-    there, here = (evaluate(sampler, both.task, TARGETS, limit=12, train_limit=4) for sampler in samplers)  # type: ignore[arg-type]
+def test_evaluation_finds_the_same(both: Both, prompt_format: PromptFormat) -> None:
+    samplers = both.samplers(prompt_format)
+    there, here = (evaluate(sampler, both.task, TARGETS, limit=15, train_limit=4) for sampler in samplers)
+    about = there.metrics.pop("endpoint")
+    assert (about["failures"], about["left_out"], about["completion_tokens"] > 0) == ({}, [], True)
     for one, other in zip(there.records, here.records, strict=True):
         assert (one.id, one.target, one.prompt, one.completion.strip(), one.answer, one.verdict) == (
             other.id,

@@ -25,7 +25,14 @@ from abstain.evals.tasks.question import Question
 from abstain.rewards.verdict_reward import VerdictReward
 from abstain.trainers.guards.alarms import Watch
 from abstain.trainers.guards.options import GuardOptions
-from abstain.trainers.guards.remedies import Remedy, SeedIdkRemedy, StopRemedy, check_unsharded
+from abstain.trainers.guards.remedies import (
+    NamedRemedy,
+    Remedy,
+    SeedIdkRemedy,
+    StopRemedy,
+    check_remedy,
+    check_unsharded,
+)
 from abstain.trainers.guards.rewards import GuardedReward, guard_reward
 from abstain.trainers.guards.rollouts import Group, Rollouts, Sample, Window
 from abstain.trainers.guards.signals import Evidence, measure_window, start_probabilities
@@ -68,14 +75,26 @@ class Guards(TrainerCallback):
         """Some completions of the last batch."""
         return self.rollouts.samples
 
-    def wrap(self, rewards: Sequence[Callable[..., Any]]) -> list[GuardedReward]:
+    def wrap(self, rewards: Sequence[Callable[..., Any]], grading: VerdictReward | None = None) -> list[GuardedReward]:
         """The rewards to give to TRL. The first one that grades is listened to.
 
+        Args:
+            rewards: any reward functions.
+            grading: grades for the guards where none of the rewards does. It pays nothing.
+
         Raises:
-            ValueError: none of them is a reward of `abstain.rewards`.
+            ValueError: nothing grades.
         """
-        listened = _listened(rewards)
-        return [guard_reward(reward, self.rollouts if reward is listened else None) for reward in rewards]
+        listened = next((place for place, one in enumerate(rewards) if isinstance(one, VerdictReward)), None)
+        if listened is not None:
+            return [guard_reward(one, self.rollouts if i == listened else None) for i, one in enumerate(rewards)]
+        if grading is None:
+            raise ValueError(
+                "guards listen to how completions are graded, and none of these rewards grades: write "
+                "guards.wrap(rewards, Grading(grader=...)), from abstain.trainers.guards.rewards"
+            )
+        first, *others = rewards
+        return [guard_reward(first, self.rollouts, grading), *map(guard_reward, others)]
 
     def attach(self, trainer: Any) -> None:
         """Begin to guard this trainer, whose rewards `wrap` returned.
@@ -92,13 +111,14 @@ class Guards(TrainerCallback):
             self.remedies.append(SeedIdkRemedy(options.seed_idk, trainer, self.rollouts))
         if options.stop:
             self.remedies.append(StopRemedy(options.stop))
+        self.remedies += [NamedRemedy(one, trainer, self.rollouts) for one in options.remedies]
         trainer.add_callback(self)
 
     def carried(self) -> dict[str, Any]:
         """What a checkpoint has to hold, see `abstain.trainers.resuming`."""
         return {
             "watch": asdict(self.watch),
-            "lasted": {type(remedy).__name__: remedy.lasted for remedy in self.remedies},
+            "lasted": {remedy.title: remedy.lasted for remedy in self.remedies},
             "events": self.events,
             "recent": [[astuple(group) for group in groups] for groups in self._recent],
             "evidence": self._evidence.counts if self._evidence else {},
@@ -109,7 +129,7 @@ class Guards(TrainerCallback):
         """A resumed run goes on with the alarms, remedies and completions that its checkpoint had."""
         self.watch, self.events = Watch(**found["watch"]), found["events"]
         for remedy in self.remedies:
-            remedy.lasted = found["lasted"].get(type(remedy).__name__, 0)
+            remedy.lasted = found["lasted"].get(remedy.title, 0)
         self._recent.extend([Group(*row) for row in groups] for groups in found["recent"])
         if self._evidence:
             self._evidence.counts = found["evidence"]
@@ -149,7 +169,7 @@ class Guards(TrainerCallback):
         called = not self.watch.active.keys().isdisjoint(remedy.kinds)
         remedy.lasted = remedy.lasted + 1 if called else 0
         if called and (done := remedy.apply(state.global_step, control)):
-            name = type(remedy).__name__.removesuffix("Remedy")
+            name = remedy.title
             self._tell(state, f"Step {state.global_step}: {name}: {done}.", remedy=name, done=done)
 
     def _tell(self, state: TrainerState, message: str, **event: Any) -> None:
@@ -160,34 +180,25 @@ class Guards(TrainerCallback):
             write_text(Path(self._trainer.args.output_dir) / EVENTS, lines)
 
 
-def check_guards(options: GuardOptions, rewards: Sequence[Callable[..., Any]], config: Any) -> None:
+def check_guards(options: GuardOptions, config: Any) -> None:
     """Refuse, before anything is loaded, what could not work.
 
     Args:
         options: of the recipe.
-        rewards: as for `Guards.wrap`.
         config: TRL's configuration, or whatever has its fields `fsdp` and `deepspeed`.
 
     Raises:
-        ValueError: a remedy cannot work with these rewards and this configuration.
+        ValueError: a remedy cannot work with this configuration, or what is named as one is none.
 
     Example:
         >>> from types import SimpleNamespace
-        >>> from abstain.rewards import ConfidenceTarget
         >>> config = SimpleNamespace(fsdp=None, deepspeed="zero3.json")
-        >>> check_guards(GuardOptions(seed_idk={}), [ConfidenceTarget()], config)
+        >>> check_guards(GuardOptions(seed_idk={}), config)
         Traceback (most recent call last):
         ...
         ValueError: guards.seed_idk cannot train weights that FSDP or DeepSpeed have sharded; seed by sft
     """
-    _listened(rewards)
     if options.seed_idk:
         check_unsharded(bool(config.fsdp or config.deepspeed))
-
-
-def _listened(rewards: Sequence[Callable[..., Any]]) -> VerdictReward:
-    """The first reward that grades."""
-    found = next((reward for reward in rewards if isinstance(reward, VerdictReward)), None)
-    if found is None:
-        raise ValueError("guards listen to how completions are graded: use a reward of abstain.rewards")
-    return found
+    for one in options.remedies:
+        check_remedy(one)

@@ -1,5 +1,7 @@
 """What a recipe may say about guards: how often to look, and which remedies to apply by themselves."""
 
+from typing import Any
+
 from pydantic import BaseModel, Field
 
 
@@ -27,10 +29,23 @@ class Stop(BaseModel, extra="forbid"):
     """Checks that an alarm has to last."""
 
 
+class OwnRemedy(BaseModel, extra="forbid"):
+    """A remedy of your own, see `abstain.trainers.guards.remedies.Remedy`."""
+
+    name: str
+    """`file.py:Thing`, beside the recipe, or `package.module:Thing`."""
+    args: dict[str, Any] = Field(default_factory=dict)
+    """Arguments of its constructor."""
+
+
 class GuardOptions(BaseModel, extra="forbid"):
     """Signals and warnings are always on; a remedy is switched on by its key, `seed_idk: {}` for its defaults."""
 
     every: int = Field(10, ge=1)
     """Steps between two checks."""
     seed_idk: SeedIdk | None = None
+    """Teach "I don't know" where it is hardly ever sampled."""
     stop: Stop | None = None
+    """End the run where an alarm lasts."""
+    remedies: list[OwnRemedy] = Field(default_factory=list)
+    """Remedies of your own, after these two."""

@@ -5,7 +5,7 @@
 
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import torch
@@ -13,24 +13,37 @@ from torch import Tensor
 from transformers import TrainerControl
 
 from abstain.evals.sampler import left_pad
+from abstain.rewards.errors import nearest
+from abstain.rewards.named import check_options, find, parameters_of, place_of, said, short
 from abstain.rewards.prompts import IDK
-from abstain.trainers.guards.options import SeedIdk, Stop
+from abstain.trainers.guards.alarms import KINDS
+from abstain.trainers.guards.options import OwnRemedy, SeedIdk, Stop
 from abstain.trainers.guards.rollouts import Rollouts, Written
 
 Pair = tuple[list[int], list[int]]
 """Token ids of a prompt and of its completion, the end token included."""
+FILLED = ("trainer", "rollouts")
+"""What the constructor of a remedy gets besides its own arguments, where it takes them."""
 
 
 class Remedy(ABC):
     """Something that a guard does about a collapse.
 
+    One of your own is a class of this kind that a recipe names under `rl.guards.remedies`. It is constructed with
+    `args`, and with the keywords `trainer` (TRL's) and `rollouts` (`Rollouts`) where its constructor has them.
+
     Attributes:
-        kinds: the alarms that it answers to.
+        kinds: the alarms that it answers to, of `abstain.trainers.guards.alarms.KINDS`.
         lasted: checks in a row that found one of them active, this one included. `Guards` counts, also over a resume.
     """
 
     kinds: tuple[str, ...]
     lasted = 0
+
+    @property
+    def title(self) -> str:
+        """What it is called in messages."""
+        return type(self).__name__.removesuffix("Remedy")
 
     @abstractmethod
     def apply(self, step: int, control: TrainerControl) -> str | None:
@@ -135,6 +148,80 @@ class SeedIdkRemedy(Remedy):
         tokenizer = self.trainer.processing_class
         text = f" {IDK}" if isinstance(prompt, str) else IDK
         return [*tokenizer(text, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
+
+
+class NamedRemedy(Remedy):
+    """A remedy that a recipe names; what it raises is told with its name and place.
+
+    Args:
+        options: the name, and arguments.
+        trainer, rollouts: for a remedy that takes them.
+
+    Raises:
+        ValueError: nothing has this name, or what has it is no remedy; on a call, the remedy raised.
+    """
+
+    def __init__(self, options: OwnRemedy, trainer: Any, rollouts: Rollouts) -> None:
+        make = find(options.name)
+        takes = check_remedy(options)
+        given = {key: value for key, value in (("trainer", trainer), ("rollouts", rollouts)) if key in takes}
+        try:
+            self.remedy = make(**options.args, **given)
+        except Exception as error:
+            raise ValueError(
+                f"remedy {short(options.name)} raised {said(error)}{place_of(error, __file__)}"
+            ) from error
+        self.name, self.kinds = options.name, _kinds(options.name, self.remedy)
+
+    @property
+    def title(self) -> str:
+        return short(self.name)
+
+    def apply(self, step: int, control: TrainerControl) -> str | None:
+        self.remedy.lasted = self.lasted
+        try:
+            done = self.remedy.apply(step, control)
+        except Exception as error:
+            raise ValueError(f"remedy {self.title} raised {said(error)}{place_of(error, __file__)}") from error
+        return None if done is None else str(done)
+
+
+def check_remedy(options: OwnRemedy) -> Collection[str]:
+    """The keywords that its constructor takes; it is not called.
+
+    Raises:
+        ValueError: nothing has this name, or no remedy; or it takes other arguments.
+
+    Example:
+        >>> check_remedy(OwnRemedy(name="abstain.trainers.guards.remedies:StopRemedy"))
+        Traceback (most recent call last):
+        ...
+        ValueError: abstain.trainers.guards.remedies:StopRemedy lacks the argument 'options', which has no default;
+        what is filled in is trainer, rollouts
+    """
+    make = find(options.name)
+    takes = parameters_of(options.name, make)
+    check_options(options.name, takes, options.args, FILLED)
+    if isinstance(make, type):
+        if not callable(getattr(make, "apply", None)):
+            raise ValueError(f"{short(options.name)} is no remedy: it has no method apply(step, control)")
+        if hasattr(make, "kinds"):  # else its constructor sets them
+            _kinds(options.name, make)
+    return takes
+
+
+def _kinds(name: str, remedy: Any) -> tuple[str, ...]:
+    """The alarms that a remedy answers to."""
+    kinds = getattr(remedy, "kinds", None)
+    if not kinds or isinstance(kinds, str) or not callable(getattr(remedy, "apply", None)):
+        raise ValueError(
+            f"{short(name)} is no remedy: it needs `kinds`, the alarms that it answers to, as in "
+            "kinds = ('all_idk',), and a method apply(step, control)"
+        )
+    for kind in kinds:
+        if kind not in KINDS:
+            raise ValueError(f"{short(name)}: there is no alarm {kind!r}. {nearest(str(kind), KINDS)}")
+    return tuple(kinds)
 
 
 def check_unsharded(sharded: bool) -> None:

@@ -9,9 +9,12 @@ import logging
 import math
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from abstain.rewards.verdict_reward import check_length
+from abstain.rewards.response import Response
+from abstain.rewards.verdict import Verdict
+from abstain.rewards.verdict_reward import VerdictReward, check_length
 from abstain.trainers.guards.rollouts import Rollouts
 
 HOOKS = ("trainer_state", "log_extra", "log_metric", "environments")
@@ -24,12 +27,28 @@ _WIDTH = 120
 logger = logging.getLogger(__name__)
 
 
+@dataclass(eq=False, repr=False)
+class Grading(VerdictReward):
+    """Grades and pays nothing, for guards where none of the rewards grades."""
+
+    @property
+    def threshold_dependent(self) -> bool:
+        return False
+
+    def _name_parts(self) -> list[str]:
+        return ["graded"]
+
+    def _score(self, verdict: Verdict, response: Response, target: float | None) -> None:
+        return None
+
+
 class GuardedReward:
     """A reward function as TRL calls it, guarded.
 
     Args:
         reward: any reward function; those of `abstain.rewards` also say how they graded each completion.
-        rollouts: takes what the reward grades.
+        rollouts: takes what is graded.
+        grading: grades for `rollouts`, and pays nothing; by default the reward itself does.
 
     Raises:
         RewardError: on a call, if the reward raises or returns what is no list of finite scores.
@@ -41,9 +60,15 @@ class GuardedReward:
         ('confidence_target', [0.25])
     """
 
-    def __init__(self, reward: Callable[..., Any], rollouts: Rollouts | None = None) -> None:
+    def __init__(
+        self,
+        reward: Callable[..., Any],
+        rollouts: Rollouts | None = None,
+        grading: VerdictReward | None = None,
+    ) -> None:
         self.reward = reward
         self.rollouts = rollouts
+        self.grading = grading
         self.__name__ = getattr(_bare(reward), "__name__", type(_bare(reward)).__name__)
         self._warned = False
 
@@ -78,6 +103,9 @@ class GuardedReward:
                 *(self.__name__, sum(score != score for score in scores), len(found), nan, show_row(columns, nan)),
             )
         if self.rollouts is not None:
+            if self.grading is not None:
+                heard = {}
+                self.grading(**self._listening(columns, heard))
             others = heard.get("lenient") or heard.get("strict") or ()
             self.rollouts.add(columns, heard.get("verdict", []), found, others)
         return found
@@ -96,11 +124,18 @@ class GuardedAsyncReward(GuardedReward):
         return self._finish(columns, scores, heard)
 
 
-def guard_reward(reward: Callable[..., Any], rollouts: Rollouts | None = None) -> GuardedReward:
+def guard_reward(
+    reward: Callable[..., Any], rollouts: Rollouts | None = None, grading: VerdictReward | None = None
+) -> GuardedReward:
     """The wrapper that suits a reward; see `GuardedReward`."""
     called = _bare(reward)
     awaited = inspect.iscoroutinefunction(called) or inspect.iscoroutinefunction(type(called).__call__)
-    return (GuardedAsyncReward if awaited else GuardedReward)(reward, rollouts)
+    return (GuardedAsyncReward if awaited else GuardedReward)(reward, rollouts, grading)
+
+
+def explained(reward: Callable[..., Any]) -> Callable[..., Any]:
+    """A reward function of somebody's own, whose failures are explained; those of `abstain.rewards` as they are."""
+    return reward if isinstance(reward, VerdictReward) else guard_reward(reward)
 
 
 def _bare(reward: Any) -> Any:

@@ -14,10 +14,14 @@
 | eval, train | what TRL logs |
 """
 
+import io
 import json
 import logging
+import shlex
+import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -130,7 +134,7 @@ class Dashboard(TrainerCallback):
         """Close the run, so that the next stage gets one of its own."""
         self._try(args, self._inner.on_train_end, args, *event, **kwargs)
         if self._sink is not None:
-            self._try(args, self._sink.close)
+            self._try(args, self._sink.pause)
 
     def _begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         file = Path(args.output_dir) / TRACKERS
@@ -138,6 +142,8 @@ class Dashboard(TrainerCallback):
             return self._inner.on_train_begin(args, state, control, **kwargs)
         known = read_trackers(file).get(self.name, {}) if state.global_step else {}
         args.run_name = known.get("name") or args.run_name
+        if self.name == "trackio":
+            print(f"To watch it: trackio show --project {shlex.quote(args.project)}", file=sys.stderr)
         sink = SINKS[self.name](self._inner)
         sink.open(args, known)
         self._inner.on_train_begin(args, state, control, **kwargs)
@@ -159,11 +165,19 @@ class Dashboard(TrainerCallback):
         if not self.alive:
             return
         try:
-            work(*given, **kwargs)
+            with _hushed(self.name):
+                work(*given, **kwargs)
         except Exception as error:  # of whatever kind: a dashboard must not cost a run
             self.alive = False
             args.report_to = [name for name in args.report_to or [] if name != self.name]  # TRL looks here
             logger.warning("%s failed and is left out from here on: %s", self.name, what_failed(self.name, error))
+
+
+@contextmanager
+def _hushed(tracker: str) -> Iterator[None]:
+    """Trackio prints eight lines for each run; one says all of it. Its errors and warnings are no prints."""
+    with redirect_stdout(io.StringIO()) if tracker == "trackio" else nullcontext():
+        yield
 
 
 def read_trackers(path: Path) -> dict[str, dict[str, Any]]:
@@ -274,15 +288,16 @@ def publish_results(
     present = [path for path in files if path.exists()]
     for tracker, known in read_trackers(output_dir / TRACKERS).items():
         try:
-            sink = SINKS[tracker]()
-            sink.reopen(known)
-            sink.files("results", present)
-            if found := numbers({f"results/{key}": value for key, value in (overall or {}).items()}):
-                sink.log(found)
-            if table:
-                rows = [{key: _plain(value) for key, value in row.items()} for row in table]
-                sink.table("results/by_target", rows)
-            sink.close()
+            with _hushed(tracker):
+                sink = SINKS[tracker]()
+                sink.reopen(known)
+                sink.files("results", present)
+                if found := numbers({f"results/{key}": value for key, value in (overall or {}).items()}):
+                    sink.log(found)
+                if table:
+                    rows = [{key: _plain(value) for key, value in row.items()} for row in table]
+                    sink.table("results/by_target", rows)
+                sink.close()
         except Exception as error:  # as above
             logger.warning("%s did not take the results: %s", tracker, what_failed(tracker, error))
 

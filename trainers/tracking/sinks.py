@@ -9,7 +9,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from abstain.evals.tables.grid import Column, Grid, markdown_lines
 
@@ -62,6 +62,10 @@ class Sink(ABC):
     def close(self) -> None:
         """Close what `open` or `reopen` opened; what transformers opened it has closed."""
 
+    def pause(self) -> None:
+        """Training is over, and results may follow."""
+        self.close()
+
 
 class _LibrarySink(Sink):
     """A library with `log`, `Table`, `Image` and `Artifact`: wandb, or Trackio, which was made in its likeness."""
@@ -89,7 +93,15 @@ class _LibrarySink(Sink):
 
 
 class WandbSink(_LibrarySink):
-    """Weights & Biases, online or (`WANDB_MODE=offline`) not."""
+    """Weights & Biases, online or (`WANDB_MODE=offline`) not.
+
+    What it writes lies in the output directory of training, unless `WANDB_DIR` says otherwise. Offline, a run stays
+    open after training for its results: one that is opened again gets a second folder, whose upload would overwrite
+    the first. It ends with the process, or where another begins.
+    """
+
+    waiting: ClassVar[str | None] = None
+    """The id of a run that waits for its results."""
 
     def __init__(self, inner: Any = None) -> None:
         super().__init__(inner)
@@ -101,14 +113,28 @@ class WandbSink(_LibrarySink):
         self.library = wandb
 
     def open(self, args: Any, known: Mapping[str, Any]) -> None:
+        if self._waits():
+            self.library.finish()
         if self.library.run is None:
             self.ours = True
             project = os.environ.get("WANDB_PROJECT") or known.get("project") or args.project
-            self.library.init(project=project, name=args.run_name, id=known.get("id"), resume="allow")
+            self._init({"project": project, "name": args.run_name, "id": known.get("id"), "folder": args.output_dir})
+
+    def _init(self, known: Mapping[str, Any]) -> None:
+        which = {key: known[key] for key in ("project", "name", "id")}
+        folder = None if "WANDB_DIR" in os.environ else known.get("folder")
+        if folder is not None:
+            Path(folder).mkdir(parents=True, exist_ok=True)  # wandb would choose a temporary one
+        settings = self.library.Settings(quiet=True)  # no summary of all numbers at the end: they are in our table
+        self.library.init(**which, resume="allow", dir=folder, settings=settings)
+
+    def _waits(self) -> bool:
+        run = self.library.run
+        return run is not None and run.id == WandbSink.waiting
 
     def run(self, args: Any) -> dict[str, Any]:
         run = self.library.run
-        return {"project": run.project, "name": run.name, "id": run.id}
+        return {"project": run.project, "name": run.name, "id": run.id, "folder": str(args.output_dir)}
 
     def describe(self, content: Mapping[str, Any]) -> None:
         self.library.config.update({"abstain": dict(content)}, allow_val_change=True)
@@ -118,7 +144,8 @@ class WandbSink(_LibrarySink):
 
     def reopen(self, known: Mapping[str, Any]) -> None:
         self.ours = True
-        self.library.init(project=known["project"], name=known["name"], id=known["id"], resume="allow")
+        if not (self._waits() and self.library.run.id == known["id"]):
+            self._init(known)
 
     def files(self, name: str, paths: Sequence[Path]) -> None:
         self._files(self.library.Artifact(f"{name}-{self.library.run.id}", type=name), name, paths)
@@ -126,6 +153,13 @@ class WandbSink(_LibrarySink):
     def close(self) -> None:
         if self.ours and self.library.run is not None:  # else the next stage would draw its curves into this one's
             self.library.finish()
+            WandbSink.waiting = None
+
+    def pause(self) -> None:
+        if self.ours and self.library.run is not None and self.library.run.offline:
+            WandbSink.waiting = self.library.run.id
+        else:
+            self.close()
 
 
 class TrackioSink(_LibrarySink):

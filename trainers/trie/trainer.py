@@ -16,6 +16,8 @@ from transformers.generation.logits_process import LogitsProcessorList, Temperat
 from trl import GRPOTrainer, RLOOTrainer
 from trl.models import unwrap_model_for_generation
 
+from abstain.trainers.dynamic_sampling import DynamicSampling
+from abstain.trainers.evaluation_metrics import EvaluationMetrics
 from abstain.trainers.run_trainer import AnyTrainer, Batch, inner_model
 from abstain.trainers.trie import checks
 from abstain.trainers.trie.cost import Sizes, Work, gain
@@ -317,12 +319,23 @@ def full_precision(accelerator: Any, model: nn.Module) -> Iterator[None]:
         accelerator.native_amp, model.forward = amp, forward
 
 
-class TrieGRPOTrainer(TrieRollouts, GRPOTrainer):
+# With whatever else they may be asked for: `dynamic_sampling` and `compute_metrics`, as arguments
+
+
+class TrieGRPOTrainer(DynamicSampling, EvaluationMetrics, TrieRollouts, GRPOTrainer):
     """TRL's GRPO with rollouts shared as a trie."""
 
 
-class TrieRLOOTrainer(TrieRollouts, RLOOTrainer):
+class TrieRLOOTrainer(DynamicSampling, EvaluationMetrics, TrieRollouts, RLOOTrainer):
     """TRL's RLOO with rollouts shared as a trie."""
+
+
+class StockGRPOTrainer(DynamicSampling, EvaluationMetrics, GRPOTrainer):
+    """TRL's GRPO, with its own rollouts."""
+
+
+class StockRLOOTrainer(DynamicSampling, EvaluationMetrics, RLOOTrainer):
+    """TRL's RLOO, with its own rollouts."""
 
 
 # Which rows of a generation go into which micro-batch: those that share a prefix together, if the loss allows it

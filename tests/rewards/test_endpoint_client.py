@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
-from abstain.rewards.judge.endpoint import Endpoint, Failure, pause, read_body, retry_after
-from abstain.rewards.judge.usage import GIVEN_UP, Reply
+from abstain.rewards.endpoint.client import Endpoint, Request
+from abstain.rewards.endpoint.failures import Failure, pause, retry_after
+from abstain.rewards.endpoint.reading import read_body
+from abstain.rewards.endpoint.usage import GIVEN_UP, Reply
 
 pytest.importorskip("openai")
 
@@ -69,6 +71,12 @@ def endpoint(stub: Any, **options: Any) -> Endpoint:
     return Endpoint("judge", stub.url, **{"first_pause": 0.01, "attempts": 3, "timeout": 20.0, **options})
 
 
+def ask_with(backend: Endpoint, settings: dict[str, Any], chat: bool = True) -> list[Reply]:
+    replies: list[Reply] = []
+    asyncio.run(backend.send([Request("p", settings, chat)], lambda _, reply: replies.append(reply)))
+    return replies
+
+
 def ask(backend: Endpoint, *prompts: str) -> list[Reply]:
     replies: dict[int, Reply] = {}
     asyncio.run(backend.ask(prompts, lambda index, reply: replies.__setitem__(index, reply)))
@@ -113,6 +121,80 @@ def test_passing_trouble_is_tried_again(stub: Any, trouble: Answer) -> None:
     assert ask(endpoint(stub), "p") == [Reply("GRADE: CORRECT", "", "", 100, 5, 2)]
 
 
+def test_silence_and_half_a_sentence_are_replies(stub: Any) -> None:
+    stub.script = [say(None), say("  \n"), say("GRADE: CORR", "length"), say(None, "length")]
+    replies = ask(endpoint(stub, concurrency=1), *"abcd")
+    assert [(reply.text, reply.truncated, reply.failure) for reply in replies] == [
+        ("", False, ""),
+        ("  \n", False, ""),
+        ("GRADE: CORR", True, ""),
+        ("", True, ""),
+    ]
+
+
+class Picky:
+    """Refuses some fields of a request, one at a time, as OpenAI's reasoning models do."""
+
+    def __init__(self, *refused: str, naming: str = "Unsupported parameter: '{}' is not supported.") -> None:
+        self.refused = refused
+        self.naming = naming
+
+    def __call__(self, request: Any) -> None:
+        body = request.server.requests[-1][0]
+        for name in self.refused:
+            if name in body:
+                request.send(400, {"error": {"message": self.naming.format(name), "code": "unsupported_parameter"}})
+                return
+        request.chat("Lima")
+
+
+def bodies(stub: Any, *names: str) -> list[dict[str, Any]]:
+    return [{name: body[name] for name in names if name in body} for body, _ in stub.requests]
+
+
+def test_a_field_that_is_refused_is_left_out_from_then_on(stub: Any) -> None:
+    stub.script = [Picky("temperature", "logprobs")]
+    backend = endpoint(stub, concurrency=1, request={"temperature": 0, "logprobs": True})
+    first, second = ask(backend, "a", "b")
+    assert first == Reply("Lima", "", "", 100, 5, 2, left_out=("logprobs", "temperature"))
+    assert second == Reply("Lima", "", "", 100, 5, 0, left_out=("logprobs", "temperature"))
+    sent = bodies(stub, "temperature", "logprobs")
+    assert sent == [{"temperature": 0, "logprobs": True}, {"logprobs": True}, {}, {}]
+    assert ask(backend, "c")[0].retries == 0
+    assert ask(endpoint(stub, request={"temperature": 0}), "d")[0].retries == 1
+
+
+def test_room_for_an_answer_has_another_name_at_reasoning_models(stub: Any) -> None:
+    naming = "Unsupported parameter: '{}'. Use 'max_completion_tokens' instead."
+    stub.script = [Picky("max_tokens", naming=naming)]
+    [reply] = ask_with(endpoint(stub, request={}), {"max_tokens": 32})
+    assert (reply.text, reply.retries, reply.left_out) == ("Lima", 1, ())
+    assert bodies(stub, "max_tokens", "max_completion_tokens") == [{"max_tokens": 32}, {"max_completion_tokens": 32}]
+
+
+def test_somebodys_own_room_comes_first(stub: Any) -> None:
+    ask_with(endpoint(stub, request={"max_completion_tokens": 4000}), {"max_tokens": 32})
+    assert bodies(stub, "max_tokens", "max_completion_tokens") == [{"max_completion_tokens": 4000}]
+
+
+def test_what_is_refused_for_another_reason_is_not_left_out(stub: Any) -> None:
+    backend = endpoint(stub, concurrency=1)
+    stub.script = [send(400, {"error": {"message": "bad prompt: at which temperature"}})] * 2 + [GOOD]
+    first, second = ask(backend, "a", "b")
+    assert (first.failure, second.text, second.left_out) == ("bad request", "GRADE: CORRECT", ())
+    assert bodies(stub, "temperature") == [{"temperature": 0}, {}, {"temperature": 0}]
+
+
+def test_a_plain_prompt_is_continued(stub: Any) -> None:
+    told = {"token_logprobs": [-0.5, -0.25], "tokens": [" Li", "ma"]}
+    stub.script = [send(200, {"choices": [{"text": " Lima", "finish_reason": "length", "logprobs": told}]})]
+    [reply] = ask_with(endpoint(stub, request={}), {"logprobs": 1}, chat=False)
+    assert reply == Reply(" Lima", truncated=True, logprob=-0.75)
+    body, headers = stub.requests[0]
+    assert body == {"model": "judge", "prompt": "p", "logprobs": 1}
+    assert headers["path"] == "/v1/completions"
+
+
 @pytest.mark.parametrize(
     ("trouble", "kind", "requests"),
     [
@@ -120,13 +202,13 @@ def test_passing_trouble_is_tried_again(stub: Any, trouble: Answer) -> None:
         (send(429, {"error": {"code": "insufficient_quota"}}), "no money", 1),
         (send(429, OVERLOADED, Retry_After="3600"), "rate limit", 1),
         (send(500, "boom"), "server error", 3),
-        (send(400, {"error": {"message": "temperature is not supported"}}), "bad request", 1),
+        (send(400, {"error": {"message": "the prompt is too long"}}), "bad request", 1),
+        (send(400, {"error": {"message": "filtered", "code": "content_filter"}}), "content filter", 1),
         (send(401, {"error": {"message": "no such key"}}), "unauthorized", 1),
         (send(404, {"error": {"message": "no such model"}}), "not found", 1),
         (send(200, "not JSON"), "garbage", 3),
-        (say(None), "empty", 1),
-        (say("  \n"), "empty", 1),
-        (say("GRADE: CORR", "length"), "cut off", 1),
+        (send(200, {"choices": [{"message": {"content": 7}}]}), "garbage", 3),
+        (say(None, "content_filter"), "content filter", 1),
         (hang_up, "connection", 3),
     ],
 )
@@ -201,6 +283,26 @@ def test_a_key_that_is_refused_is_refused_once(stub: Any) -> None:
     assert "unauthorized" in replies[1].detail
 
 
+def test_a_judge_that_fails_at_nearly_all_is_given_up(stub: Any) -> None:
+    """One reply in twelve keeps the failures from being in a row."""
+    stub.script = [GOOD if index % 12 == 11 else send(500, "boom") for index in range(100)]
+    replies = ask(endpoint(stub, attempts=1, concurrency=1, patience=12), *map(str, range(100)))
+    kinds = [reply.failure for reply in replies]
+    assert kinds.count(GIVEN_UP) == 74 and kinds[:26].count("") == 2
+
+
+def test_a_single_prompt_that_is_forbidden_does_not_end_the_batch(stub: Any) -> None:
+    stub.script = [GOOD, send(403, {"error": {"message": "flagged by moderation"}}), GOOD]
+    replies = ask(endpoint(stub, concurrency=1), *"abc")
+    assert [reply.failure for reply in replies] == ["", "unauthorized", ""]
+
+
+def test_money_that_runs_out_ends_it(stub: Any) -> None:
+    stub.script = [GOOD, send(429, {"error": {"code": "insufficient_quota"}})]
+    replies = ask(endpoint(stub, concurrency=1), *"abc")
+    assert [reply.failure for reply in replies] == ["", "no money", GIVEN_UP]
+
+
 def test_one_bad_prompt_does_not_end_the_batch(stub: Any) -> None:
     stub.script = [GOOD, send(400, {}), GOOD, send(500, ""), GOOD]
     replies = ask(endpoint(stub, attempts=1, concurrency=1, patience=2), *"abcde")
@@ -228,6 +330,14 @@ def test_the_key_is_in_no_object_and_no_message(stub: Any, monkeypatch: pytest.M
     assert "secret" not in repr((backend, backend.identity, vars(backend)))
 
 
+def test_a_key_that_a_server_sends_back_is_in_no_reply(stub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_KEY", "sk-secret-1234")
+    stub.script = [say("My key is sk-secret-1234."), send(200, "<html>Bearer sk-secret-1234</html>")]
+    replies = ask(endpoint(stub, key_env="MY_KEY", concurrency=1, attempts=1), "p", "q")
+    assert replies[0].text == "My key is ***."
+    assert replies[1].failure == "garbage" and "secret" not in repr(replies)
+
+
 def test_a_key_that_is_missing_is_an_error_not_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match="export OPENAI_API_KEY"):
         ask(Endpoint("gpt"), "p")
@@ -253,6 +363,8 @@ def test_without_the_package_one_is_told_what_to_install(monkeypatch: pytest.Mon
         ({"url": "http://host:port/v1"}, "port"),
         ({"url": "http://me:secret@host/v1"}, "key_env"),
         ({"url": "me:secret@host/v1"}, "key_env"),
+        ({"request": [1]}, "its fields are named"),
+        ({"concurrency": True}, "concurrency is True"),
         ({"request": {"messages": []}}, "'messages' is set by abstain"),
         ({"concurrency": 0}, "concurrency is 0"),
         ({"attempts": 2.5}, "attempts is 2.5"),
@@ -274,3 +386,43 @@ def test_a_body_is_read_or_is_garbage() -> None:
     odd = read_body(json.dumps(chat("a", usage={"prompt_tokens": "many", "completion_tokens": -1})))
     assert odd == Reply("a")
     assert isinstance(read_body(json.dumps(chat("a", usage=[1]))), Failure)
+
+
+@pytest.mark.parametrize(
+    ("message", "text"),
+    [
+        ({"content": None, "refusal": "I can't help with that."}, "I can't help with that."),
+        ({"content": [{"type": "text", "text": "Li"}, {"type": "image"}, {"type": "text", "text": "ma"}]}, "Lima"),
+        ({"content": None, "tool_calls": [{}]}, ""),
+        ({"content": "Lima", "reasoning_content": "Peru ..."}, "Lima"),
+    ],
+)
+def test_what_the_model_said(message: dict[str, Any], text: str) -> None:
+    found = read_body(json.dumps({"choices": [{"message": message, "finish_reason": "stop"}]}))
+    assert isinstance(found, Reply) and (found.text, found.failure) == (text, "")
+
+
+@pytest.mark.parametrize(
+    ("told", "logprob"),
+    [
+        ({"content": [{"logprob": -0.5}, {"logprob": -1}]}, -1.5),
+        ({"content": [{"logprob": 0.0}]}, 0.0),
+        ({"content": [{"logprob": -9999.0}]}, -9999.0),
+        ({"content": None, "refusal": [{"logprob": -0.5}]}, None),
+        ({"content": [{"logprob": None}]}, None),
+        ({"content": [{"logprob": float("-inf")}]}, None),
+        ({"content": [{"logprob": 0.5}]}, None),
+        ({"content": [{}]}, None),
+        ({"content": "no list"}, None),
+        ({"token_logprobs": [-0.5, None]}, None),
+        ({"token_logprobs": {"a": 1}}, None),
+        ({}, None),
+        (None, None),
+        ([-0.5], None),
+    ],
+)
+def test_log_probabilities_are_summed_or_not_known(told: Any, logprob: float | None) -> None:
+    body = json.dumps(chat("Lima"))
+    choice = json.loads(body)["choices"][0] | {"logprobs": told}
+    found = read_body(json.dumps({"choices": [choice]}))
+    assert isinstance(found, Reply) and found.text == "Lima" and found.logprob == logprob

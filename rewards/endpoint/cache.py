@@ -1,8 +1,9 @@
-"""Replies of judges on disk, so that nothing is asked and paid for twice.
+"""Replies of models on disk, so that nothing is asked and paid for twice.
 
 One SQLite file in write-ahead mode: several processes read and write it at the same time. The key is a hash of all
-that decides a reply: the judge's model and address, its settings, and the whole prompt. What is kept is the reply as
-it came, not its verdict, and no API key is ever near it. (Not the `diskcache` library: it unpickles what it finds.)
+that decides a reply: the model and its address, the settings, and the whole prompt. What is kept of a judge is the
+reply as it came, not its verdict; no API key is ever near it. (Not the `diskcache` library: it unpickles what it
+finds.)
 """
 
 import hashlib
@@ -22,9 +23,9 @@ _WAIT = 30.0  # seconds for another process to finish writing
 _CHUNK = 500  # SQLite takes only so many parameters in one query
 
 
-def default_cache() -> Path:
+def default_cache(name: str = "judge") -> Path:
     """Where replies are kept unless somebody says otherwise: under `$XDG_CACHE_HOME`, or `~/.cache`."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "abstain" / "judge.sqlite3"
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "abstain" / f"{name}.sqlite3"
 
 
 def reply_key(identity: Mapping[str, Any], prompt: str) -> str:
@@ -59,7 +60,7 @@ class ReplyCache:
             with closing(self._connect()) as connection:
                 connection.execute("SELECT key, model, reply, made FROM replies LIMIT 1")
         except (sqlite3.Error, OSError) as error:
-            raise ValueError(f"cannot use {self.path} as a judge's cache: {error}; name another file") from None
+            raise ValueError(f"cannot use {self.path} as a cache of replies: {error}; name another file") from None
 
     @contextmanager
     def open(self) -> Iterator["OpenCache"]:
@@ -75,7 +76,8 @@ class ReplyCache:
             cache.close()
 
     def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self.path, timeout=_WAIT, isolation_level=None)
+        # in a notebook another thread asks (`abstain.rewards.endpoint.client.run`), while this one waits
+        connection = sqlite3.connect(self.path, timeout=_WAIT, isolation_level=None, check_same_thread=False)
         try:
             _write_ahead(connection)
             for query in ("PRAGMA synchronous=NORMAL", _TABLE):
@@ -101,7 +103,7 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
 
 
 class OpenCache:
-    """Replies while a batch is judged. Trouble with the file costs money, not verdicts: it is warned of, once.
+    """Replies while a batch is asked. Trouble with the file costs money, not replies: it is warned of, once.
 
     Args:
         connection: to the file; `None` keeps and finds nothing.
@@ -125,7 +127,7 @@ class OpenCache:
 
     def lose(self, error: sqlite3.Error) -> None:
         """Go on without the file."""
-        warnings.warn(f"the judge's cache fails, going on without it: {error}", stacklevel=2)
+        warnings.warn(f"the cache of replies fails, going on without it: {error}", stacklevel=2)
         self.close()
 
     def close(self) -> None:
