@@ -128,7 +128,10 @@ def confidence_target(targets: Any = None, template: str | None = None) -> Solve
 
 def _template() -> str:
     """How the model that is asked was trained to be asked, if it lies on this machine and says so."""
-    path = get_model().model_args.get("model_path")
+    try:
+        path = get_model().model_args.get("model_path")
+    except ValueError:  # none is chosen: somebody runs the solver by itself
+        return DEFAULT_TEMPLATE
     card = read_card(path) if isinstance(path, str) else None
     return card.template if card else DEFAULT_TEMPLATE
 

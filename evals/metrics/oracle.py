@@ -186,7 +186,7 @@ def _recalibrated(start: BaseGuesses, fit: Callable[[np.ndarray, np.ndarray], Ca
     if len(train.ids):
         return replace(held_out, confidence=fit(train.confidence, train.correct)(held_out.confidence))
     confidence = held_out.confidence.copy()
-    for half in _halves(len(held_out.ids), seed):
+    for half in halves(len(held_out.ids), seed):
         calibrate = fit(held_out.confidence[~half], held_out.correct[~half])
         confidence[half] = calibrate(held_out.confidence[half])
     return replace(held_out, confidence=confidence)
@@ -246,14 +246,20 @@ def true_oracle_score(true_p: Sequence[float], target: float) -> float | None:
 def _cross_fitted_score(answers: ForcedAnswers, target: float, seed: int) -> float | None:
     """Each half of the questions is scored with the threshold chosen on the other half."""
     points = np.zeros(len(answers.ids))
-    for half in _halves(len(answers.ids), seed):
+    for half in halves(len(answers.ids), seed):
         others = ForcedAnswers((), answers.correct[~half], answers.confidence[~half])
         given = half & (answers.confidence > best_threshold(others, target))
         points[given] = answers.points(target)[given]
     return _mean(points)
 
 
-def _halves(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def halves(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Two halves of n questions, as masks: each is scored by what is chosen on the other.
+
+    Example:
+        >>> [mask.tolist() for mask in halves(4, seed=0)]
+        [[False, True, True, False], [True, False, False, True]]
+    """
     first = np.random.default_rng(seed).permutation(n) < n // 2
     return first, ~first
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from abstain.evals.metrics.oracle import BaseGuesses, ForcedAnswers, best_threshold, isotonic, temperature
+from abstain.evals.metrics.oracle import BaseGuesses, ForcedAnswers, best_threshold, halves, isotonic, temperature
 from abstain.evals.policies.conformal import DELTA, Certificate, certify_answered, control_all
 from abstain.evals.policies.rows import Policy
 from abstain.rewards.verdict import Verdict
@@ -109,9 +109,8 @@ def _splits(start: BaseGuesses, seed: int) -> list[tuple[ForcedAnswers, np.ndarr
     n = len(start.held_out.ids)
     if len(start.train.ids):
         return [(start.train, np.ones(n, dtype=bool))]
-    first = np.random.default_rng(seed).permutation(n) < n // 2  # the halves of `abstain.evals.metrics.oracle`
     held_out = start.held_out
-    return [(ForcedAnswers((), held_out.correct[~half], held_out.confidence[~half]), half) for half in (first, ~first)]
+    return [(ForcedAnswers((), held_out.correct[~half], held_out.confidence[~half]), half) for half in halves(n, seed)]
 
 
 def _joined(chosen: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from abstain.evals.tasks.question import Question, Task
 from abstain.evals.tasks.rows import read_file
-from abstain.evals.tasks.splits import drop_overlap, sample
+from abstain.evals.tasks.splits import drop_overlap, sample_or_say
 from abstain.rewards.errors import nearest
 
 SPLITS = ("train", "dev", "test")
@@ -53,8 +53,10 @@ def load_entity_questions(
     held_out = read_split(data, test_split, relations, single_answer)
     barred = held_out + read_split(data, "test")
     train, _ = drop_overlap(read_split(data, "train", relations, single_answer), barred, "entityquestions")
-    kept = sample(train, limit if train_limit is None else train_limit, seed)
-    return Task("entityquestions", kept, sample(held_out, limit, seed))
+    option, most = ("limit", limit) if train_limit is None else ("train_limit", train_limit)
+    kept = sample_or_say(train, most, seed, f"entityquestions: {option}", "these relations have no more to train on")
+    asked = sample_or_say(held_out, limit, seed, "entityquestions: limit", "these relations have no more held out")
+    return Task("entityquestions", kept, asked)
 
 
 def read_split(

@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import Any
 
 from abstain.evals.tasks.question import Question, Task
-from abstain.evals.tasks.splits import check_share, normalise, sample, split_by_subject
+from abstain.evals.tasks.splits import check_share, normalise, sample, sample_or_say, split_by_subject
 from abstain.rewards.errors import nearest
 
 City = dict[str, Any]
@@ -258,7 +258,11 @@ def load_geo(
     if not questions:
         raise ValueError(f"kinds={asked}, min_population={min_population}: no question is left")
     train, test = split_by_subject(sample(questions, max_questions, seed), held_out, seed)
-    return Task("geo", sample(train, limit, seed), sample(test, limit, seed), max_new_tokens=24)
+    sides = [
+        sample_or_say(side, limit, seed, "geo: limit", f"there are no more {what}")
+        for side, what in ((train, "to train on"), (test, "held out"))
+    ]
+    return Task("geo", *sides, max_new_tokens=24)
 
 
 @dataclass(frozen=True)

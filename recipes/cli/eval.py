@@ -144,6 +144,8 @@ def evaluate(
             trust_remote_code=trust_remote_code,
         )
         say(describe(questions))
+        if limit and limit > len(questions.held_out):
+            say(f"--limit {limit} gives {len(questions.held_out):,} questions: no more are held out")
         trained = card_of(card, loaded, revision)
         if baselines and trained and began is None and questions.train:
             say("warning: thresholds go by training questions, which this model may have learnt: give --start RUN")

@@ -5,13 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from transformers.utils.logging import disable_progress_bar
-
 from abstain.evals.models import LoadedModel, load_model
 from abstain.evals.prompt_card import read_card
 from abstain.evals.sampler import Sampler, as_prompt
 from abstain.evals.tasks.languages import LANGUAGES
 from abstain.evals.tasks.question import Question
+from abstain.recipes.run.console import quiet_libraries
 from abstain.rewards.grading import grade_response
 from abstain.rewards.parsing.completion import read_response
 from abstain.rewards.prompts import DEFAULT_TEMPLATE, IDK, prompt_text
@@ -100,7 +99,7 @@ def look_at_model(name: str) -> tuple[LoadedModel, Model]:
     Raises:
         FileNotFoundError, ValueError: as `abstain.evals.models.load_model`.
     """
-    disable_progress_bar()
+    quiet_libraries()
     loaded = load_model(name)
     config = loaded.model.config.get_text_config()
     card = read_card(loaded.source)

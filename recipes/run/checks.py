@@ -193,7 +193,8 @@ def _different(recipe: Recipe) -> Problems:
     last = list(stages)[-1]
     for name, instruct in stages.items():
         if instruct != stages[last]:
-            yield (name, "instruct"), f"{name} trains with instruct: {instruct}, {last} with {stages[last]}; use one"
+            said = f"{name} trains with instruct: {instruct}, {last} with {stages[last]}"
+            yield (name, "instruct"), f"{said}. Set {name}.instruct: {stages[last]}"
     if recipe.eval.instruct != stages[last]:
         yield (
             ("eval", "instruct"),

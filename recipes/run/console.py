@@ -2,6 +2,7 @@
 
 import errno
 import logging
+from functools import partial
 
 from rich.console import Console
 from rich.text import Text
@@ -34,8 +35,11 @@ def quiet_libraries() -> None:
     """Keep from the terminal what libraries say that nobody needs to know: progress bars of what takes a moment, and
     `SAYS_NOTHING`. Other warnings stay, and errors."""
     from datasets import disable_progress_bars  # these take seconds to import
+    from tqdm.auto import tqdm
+    from transformers import modeling_gguf_pytorch_utils as reading_gguf
     from transformers.utils.logging import disable_progress_bar
 
+    reading_gguf.tqdm = partial(tqdm, disable=None)  # which takes seconds: a bar at a terminal, nothing in a log
     disable_progress_bar()  # "Loading weights" and "Writing model shards"
     disable_progress_bars()  # "Adding EOS to train dataset", "Tokenizing train dataset" …
     for handler in logging.getLogger("transformers").handlers:

@@ -103,7 +103,9 @@ class EvalConfig(BaseModel, extra="forbid"):
     def _looks(self) -> Self:
         for name in ("keep_best", "patience"):
             if getattr(self, name) and self.every is None:
-                raise ValueError(f"{name} needs looks at held-out questions while training: set every, in steps of RL")
+                raise ValueError(
+                    f"{name} needs looks at held-out questions while training: set eval.every, as in eval.every=100"
+                )
         return self
 
 

@@ -75,7 +75,7 @@ class Run:
             self.say(describe(one))
         loaded = self.training.latest_model()
         if not self.directory.started:
-            for warning in self.training.departures(loaded, tasks.taught):
+            for warning in (*self.training.departures(loaded, tasks.taught), *self.training.shortfalls(tasks)):
                 self.say(warning)
             self.directory.start(self.recipe)
         steps = self.recipe.steps

@@ -1,7 +1,7 @@
 """The model that a run starts from, and its training stages, in this process or in one of several."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -171,6 +171,18 @@ class Training:
         said = ("template", "max_new_tokens", "answer_format")
         how = as_trained(before, task, said, prompt_format=now.prompt_format, instruct=now.instruct)
         return list(how.notes[1:])
+
+    def shortfalls(self, tasks: Tasks) -> Iterator[str]:
+        """Where there are fewer questions than a limit of the recipe asks for."""
+        taught = len(tasks.taught.train) - len(tasks.rest.train)
+        for name, stage in self.recipe.stages.items():
+            there = len((tasks.taught if name == FORMAT else tasks.rest).train)
+            if stage.limit and stage.limit > there:
+                kept = f", for format keeps {taught:,}" if taught and name != FORMAT else ""
+                yield f"{name}.limit={stage.limit} gives {there:,} questions: there are no more to train on{kept}"
+        there, limit = len(tasks.held_out.held_out), self.recipe.eval.limit
+        if limit and limit > there:
+            yield f"eval.limit={limit} gives {there:,} questions: no more are held out"
 
     def _model_dir(self, stage: str) -> Path:
         """Where a stage leaves its model: the last one as the run's result, others beside their checkpoints."""

@@ -11,7 +11,7 @@ from scipy.special import expit, logit
 from abstain.evals.metrics.oracle import (
     BaseGuesses,
     ForcedAnswers,
-    _halves,
+    halves,
     always_answer_score,
     baseline,
     baselines,
@@ -208,7 +208,7 @@ def test_without_training_questions_each_half_teaches_the_other() -> None:
 
 def test_no_half_teaches_itself() -> None:
     """One half is all right, the other all wrong: each learns from the other to do the opposite of what pays."""
-    lucky, _ = _halves(40, seed=0)
+    lucky, _ = halves(40, seed=0)
     answers = ForcedAnswers.of([str(i) for i in range(40)], [RIGHT if hit else WRONG for hit in lucky], [0.7] * 40)
     found = baseline(BaseGuesses("base", ForcedAnswers.of([], [], []), answers), 0.5, seed=0)
     assert found.isotonic_score == found.oracle_score == -0.5

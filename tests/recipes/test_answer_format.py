@@ -75,3 +75,12 @@ def test_another_data_set_is_read_in_the_same_format(recipe, tmp_path, question_
 def test_shipped_recipes_say_what_they_teach(name):
     recipe = load(shipped_recipes()[name])
     assert recipe.task.options.get("answer_format") == taught_format(recipe)
+
+
+def test_a_limit_that_asks_for_more_than_there_is_is_said(recipe, tmp_path):
+    limits = ["format={limit: 4}", "sft.limit=16", "rl.limit=15", "eval.limit=200"]
+    training = Training(load(recipe, *limits), RunDir(tmp_path / "run"))
+    assert list(training.shortfalls(training.tasks())) == [
+        "sft.limit=16 gives 15 questions: there are no more to train on, for format keeps 4",
+        "eval.limit=200 gives 5 questions: no more are held out",
+    ]

@@ -83,7 +83,7 @@ def test_a_stated_confidence_goes_through_every_stage(
         (["eval.instruct=target"], "eval measures with target: prompts that were never trained on"),
         (
             ["sft.instruct=nothing", "sft.confidence=own"],
-            "sft trains with instruct: nothing, rl with confidence; use one",
+            "sft trains with instruct: nothing, rl with confidence. Set sft.instruct: confidence",
         ),
         (["rl.rewards=[{name: ConfidenceTarget}]"], "with instruct: confidence there is none; use ProperScore"),
         (

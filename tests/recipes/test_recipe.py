@@ -48,7 +48,7 @@ def test_null_switches_a_stage_off(write):
 
 
 def test_a_recipe_without_stages_is_refused(write):
-    with pytest.raises(ValueError, match=r"r.yaml: there is nothing to train"):
+    with pytest.raises(ValueError, match=r"command line \(rl=…\): there is nothing to train"):
         load_recipe(write(GOOD), ["rl=null"])
 
 

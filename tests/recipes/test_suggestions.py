@@ -23,7 +23,7 @@ PATTERNS = {
     "goes with": re.compile(r"(?:goes with|is for) (--\w+(?: wandb)?)"),
     "must be": re.compile(r"must be '(\w+)'"),
     "own": re.compile(r"set (\w+) at the top"),
-    "key": re.compile(r"needs looks .*: set (\w+),"),
+    "key": re.compile(r"needs looks .*: set (eval\.\w+),"),
 }
 """Where a message says what to type."""
 
@@ -153,7 +153,7 @@ WRONG = [
     (f"{TRAIN} rl.args.scale_rewards=group", settings("set")),
     (f"{TRAIN} sft=null rl.instruct=confidence 'rl.rewards=[{{name: brier}}]'", settings("set")),
     (f"{TRAIN} rl.args.seed=2", instead("rl.args.seed", "own")),
-    (f"{TRAIN} eval.keep_best=true", lambda line, message: f"{line} eval.{suggested('key', message)}=2"),
+    (f"{TRAIN} eval.keep_best=true", lambda line, message: f"{line} {suggested('key', message)}=2"),
     # runs
     ("train done/recipe.yaml", added("add")),
     (f"{TRAIN} --resum", instead("--resum")),

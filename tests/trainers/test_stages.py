@@ -11,6 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from abstain.evals.models import load_model
+from abstain.evals.sampling import Completion
 from abstain.evals.tasks.question import Task
 from abstain.rewards import ConfidenceTarget, TernaryCredit
 from abstain.rewards.graders import GRADERS
@@ -131,7 +132,7 @@ def test_guesses_are_read_leniently_and_with_their_question(monkeypatch: pytest.
 
     monkeypatch.setitem(GRADERS, TASK.grader, grade_toy)
     sampler = SimpleNamespace(
-        sample=lambda prompts, **_: [[SimpleNamespace(text="Oslo", truncated=False, logprob=0.0)] for _ in prompts]
+        sample=lambda prompts, **_: [[Completion("Oslo", 0.0, 1, truncated=False)] for _ in prompts]
     )
     found = _guesses(sampler, TASK, QUESTIONS, SftStage())  # type: ignore[arg-type]
     assert all(guess and guess.correct for guess in found)
