@@ -11,11 +11,11 @@ from scipy.special import expit, logit
 from abstain.evals.metrics.oracle import (
     BaseGuesses,
     ForcedAnswers,
-    halves,
     always_answer_score,
     baseline,
     baselines,
     best_threshold,
+    halves,
     isotonic,
     temperature,
     threshold_score,
