@@ -130,6 +130,7 @@ class Training:
         done = [name for name in self.recipe.stages if name in self.directory.complete]
         if not done:
             return self.first_model(device)
+        quiet_libraries()
         config = self.recipe.model
         return load_model(
             self._model_dir(done[-1]), dtype=config.dtype, trust_remote_code=config.trust_remote_code, device=device

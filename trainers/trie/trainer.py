@@ -213,7 +213,8 @@ class TrieRollouts(AnyTrainer):
         self._metrics["train" if self.model.training else "eval"]["rollouts/shared"].append(float(pays))
         if not self._told and self.accelerator.is_main_process and not self.args.disable_tqdm:
             self._told = True
-            expected = "never measured on such a device" if times is None else f"expected {times:.2g} times as fast"
+            how_much = "" if times is None else f"{times:.2g}" if times < 10 else f"{times:,.0f}"
+            expected = f"expected {how_much} times as fast" if how_much else "never measured on such a device"
             tqdm.write(
                 f"training on {'shared prefixes' if pays else 'whole completions'}: "
                 f"{stock.slots:,} tokens in whole completions, {shared.slots:,} as a trie, {expected}",
