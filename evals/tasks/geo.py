@@ -258,11 +258,9 @@ def load_geo(
     if not questions:
         raise ValueError(f"kinds={asked}, min_population={min_population}: no question is left")
     train, test = split_by_subject(sample(questions, max_questions, seed), held_out, seed)
-    sides = [
-        sample_or_say(side, limit, seed, "geo: limit", f"there are no more {what}")
-        for side, what in ((train, "to train on"), (test, "held out"))
-    ]
-    return Task("geo", *sides, max_new_tokens=24)
+    kept = sample_or_say(train, limit, seed, "geo: limit", "there are no more to train on")
+    held = sample_or_say(test, limit, seed, "geo: limit", "there are no more held out")
+    return Task("geo", kept, held, max_new_tokens=24)
 
 
 @dataclass(frozen=True)
