@@ -57,6 +57,7 @@ def check_rows(module: ModuleType, rows: list, gap: float) -> None:
     assert unknown > known + gap  # it is those whom it never read about
 
 
+@pytest.mark.slow
 def test_abstention_rises_with_the_target(
     walkthrough: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

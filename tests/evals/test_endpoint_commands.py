@@ -157,6 +157,7 @@ def test_a_person_is_asked_before_it_costs_much(stub: Any, monkeypatch: pytest.M
 # The audit
 
 
+@pytest.mark.slow
 def test_an_audit_asks_an_endpoint(stub: Any) -> None:
     def answer(request: Any) -> None:
         body = request.server.requests[-1][0]

@@ -51,12 +51,18 @@ def question_file(tmp_path_factory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def recipe_text(tiny_model, question_file) -> str:
+    """A recipe of two short stages."""
+    return RECIPE.format(data=question_file, model=tiny_model)
+
+
 @pytest.fixture
-def recipe(tmp_path, monkeypatch, tiny_model, question_file) -> Path:
-    """A recipe of two short stages, alone in the current directory."""
+def recipe(tmp_path, monkeypatch, recipe_text) -> Path:
+    """It, alone in the current directory."""
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "recipe.yaml"
-    path.write_text(RECIPE.format(data=question_file, model=tiny_model), encoding="utf-8")
+    path.write_text(recipe_text, encoding="utf-8")
     return path
 
 

@@ -12,11 +12,19 @@ TEMPLATE = "{question} please {instruction} now"
 OVERRIDE = f"task.template='{TEMPLATE}'"
 
 
-@pytest.fixture
-def run(abstain, recipe):
+@pytest.fixture(scope="module")
+def trained(abstain, tmp_path_factory, recipe_text):
     """The directory of a run whose prompts are unlike any other's."""
-    abstain("train", recipe, OVERRIDE, "rl.args.max_steps=4")
-    return recipe.parent / "runs" / "tiny-0"
+    place = tmp_path_factory.mktemp("trained")
+    (place / "recipe.yaml").write_text(recipe_text)
+    abstain("train", place / "recipe.yaml", OVERRIDE, "rl.args.max_steps=4", f"output_dir={place / 'tiny-0'}")
+    return place / "tiny-0"
+
+
+@pytest.fixture
+def run(trained, recipe):
+    """A copy of it, in the current directory."""
+    return shutil.copytree(trained, recipe.parent / "runs" / "tiny-0")
 
 
 def test_a_run_leaves_its_prompt_with_the_model_and_its_checkpoints(run):

@@ -359,6 +359,7 @@ for kind in ("grpo, trie", "rloo"):
 """
 
 
+@pytest.mark.slow
 def test_two_processes_draw_what_one_does(tiny_model_dir, tmp_path):
     """Groups of three, so that those drawn again lie across both processes, and one is drawn too many."""
     found, _ = run_script(PROCESSES, tmp_path, tiny_model_dir, tmp_path / "out", processes=2)

@@ -155,6 +155,7 @@ for turn in range(2):
 """
 
 
+@pytest.mark.slow
 def test_two_processes_find_the_same_of_every_row_once(tiny_model_dir, tmp_path):
     """Seven rows in batches of two by two processes: the last ones are filled up, and that must not count."""
     found, _ = run_script(PROCESSES, tmp_path, tiny_model_dir, tmp_path / "out", processes=2)
