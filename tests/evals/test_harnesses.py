@@ -128,7 +128,10 @@ class TestRows:
 
 
 class TestLoading:
-    def test_questions_stay_together_so_that_a_limit_cuts_between_them(self, tmp_path: Path) -> None:
+    def test_questions_stay_together_so_that_a_limit_cuts_between_them(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # nobody is asked for a card of "tiny"
         data = write_rows(tmp_path / "rows.jsonl", ROWS["qa"], ROWS["qa"] | {"question": "Capital of Chile?"})
         rows = open_rubric.load({"reader": "qa"}, data=str(data), targets="0.5,0.9", pretrained="tiny", version=1.0)
         assert [(row["question_id"], row["target"]) for row in rows["test"]] == [

@@ -232,6 +232,7 @@ def test_wandb_gets_a_command_line_that_train_takes(sweep, capsys):
     assert not Path("runs").exists()
 
 
+@pytest.mark.slow
 def test_what_a_wandb_agent_starts(sweep, tmp_path):
     """The command line as the agent fills it in, with a stand-in for abstain that shows its arguments."""
     from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args

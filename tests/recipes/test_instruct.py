@@ -54,7 +54,11 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(
     ("algorithm", "more"),
-    [("grpo", []), ("ppo", [BETA]), ("rloo", [BETA, "rl.share_prefixes=false"])],
+    [
+        ("grpo", []),
+        pytest.param("ppo", [BETA], marks=pytest.mark.slow),
+        pytest.param("rloo", [BETA, "rl.share_prefixes=false"], marks=pytest.mark.slow),
+    ],
 )
 def test_a_stated_confidence_goes_through_every_stage(
     algorithm: str, more: list[str], recipe: str, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch

@@ -38,6 +38,7 @@ def kill_at_first_checkpoint(recipe: Path) -> None:
     assert process.returncode == -signal.SIGKILL, errors
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_from_its_last_checkpoint(run, recipe):
     kill_at_first_checkpoint(recipe)
     directory = Path("runs/tiny-0")

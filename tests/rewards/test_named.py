@@ -132,7 +132,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "beside.py").write_text("WORTH = 1.0\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.delitem(sys.modules, "beside", raising=False)
+    for name in ("beside", "my_rewards", "my_graders"):  # of other tests in this process
+        monkeypatch.delitem(sys.modules, name, raising=False)
     return tmp_path
 
 

@@ -69,6 +69,7 @@ if trainer.accelerator.is_main_process:  # lines of two would be mixed up
 """
 
 
+@pytest.mark.slow
 def test_two_processes_take_the_steps_of_one_and_the_same_path(tiny_model_dir, tmp_path):
     found, said = run_script(PROCESSES, tmp_path, tiny_model_dir, tmp_path / "out", processes=2)
     assert found.pop() == [3, 3]
