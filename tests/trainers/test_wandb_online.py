@@ -130,7 +130,8 @@ def test_every_curve_arrives_once(trained):
         assert [row["_step"] for row in rows] == list(range(len(rows)))
         values = [value for row in rows for value in row.values()]
         assert all("_type" in value if isinstance(value, dict) else math.isfinite(value) for value in values)
-        seen = Counter((row.get("train/global_step"), key) for row in rows for key in row if key[0] != "_")
+        ours = [(row.get("train/global_step"), key) for row in rows for key in row if key[0] != "_"]
+        seen = Counter(pair for pair in ours if not pair[1].startswith("profiling/"))  # TRL's stop watch, by call
         assert {key for (_, key), times in seen.items() if times > 1} <= {"train/global_step", "train/epoch"}
 
 
@@ -185,7 +186,7 @@ def test_a_server_that_fails_costs_no_run(folder, fails):
     assert len(said) == (2 if "status" in fails else 1)
     assert all("CommError" in line and "WANDB_MODE=offline" in line for line in said)
     assert ("Timed out finishing run" in done.stderr) == ("dies_at" in fails)
-    kept = [path.stat().st_size for path in folder.glob("wandb/run-*/*.wandb")]
+    kept = [path.stat().st_size for path in folder.glob("runs/tiny-0/*/wandb/run-*/*.wandb")]
     assert bool(kept and max(kept) > 1000) or "status" in fails  # for `wandb sync`
 
 
