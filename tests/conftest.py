@@ -4,6 +4,7 @@ import json
 import math
 import os
 import signal
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +29,13 @@ os.environ["TRACKIO_DIR"] = tracked.name
 
 # A job that a script starts with & ignores Ctrl-C, and so would the processes that tests interrupt
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def own_sys_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of somebody's own puts its folder on `sys.path`: not on that of the next test."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
 
 PEOPLE = ("Ada", "Bo", "Cy", "Di", "Ed", "Flo", "Gus", "Hal")
 CITIES = ("Lima", "Oslo", "Rome", "Cairo")

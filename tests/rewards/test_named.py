@@ -131,7 +131,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "my_graders.py").write_text(GRADERS)
     (tmp_path / "beside.py").write_text("WORTH = 1.0\n")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
     for name in ("beside", "my_rewards", "my_graders"):  # of other tests in this process
         monkeypatch.delitem(sys.modules, name, raising=False)
     return tmp_path
