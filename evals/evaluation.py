@@ -96,6 +96,24 @@ class _Round:
         return [prompt_text(one.question, self.target, template, self.instruct) for one in self.questions]
 
 
+Grade = Callable[[Sequence[Question], Sequence[Sequence[str]], Sequence[Response]], list[Verdict]]
+"""Questions, what is right, and what was said, to verdicts."""
+
+
+def grade_by(task: Task, judge: JudgeGrader | None = None, reading: Reading = "lenient") -> Grade:
+    """The judge, or the string grader of the task."""
+
+    def grade(
+        questions: Sequence[Question], golds: Sequence[Sequence[str]], responses: Sequence[Response]
+    ) -> list[Verdict]:
+        asked = [question.question for question in questions]
+        if judge is not None:
+            return judge.grade([Case(*case) for case in zip(asked, golds, responses, strict=True)])
+        return grade_responses(responses, golds, task.grader, asked, reading)
+
+    return grade
+
+
 @dataclass(frozen=True)
 class _Asking:
     """How questions are asked and graded."""
@@ -111,17 +129,11 @@ class _Asking:
         sampled = self.sampler.sample(prompts, max_new_tokens=self.task.max_new_tokens, progress=self.advance)
         completions = [row[0] for row in sampled]
         read = [read_response(said.text, said.truncated, self.task.answer_format) for said in completions]
-        verdicts = iter(self.grade(*_replied(one.questions, read, completions)))
-        graded = [Verdict.UNGRADED if said.failure else next(verdicts) for said in completions]
+        asked, said = _replied(one.questions, read, completions)
+        grade = grade_by(self.task, self.judge, self.reading)
+        verdicts = iter(grade(asked, [question.gold for question in asked], said))
+        graded = [Verdict.UNGRADED if reply.failure else next(verdicts) for reply in completions]
         return [_Answer(*row) for row in zip(prompts, completions, read, graded, strict=True)]
-
-    def grade(self, questions: Sequence[Question], responses: Sequence[Response]) -> list[Verdict]:
-        """A verdict for each response: the judge's, or the string grader's."""
-        if self.judge is not None:
-            pairs = zip(questions, responses, strict=True)
-            return self.judge.grade([Case(question.question, question.gold, response) for question, response in pairs])
-        golds, asked = [question.gold for question in questions], [question.question for question in questions]
-        return grade_responses(responses, golds, self.task.grader, asked, self.reading)
 
 
 def _replied(

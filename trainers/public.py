@@ -94,6 +94,10 @@ class GRPOTrainer(_Checked, TrieGRPOTrainer):
         allow_threshold_drift: let a reward with a threshold meet a scaling of advantages that moves it.
         allow_unstated_targets: let rewards pay by a target, or for a confidence, that prompts do not ask for in the
             words of `abstain.rewards.instruction`: words of your own, or a model for one target.
+        dynamic_sampling: draw another prompt where a group agrees, by options such as `{"max_rounds": 3}`; see
+            `abstain.trainers.dynamic_sampling`.
+        compute_metrics: a function of the completions and columns of a whole evaluation set, to a dictionary of
+            numbers that are logged as `eval_…`; see `abstain.trainers.evaluation_metrics`.
 
     Raises:
         ThresholdDriftError: advantages that are divided by their standard deviation, as TRL's default does.

@@ -5,24 +5,22 @@ and answer "I don't know" where the two answers are not consistent. Which answer
 and both ways: each has to be right if the other were the gold. "I don't know" agrees with nothing.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from abstain.evals.evaluation import Grade, grade_by
 from abstain.evals.metrics.oracle import ForcedAnswers
 from abstain.evals.sampling import AnySampler
 from abstain.evals.tasks.question import Question, Task
-from abstain.rewards.grading import grade_responses
-from abstain.rewards.judge.grader import Case, JudgeGrader
+from abstain.rewards.judge.grader import JudgeGrader
 from abstain.rewards.parsing.completion import read_response
 from abstain.rewards.prompts import prompt_text
 from abstain.rewards.response import Reading, Response
 from abstain.rewards.verdict import Verdict
 
 SAMPLES, TEMPERATURE = 2, 1.0
-Grade = Callable[[Sequence[Question], Sequence[Sequence[str]], Sequence[Response]], list[Verdict]]
-"""Questions, what is right, and what was said, to verdicts."""
 
 
 @dataclass(frozen=True)
@@ -36,20 +34,6 @@ class Agreed:
 
     verdict: Verdict
     count: int | None
-
-
-def grade_by(task: Task, judge: JudgeGrader | None = None, reading: Reading = "lenient") -> Grade:
-    """The judge, or the string grader of the task."""
-
-    def grade(
-        questions: Sequence[Question], golds: Sequence[Sequence[str]], responses: Sequence[Response]
-    ) -> list[Verdict]:
-        asked = [question.question for question in questions]
-        if judge is not None:
-            return judge.grade([Case(*case) for case in zip(asked, golds, responses, strict=True)])
-        return grade_responses(responses, golds, task.grader, asked, reading)
-
-    return grade
 
 
 def ask_samples(

@@ -33,7 +33,7 @@ def train(
     processes: Annotated[int | None, PROCESSES] = None,
     allow_code: AllowCode = False,
 ) -> None:
-    """Train a model by a recipe, and measure it before and after.
+    """Train a model by a recipe, and measure it before and after each stage.
 
     The model, the answers and the table go to runs/NAME-SEED, or where output_dir says.
 

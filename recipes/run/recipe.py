@@ -338,8 +338,8 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> tuple[Recip
         raise ValueError("\n".join(explain(error, Recipe, origin.of))) from None
 
 
-def parse_override(text: str, example: str = "rl.args.learning_rate=1e-5") -> tuple[KeyPath, Any]:
-    """`key.sub=value` as a path of keys and a YAML value; `example` shows what it should look like.
+def parse_override(text: str) -> tuple[KeyPath, Any]:
+    """`key.sub=value` as a path of keys and a YAML value.
 
     Example:
         >>> parse_override("rl.rewards.0.args.bounded=false")
@@ -352,7 +352,7 @@ def parse_override(text: str, example: str = "rl.args.learning_rate=1e-5") -> tu
     key, equals, value = text.partition("=")
     keys = tuple(int(part) if part.isdecimal() else part for part in key.strip().split("."))
     if not equals or "" in keys:
-        raise ValueError(f"'{text}' is no override: write key=value, as in {example}")
+        raise ValueError(f"'{text}' is no override: write key=value, as in rl.args.learning_rate=1e-5")
     try:
         return keys, parse_value(value)
     except ValueError as error:

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from abstain.evals.evaluation import evaluate
+from abstain.evals.evaluation import evaluate, grade_by
 from abstain.evals.metrics.intervals import paired_difference
 from abstain.evals.metrics.oracle import BaseGuesses, ForcedAnswers, baselines
-from abstain.evals.policies.agreement import Agreed, as_forced, ask_samples, grade_by, settle_samples
+from abstain.evals.policies.agreement import Agreed, as_forced, ask_samples, settle_samples
 from abstain.evals.policies.comparison import Comparison, compare_policies, read_policies
 from abstain.evals.policies.rows import Policy, policy_rows
 from abstain.evals.policies.tables import render_policies
