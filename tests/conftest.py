@@ -1,5 +1,6 @@
 """Fixtures for all tests: a causal language model so small that making, saving and asking it takes milliseconds."""
 
+import gc
 import json
 import math
 import os
@@ -29,6 +30,12 @@ os.environ["TRACKIO_DIR"] = tracked.name
 
 # A job that a script starts with & ignores Ctrl-C, and so would the processes that tests interrupt
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish() -> None:
+    """What is there now stays to the end, and every trainer that starts would look through it for garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
