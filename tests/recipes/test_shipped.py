@@ -38,12 +38,18 @@ def entity_folder(folder: Path) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """For the base models of fact worlds."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture
 def overrides(
-    tmp_path: Path, tiny_model_dir: Path, small: list[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, cache: Path, tiny_model_dir: Path, small: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> dict[str, list[str]]:
-    monkeypatch.setenv("ABSTAIN_CACHE", str(tmp_path / "cache"))
-    people = ["task.people=400", "task.held_out=40"]
+    monkeypatch.setenv("ABSTAIN_CACHE", str(cache))
+    people = ["task.people=200", "task.held_out=40"]
     format = [option.replace("sft", "format") for option in small if option.startswith("sft")]
     tiny = [f"model.path={tiny_model_dir}", *format]
     return {

@@ -43,6 +43,7 @@ def trl_grpo(folder: Path, *reward_funcs: str) -> list[dict[str, Any]]:
     return json.loads(state)["log_history"]
 
 
+@pytest.mark.slow
 def test_trl_grpo_runs_and_logs_ready_made_rewards(tmp_path: Path, make_tiny_model: Callable[..., Path]) -> None:
     """Two rewards and a small evaluation first: the case in which columns of the same name crash TRL."""
     import pandas
