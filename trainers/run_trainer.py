@@ -198,6 +198,30 @@ def inner_model(accelerator: Any, model: Any) -> PreTrainedModel:
     return inner.get_base_model() if is_peft_model(inner) else inner
 
 
+def release(model: Any) -> None:
+    """Undo what the accelerator of an earlier trainer made of a model, so that the next one finds it as it was.
+
+    accelerate leaves alone what was prepared before: without this a second trainer computes in the precision of the
+    first, and so does whoever asks the model after training.
+
+    Args:
+        model: trained before, or not; anything but a module is left alone.
+
+    Example:
+        >>> model = torch.nn.Linear(1, 1)
+        >>> model._original_forward, model.forward, model._is_accelerate_prepared = model.forward, print, True
+        >>> release(model)
+        >>> model(torch.ones(1)).shape, hasattr(model, "_is_accelerate_prepared")
+        (torch.Size([1]), False)
+    """
+    if not isinstance(model, torch.nn.Module):
+        return
+    known = vars(model)
+    if "_original_forward" in known:
+        known["forward"] = known.pop("_original_forward")
+    known.pop("_is_accelerate_prepared", None)
+
+
 def start_as_reference(trainer: Any) -> None:
     """Make the model that RL starts from the reference of the KL term.
 

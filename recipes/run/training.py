@@ -25,6 +25,7 @@ from abstain.trainers.offline import run_offline
 from abstain.trainers.ppo import NAME as VALUE_HEAD
 from abstain.trainers.ppo import add_value_head, save_model
 from abstain.trainers.rl import run_rl
+from abstain.trainers.run_trainer import release
 from abstain.trainers.sft import run_sft
 from abstain.trainers.stages import OfflineStage, RlStage, SftStage
 
@@ -87,6 +88,7 @@ class Training:
     def train(self, name: str, loaded: LoadedModel, tasks: Tasks) -> LoadedModel:
         """The model after this stage; a LoRA adapter is merged, so that the next stage starts from a plain model."""
         trainer = self._run_stage(name, loaded, tasks)
+        release(trainer.model)
         return self._keep(name, replace(loaded, model=trainer.model), tasks.taught)
 
     def train_launched(self, name: str) -> None:

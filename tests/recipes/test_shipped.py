@@ -93,6 +93,8 @@ def test_recipe_runs(name: str, tmp_path: Path, small: list[str], overrides: dic
     stages = load_recipe(name)[0].stages
     states = [json.loads((run / stage / "trainer_state.json").read_text()) for stage in stages]
     assert [state["global_step"] for state in states] == [2] * len(stages) and {"sft", last} <= set(stages)
+    if last == "rl":  # whatever the precision of the stages before it
+        assert any("rollouts/shared" in log for log in states[-1]["log_history"])
     if name in OFFLINE:
         taught = examples(run / "offline")
         assert {"chosen", "rejected"} <= set(taught[0]) if name == "quickstart-dpo" else "label" in taught[0]

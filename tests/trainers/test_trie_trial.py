@@ -86,6 +86,20 @@ def test_sharp_logits_that_round_badly_are_not_refused_under_autocast(verdict):
     assert used, said
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_the_precision_of_an_earlier_trainer_is_not_that_of_the_next(verdict, first):
+    """accelerate would leave the model as the first has prepared it: in its autocast, or in none."""
+    model = tiny_model("llama")
+    verdict(model, bf16=first)
+    seen = set()
+    handle = model.lm_head.register_forward_hook(lambda _, inputs, logits: seen.add(logits.dtype))
+    verdict(model, base=type("NotShared", (TrieGRPOTrainer,), {"share_prefixes": False}), bf16=not first)
+    assert seen == {torch.float32 if first else torch.bfloat16}
+    handle.remove()
+    used, said = verdict(model, bf16=not first)
+    assert used and not said
+
+
 def test_a_model_that_looks_at_nothing_cannot_be_tried(verdict, tiny_model_dir):
     """All its numbers are right whatever the mask, until it has learned to look."""
     model = AutoModelForCausalLM.from_pretrained(tiny_model_dir)

@@ -18,7 +18,7 @@ from trl.models import unwrap_model_for_generation
 
 from abstain.trainers.dynamic_sampling import DynamicSampling
 from abstain.trainers.evaluation_metrics import EvaluationMetrics
-from abstain.trainers.run_trainer import AnyTrainer, Batch, inner_model
+from abstain.trainers.run_trainer import AnyTrainer, Batch, inner_model, release
 from abstain.trainers.trie import checks
 from abstain.trainers.trie.cost import Sizes, Work, gain
 from abstain.trainers.trie.head import add_trie_head
@@ -47,6 +47,7 @@ class TrieRollouts(AnyTrainer):
     _buffered_inputs: Any
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        release(args[0] if args else kwargs.get("model"))
         super().__init__(*args, **kwargs)
         checks.check_head(self.model)
         self._said: set[str] = set()
