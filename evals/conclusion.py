@@ -142,8 +142,9 @@ def conclude(measured: Sequence[Measured]) -> Conclusion:
         raise ValueError("nothing was measured: there is nothing to conclude from")
     *earlier, last = measured
     compared = tuple(one for other in earlier if (one := _compare(other, last)) is not None)
-    further = (*_regrets(measured), *_doubts(last.metrics))
     found, told = _ungraded(last.metrics) or collapse(last.metrics), tuple[str, ...]()
+    silence = () if found and found[0] == "collapsed" else _against_silence(last.metrics)
+    further = (*silence, *_regrets(measured), *_doubts(last.metrics))
     if found is None:
         found, told = _progress(earlier, compared)
     kind, words = found
@@ -267,6 +268,30 @@ def _others(compared: Sequence[Comparison], told: Sequence[str]) -> tuple[str, .
         if one.than not in told
     ]
     return (f"In points per question, against {_list(left)}.",) if left else ()
+
+
+def _against_silence(metrics: Metrics) -> tuple[str, ...]:
+    """Where the score is not above 0 beyond doubt, and what the right answers there pay for."""
+    rows = [row for row in metrics["by_target"] if row["target"] > 0 and row["score_ci"] and _answered(row)]
+    worse = [_pays(row) for row in rows if row["score_ci"][1] < 0]
+    open_ = [f"{_pays(row)} (score {_brief(row)})" for row in rows if row["score_ci"][0] <= 0 <= row["score_ci"][1]]
+    return (
+        *([f"Why: {'; '.join(worse)}."] if worse else []),
+        *([f"Not shown to beat silence: {'; '.join(open_)}."] if open_ else []),
+    )
+
+
+def _pays(row: Mapping[str, Any]) -> str:
+    """A right answer gives 1 and a wrong one takes t / (1 - t), so c right ones make up for c (1 - t) / t wrong ones."""
+    affordable = row["correct"] * (1 - row["target"]) / row["target"]
+    return (
+        f"at t = {row['target']:g} its {prose_percent(row['correct'], 1)} of right answers pay for "
+        f"{prose_percent(affordable, 1)} of wrong ones, and {prose_percent(row['incorrect'], 1)} are wrong"
+    )
+
+
+def _brief(row: Mapping[str, Any]) -> str:
+    return f"{prose_decimal(row['score'])}, 95\u00a0% interval {_between(row['score_ci'])}"
 
 
 def _regrets(measured: Sequence[Measured]) -> tuple[str, ...]:

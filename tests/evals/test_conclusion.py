@@ -195,6 +195,22 @@ def test_worse_than_silence_at_one_target():
         words(found),
     )
     assert found.further[0].startswith("In points per question, against the start +1.2"), "though it has come far"
+    # 300 (1 - .9) / .9 = 33 wrong answers would be made up for
+    assert found.further[1].replace("\u00a0", " ") == (
+        "Why: at t = 0.9 its 30.0 % of right answers pay for 3.3 % of wrong ones, and 10.0 % are wrong."
+    )
+
+
+def test_why_it_may_be_no_better_than_silence_is_told():
+    rl = {**GOOD, 0.9: "C" * 300 + "I" * 33 + "A" * 667}
+    found = conclude([GUESSING, said("rl", rl)])
+    assert found.kind == "better", "than the start"
+    told = "\n".join(found.further).replace("\u00a0", " ")
+    assert re.search(
+        r"Not shown to beat silence: at t = 0\.9 its 30\.0 % of right answers pay for 3\.3 % of wrong ones, and 3\.3 % are "
+        r"wrong \(score 0\.003, 95 % interval −0\.1\d+ to 0\.\d+\)\.",
+        told,
+    )
 
 
 def test_a_score_that_may_be_above_zero_is_not_called_worse_than_silence():
