@@ -282,7 +282,7 @@ def _against_silence(metrics: Metrics) -> tuple[str, ...]:
 
 
 def _pays(row: Mapping[str, Any]) -> str:
-    """A right answer gives 1 and a wrong one takes t / (1 - t), so c right ones make up for c (1 - t) / t wrong ones."""
+    """A right answer gives 1, a wrong one takes t / (1 - t): c right ones make up for c (1 - t) / t wrong ones."""
     affordable = row["correct"] * (1 - row["target"]) / row["target"]
     return (
         f"at t = {row['target']:g} its {prose_percent(row['correct'], 1)} of right answers pay for "

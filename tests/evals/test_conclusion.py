@@ -207,8 +207,8 @@ def test_why_it_may_be_no_better_than_silence_is_told():
     assert found.kind == "better", "than the start"
     told = "\n".join(found.further).replace("\u00a0", " ")
     assert re.search(
-        r"Not shown to beat silence: at t = 0\.9 its 30\.0 % of right answers pay for 3\.3 % of wrong ones, and 3\.3 % are "
-        r"wrong \(score 0\.003, 95 % interval −0\.1\d+ to 0\.\d+\)\.",
+        r"Not shown to beat silence: at t = 0\.9 its 30\.0 % of right answers pay for 3\.3 % of wrong ones, and "
+        r"3\.3 % are wrong \(score 0\.003, 95 % interval −0\.1\d+ to 0\.\d+\)\.",
         told,
     )
 
