@@ -12,6 +12,7 @@ from typing import Any
 
 from griffe import Extension, Object
 from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
@@ -22,6 +23,7 @@ LINK = re.compile(r"(?<=\]\()(?!\w+:|#)([^)#\s]+)(?=[)#])")
 NAMED = re.compile(r"^::: (abstain\.[\w.]+)\.(\w+)$", re.M)
 
 
+@event_priority(100)  # before mkdocstrings, which drops places that are not there yet
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Set the nav, and let the folders be found as abstain.rewards and so on."""
     links = ROOT / "build" / "typing" / "abstain"
