@@ -243,12 +243,12 @@ def _name(stage: str) -> str:
 
 def _by(one: Comparison) -> str:
     """By how much, with its interval."""
-    return f"by {prose_decimal(one.score)} points per question (95\u00a0% interval {_between(one.interval)})"
+    return f"by {prose_decimal(one.score)} points per question ({_interval(one.interval)})"
 
 
 def _differs(one: Comparison) -> str:
     """The difference, whose sign says which scores more, with its interval."""
-    return f"the difference is {_signed(one.score)} points per question (95\u00a0% interval {_between(one.interval)})"
+    return f"the difference is {_signed(one.score)} points per question ({_interval(one.interval)})"
 
 
 def _too_few(one: Comparison) -> str:
@@ -274,11 +274,13 @@ def _against_silence(metrics: Metrics) -> tuple[str, ...]:
     """Where the score is not above 0 beyond doubt, and what the right answers there pay for."""
     rows = [row for row in metrics["by_target"] if row["target"] > 0 and row["score_ci"] and _answered(row)]
     worse = [_pays(row) for row in rows if row["score_ci"][1] < 0]
-    open_ = [f"{_pays(row)} (score {_brief(row)})" for row in rows if row["score_ci"][0] <= 0 <= row["score_ci"][1]]
-    return (
-        *([f"Why: {'; '.join(worse)}."] if worse else []),
-        *([f"Not shown to beat silence: {'; '.join(open_)}."] if open_ else []),
-    )
+    unsure = [
+        f"{_pays(row)} (score {prose_decimal(row['score'])}, {_interval(row['score_ci'])})"
+        for row in rows
+        if row["score_ci"][0] <= 0 <= row["score_ci"][1]
+    ]
+    told = (("Why", worse), ("Not shown to beat silence", unsure))
+    return tuple(f"{begins}: {'; '.join(parts)}." for begins, parts in told if parts)
 
 
 def _pays(row: Mapping[str, Any]) -> str:
@@ -288,10 +290,6 @@ def _pays(row: Mapping[str, Any]) -> str:
         f"at t = {row['target']:g} its {prose_percent(row['correct'], 1)} of right answers pay for "
         f"{prose_percent(affordable, 1)} of wrong ones, and {prose_percent(row['incorrect'], 1)} are wrong"
     )
-
-
-def _brief(row: Mapping[str, Any]) -> str:
-    return f"{prose_decimal(row['score'])}, 95\u00a0% interval {_between(row['score_ci'])}"
 
 
 def _regrets(measured: Sequence[Measured]) -> tuple[str, ...]:
@@ -372,7 +370,7 @@ def _lost(row: Mapping[str, Any]) -> str:
 
 
 def _score(row: Mapping[str, Any]) -> str:
-    return f"{prose_decimal(row['score'])} points per question (95\u00a0% interval {_between(row['score_ci'])})"
+    return f"{prose_decimal(row['score'])} points per question ({_interval(row['score_ci'])})"
 
 
 def _at(these: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]) -> str:
@@ -384,6 +382,10 @@ def _at(these: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]) -
 def _range(shares: Sequence[float]) -> str:
     low, high = prose_percent(min(shares), 1), prose_percent(max(shares), 1)
     return low if low == high else f"{low.removesuffix(_PERCENT)}–{high}"
+
+
+def _interval(ends: Sequence[float]) -> str:
+    return f"95\u00a0% interval {_between(ends)}"
 
 
 def _between(ends: Sequence[float]) -> str:

@@ -120,8 +120,7 @@ class _Asking:
 
     sampler: AnySampler
     task: Task
-    judge: JudgeGrader | None
-    reading: Reading
+    grade: Grade
     advance: Advance
 
     def __call__(self, one: _Round) -> list[_Answer]:
@@ -130,8 +129,7 @@ class _Asking:
         completions = [row[0] for row in sampled]
         read = [read_response(said.text, said.truncated, self.task.answer_format) for said in completions]
         asked, said = _replied(one.questions, read, completions)
-        grade = grade_by(self.task, self.judge, self.reading)
-        verdicts = iter(grade(asked, [question.gold for question in asked], said))
+        verdicts = iter(self.grade(asked, [question.gold for question in asked], said))
         graded = [Verdict.UNGRADED if reply.failure else next(verdicts) for reply in completions]
         return [_Answer(*row) for row in zip(prompts, completions, read, graded, strict=True)]
 
@@ -210,7 +208,7 @@ def evaluate(
     if before_asking:
         before_asking(list(dict.fromkeys(prompts)))
     with followed(task.name if progress else None, len(prompts)) as advance:
-        ask = _Asking(sampler, task, judge, reading, advance)
+        ask = _Asking(sampler, task, grade_by(task, judge, reading), advance)
         guesses = ask(first)
         asked = {t: ask(one) for t, one in stating.items()}
         forced = ask(forcing[0]) if forcing else guesses
