@@ -223,7 +223,6 @@ class Training:
         }
 
     def _run_stage(self, name: str, loaded: LoadedModel, tasks: Tasks) -> Any:
-        quiet_libraries()  # also where the model is that of an earlier stage
         stage = self.recipe.stages[name]
         settings: dict[str, Any] = {
             "output_dir": self.directory.path / name,
