@@ -144,11 +144,11 @@ def conclude(measured: Sequence[Measured]) -> Conclusion:
     compared = tuple(one for other in earlier if (one := _compare(other, last)) is not None)
     found, told = _ungraded(last.metrics) or collapse(last.metrics), tuple[str, ...]()
     silence = () if found and found[0] == "collapsed" else _against_silence(last.metrics)
-    further = (*silence, *_regrets(measured), *_doubts(last.metrics))
+    further = (*_regrets(measured), *_doubts(last.metrics))
     if found is None:
         found, told = _progress(earlier, compared)
     kind, words = found
-    return Conclusion(kind, words, (*_others(compared, told), *further), compared)
+    return Conclusion(kind, words, (*silence, *_others(compared, told), *further), compared)
 
 
 def collapse(metrics: Metrics) -> Finding | None:

@@ -257,7 +257,7 @@ def describe(task: Task) -> str:
         parts.append(f"{check_overlap(*sides)}{only_texts}")
     again = len(repeated(everything))
     if again:
-        parts.append(f"{again:,} questions are asked more than once")
+        parts.append(f"{again:,} question{'s are' if again > 1 else ' is'} asked more than once")
     told = "" if task.answer_format == "auto" else f", answers read as {task.answer_format}"
     parts.append(f"grader {short(task.grader)}{told}")
     return "; ".join(parts) + "." + _example(task)

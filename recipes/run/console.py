@@ -27,7 +27,11 @@ def complain(error: BaseException) -> None:
         say(note, whole=True)
 
 
-SAYS_NOTHING = ("mtime may not be reliable on this filesystem",)
+SAYS_NOTHING = (
+    "mtime may not be reliable on this filesystem",
+    "missing keys in the checkpoint model loaded: ['lm_head.weight']",  # which is tied to the embeddings
+    "arguments do not match the ones in the `trainer_state.json`",  # a share of the steps there, their number here
+)
 """Warnings of libraries about what is as it should be."""
 
 

@@ -216,7 +216,7 @@ def test_describe_says_what_there_is() -> None:
     text = describe(Task("mine", asked[:1], asked[1:], "exact"))
     assert text == (
         "mine: 1 training and 2 held-out questions; 1 of them unanswerable; train and held-out questions share no "
-        "subject and no question text (no subject is known: texts decide); 1 questions are asked more than once; "
+        "subject and no question text (no subject is known: texts decide); 1 question is asked more than once; "
         "grader exact. For example: Who? -> Poe"
     )
     shared = describe(Task("mine", asked[1:2], asked[2:]))
