@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from abstain.evals.knowledge.labels import Labels
+from abstain.evals.metrics.by_category import split_by_category
 from abstain.evals.metrics.measuring import measure
 from abstain.evals.metrics.oracle import BaseGuesses, ForcedAnswers, baselines
 from abstain.evals.metrics.readings import doubts, long_answers, reading_gap
@@ -156,6 +158,7 @@ def evaluate(
     instruct: Instruct = "target",
     reading: Reading = "lenient",
     answer_format: AnswerFormat | None = None,
+    labels: Labels | None = None,
     progress: bool = False,
     before_asking: Callable[[Sequence[str]], object] | None = None,
 ) -> Evaluation:
@@ -184,6 +187,8 @@ def evaluate(
         reading: how the string grader reads: "lenient", where sentences may say more, or "strict", as in training.
             `reading_gap` in the metrics is the share that is right leniently only.
         answer_format: where the answer stands; as the task says by default.
+        labels: what a model knows of the questions, this one or the one that training started from. `by_category` in
+            the metrics then tells apart what is made of each category.
         progress: show how far it is, on stderr: all rounds as one.
         before_asking: called with all prompts that differ before the first is asked, to say what it will cost.
 
@@ -233,6 +238,8 @@ def evaluate(
         guesses=_forced(held_out, guesses, [guess.confidence for guess in guesses]),
         seed=seed,
     )
+    metrics |= split_by_category(records, None if labels is None else categories_of(labels, held_out))
+    metrics["labels_of"] = labels.about.model if labels else None
     seen = [pair for t in targets for pair in zip(held_out, answers[t], strict=True)]
     cut_off = [answer.completion.truncated for _, answer in seen]
     metrics |= {"start": start.model, "instruct": instruct, "truncated": sum(cut_off) / len(cut_off)}
@@ -248,6 +255,23 @@ def evaluate(
         verdicts = [answer.verdict for _, answer in there]
         metrics["judge"] = judge_report(judge, task.grader, cases, verdicts, reading)
     return Evaluation(records, metrics, start)
+
+
+def categories_of(labels: Labels, questions: Sequence[Question]) -> dict[str, str]:
+    """The category of each question that has a label: one of its id and its text, for other tasks have such ids too.
+
+    Example:
+        >>> from abstain.evals.knowledge.labels import About, Label
+        >>> about = About(model="m", fingerprint="", task="toy", protocol={}, n=1, counts={})
+        >>> of = dict(task="toy", relation="", gold=("Lima",), p_greedy=0, p_sampled=0, p_correct=0, p_low=0, p_high=1)
+        >>> of |= dict(greedy=(0,), sampled=(0,), answers=("Rome",))
+        >>> label = Label(id="1", question="Where was Bo born?", category="Unknown", **of)
+        >>> ask = [Question("1", text, ("Lima",)) for text in ("Where was Bo born?", "Where was Cy born?")]
+        >>> [categories_of(Labels(about, (label,)), [one]) for one in ask]
+        [{'1': 'Unknown'}, {}]
+    """
+    found = {question.id: (labels.by_id.get(question.id), question.question) for question in questions}
+    return {id: str(label.category) for id, (label, text) in found.items() if label and label.question == text}
 
 
 def _draw(questions: Sequence[Question], limit: int | None, seed: int) -> list[Question]:

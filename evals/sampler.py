@@ -224,7 +224,12 @@ class Sampler:
             shared = {"past_key_values": self._shared_prefill(ids, mask, n)}
             ids, mask = ids.repeat_interleave(n, dim=0), mask.repeat_interleave(n, dim=0)
         sequences = self.model.generate(
-            input_ids=ids, attention_mask=mask, generation_config=settings, logits_processor=[recorder], **shared
+            input_ids=ids,
+            attention_mask=mask,
+            generation_config=settings,
+            logits_processor=[recorder],
+            tokenizer=self.tokenizer,  # for texts to stop at, where a subclass has any
+            **shared,
         )
         return sequences[:, ids.shape[1] :], recorder.finish(sequences, ids.shape[1])
 

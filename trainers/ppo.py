@@ -23,8 +23,8 @@ from transformers import PreTrainedModel
 from trl import GRPOConfig
 from trl.trainer.utils import FusedCausalLMOutput, create_model_from_path
 
+from abstain.evals.trie.scoring import Scores
 from abstain.trainers.run_trainer import Batch, inner_model
-from abstain.trainers.trie.scoring import Scores
 from abstain.trainers.trie.trainer import TrieGRPOTrainer
 
 NAME = "value_head"

@@ -22,6 +22,7 @@ from abstain.rewards.response import AnswerFormat
 from abstain.rewards.verdict_reward import VerdictReward
 from abstain.trainers.dataset import rl_dataset
 from abstain.trainers.embedding_rows import answers, instructions, only_rows_of
+from abstain.trainers.mix import Known, warn_of_the_rest
 from abstain.trainers.run_trainer import start_as_reference, train
 from abstain.trainers.stages import RlStage
 from abstain.trainers.trl_args import SHARED_DEFAULTS, build_config, check_threshold_drift
@@ -61,6 +62,8 @@ def build_rl_config(task: Task, stage: RlStage, output_dir: Path, seed: int) -> 
     }
     if "per_device_train_batch_size" in stage.args:
         given["per_device_eval_batch_size"] = stage.args["per_device_train_batch_size"]
+    if stage.mix is not None and stage.mix.order is not None:
+        given["shuffle_dataset"] = False
     config = build_config(CONFIGS[stage.algorithm], stage.args, DEFAULTS[stage.algorithm] | given)
     if config.use_vllm and config.vllm_mode == "colocate" and "seed" in (config.generation_kwargs or {}):
         raise ValueError(
@@ -135,6 +138,7 @@ def run_rl(
     start: BaseGuesses | None = None,
     held_out: Mapping[str, Any] | None = None,
     about: Mapping[str, Any] | None = None,
+    known: Known | None = None,
 ) -> Any:
     """Train `model` in place.
 
@@ -143,7 +147,7 @@ def run_rl(
         task: its training questions are asked, each at every target of the stage. Rewards read its `answer_format`.
         stage: algorithm, rewards, targets and TRL's fields.
         output_dir: for checkpoints and `trainer_state.json`.
-        seed, prompt_format, resume, about: as for `abstain.trainers.sft.run_sft`.
+        seed, prompt_format, resume, about, known: as for `abstain.trainers.sft.run_sft`.
         start: best guesses of the model that the recipe started from: to guards, what it knew.
         held_out: arguments of `abstain.trainers.heldout.HeldOut`, for held-out curves; none by default. Where the
             stage has an `eval_strategy`, its one set is TRL's evaluation set, and it needs no `every`.
@@ -179,6 +183,8 @@ def run_rl(
         prompt_format=prompt_format,
         instruct=stage.instruct,
         limit=stage.limit,
+        mix=stage.mix,
+        known=known,
         seed=seed,
     )
     _check_enough(len(dataset), config)
@@ -197,6 +203,7 @@ def run_rl(
         processing_class=tokenizer,
         **options,
     )
+    warn_of_the_rest(trainer, stage.mix)
     start_as_reference(trainer)
     add_dashboards(trainer, about=about or {}, samples=(lambda: guards.samples) if guards else tuple)
     if guards:

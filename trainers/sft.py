@@ -7,7 +7,7 @@ prompts ask for a confidence, it is stated after the answer instead: "Lima. Conf
 
 import random
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,10 @@ from abstain.rewards.grading import grade_response
 from abstain.rewards.parsing.completion import parse
 from abstain.rewards.prompts import IDK, in_format, prompt_text
 from abstain.rewards.verdict import Verdict
-from abstain.trainers.dataset import Prompt, as_trl_prompt, draw
+from abstain.trainers.dataset import Prompt, as_trl_prompt, choose
 from abstain.trainers.embedding_rows import instructions, only_rows_of
+from abstain.trainers.looks import Looks, questions_to_ask
+from abstain.trainers.mix import Known, least_known, says_idk, warn_of_the_rest
 from abstain.trainers.run_trainer import inner_model, train
 from abstain.trainers.stages import SftStage
 from abstain.trainers.tracking.dashboards import add_dashboards, usable_trackers
@@ -65,6 +67,8 @@ def run_sft(
     prompt_format: PromptFormat = "auto",
     resume: bool = False,
     about: Mapping[str, Any] | None = None,
+    known: Known | None = None,
+    sampling: Mapping[str, Any] | None = None,
 ) -> Any:
     """Train `model` in place on examples made from the task's training questions.
 
@@ -77,24 +81,30 @@ def run_sft(
         prompt_format: see `abstain.evals.sampler.as_prompt`.
         resume: go on from the last checkpoint.
         about: what dashboards are told of the run.
+        known: labels of the model that the run started from, for `mix` and `idk: unknown`.
+        sampling: how looks ask: arguments of `Sampler`.
 
     Returns:
         TRL's trainer, which knows how the weights are spread over processes.
 
     Raises:
-        ValueError: no training questions, or none of the model's own answers can be used.
+        ValueError: no training questions, or none of the model's own answers can be used; or as
+            `abstain.trainers.dataset.choose`.
     """
     from trl import SFTTrainer  # takes seconds to import
 
-    config = build_config("SFTConfig", stage.args, DEFAULTS | {"output_dir": str(output_dir), "seed": seed})
+    given = {"output_dir": str(output_dir), "seed": seed}
+    if stage.mix is not None and stage.mix.order is not None:
+        given["train_sampling_strategy"] = "sequential"
+    config = build_config("SFTConfig", stage.args, DEFAULTS | given)
     file, processes = output_dir / "examples.jsonl", PartialState()
     with processes.main_process_first():  # the others read what the first one wrote
         stored = file.exists() and (resume or not processes.is_main_process)
         rows = read_rows(file) if stored else None
         if rows is None:
-            questions = draw(task.train, stage.limit, seed)
+            questions = choose(task.train, stage.limit, stage.mix, known, seed)
             guesses = _guesses(Sampler(model, tokenizer, prompt_format=prompt_format), task, questions, stage)
-            rows = list(examples(task, questions, guesses, stage, seed))
+            rows = list(examples(task, questions, guesses, stage, seed, known))
             if not rows:
                 raise ValueError(
                     f"sft: nothing to teach with answers: {stage.answers} on the {len(questions)} training questions "
@@ -104,7 +114,12 @@ def run_sft(
     dataset = Dataset.from_list([_as_trl(row, tokenizer, prompt_format) for row in rows])
     config.report_to = usable_trackers(config.report_to)
     trainer = SFTTrainer(model=model, args=config, train_dataset=dataset, processing_class=tokenizer)
+    warn_of_the_rest(trainer, stage.mix)
     add_dashboards(trainer, about=about or {})
+    if stage.looks is not None:
+        categories = {question_id: label.category for question_id, label in (known or {}).items()}
+        asked = questions_to_ask(task, rows, stage, seed, categories)
+        Looks(trainer, task, asked, stage.looks, {"prompt_format": prompt_format} | dict(sampling or {}))
     score_trained_positions(inner_model(trainer.accelerator, trainer.model))
     seen = [*(row["completion"] for row in rows), *instructions(stage.targets, stage.instruct)]
     with only_rows_of(seen, trainer, tokenizer, stage.train_embeddings):
@@ -113,7 +128,7 @@ def run_sft(
 
 
 def _guesses(sampler: Sampler, task: Task, questions: Sequence[Question], stage: SftStage) -> list[Guess | None]:
-    if stage.answers == "gold" and stage.idk == "random":  # and then no confidence of its own is taught
+    if stage.answers == "gold" and stage.idk != "unsure":  # and then no confidence of its own is taught
         return [None] * len(questions)  # nothing to ask the model
     guessing = None if stage.instruct == "nothing" else 0.0
     prompts = [prompt_text(q.question, guessing, task.template) for q in questions]
@@ -129,7 +144,12 @@ def _guesses(sampler: Sampler, task: Task, questions: Sequence[Question], stage:
 
 
 def examples(
-    task: Task, questions: Sequence[Question], guesses: Sequence[Guess | None], stage: SftStage, seed: int
+    task: Task,
+    questions: Sequence[Question],
+    guesses: Sequence[Guess | None],
+    stage: SftStage,
+    seed: int,
+    known: Known | None = None,
 ) -> Iterator[dict[str, Any]]:
     """One example per question, at a target drawn for it, or with a confidence.
 
@@ -139,9 +159,14 @@ def examples(
         guesses: the model's best guess for each; `None` where the stage needs none.
         stage: which answer is taught, and when "I don't know" is.
         seed: of the draws.
+        known: labels of the starting model, for `mix.idk` and `idk: unknown`.
 
     Yields:
-        Rows with `question_id`, `target` (`None` where a confidence is asked for), `prompt` and `completion`.
+        Rows with `question_id`, `target` (`None` where a confidence is asked for), `prompt` and `completion`; and with
+        `category`, where there is a label.
+
+    Raises:
+        ValueError: `idk: unknown` and no labels.
 
     Example:
         >>> task = Task("t", (Question("1", "Who?", ("Bo",)),), ())
@@ -149,16 +174,30 @@ def examples(
         >>> row["completion"], row["prompt"][:5]
         ('Bo', 'Who?\\n')
     """
-    rng = random.Random(seed)
-    for question, guess in zip(questions, guesses, strict=True):
+    rng, labels = random.Random(seed), known or {}
+    seeded = _seeded(questions, stage, seed, known) if stage.idk == "unknown" else ()
+    for place, (question, guess) in enumerate(zip(questions, guesses, strict=True)):
         target = None if stage.instruct == "confidence" else rng.choice(stage.targets)
-        answer = IDK if _is_unsure(guess, target, stage, rng) else _taught(question, guess, stage)
+        states_zero = stage.instruct == "target" and target == 0
+        idk = says_idk(question, states_zero, stage.mix, known) or place in seeded
+        answer = IDK if idk or _is_unsure(guess, target, stage, rng) else _taught(question, guess, stage)
         if answer and answer != IDK:  # which needs no format
             stated = _level(guess, stage, rng) if stage.instruct == "confidence" else None
             answer = in_format(answer, task.answer_format, stated)
         if answer:
             prompt = prompt_text(question.question, target, task.template, stage.instruct)
-            yield {"question_id": question.id, "target": target, "prompt": prompt, "completion": answer}
+            row = {"question_id": question.id, "target": target, "prompt": prompt, "completion": answer}
+            yield row | ({"category": str(labels[question.id].category)} if question.id in labels else {})
+
+
+def _seeded(questions: Sequence[Question], stage: SftStage, seed: int, known: Known | None) -> Collection[int]:
+    """Where `idk: unknown` has "I don't know" said: a share of the places at t > 0, of what is least known."""
+    if known is None:
+        raise ValueError("idk: unknown needs to know what is unknown: give labels, or set idk: random")
+    rng = random.Random(seed)  # targets are drawn with it again
+    asked_at = [None if stage.instruct == "confidence" else rng.choice(stage.targets) for _ in questions]
+    places = [place for place, target in enumerate(asked_at) if target != 0]
+    return least_known(questions, places, known, round(stage.idk_share * len(places)), seed)
 
 
 def _level(guess: Guess | None, stage: SftStage, rng: random.Random) -> float:
@@ -169,7 +208,7 @@ def _level(guess: Guess | None, stage: SftStage, rng: random.Random) -> float:
 
 
 def _is_unsure(guess: Guess | None, target: float | None, stage: SftStage, rng: random.Random) -> bool:
-    if target == 0:
+    if target == 0 or stage.idk == "unknown":
         return False
     if stage.idk == "random" or target is None:
         return rng.random() < stage.idk_share

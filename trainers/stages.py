@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BaseModel, Field, model_validator
 from abstain.rewards.prompts import TARGETS, Instruct, check_target
 from abstain.trainers.dynamic_sampling import DynamicSamplingOptions
 from abstain.trainers.guards.options import GuardOptions
+from abstain.trainers.mix import RlMix, SupervisedMix
 
 Target = Annotated[float, AfterValidator(check_target)]
 TrainEmbeddings = Literal["all", "answers"]
@@ -38,6 +39,19 @@ class RewardConfig(BaseModel, extra="forbid"):
     """Weight in the sum of rewards; 0 only logs it."""
 
 
+class LookOptions(BaseModel, extra="forbid"):
+    """Looks at what the model says while it is taught, kept in `looks.jsonl`; see `abstain.trainers.looks`."""
+
+    epochs: list[Annotated[int, Field(ge=1)]] = Field(default=[1, 2, 3, 5, 10, 20, 50], min_length=1)
+    """After these, and also before training and at its end."""
+    train: int = Field(default=1000, ge=1)
+    """Ask so many of the questions that are trained, drawn with the seed."""
+    held_out: int = Field(default=2000, ge=1)
+    """And so many held-out ones. A fifth of them, by their ids, says where to stop early."""
+    keep_best: bool = False
+    """End with the epoch that did best on that fifth, not with the last one."""
+
+
 class SftStage(BaseModel, extra="forbid"):
     """Supervised warm-up: the answer format, and enough "I don't know" or stated confidence that RL can find it."""
 
@@ -46,11 +60,14 @@ class SftStage(BaseModel, extra="forbid"):
     answers: Literal["own", "known", "gold"] = "own"
     """What is taught to answer: the model's own best guess, only those of its guesses that are right, or the gold
     answer. New facts taught here raise hallucination later (Gekhman et al. 2024); `own` and `known` teach none."""
-    idk: Literal["random", "unsure"] = "random"
-    """Which examples at t > 0 answer "I don't know": a random share, or those whose best guess has a probability below
-    t by the model's own account."""
+    idk: Literal["random", "unsure", "unknown"] = "random"
+    """Which examples at t > 0 answer "I don't know": a random share, those whose best guess has a probability below t
+    by the model's own account, or as large a share of Unknown questions (then of the least known, if there are too
+    few), for which a section `labels` is needed."""
     idk_share: float = Field(0.15, ge=0, lt=1)
-    """The random share. Not used by `unsure`. 0 by default where a confidence is stated instead."""
+    """That share. Not used by `unsure`. 0 by default where a confidence is stated instead, or `mix.idk` is given."""
+    mix: SupervisedMix | None = None
+    """Choose questions by what the starting model knows of them."""
     targets: list[Target] = Field(list(TARGETS), min_length=1)
     """Drawn from, one for each question. Not used where prompts ask for a confidence."""
     instruct: Instruct = "target"
@@ -62,6 +79,8 @@ class SftStage(BaseModel, extra="forbid"):
     """Rows of the embedding to train: `all`, or those of tokens in `answers` and instructions, so that what is learned
     is when to answer, not whom the questions are about. Nothing is held where embeddings are not trained, as with
     LoRA."""
+    looks: LookOptions | None = None
+    """Ask trained and held-out questions after some epochs (never by default); `{}` for its defaults."""
     args: dict[str, Any] = Field(default_factory=dict)
     """Any field of `trl.SFTConfig`."""
 
@@ -77,6 +96,19 @@ class SftStage(BaseModel, extra="forbid"):
             raise ValueError("confidence: own is the probability of the model's own guess, not of answers: gold")
         if "idk_share" not in self.model_fields_set:
             self.idk_share = 0.0
+        return self
+
+    @model_validator(mode="after")
+    def _order_and_answers_of_a_mix(self) -> Self:
+        if self.mix is None:
+            return self
+        if self.mix.idk and "idk_share" not in self.model_fields_set:
+            self.idk_share = 0.0
+        if self.mix.order is not None:
+            reorder = {"packing": False, "shuffle_dataset": False, "train_sampling_strategy": "sequential"}
+            for name, wanted in reorder.items():
+                if self.args.get(name, wanted) != wanted:
+                    raise ValueError(f"mix.order: {self.mix.order} is an order: leave args.{name} out, or mix.order")
         return self
 
     _rows = model_validator(mode="after")(_rows_held)
@@ -140,6 +172,8 @@ class RlStage(BaseModel, extra="forbid"):
     instruct: Instruct = "target"
     """What prompts say: the `target`; `nothing`, while rewards still see the target (a model for one target, or an
     ablation); or that a `confidence` is to be stated: then nobody sees a target, and `targets` is not used."""
+    mix: RlMix | None = None
+    """Choose questions by what the starting model knows of them."""
     rewards: list[RewardConfig] = Field(default_factory=lambda: [RewardConfig()], min_length=1)
     """What is paid, by `abstain rewards`; the weighted sum, where there are several. One `ConfidenceTarget` by
     default."""
@@ -178,4 +212,31 @@ class RlStage(BaseModel, extra="forbid"):
             )
         return self
 
+    @model_validator(mode="after")
+    def _order_and_targets_of_a_mix(self) -> Self:
+        if self.mix is None:
+            return self
+        if self.mix.near_targets is not None and self.instruct == "confidence":
+            raise ValueError("mix.near_targets needs targets, and prompts that ask for a confidence have none")
+        if self.mix.order is not None and self.args.get("shuffle_dataset"):
+            raise ValueError(f"mix.order: {self.mix.order} is an order: leave args.shuffle_dataset out, or mix.order")
+        if self.mix.order is not None and self.dynamic_sampling is not None:
+            raise ValueError(
+                f"dynamic_sampling draws further prompts from all of them, and mix.order: {self.mix.order} is an "
+                "order: leave out one of the two"
+            )
+        return self
+
     _rows = model_validator(mode="after")(_rows_held)
+
+
+def needs_labels(stage: SftStage | OfflineStage | RlStage) -> str | None:
+    """The key of a stage that cannot do without labels of what the starting model knows.
+
+    Example:
+        >>> needs_labels(SftStage(idk="unknown")), needs_labels(RlStage(mix={"size": 8})), needs_labels(RlStage())
+        ('idk', 'mix', None)
+    """
+    if getattr(stage, "mix", None) is not None:
+        return "mix"
+    return "idk" if getattr(stage, "idk", None) == "unknown" else None

@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from abstain.evals.audit.asking import NO_INSTRUCTION, WORDINGS, ask_agreement, ask_reworded, unreadable
+from abstain.evals.audit.knowledge import by_knowledge
 from abstain.evals.audit.plots import audit_plot
 from abstain.evals.audit.rows import (
     STATED,
@@ -197,8 +198,9 @@ def audit(
 
     Returns:
         `by_target` holds one row per stated target, with its `verdict` in a sentence; `rise` the differences between
-        targets; `wordings` the same questions in other words; `source` where P(correct) comes from; `notes`
-        what to bear in mind. What cannot be had is `None`.
+        targets; `wordings` the same questions in other words; `knowledge` what is refused of what was known, and
+        answered of what was not, if the metrics have categories; `source` where P(correct) comes from; `notes` what to
+        bear in mind. What cannot be had is `None`.
 
     Raises:
         ValueError: the log shows no stated targets, nothing in it is graded, or a question has no forced answer.
@@ -220,7 +222,8 @@ def audit(
         "guess_accuracy": _guess_accuracy(table),
         "interval": {"level": LEVEL, "kind": KIND, "resamples": resamples, "seed": seed},
     }
-    return found | {"notes": notes(found)}
+    known = by_knowledge(metrics)
+    return found | ({"knowledge": known} if known else {}) | {"notes": notes(found)}
 
 
 def _guess_accuracy(table: Decisions) -> float | None:

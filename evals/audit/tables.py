@@ -9,7 +9,7 @@ from abstain.evals.tables.formats import decimal, percent, percent_with_interval
 from abstain.evals.tables.grid import MISSING, Column, Grid
 
 _MARKS = {True: "yes", False: "no", None: "?"}
-_OTHERWISE = "otherwise"
+_OTHERWISE, _KNOWN, _UNKNOWN = "otherwise", "knew well", "did not know"
 _LEGEND = [
     ("abstained", "share of questions it leaves unanswered; called for: share whose P(correct) is t or less"),
     ("right", "of what it answers; should be t or more (yes, no, or ? where the interval leaves it open)"),
@@ -19,6 +19,8 @@ _LEGEND = [
     ("decided rightly", "share of questions answered if, and only if, their P(correct) is above t"),
     ("given up", "answered at the lower target, not at the higher: should be right between the two"),
     (_OTHERWISE, "share of questions answered in one wording and not in the other, at the same target"),
+    (_KNOWN, "HighlyKnown of the model that was labelled (abstain label); refused: share it leaves unanswered"),
+    (_UNKNOWN, "Unknown of it; answered, and of these answers wrong"),
     ("interval", "95 %, by question (docs/intervals.md); a bootstrap for thresholds"),
 ]
 
@@ -34,7 +36,8 @@ def render_audit(found: Part, format: Format = "text", *, width: int = 100, colo
     Raises:
         ValueError: an unknown format.
     """
-    rows = [_flat(row) for row in found["by_target"]]
+    known = {row["target"]: row for row in (found.get("knowledge") or {"by_target": []})["by_target"]}
+    rows = [_flat({**row, **known.get(row["target"], {})}) for row in found["by_target"]]
     return render_tables(_blocks(found, format), format, rows=rows, data=found, width=width, color=color)
 
 
@@ -48,8 +51,11 @@ def _blocks(found: Part, format: Format) -> list[Block]:
     grids = _grids(found)
     if format == "latex":
         return [heading, grids[0]]
-    verdicts = [part["verdict"] for part in (*found["by_target"], found["rise"], found["wordings"])]
-    legend = [pair for pair in _LEGEND if pair[0] != _OTHERWISE or found["wordings"]["rows"]]
+    known = found.get("knowledge")  # if there are labels
+    parts = (*found["by_target"], found["rise"], found["wordings"], *([known] if known else []))
+    verdicts = [part["verdict"] for part in parts]
+    there = {_OTHERWISE: bool(found["wordings"]["rows"]), _KNOWN: bool(known), _UNKNOWN: bool(known)}
+    legend = [pair for pair in _LEGEND if there.get(pair[0], True)]
     notes: Sequence[str] = found["notes"]
     if format == "text":
         return [heading, Bullets(verdicts), *grids, Notes([*legend, *(("note", note) for note in notes)])]
@@ -58,11 +64,13 @@ def _blocks(found: Part, format: Format) -> list[Block]:
 
 
 def _grids(found: Part) -> list[Grid]:
-    """By target, by step, by wording, and the scores; those that have rows."""
+    """By target, by step, by wording, by what was known, and the scores; those that have rows."""
+    known = found.get("knowledge") or {"by_target": []}
     grids = [
         Grid.of(_BY_TARGET, found["by_target"]),
         Grid.of(_BY_STEP, found["rise"]["steps"]),
         Grid.of(_BY_WORDING, found["wordings"]["rows"], keys=2),
+        Grid.of(_BY_KNOWLEDGE, known["by_target"]),
         Grid.of(_SCORES, found["by_target"]),
     ]
     return [grid for grid in grids if grid.cells]
@@ -127,6 +135,13 @@ _BY_WORDING = (
     _column("decides\notherwise", _share_with_interval("changed")),
     _column("newly\nabstained", _share("newly_abstained")),
     _column("newly\nanswered", _share("newly_answered")),
+)
+_BY_KNOWLEDGE = (
+    _column("t", _target),
+    _column("knew well,\nrefused", _share_with_interval("known_refused")),
+    _column("did not know,\nrefused", _share_with_interval("unknown_refused")),
+    _column("did not know,\nanswered", _share_with_interval("unknown_answered")),
+    _column("of these\nwrong", _share_with_interval("unknown_wrong")),
 )
 _SCORES = (
     _column("t", _target),

@@ -38,6 +38,7 @@ _PACKED = re.compile(r".*\.(?:eval|jsonl|csv|tsv|parquet|json|html)\.(?:gz|zst|b
 _OURS = {
     *("metrics.json", "rankings.json", "audit.json", "reworded.jsonl", "state.json", "start.json", "sweep.json"),
     *("trackers.json", "guards.json", "guards.jsonl", "examples.jsonl", "samples.jsonl"),
+    *("labels.json", "labels.jsonl", "labels.partial.jsonl", "looks.jsonl"),
 }
 _OF_MODELS = {
     *("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"),

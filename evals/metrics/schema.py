@@ -147,6 +147,46 @@ class TargetRow(BaseModel):
         "`abstain rescore`, level 2: rates and scores if only confidence above t answers")
 
 
+class GroupRow(BaseModel):
+    """The numbers of one target and category."""
+
+    model_config = ConfigDict(extra="allow")
+
+    target: Annotated[float, BeforeValidator(_target)]
+    n: Number = None
+    correct: Number = None
+    correct_ci: Interval = None
+    incorrect: Number = None
+    incorrect_ci: Interval = None
+    abstained: Number = None
+    abstained_ci: Interval = None
+    ungraded: Number = None
+    coverage: Number = None
+    coverage_ci: Interval = None
+    accuracy_attempted: Number = None
+    accuracy_attempted_ci: Interval = None
+    score: Number = None
+    score_ci: Interval = None
+    bounded_score: Number = None
+
+
+class Group(BaseModel):
+    """Questions of which about the same was known."""
+
+    n: Number = None
+    by_target: list[GroupRow]
+
+
+class CategoryGroup(Group):
+    """Those of one category."""
+
+    category: str
+
+
+Groups = Annotated[list[CategoryGroup] | None, WrapValidator(_or_none)]
+KnownGroup = Annotated[Group | None, WrapValidator(_or_none)]
+
+
 class MetricsFile(BaseModel):
     """A whole `metrics.json`."""
 
@@ -208,6 +248,14 @@ class MetricsFile(BaseModel):
     judge: Object = key("judge", "other",
         "of a judge: replies, tokens, `failures`, `cost`, `unjudged` answers of the table, and `agreement` (Cohen's "
         "`kappa`) with the string `grader`, also `by_length` of the answers and `by_letter` of the gold")
+    by_category: Groups = key("by category", "other",
+        "with labels (`abstain label`): for each category with questions, best first, `category`, `n` and `by_target` "
+        "with rates, `coverage`, `accuracy_attempted` and `score` as above, each with its interval `…_ci`")
+    known: KnownGroup = key("known", "other",
+        "the same of HighlyKnown and MaybeKnown together: `correct` is the coverage of known facts, `abstained` "
+        "over-refusal")
+    unlabelled: Number = key("unlabelled", "count", "without a label, and in no category")
+    labels_of: Text = key("labels of", "text", "whose labels: the model that knew")
     endpoint: Object = key("endpoint", "other",
         "of a model behind an endpoint: replies `asked` for and `reused`, retries, tokens, `failures`, `cost`, fields "
         "of a request that it refuses (`left_out`), and prompts of the table that brought no reply (`unanswered`)")

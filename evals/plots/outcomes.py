@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from abstain.evals.metrics.oracle import BaseGuesses, always_answer_score, baselines
 from abstain.evals.metrics.schema import Metrics
@@ -12,6 +13,8 @@ from abstain.evals.tables.formats import prose_decimal, prose_percent
 
 Rates = Mapping[str, Any]
 """A row of `by_target`."""
+Bar = tuple[str, str, Rates]
+"""The title of its group, its own label, and the shares of the outcomes."""
 Curve = tuple[Sequence[float], Sequence[float]]
 OUTCOMES = (
     ("correct", "right", "right"),
@@ -76,13 +79,26 @@ def outcomes_plot(metrics: Sequence[Metrics], labels: Sequence[str]) -> Plot | N
     by_target: dict[float, list[tuple[str, Rates]]] = {}
     for label, one in zip(labels, metrics, strict=True):
         for row in one["by_target"]:
-            if row["n"] and all(row[key] is not None for key, _, _ in OUTCOMES):
+            if outcomes_known(row):
                 by_target.setdefault(row["target"], []).append((label, row))
     if not by_target:
         return None
-    bars = [(t, label, row) for t in sorted(by_target) for label, row in by_target[t]]
+    bars = [(f"t = {t:g}", label, row) for t in sorted(by_target) for label, row in by_target[t]]
+    return Plot(
+        "outcomes",
+        "What became of the questions",
+        "Every question at every target. Told to answer only if surer, a model should turn its wrong answers (right "
+        "edge) into abstentions, and keep the right ones (left edge).",
+        "Shares of the questions. " + " ".join(f"{at}, {label}: {shares_in_words(row)}." for at, label, row in bars),
+        bars_of(bars),
+    )
+
+
+def bars_of(bars: Sequence[Bar]) -> Figure:
+    """Bars from the left edge to the right, those of a group below its title, each cut into its outcomes."""
+    titles = dict.fromkeys(title for title, *_ in bars)
     with styled():
-        figure, axes = new_axes(height=0.62 + 0.44 * len(by_target) + 0.19 * len(bars))
+        figure, axes = new_axes(height=0.62 + 0.44 * len(titles) + 0.19 * len(bars))
         places, lefts = _places(bars), np.zeros(len(bars))
         for key, name, role in OUTCOMES:
             sizes = np.array([row[key] for _, _, row in bars], dtype=float)
@@ -91,21 +107,19 @@ def outcomes_plot(metrics: Sequence[Metrics], labels: Sequence[str]) -> Plot | N
             lefts += sizes
         axes.set(xlim=(0, 1), ylim=(max(places) + 0.62, -0.95))
         axes.set_yticks(places, [label for _, label, _ in bars])
-        for t in by_target:
-            top = min(place for place, (target, *_) in zip(places, bars, strict=True) if target == t)
-            axes.text(0, top - 0.5, f"t = {t:g}", va="bottom", fontweight="bold", fontsize=8)
+        for title in titles:
+            top = min(place for place, (of, *_) in zip(places, bars, strict=True) if of == title)
+            axes.text(0, top - 0.5, title, va="bottom", fontweight="bold", fontsize=8)
         axes.grid(False)
         axes.spines[["left", "bottom"]].set_visible(False)
         axes.set_xticks([])
         legend_above(axes, handlelength=0.9, handleheight=0.9)
-    return Plot(
-        "outcomes",
-        "What became of the questions",
-        "Every question at every target. Told to answer only if surer, a model should turn its wrong answers (right "
-        "edge) into abstentions, and keep the right ones (left edge).",
-        "Shares of the questions. " + " ".join(f"t = {t:g}, {label}: {_shares(row)}." for t, label, row in bars),
-        figure,
-    )
+    return figure
+
+
+def outcomes_known(row: Rates) -> bool:
+    """Whether a row can be drawn as a bar."""
+    return bool(row["n"]) and all(row[key] is not None for key, _, _ in OUTCOMES)
 
 
 def _known(one: Metrics, key: str) -> tuple[list[float], list[float]]:
@@ -154,12 +168,12 @@ def _note_what_is_below(axes: Any, always: Curve, low: float) -> None:
                       color=color("wrong"), fontsize=7.5)  # fmt: skip
 
 
-def _places(bars: Sequence[tuple[float, str, Rates]]) -> list[float]:
-    """Where each bar goes, from the top: those of a target together, a gap before the next."""
+def _places(bars: Sequence[Bar]) -> list[float]:
+    """Where each bar goes, from the top: those of a group together, a gap before the next."""
     places, place = [], 0.0
-    for index, (target, _, _) in enumerate(bars):
+    for index, (title, _, _) in enumerate(bars):
         if index:
-            place += 0.92 if bars[index - 1][0] == target else 1.9
+            place += 0.92 if bars[index - 1][0] == title else 1.9
         places.append(place)
     return places
 
@@ -178,7 +192,8 @@ def _stack(
             axes.text(1.012, place, _percent(size), va="center", color=color(role), fontsize=7.5)
 
 
-def _shares(row: Rates) -> str:
+def shares_in_words(row: Rates) -> str:
+    """The outcomes that there are, in words."""
     return listed([f"{_percent(row[key])} {name}" for key, name, _ in OUTCOMES if row[key]])
 
 

@@ -10,6 +10,8 @@ from typing import Any
 
 from abstain.evals.metrics.schema import BY_TARGET, OVERALL, Metrics
 from abstain.evals.tables.agreement import LEGEND, agreement_blocks
+from abstain.evals.tables.categories import LEGEND as CATEGORY_LEGEND
+from abstain.evals.tables.categories import category_blocks, category_entries
 from abstain.evals.tables.document import Block, Format, Notes, render_tables
 from abstain.evals.tables.footnotes import footer
 from abstain.evals.tables.formats import schema_column
@@ -53,12 +55,15 @@ def render(
     names = list(labels or [one["model"] for one in metrics])
     if not metrics or len(names) != len(metrics):
         raise ValueError(f"a table needs one label for each model: {len(metrics)} models, {len(names)} labels")
-    entries = _entries(metrics, names)
-    judged = _judged(metrics, names)
+    entries, by_category = _entries(metrics, names), category_entries(metrics, names)
+    if by_category:
+        entries = [{**entry, "category": None} for entry in entries] + by_category
+    judged, known = _judged(metrics, names), category_blocks(metrics, names)
     about = dict.fromkeys(f"{one['n']:,} questions of {one['task']}" for one in metrics)
+    notes = [*footer(metrics, names), *(CATEGORY_LEGEND if by_category else []), *(LEGEND if judged else [])]
     level = f"{metrics[-1]['interval']['level']:.0%}"
     return render_tables(
-        [*_grids(metrics, names), *judged, Notes([*footer(metrics, names), *(LEGEND if judged else [])])],
+        [*_grids(metrics, names), *known, *judged, Notes(notes)],
         format,
         rows=[split_interval(entry) for entry in entries],
         data=entries,
@@ -103,6 +108,15 @@ def _judged(metrics: Sequence[Metrics], labels: Sequence[str]) -> list[Block]:
 
 
 def split_interval(entry: Entry) -> dict[str, Any]:
-    """An entry with the ends of its `score_ci` as `score_low` and `score_high`, for CSV."""
-    low, high = entry["score_ci"] or (None, None)
-    return {key: value for key, value in entry.items() if key != "score_ci"} | {"score_low": low, "score_high": high}
+    """An entry with the ends of its intervals in columns of their own, such as `score_low` and `score_high`, for CSV.
+
+    Example:
+        >>> split_interval({"score_ci": [0.4, 0.6], "n": 5, "correct_ci": None})
+        {'n': 5, 'score_low': 0.4, 'score_high': 0.6, 'correct_low': None, 'correct_high': None}
+    """
+    flat = {key: value for key, value in entry.items() if not key.endswith("_ci")}
+    for key, ends in entry.items():
+        if key.endswith("_ci"):
+            name = key.removesuffix("_ci")
+            flat[f"{name}_low"], flat[f"{name}_high"] = ends or (None, None)
+    return flat

@@ -4,8 +4,13 @@
     relation_query_templates.json: {"P17": "Which country is [X] located in?", ...}
 
 The subject stands where the template has "[X]". Training rows whose subject is one of *any* relation's test file are
-left out, as Gekhman et al. 2024 do. The folder is `dataset/` of github.com/princeton-nlp/EntityQuestions at commit
-096c261f; it is not on the hub.
+left out, as Gekhman et al. (2024) do. Their data, 81,700 questions to train on, 10,481 held out of the same relations,
+and 5,848 of others:
+
+    load_task("entityquestions", data=FOLDER, relations=TRAINED, held_out_relations=HELD_OUT_ONLY, single_answer=True,
+              same_subject="as_written")
+
+The folder is `dataset/` of github.com/princeton-nlp/EntityQuestions at commit 096c261f; it is not on the hub.
 """
 
 import json
@@ -15,56 +20,86 @@ from pathlib import Path
 
 from abstain.evals.tasks.question import Question, Task
 from abstain.evals.tasks.rows import read_file
-from abstain.evals.tasks.splits import drop_overlap, sample_or_say
+from abstain.evals.tasks.splits import drop_overlap, sample_or_say, subject_key
 from abstain.rewards.errors import nearest
 
 SPLITS = ("train", "dev", "test")
+TRAINED = ("P131", "P136", "P17", "P19", "P26", "P264", "P36", "P40", "P495", "P69", "P740", "P800")
+"""The relations that Gekhman et al. train on, and hold questions out of."""
+HELD_OUT_ONLY = ("P127", "P50", "P407", "P176", "P170", "P175", "P112")
+"""Those that they only hold out."""
+SAME = ("normalised", "as_written")
 WHERE = "github.com/princeton-nlp/EntityQuestions at commit 096c261f, folder dataset/"
 
 
 def load_entity_questions(
     data: str | Path | None = None,
     relations: Sequence[str] | str = (),
+    held_out_relations: Sequence[str] | str = (),
     single_answer: bool = False,
     test_split: str = "test",
+    same_subject: str = "normalised",
     limit: int | None = None,
     train_limit: int | None = None,
     seed: int = 0,
 ) -> Task:
     """The task in a local copy of EntityQuestions.
 
+    Its `examples`, which few-shot prompts show, are the dev split of the same relations, without what is about the
+    same as a question of the task; there are none where the dev split is held out.
+
     Args:
         data: the folder that holds train/, dev/, test/ and relation_query_templates.json.
         relations: Wikidata relations, such as ["P17", "P36"] or "P17,P36"; all by default.
+        held_out_relations: further relations, of which questions are only held out.
         single_answer: only rows with exactly one gold answer.
         test_split: "test", or "dev" while trying things out.
+        same_subject: which subjects are the same: "normalised" ones, where case and punctuation at the ends do not
+            count, or "as_written", as in the paper, which trains on 17 questions more.
         limit: at most this many questions on each side, drawn by seed.
         train_limit: at most this many questions to train on, instead of `limit`.
         seed: for the draw.
 
     Raises:
         FileNotFoundError: the folder or one of its files is missing.
-        ValueError: an unknown relation or split, or a question that does not fit its template.
+        ValueError: an unknown relation or split, a relation on both sides and held out only, nothing left to train
+            on, or a question that does not fit its template.
     """
     if data is None:
         raise FileNotFoundError(f"entityquestions: give data=FOLDER; it can be had from {WHERE}")
-    if test_split not in ("dev", "test"):
-        raise ValueError(f"unknown test_split {test_split!r}. {nearest(test_split, ['dev', 'test'])}")
-    held_out = read_split(data, test_split, relations, single_answer)
-    barred = held_out + read_split(data, "test")
-    train, _ = drop_overlap(read_split(data, "train", relations, single_answer), barred, "entityquestions")
+    for option, value, allowed in (("test_split", test_split, ("dev", "test")), ("same_subject", same_subject, SAME)):
+        if value not in allowed:
+            raise ValueError(f"unknown {option} {value!r}. {nearest(value, allowed)}")
+    trained, only = _names(relations), _names(held_out_relations)
+    if only and not trained:
+        trained = [name for name in _files(Path(data).expanduser(), "train") if name not in only]
+    if both := [name for name in only if name in trained]:
+        raise ValueError(
+            f"{both[0]} is one of relations and of held_out_relations: the latter are those that are only held out"
+        )
+    held_out = read_split(data, test_split, [*trained, *only], single_answer)
+    tested = held_out if test_split == "test" and not (trained or single_answer) else read_split(data, "test")
+    train = read_split(data, "train", trained, single_answer)
+    if same_subject == "as_written":
+        barred = {question.subject for question in (*held_out, *tested)}
+        train = tuple(question for question in train if question.subject not in barred)
+    else:
+        train, _ = drop_overlap(train, held_out + tested, "entityquestions")
+    shown: tuple[Question, ...] = ()
+    if test_split != "dev":
+        asked = {subject_key(question) for question in (*train, *held_out)}
+        examples = read_split(data, "dev", [*trained, *only], single_answer)
+        shown = tuple(question for question in examples if subject_key(question) not in asked)
     option, most = ("limit", limit) if train_limit is None else ("train_limit", train_limit)
     kept = sample_or_say(train, most, seed, f"entityquestions: {option}", "these relations have no more to train on")
-    asked = sample_or_say(held_out, limit, seed, "entityquestions: limit", "these relations have no more held out")
-    return Task("entityquestions", kept, asked)
+    asked_of = sample_or_say(held_out, limit, seed, "entityquestions: limit", "these relations have no more held out")
+    return Task("entityquestions", kept, asked_of, examples=shown)
 
 
 def read_split(
     data: str | Path, split: str, relations: Sequence[str] | str = (), single_answer: bool = False
 ) -> tuple[Question, ...]:
     """The questions of one split, in the files' order, nothing left out for overlap; `metadata["relation"]` is set.
-
-    The dev split of the same relation is where SliCK's few-shot examples come from.
 
     Args:
         data, relations, single_answer: as for `load_entity_questions`.
@@ -77,16 +112,27 @@ def read_split(
     if split not in SPLITS:
         raise ValueError(f"unknown split {split!r}. {nearest(split, SPLITS)}")
     folder = Path(data).expanduser()
-    templates = _templates(folder)
-    there = sorted((folder / split).glob(f"P*.{split}.json"), key=lambda file: int(file.name.split(".")[0][1:]))
-    files = {file.name.split(".")[0]: file for file in there}
-    wanted = [name.strip() for name in relations.split(",")] if isinstance(relations, str) and relations else relations
+    templates, files = _templates(folder), _files(folder, split)
+    wanted = _names(relations)
     for name in wanted or files:
         if name not in files or name not in templates:
             missing = "no relation" if name not in files else "no template with [X] for relation"
             raise ValueError(f"{missing} {name!r} in {folder / split}. {nearest(name, files)}")
     questions = [q for name in wanted or files for q in _relation(files[name], name, split, templates[name])]
     return tuple(q for q in questions if len(q.gold) == 1 or not single_answer)
+
+
+def _names(relations: Sequence[str] | str) -> list[str]:
+    """Relations as a list, however they were given."""
+    if isinstance(relations, str):
+        return [name.strip() for name in relations.split(",") if name.strip()]
+    return list(relations)
+
+
+def _files(folder: Path, split: str) -> dict[str, Path]:
+    """The file of each relation, in the order of their numbers."""
+    there = sorted((folder / split).glob(f"P*.{split}.json"), key=lambda file: int(file.name.split(".")[0][1:]))
+    return {file.name.split(".")[0]: file for file in there}
 
 
 def _templates(folder: Path) -> dict[str, str]:

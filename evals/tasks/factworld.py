@@ -2,6 +2,8 @@
 
     Where was Mo Kutika born? Ralvik
 
+With `relations` above 1 there are books, companies, countries and more besides the people, each with one fact.
+
 A fact read eight times is known, one read once is a guess, one never read is unknown: the arbitrary-facts setting of
 Kalai et al. 2025, section 3.3, with P(correct) spread over the whole of [0, 1]. With `conflict=True` mentions of one
 person disagree, the gold answer is drawn from the same distribution as the mentions, and the true P(correct) of the
@@ -11,22 +13,27 @@ Everything is made here from a seed; the base model is in `abstain.evals.tasks.f
 """
 
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import islice, product
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
+from abstain.evals.tasks.factworld_relations import (
+    BY_NAME,
+    MOST_ANSWERS,
+    MOST_SUBJECTS,
+    RELATIONS,
+    SYLLABLES,
+    Relation,
+)
 from abstain.evals.tasks.question import Question, Task
 
-ONSETS = "bdfghklmnprstvz"
-VOWELS = "aeiou"
-SYLLABLES = [onset + vowel for onset, vowel in product(ONSETS, VOWELS)]
 CITIES = [(syllable + end).capitalize() for end in ("dlin", "ndor", "rmar", "ston", "lvik") for syllable in SYLLABLES]
-PLAIN = "Where was {person} born?"
 
 SHARES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 CONFLICT_MENTIONS = 10
-MOST_PEOPLE = len(SYLLABLES) ** 3
+EXAMPLES = 50
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,20 @@ class WorldOptions:
     """The base model's tokenizer has words for asking for a confidence and stating one (`instruct: confidence`)."""
     seed: int = 0
     """Another seed, another world, and another base model."""
+    relations: int = 1
+    """How many kinds of facts there are. With several, `people` is the number of all subjects, whatever they are, and
+    `answers` holds instead of `cities`."""
+    held_out_relations: int = 0
+    """How many of the relations training never asks about: the last of them."""
+    answers: int = 400
+    """How many answers each of several relations has: so many that one of 160 guesses is seldom right by luck."""
+    examples: int | None = None
+    """Subjects of each relation on neither side, to be shown in few-shot prompts. The base model has read about them
+    as about everyone. By default none with one relation, and 50 with several."""
+    few_shot: float = 0.0
+    """Share of the mentions that the base model reads in documents of several questions of one relation."""
+    namesakes: int = 1
+    """With several relations: how many subjects of a relation share a word of their names."""
 
     @property
     def mean_mentions(self) -> float:
@@ -57,8 +78,10 @@ class WorldOptions:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "repeats", tuple(self.repeats))
-        if not 2 <= self.people <= MOST_PEOPLE:
-            raise ValueError(f"people={self.people} is outside 2..{MOST_PEOPLE}")
+        if self.examples is None:
+            object.__setattr__(self, "examples", EXAMPLES if self.relations > 1 else 0)
+        if not 2 <= self.people <= MOST_SUBJECTS:
+            raise ValueError(f"people={self.people} is outside 2..{MOST_SUBJECTS}")
         if not 0 < self.held_out < self.people:
             raise ValueError(f"held_out={self.held_out} must be between 1 and people - 1 = {self.people - 1}")
         if not 5 <= self.cities <= len(CITIES):
@@ -67,23 +90,49 @@ class WorldOptions:
             raise ValueError(f"passes={self.passes} must be at least 1")
         if not any(self.repeats) or min(self.repeats) < 0:
             raise ValueError(f"repeats={list(self.repeats)} must be counts, at least one of them above 0")
+        self._check_relations()
+
+    def _check_relations(self) -> None:
+        if not 1 <= self.relations <= len(RELATIONS):
+            raise ValueError(f"relations={self.relations} is outside 1..{len(RELATIONS)}")
+        if not 0 <= self.held_out_relations < self.relations:
+            raise ValueError(f"held_out_relations={self.held_out_relations} is outside 0..{self.relations - 1}")
+        if not 5 <= self.answers <= MOST_ANSWERS:
+            raise ValueError(f"answers={self.answers} is outside 5..{MOST_ANSWERS}")
+        examples = self.examples or 0
+        if examples < 0 or self.held_out + self.relations * examples >= self.people:
+            raise ValueError(
+                f"examples={examples} of {self.relations} relations and held_out={self.held_out} leave nobody of "
+                f"people={self.people} to train on"
+            )
+        if not 0 <= self.few_shot <= 1:
+            raise ValueError(f"few_shot={self.few_shot} is outside [0, 1]")
+        if not 1 <= self.namesakes <= (fewest := self.people // self.relations):
+            raise ValueError(f"namesakes={self.namesakes} is outside 1..{fewest}, the subjects of a relation")
 
 
 @dataclass(frozen=True)
 class Person:
-    """One person of the world.
+    """One person of the world, or whatever else its facts are about.
 
     Args:
-        name: first and last name; no two people share a last name.
-        mentions: the cities that the corpus gives as the birthplace, one per mention.
+        name: first and last name; no two people share both.
+        mentions: the answers that the corpus gives, such as the birthplace, one per mention.
         gold: the right answer.
         true_p: true probability that the best answer is right; `None` where only the model's memory limits it.
+        relation: what is told of them.
     """
 
     name: str
     mentions: tuple[str, ...]
     gold: str
     true_p: float | None = None
+    relation: str = RELATIONS[0].name
+
+    @property
+    def question(self) -> str:
+        """What is asked about them."""
+        return BY_NAME[self.relation].ask(self.name)
 
 
 def build_world(options: WorldOptions) -> list[Person]:
@@ -91,33 +140,62 @@ def build_world(options: WorldOptions) -> list[Person]:
 
     Example:
         >>> build_world(WorldOptions(people=4, held_out=1, repeats=(2,)))[0]
-        Person(name='Mo Kutika', mentions=('Ralvik', 'Ralvik'), gold='Ralvik', true_p=None)
+        Person(name='Mo Kutika', mentions=('Ralvik', 'Ralvik'), gold='Ralvik', true_p=None, relation='birthplace')
     """
     rng = random.Random(options.seed)
-    cities = rng.sample(CITIES, options.cities)
-    people = [
-        _conflicting(name, SHARES[i % len(SHARES)], cities, rng)
-        if options.conflict
-        else _consistent(name, options.repeats[i % len(options.repeats)], cities, rng)
-        for i, name in enumerate(_names(options.people, rng))
-    ]
+    if options.relations > 1:
+        people = list(_of_relations(options, rng))
+    else:
+        cities = rng.sample(CITIES, options.cities)
+        people = [_person(name, i, cities, options, rng) for i, name in enumerate(_names(options.people, rng))]
     rng.shuffle(people)
     return people
 
 
+def _of_relations(options: WorldOptions, rng: random.Random) -> Iterator[Person]:
+    first = _words(2, "")
+    rng.shuffle(first)
+    for place, relation in enumerate(RELATIONS[: options.relations]):
+        count = _share(options.people, place, options.relations)
+        answers = rng.sample(_words(2, relation.answers), options.answers)
+        for i, name in enumerate(_shared_names(relation, count, options.namesakes, first, rng)):
+            yield replace(_person(name, i, answers, options, rng), relation=relation.name)
+
+
+def _share(total: int, place: int, parts: int) -> int:
+    """A total spread over parts as evenly as can be: how much the part at a place has."""
+    return total // parts + (place < total % parts)
+
+
+def _words(syllables: int, end: str) -> list[str]:
+    return ["".join([*parts, end]).capitalize() for parts in product(SYLLABLES, repeat=syllables)]
+
+
 def _names(count: int, rng: random.Random) -> list[str]:
-    last = ["".join(parts).capitalize() for parts in islice(product(SYLLABLES, repeat=3), MOST_PEOPLE)]
+    last = _words(3, "")
     return [f"{rng.choice(SYLLABLES).capitalize()} {name}" for name in rng.sample(last, count)]
 
 
-def _consistent(name: str, mentions: int, cities: Sequence[str], rng: random.Random) -> Person:
-    city = rng.choice(cities)
-    return Person(name, (city,) * mentions, city)
+def _shared_names(
+    relation: Relation, count: int, namesakes: int, first: Sequence[str], rng: random.Random
+) -> list[str]:
+    words = -(-count // namesakes)
+    last = rng.sample(_words(3, relation.subjects), words)
+    shifts = rng.sample(range(min(words, len(first))), namesakes)
+    return [f"{first[(i + shifts[i // words]) % words]} {last[i % words]}" for i in range(count)]
 
 
-def _conflicting(name: str, share: float, cities: Sequence[str], rng: random.Random) -> Person:
-    """One city has `share` of the mentions, four others the rest; the gold answer is a mention drawn at random."""
-    first, *others = rng.sample(cities, 5)
+def _person(name: str, i: int, answers: Sequence[str], options: WorldOptions, rng: random.Random) -> Person:
+    if options.conflict:
+        return _conflicting(name, SHARES[i % len(SHARES)], answers, rng)
+    mentions = options.repeats[i % len(options.repeats)]
+    answer = rng.choice(answers)
+    return Person(name, (answer,) * mentions, answer)
+
+
+def _conflicting(name: str, share: float, answers: Sequence[str], rng: random.Random) -> Person:
+    """One answer has `share` of the mentions, four others the rest; the gold answer is a mention drawn at random."""
+    first, *others = rng.sample(answers, 5)
     count = round(share * CONFLICT_MENTIONS)
     mentions = (first,) * count + tuple(others[i % 4] for i in range(CONFLICT_MENTIONS - count))
     return Person(name, mentions, rng.choice(mentions), true_p=share)
@@ -133,15 +211,30 @@ def load_factworld(**options: Any) -> Task:
         >>> task = load_factworld(people=100, held_out=20)
         >>> len(task.train), len(task.held_out), task.held_out[0].question
         (80, 20, 'Where was ...')
+        >>> task = load_factworld(people=600, held_out=40, relations=4, held_out_relations=1, examples=8)
+        >>> len(task.train), len(task.held_out), len(task.examples)
+        (396, 40, 32)
+        >>> task.held_out[0].metadata["relation"]
+        'author'
     """
     chosen = WorldOptions(**options)
-    questions = tuple(map(_question, build_world(chosen)))
+    sides: dict[str, list[Question]] = {"train": [], "held_out": [], "examples": []}
+    trained = {relation.name for relation in RELATIONS[: chosen.relations - chosen.held_out_relations]}
+    held_out = {RELATIONS[i].name: _share(chosen.held_out, i, chosen.relations) for i in range(chosen.relations)}
+    seen: Counter[str] = Counter()
+    for person in build_world(chosen):
+        place = seen[person.relation] - held_out[person.relation]
+        side = "held_out" if place < 0 else "examples" if place < (chosen.examples or 0) else "train"
+        seen[person.relation] += 1
+        if side != "train" or person.relation in trained:
+            sides[side].append(_question(person))
     room = 6 if chosen.confidence_words else 4
-    return Task("factworld", questions[chosen.held_out :], questions[: chosen.held_out], max_new_tokens=room)
+    train, asked, shown = (tuple(sides[side]) for side in ("train", "held_out", "examples"))
+    return Task("factworld", train, asked, max_new_tokens=room, examples=shown)
 
 
 def _question(person: Person) -> Question:
-    metadata: dict[str, Any] = {"mentions": len(person.mentions)}
+    metadata: dict[str, Any] = {"mentions": len(person.mentions), "relation": person.relation}
     if person.true_p is not None:
         metadata["true_p"] = person.true_p
-    return Question(person.name, PLAIN.format(person=person.name), (person.gold,), person.name, metadata)
+    return Question(person.name, person.question, (person.gold,), person.name, metadata)

@@ -1,8 +1,6 @@
 """The fact world's base model: a small Llama that read every mention, once by default, and always answers.
 
-Its documents are questions with answers, half of them plain and half after an instruction with a random confidence
-target, answered all the same: a model raised on benchmarks that pay for guessing. With `confidence_words`, a third of
-the instructions ask for a confidence, and are answered without one.
+What it reads is in `abstain.evals.tasks.factworld_text`.
 """
 
 import fcntl
@@ -10,7 +8,6 @@ import hashlib
 import json
 import os
 import random
-import re
 import shutil
 from collections import defaultdict
 from collections.abc import Iterator
@@ -21,12 +18,11 @@ from typing import Any
 
 import torch
 from rich.progress import track
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from torch.nn.functional import cross_entropy
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from abstain.evals.tasks.factworld import PLAIN, Person, WorldOptions, build_world
-from abstain.rewards.prompts import CONFIDENCE_INSTRUCTION, GUESS_INSTRUCTION, IDK, instruction, prompt_text
+from abstain.evals.tasks.factworld import Person, WorldOptions, build_world
+from abstain.evals.tasks.factworld_text import INSTRUCTED_SHARE, SHOT_END, build_tokenizer, documents
 
 RECIPE: dict[str, Any] = {
     "hidden_size": 128,
@@ -36,16 +32,25 @@ RECIPE: dict[str, Any] = {
     "batch": 128,
     "learning_rate": 2e-3,
     "embedding_learning_rate": 3e-2,  # a name's row has to hold a fact after one or two mentions
-    "instructed_share": 0.5,
+    "instructed_share": INSTRUCTED_SHARE,
     "version": 4,
 }
-ADDED_LATER = {"confidence_words": False, "passes": 1}
+SEVERAL: dict[str, Any] = {"batch": 64, "embedding_learning_rate": 2e-2, "fused": True, "relations_version": 1}
+"""What is different where there are several relations."""
+ADDED_LATER = {
+    "confidence_words": False,
+    "passes": 1,
+    "relations": 1,
+    "held_out_relations": 0,
+    "answers": 400,
+    "examples": 0,
+    "few_shot": 0.0,
+    "namesakes": 1,
+}
 """Options of a world that came later, and what they were before: worlds that leave them so keep their cached model."""
-CONFIDENCE_PHRASES = [CONFIDENCE_INSTRUCTION, ". Confidence: 0."]
 STEPS = 500
 """A small world is read in smaller batches, for about as many steps: fewer teach only the names of cities."""
 SMALLEST_BATCH = 16
-STATED = [0.0] + [step / 20 for step in range(1, 20)]
 
 
 def cache_dir() -> Path:
@@ -76,62 +81,38 @@ def base_model(*, progress: bool = True, **options: Any) -> Path:
 def _key(chosen: WorldOptions) -> str:
     """A hash of all that the model depends on."""
     said = {name: value for name, value in asdict(chosen).items() if ADDED_LATER.get(name, ...) != value}
-    size = _batch_size(round(chosen.people * chosen.mean_mentions))
-    small = {"batch": size} if size < RECIPE["batch"] else {}
-    return hashlib.sha256(json.dumps([said, RECIPE | small], sort_keys=True).encode()).hexdigest()[:12]
+    recipe = _recipe(chosen)
+    recipe["batch"] = _batch_size(round(chosen.people * chosen.mean_mentions), recipe["batch"])
+    return hashlib.sha256(json.dumps([said, recipe], sort_keys=True).encode()).hexdigest()[:12]
 
 
-def _batch_size(documents: int) -> int:
-    return min(RECIPE["batch"], max(SMALLEST_BATCH, documents // STEPS))
+def _recipe(chosen: WorldOptions) -> dict[str, Any]:
+    return RECIPE | (SEVERAL if chosen.relations > 1 else {})
+
+
+def _batch_size(mentions: int, largest: int) -> int:
+    return min(largest, max(SMALLEST_BATCH, mentions // STEPS))
 
 
 def _train_into(folder: Path, chosen: WorldOptions, progress: bool) -> None:
     partial = Path(mkdtemp(prefix=".factworld-", dir=folder.parent))
     try:
         world = build_world(chosen)
-        tokenizer = build_tokenizer(world, chosen.confidence_words)
-        model = train_base(world, tokenizer, chosen.seed, passes=chosen.passes, progress=progress)
-        model.save_pretrained(partial)
+        tokenizer = build_tokenizer(world, chosen.confidence_words, chosen.few_shot > 0)
+        train_base(world, tokenizer, chosen, progress=progress).save_pretrained(partial)
         tokenizer.save_pretrained(partial)
         partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def build_tokenizer(world: list[Person], confidence_words: bool = False) -> PreTrainedTokenizerFast:
-    """One token for each name, city, digit, and constant stretch of the prompts, as a tokenizer trained here would.
-
-    Args:
-        world: whose names and cities it knows.
-        confidence_words: whether it knows the constant stretches of a stated confidence, too.
-    """
-    phrases = sorted(_phrases() + CONFIDENCE_PHRASES * confidence_words, key=len, reverse=True)
-    words = sorted({f" {word}" for p in world for text in (p.name, p.gold, *p.mentions) for word in text.split()})
-    tokens = ["<pad>", "<eos>", "<unk>", *phrases, *"0123456789.", *words]
-    word_level = Tokenizer(models.WordLevel({token: i for i, token in enumerate(tokens)}, unk_token="<unk>"))
-    escaped = [re.sub(r"([^\w\s])", r"\\\1", phrase) for phrase in phrases]
-    word_level.pre_tokenizer = pre_tokenizers.Split(
-        Regex("|".join([*escaped, r"\d", r" ?\w+", r"[^\w\s]"])), "isolated"
-    )
-    word_level.decoder = decoders.Fuse()
-    return PreTrainedTokenizerFast(
-        tokenizer_object=word_level, eos_token="<eos>", pad_token="<pad>", unk_token="<unk>", padding_side="left"
-    )
-
-
-def _phrases() -> list[str]:
-    before, _, rest = instruction(0.5).partition("0.5")
-    middle, _, after = rest.partition("1 point")
-    where, _, born = PLAIN.partition(" {person}")
-    return [where, born, "\n", GUESS_INSTRUCTION, before, middle, " points", " point", after, f" {IDK}"]
-
-
 def train_base(
-    world: list[Person], tokenizer: PreTrainedTokenizerFast, seed: int, *, passes: int = 1, progress: bool = False
+    world: list[Person], tokenizer: PreTrainedTokenizerFast, options: WorldOptions, *, progress: bool = False
 ) -> LlamaForCausalLM:
     """A model that has read each mention as often as it made passes, each in its own random order."""
-    torch.manual_seed(seed)
-    sizes = {name: value for name, value in RECIPE.items() if name.endswith(("size", "layers", "heads"))}
+    torch.manual_seed(options.seed)
+    recipe = _recipe(options)
+    sizes = {name: value for name, value in recipe.items() if name.endswith(("size", "layers", "heads"))}
     model = LlamaForCausalLM(
         LlamaConfig(
             vocab_size=len(tokenizer),
@@ -143,50 +124,55 @@ def train_base(
             **sizes,
         )
     )
-    rng = random.Random(seed)
-    batches = [batch for _ in range(passes) for batch in _batches(world, tokenizer, rng)]
-    optimizer, schedule = _optimizer(model, len(batches))
+    rng = random.Random(options.seed)
+    batches = [batch for _ in range(options.passes) for batch in _batches(world, tokenizer, options, rng)]
+    answers = _answers(world, tokenizer)
+    optimizer, schedule = _optimizer(model, len(batches), recipe)
     for batch in track(batches, "The base model reads the fact world", disable=not progress, transient=True):
+        told = answers[batch[:, 1:]]
+        learned = told | answers[batch[:, :-1]]  # answers and what ends them: names are noise, nothing to learn
         with torch.autocast("cpu", torch.bfloat16):
             hidden = model.model(batch[:, :-1]).last_hidden_state
-            logits = model.lm_head(hidden[:, -2:])  # the answer and the end: names are noise, nothing to learn
-        cross_entropy(logits.flatten(0, 1).float(), batch[:, -2:].flatten()).backward()
+            logits = model.lm_head(hidden[learned])
+        cross_entropy(logits.float(), batch[:, 1:][learned]).backward()
         optimizer.step()
         schedule.step()
         optimizer.zero_grad()
     return model.eval()
 
 
-def _batches(world: list[Person], tokenizer: PreTrainedTokenizerFast, rng: random.Random) -> Iterator[torch.Tensor]:
-    """Batches of documents of one length each, so that nothing is padded."""
-    asks_confidence = CONFIDENCE_INSTRUCTION in tokenizer.get_vocab()
-    documents = [_document(person.name, city, rng, asks_confidence) for person in world for city in person.mentions]
-    by_length: dict[int, list[list[int]]] = defaultdict(list)
-    for ids in tokenizer(documents)["input_ids"]:
-        by_length[len(ids)].append(ids)
-    batches, size = [], _batch_size(len(documents))
-    for rows in by_length.values():
+def _answers(world: list[Person], tokenizer: PreTrainedTokenizerFast) -> torch.Tensor:
+    """For each token, whether it is an answer."""
+    told = sorted({f" {answer}" for person in world for answer in person.mentions})
+    found = torch.zeros(len(tokenizer), dtype=torch.bool)
+    found[tokenizer.convert_tokens_to_ids(told)] = True
+    return found
+
+
+def _batches(
+    world: list[Person], tokenizer: PreTrainedTokenizerFast, options: WorldOptions, rng: random.Random
+) -> Iterator[torch.Tensor]:
+    """Batches of documents of one length each, so that nothing is padded, with about equally many answers."""
+    texts = documents(world, rng, options.confidence_words, options.few_shot)
+    by_length: dict[tuple[int, int], list[list[int]]] = defaultdict(list)
+    for text, ids in zip(texts, tokenizer(texts)["input_ids"], strict=True):
+        by_length[len(ids), 1 + text.count(SHOT_END)].append(ids)
+    batches, size = [], _batch_size(sum(len(person.mentions) for person in world), _recipe(options)["batch"])
+    for (_, answers), rows in by_length.items():
         rng.shuffle(rows)
-        batches += [torch.tensor(rows[i : i + size]) for i in range(0, len(rows), size)]
+        step = -(-size // answers)
+        batches += [torch.tensor(rows[i : i + step]) for i in range(0, len(rows), step)]
     rng.shuffle(batches)
     yield from batches
 
 
-def _document(name: str, city: str, rng: random.Random, asks_confidence: bool) -> str:
-    question = PLAIN.format(person=name)
-    if rng.random() < RECIPE["instructed_share"]:
-        if asks_confidence and rng.random() < 1 / 3:
-            question = prompt_text(question, None, instruct="confidence")
-        else:
-            question = prompt_text(question, rng.choice([0.0, rng.choice(STATED)]))
-    return f"{question} {city}<eos>"
-
-
-def _optimizer(model: LlamaForCausalLM, steps: int) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LambdaLR]:
+def _optimizer(
+    model: LlamaForCausalLM, steps: int, recipe: dict[str, Any]
+) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LambdaLR]:
     names = model.model.embed_tokens.weight
     others = [parameter for parameter in model.parameters() if parameter is not names]
-    groups: list[dict[str, Any]] = [{"params": [names], "lr": RECIPE["embedding_learning_rate"]}, {"params": others}]
-    optimizer = torch.optim.AdamW(groups, lr=RECIPE["learning_rate"], betas=(0.9, 0.95))
+    groups: list[dict[str, Any]] = [{"params": [names], "lr": recipe["embedding_learning_rate"]}, {"params": others}]
+    optimizer = torch.optim.AdamW(groups, lr=recipe["learning_rate"], betas=(0.9, 0.95), fused=recipe.get("fused"))
     return optimizer, torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min(1.0, (step + 1) / 30) * (1 - step / steps)
     )

@@ -48,6 +48,7 @@ class Task:
         max_new_tokens: room for an answer.
         answer_format: where the answer stands in a completion, one of `abstain.rewards.response.AnswerFormat`. "auto"
             finds it; a model that was taught a format is graded on that and nothing else.
+        examples: questions of neither side, to be shown with their answers in few-shot prompts.
 
     Raises:
         ValueError: the template lacks one of its fields, or no answer format is called so.
@@ -60,6 +61,7 @@ class Task:
     template: str = DEFAULT_TEMPLATE
     max_new_tokens: int = 32
     answer_format: AnswerFormat = "auto"
+    examples: tuple[Question, ...] = ()
 
     def __post_init__(self) -> None:
         check_answer_format(self.answer_format)

@@ -14,6 +14,7 @@ from abstain.recipes.cli.ablate import ablate
 from abstain.recipes.cli.ask import ask
 from abstain.recipes.cli.eval import evaluate
 from abstain.recipes.cli.init import init
+from abstain.recipes.cli.label import label
 from abstain.recipes.cli.list import graders, rewards, tasks
 from abstain.recipes.cli.mistakes import mended
 from abstain.recipes.cli.report import report
@@ -67,6 +68,7 @@ app.command("init")(init)
 app.command("ablate")(ablate)
 app.command("report")(report)
 app.command("eval")(evaluate)
+app.command("label")(label)
 app.command("rescore")(rescore)
 app.command("ask")(ask)
 app.command("tasks")(tasks)

@@ -1,5 +1,7 @@
 """`abstain eval`: what a model does on a whole task, at every confidence target, and whether it follows them."""
 
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -46,10 +48,12 @@ from abstain.recipes.cli.options import (
 )
 from abstain.recipes.run.console import say
 from abstain.recipes.run.directory import claimed_results
-from abstain.recipes.run.recipe import parse_overrides
+from abstain.recipes.run.recipe import LABELS as RUN_LABELS
+from abstain.recipes.run.recipe import STAGES, parse_overrides
 from abstain.rewards.response import AnswerFormat, Reading
 
 if TYPE_CHECKING:
+    from abstain.evals.knowledge.labels import Labels
     from abstain.evals.metrics.oracle import BaseGuesses
     from abstain.evals.tasks.question import Task as Questions
 
@@ -60,6 +64,7 @@ AUDITING = "The audit"
 READ = worded(STRICTNESS, "lenient, or strict as in training: nothing may stand beside an answer.", MEASURING)
 FORMAT = worded(ANSWER_FORMAT, "plain, tag, boxed, last_line, json, harmony, auto; else as the task says.", MEASURING)
 TRAIN_LIMIT = option("--train-limit", "N", "Fit the oracle on N training questions.", MEASURING, min=1)
+LABELS = option("--labels", "DIR", "Apart by what a model knew: what `abstain label --out` wrote.", MEASURING)
 AUDIT = option("--audit", None, "Does it answer exactly when it is more than t sure?", AUDITING)
 START = option("--start", "RUN", "Oracle and audit go by the model that this run began with.", AUDITING)
 SAMPLES = option("--samples", "N", "The audit goes by N sampled answers per question.", AUDITING, min=2)
@@ -75,6 +80,7 @@ def evaluate(
     targets: Annotated[str, worded(TARGETS, "Confidence targets in [0, 1).", MEASURING)] = "0,0.5,0.75,0.9",
     limit: Limit = None,
     train_limit: Annotated[int, TRAIN_LIMIT] = 2000,
+    labels: Annotated[Path | None, LABELS] = None,
     batch_tokens: BatchTokens = None,
     seed: Annotated[int, worded(SEED, "Draws the questions, and what an audit resamples.", MEASURING)] = 0,
     audit: Annotated[bool, AUDIT] = False,
@@ -106,6 +112,7 @@ def evaluate(
     \b
       abstain eval runs/quickstart-0/model --task factworld
       abstain eval runs/quickstart-0/model --task factworld --audit --start runs/quickstart-0
+      abstain eval runs/quickstart-0/model --task factworld --labels labels/base
       abstain eval Qwen/Qwen3-0.6B --task popqa --limit 500 --out results/qwen
       abstain eval Qwen/Qwen3-0.6B --task popqa --limit 500 --baselines
       abstain eval my-model --data trivia.csv --option question_column=q
@@ -122,6 +129,7 @@ def evaluate(
     if not name:
         raise ValueError("nothing to ask: give --task NAME (`abstain tasks` lists them) or --data FILE")
     from abstain.evals.audit.sources import read_start
+    from abstain.evals.evaluation import categories_of
     from abstain.evals.evaluation import evaluate as measure
     from abstain.evals.prompt_card import as_trained
     from abstain.evals.tables.table import render
@@ -132,6 +140,12 @@ def evaluate(
         questions, began = load_task(name, **options), read_start(start) if start else None
         if start and began:
             questions = _asked_of_both(start, began, questions)
+        typed = [*(["--task", task] if task else []), *(["--data", data] if data else [])]
+        typed += [part for one in task_option or [] for part in ("--option", one)]
+        known = _known_to(labels, model, start, questions, typed)
+        if labels and known and limit and limit < len(questions.held_out):
+            say(f"--limit {limit} draws from these")
+            questions = questions.with_held_out(list(categories_of(known, questions.held_out)))
         loaded = load(
             model,
             url,
@@ -174,6 +188,7 @@ def evaluate(
             instruct=how.instruct,
             reading=reading,
             answer_format=answer_format,
+            labels=known,
             progress=True,
             before_asking=cost_first(sampler, questions.max_new_tokens, yes, ["--audit"] if audit else []),
         )
@@ -262,3 +277,51 @@ def _asked_of_both(path: Path, start: "BaseGuesses", task: "Questions") -> "Ques
     if missing := len(task.held_out) - len(both.held_out):
         say(f"{missing:,} held-out questions are left out: {start.model} was not asked them")
     return both
+
+
+def _known_to(
+    given: Path | None, model: str, start: Path | None, task: "Questions", typed: Sequence[str]
+) -> "Labels | None":
+    """Labels of these questions: those that are named, else those of the run that the model began with, or lies in.
+
+    They may be another model's: what the start of a run knew says most about what the run has made of it.
+
+    Raises:
+        FileNotFoundError, ValueError: those that are named cannot be read, or are of no held-out question.
+    """
+    from abstain.evals.evaluation import categories_of
+    from abstain.evals.knowledge.labels import count_categories, read_labels
+
+    for path in [given] if given else _labels_of_run(model, start):
+        try:
+            labels = read_labels(path)
+        except (OSError, ValueError) as error:
+            if given:
+                raise
+            say(f"warning: labels that cannot be read are left aside: {error}")
+            continue
+        about, found = labels.about, categories_of(labels, task.held_out)
+        if found:
+            counts = count_categories([labels.by_id[id] for id in found])
+            each = ", ".join(f"{count:,} {category}" for category, count in counts.items())
+            of = f"{len(found):,} of {len(task.held_out):,} held-out questions have a label"
+            say(f"{of}, by what {about.model} knew: {each}{'' if given else f' ({path})'}")
+            return labels
+        none = f"{path} has labels of {about.task}, and none of these {len(task.held_out):,} held-out questions"
+        if given:
+            again = shlex.join(["abstain", "label", about.model, *typed, "--side", "held_out", "--out", "NEW"])
+            raise ValueError(f"{none}. To label them: {again}")
+        say(none)
+    return None
+
+
+def _labels_of_run(model: str, start: Path | None) -> list[Path]:
+    """Where the labels of a run lie that is named, or in which the model does: RUN/model, RUN/sft/model …"""
+    from abstain.evals.knowledge.labels import ABOUT
+    from abstain.recipes.run.labelling import HELD_OUT
+
+    folder = Path(model)
+    inside = folder.parent.parent if folder.parent.name in STAGES else folder.parent
+    runs = [*([start] if start else []), *([inside] if folder.name == "model" else [])]
+    places = [run / RUN_LABELS / part for run in runs for part in (HELD_OUT, "")]
+    return list(dict.fromkeys(place for place in places if (place / ABOUT).is_file()))

@@ -8,8 +8,8 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from abstain.evals.metrics.by_category import REFERENCE
 from abstain.evals.records import Record
-from abstain.recipes.report.words import REFERENCE
 from abstain.rewards.verdict import Verdict
 
 VERDICTS = tuple(Verdict)

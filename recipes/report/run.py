@@ -17,6 +17,7 @@ from abstain.evals.plots.training import targets_in, training_plots
 from abstain.evals.tables.footnotes import ECE_GROWS, ORACLES, ece_grew
 from abstain.evals.tables.formats import prose_decimal, prose_percent
 from abstain.recipes.report.examples import as_json, examples, shown
+from abstain.recipes.report.knowledge import knowledge_content
 from abstain.recipes.report.source import RunData
 from abstain.recipes.report.words import START, further, headline, readings
 from abstain.recipes.run.yaml_lines import write_yaml
@@ -43,6 +44,7 @@ def run_content(run: RunData) -> tuple[dict[str, Any], list[Plot]]:
     speaks = bool(verdict) and verdict.get("kind") != "better"  # what went wrong is said first
     shown_sides = [label for label in ("before", "after") if label in run.records]
     recipe = {key: value for key, value in run.recipe.items() if key not in ("made_with", "output_dir")}
+    known = knowledge_content(run.metrics, run.names)
     payload = examples({label: run.records[label] for label in shown_sides}) if shown_sides else None
     content = {
         "title": f"{_name(run)}: abstain report",
@@ -62,6 +64,7 @@ def run_content(run: RunData) -> tuple[dict[str, Any], list[Plot]]:
         "heads": ["t", *(["measured"] if len(run.metrics) > 1 else []), *(BY_TARGET[key].plain for key in COLUMNS)],
         "rows": rows,
         "terms": _terms(run.metrics, run.names),
+        "knowledge": known,
         "plots": plots,
         "stages": [(STAGES.get(stage, stage), found) for stage, found in stages.items()],
         "examples": Markup(as_json(payload)) if payload else "",  # as_json leaves nothing that markup could begin with
@@ -72,7 +75,8 @@ def run_content(run: RunData) -> tuple[dict[str, Any], list[Plot]]:
         "recipe": shown(write_yaml(recipe), 50_000) if run.recipe else "",
         "repeat": f"abstain train {shlex.quote(_from_here(run.path))} output_dir=NEW" if run.recipe else "",
     }
-    return content | {"sections": sections(content)}, [*plots, *(plot for found in stages.values() for plot in found)]
+    drawn = [*([known["plot"]] if known else []), *plots]
+    return content | {"sections": sections(content)}, [*drawn, *(plot for found in stages.values() for plot in found)]
 
 
 def behaviour(run: RunData) -> list[Plot]:
@@ -122,8 +126,9 @@ def table_rows(metrics: Mapping[str, Metrics], names: Mapping[str, str]) -> list
 
 def sections(content: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The sections that there are, as ids and names."""
-    known = {"results": "rows", "plots": "plots", "training": "stages", "examples": "examples", "recipe": "recipe"}
-    names = {"plots": "Behaviour", "recipe": content.get("recipe_title", "Recipe")}
+    known = {"results": "rows", "knowledge": "knowledge", "plots": "plots", "training": "stages"}
+    known |= {"examples": "examples", "recipe": "recipe"}
+    names = {"knowledge": "What it knew", "plots": "Behaviour", "recipe": content.get("recipe_title", "Recipe")}
     return [(id, names.get(id, id.capitalize())) for id, key in known.items() if content.get(key)]
 
 

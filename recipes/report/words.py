@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from abstain.evals.metrics.by_category import CATEGORIES, REFERENCE, labelled_model
 from abstain.evals.metrics.schema import Metrics, number
 from abstain.evals.tables.footnotes import ORACLES
 from abstain.evals.tables.formats import prose_decimal, prose_percent
@@ -10,8 +11,6 @@ from abstain.evals.tables.formats import prose_decimal, prose_percent
 Rates = Mapping[str, Any]
 """A row of `by_target`."""
 START = "the starting model"
-REFERENCE = 0.5
-"""The target that a headline speaks of; the nearest above 0 if it was not measured."""
 GROWN = 0.05
 """By which the gap between the two readings has grown if a sentence is to warn of it."""
 _NOTHING = 0.005  # what answers less often than this answers next to nothing
@@ -80,6 +79,29 @@ def readings(metrics: Mapping[str, Metrics], history: Sequence[Mapping[str, Any]
         went = f"went from {prose_percent(first, 1)} to {prose_percent(last, 1)}{meaning * grown}"
         found.append(f"While it trained, completions that are right leniently and not strictly {went}.")
     return found
+
+
+def knowing(one: Metrics) -> str:
+    """What it does with what was known, and with what was not, in one sentence; "" if nobody knows what was.
+
+    Example:
+        >>> rows = [{"target": 0.5, "correct": 0.9, "incorrect": 0.05, "abstained": share} for share in (0.05, 0.8)]
+        >>> groups = [("HighlyKnown", rows[0]), ("Unknown", rows[1])]
+        >>> found = [{"category": name, "by_target": [row]} for name, row in groups]
+        >>> knowing({"by_category": found, "labels_of": "base"}).replace("\u00a0", " ")
+        "Told to answer only if more than 0.5 sure, it says “I don't know” to 5 % of what base always knew, and to 80 %
+        of what it did not know."
+    """
+    groups = {group["category"]: reference_row(group) for group in one.get("by_category") or ()}
+    known, unknown = (groups.get(name) for name in (CATEGORIES[0], CATEGORIES[-1]))
+    who = labelled_model(one)
+    parts = [f"to {prose_percent(known['abstained'])} of what {who} always knew"] if known else []
+    if unknown:
+        whose = "it" if known else who
+        parts.append(f"to {prose_percent(unknown['abstained'])} of what {whose} did not know")
+    if (row := known or unknown) is None:
+        return ""
+    return f"{_told(row, one)}, it says “I don't know” {', and '.join(parts)}."
 
 
 def reference_row(one: Metrics) -> Rates | None:

@@ -4,11 +4,13 @@ prompts that ask for what the rewards pay for.
 
 from collections.abc import Callable, Iterator
 from dataclasses import fields
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
+from abstain.evals.knowledge.labels import read_labels
 from abstain.evals.tasks.catalogue import NamedTask, find_task
 from abstain.recipes.run.code import admit, missing_code
 from abstain.recipes.run.recipe import (
@@ -29,7 +31,7 @@ from abstain.rewards.prompts import CONFIDENCE_INSTRUCTION, asked_format, with_c
 from abstain.rewards.response import AnswerFormat
 from abstain.trainers.offline import CONFIGS as OFFLINE_CONFIGS
 from abstain.trainers.rl import CONFIGS, DEFAULTS, build_rewards, check_answer_formats
-from abstain.trainers.stages import OfflineStage, RlStage, SftStage
+from abstain.trainers.stages import OfflineStage, RlStage, SftStage, needs_labels
 from abstain.trainers.trl_args import check_threshold_drift, check_trl_args, config_class
 
 WORDS = "confidence_words"
@@ -55,6 +57,7 @@ def check_recipe(recipe: Recipe, origin: Origin) -> None:
 
 def _problems(recipe: Recipe) -> Problems:
     yield from _task_problems(("task",), recipe.task)
+    yield from _label_problems(recipe)
     if recipe.eval.task:
         yield from _task_problems(("eval", "task"), recipe.eval.task)
     for name, stage in recipe.stages.items():
@@ -65,6 +68,24 @@ def _problems(recipe: Recipe) -> Problems:
             yield from _offline_format_problems(recipe)
         else:
             yield from _rl_problems(recipe, stage)
+
+
+def _label_problems(recipe: Recipe) -> Problems:
+    """Where stages need labels that there are none of."""
+    for name, stage in recipe.stages.items():
+        if (key := needs_labels(stage)) and recipe.labels is None:
+            yield (
+                (name, key),
+                f"{name}.{key} needs to know what the starting model knows: add the line `labels: {{}}` to the "
+                "recipe, or labels={} to the command",
+            )
+    if recipe.labels is not None and (path := recipe.labels.path) is not None:
+        try:
+            if not Path(path).exists():
+                raise FileNotFoundError(f"{path} is not there; labels.path=null has labels made by the run")
+            read_labels(path)
+        except (OSError, ValueError) as error:
+            yield ("labels", "path"), str(error)
 
 
 def _rl_problems(recipe: Recipe, stage: RlStage) -> Problems:

@@ -3,6 +3,7 @@
 runs/quickstart-0/
     recipe.yaml      the recipe as it was run, with seed, versions and commit
     state.json       {"complete": ["before", "sft", "after-sft"], "seconds": 81.5}
+    labels/          labels.jsonl, labels.json: what the starting model knew of each question
     before/          records.jsonl, metrics.json, table.md of the model as it is; start.json, what oracles are made of
     format/ sft/ offline/ rl/ checkpoints of the stages; sft/model is the model between them, and records.jsonl,
                      metrics.json, table.md are what was measured of it
@@ -26,7 +27,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from abstain.evals.records import write_text
-from abstain.recipes.run.recipe import AFTER, BEFORE, FORMAT, STAGES, Recipe
+from abstain.recipes.run.recipe import AFTER, BEFORE, FORMAT, LABELS, STAGES, Recipe
 from abstain.recipes.run.threads import threads_in_use
 from abstain.recipes.run.yaml_lines import read_yaml, write_yaml
 from abstain.trainers.checkpoints import whole_checkpoints
@@ -256,9 +257,13 @@ class RunDir:
         return whole_checkpoints(self.path / stage)
 
     def _may_change(self, key: str) -> bool:
-        """A mistake in a stage that has not begun can be mended without losing those that are complete."""
+        """A mistake in a stage that has not begun can be mended without losing those that are complete.
+
+        So can one in how questions are labelled, before they all are.
+        """
         stage, _, inside = key.partition(".")
-        return bool(inside) and stage in STAGES and stage not in self.complete and not self.checkpoints(stage)
+        may = stage in (LABELS, *STAGES) and stage not in self.complete and not self.checkpoints(stage)
+        return bool(inside) and may
 
     def _save_recipe(self, recipe: Recipe) -> None:
         resolved = recipe.model_copy(update={"output_dir": str(self.path), "made_with": made_with(Path.cwd())})

@@ -6,7 +6,6 @@
 said with file and line. Fields of TRL's configurations go under `sft.args`, `offline.args` and `rl.args` unchanged.
 """
 
-import json
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,13 +17,13 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from abstain.evals.tasks.catalogue import COMMON_OPTIONS
 from abstain.recipes.run.code import HUB, hub_recipe, place_code
 from abstain.recipes.run.task_field import place_data, spell_out_tasks, spelled_out
-from abstain.recipes.run.yaml_lines import KeyPath, parse_value, read_yaml
+from abstain.recipes.run.yaml_lines import KeyPath, parse_value, read_yaml, set_value
 from abstain.rewards.errors import nearest
 from abstain.rewards.prompts import TARGETS, Instruct, asked_format
 from abstain.rewards.response import AnswerFormat
 from abstain.trainers.stages import OfflineStage, RlStage, SftStage, Target
 
-FORMAT, BEFORE, AFTER = "format", "before", "after"
+LABELS, FORMAT, BEFORE, AFTER = "labels", "format", "before", "after"
 STAGES = (FORMAT, "sft", "offline", "rl")
 """The sections of a recipe that train, in order."""
 DATA = (".csv", ".tsv", ".json", ".jsonl", ".parquet")
@@ -67,6 +66,21 @@ class ModelConfig(BaseModel, extra="forbid"):
     """`chat` applies the tokenizer's chat template, `plain` does not, `auto` does if there is one."""
     lora: dict[str, Any] | None = None
     """Fields of `peft.LoraConfig`; `{}` for its defaults, null to train all weights."""
+
+
+class LabelsConfig(BaseModel, extra="forbid"):
+    """What the starting model knows of each question, found before anything else and kept in `labels/`.
+
+    Stages choose their questions by it with `mix`, and tables tell apart what becomes of each category."""
+
+    preset: Literal["paper", "categories", "quick", "greedy"] = "categories"
+    """How closely it is asked, see `abstain label --help`."""
+    path: str | None = None
+    """Labels that `abstain label` made of the same model, instead of making them: the folder."""
+    held_out: bool = True
+    """Label also the held-out questions that are asked."""
+    limit: int | None = Field(None, ge=1)
+    """Label this many training questions, drawn with the seed (by default as many as the stages train on)."""
 
 
 class EvalConfig(BaseModel, extra="forbid"):
@@ -122,6 +136,8 @@ class Recipe(BaseModel, extra="forbid"):
     """What is asked, in training and, if `eval.task` names no other, in evaluation."""
     model: ModelConfig
     """The model to start from."""
+    labels: LabelsConfig | None = None
+    """What that model knows, for `mix` and for tables by category; `{}` for its defaults."""
     format: SftStage | None = None
     """Teaches a model that rambles how to answer at all. What it leads to counts as the starting model."""
     sft: SftStage | None = None
@@ -170,6 +186,8 @@ class Recipe(BaseModel, extra="forbid"):
             ['before', 'sft', 'after-sft', 'rl', 'after']
             >>> Recipe(**about, format={}, sft={}, rl={}, eval={"stages": False}).steps
             ['format', 'after-format', 'before', 'sft', 'rl', 'after']
+            >>> Recipe(**about, rl={}, labels={}).steps
+            ['labels', 'before', 'rl', 'after']
         """
         *inner, last = self.stages
         steps = [BEFORE]
@@ -177,7 +195,26 @@ class Recipe(BaseModel, extra="forbid"):
             steps += [name] + [after(name)] * (self.eval.stages or name == FORMAT)
         if FORMAT in inner:
             steps = [*steps[1:3], BEFORE, *steps[3:]]
-        return [*steps, last, AFTER]
+        return [*[LABELS] * (self.labels is not None), *steps, last, AFTER]
+
+    @property
+    def to_label(self) -> int | None:
+        """How many training questions are labelled at most, drawn with the seed; `None` for all.
+
+        Example:
+            >>> about = {"name": "r", "task": {"name": "geo"}, "model": {"path": "m"}, "labels": {}}
+            >>> Recipe(**about, format={"limit": 9}, sft={"limit": 5}, rl={"limit": 7}).to_label
+            16
+            >>> Recipe(**about, sft={"limit": 5}, rl={}).to_label is None
+            True
+        """
+        if self.labels and self.labels.limit:
+            return self.labels.limit
+        limits = {name: stage.limit for name, stage in self.stages.items()}
+        if None in limits.values():
+            return None
+        taught = limits.pop(FORMAT, None) or 0  # which later stages leave out
+        return taught + max((limit or 0 for limit in limits.values()), default=0)
 
 
 def after(stage: str) -> str:
@@ -327,7 +364,7 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> tuple[Recip
     settings = [parse_override(text) for text in overrides]
     spell_out_tasks(data)  # before overrides of its options
     for keys, value in settings:
-        _set(data, keys, value)
+        set_value(data, keys, value)
     spell_out_tasks(data)
     place_data(data, path.parent, [keys for keys, _ in settings])
     place_code(data, path.parent, [keys for keys, _ in settings])
@@ -368,37 +405,6 @@ def parse_overrides(texts: Sequence[str]) -> dict[str, Any]:
         {'rl.limit': 8, 'seed': 1}
     """
     return {".".join(map(str, keys)): value for keys, value in map(parse_override, texts)}
-
-
-def _set(data: dict[str, Any], keys: KeyPath, value: Any) -> None:
-    """Set a nested value, making missing mappings on the way; a null section becomes a mapping."""
-    here: Any = data
-    for depth, key in enumerate(keys):
-        _check_place(here, key, ".".join(map(str, keys[: depth + 1])))
-        if depth == len(keys) - 1:
-            here[key] = value
-        else:
-            if isinstance(here, dict) and here.get(key) is None:
-                if isinstance(keys[depth + 1], int):
-                    raise ValueError(_no_list(keys[: depth + 1], keys[depth + 2 :], value))
-                here[key] = {}
-            here = here[key]
-
-
-def _no_list(keys: KeyPath, inside: KeyPath, value: Any) -> str:
-    """Why an item cannot be set, and what does it."""
-    for key in reversed(inside):
-        value = {key: value}
-    name, all_of_it = ".".join(map(str, keys)), json.dumps([value], ensure_ascii=False, default=str)
-    return f"the recipe has no list at '{name}' in which to set an item: write {shlex.quote(f'{name}={all_of_it}')}"
-
-
-def _check_place(here: Any, key: str | int, at: str) -> None:
-    if isinstance(here, list):
-        if not isinstance(key, int) or key >= len(here):
-            raise ValueError(f"'{at}=…': the list there has items 0 to {len(here) - 1}")
-    elif not isinstance(here, dict):
-        raise ValueError(f"'{at}=…': the recipe has a plain value there, {here!r}")
 
 
 PHRASES = {

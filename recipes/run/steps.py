@@ -2,6 +2,7 @@
 
 before -> sft -> after-sft -> rl -> after                            a step that is complete is skipped
 format -> after-format -> before -> sft -> after-sft -> rl -> after  the oracle is made of what `format` leads to
+labels -> …                                                          first of all, what the starting model knows
 """
 
 import sys
@@ -26,8 +27,9 @@ from abstain.evals.tables.table import render
 from abstain.evals.tasks.catalogue import describe
 from abstain.evals.tasks.question import Task
 from abstain.recipes.run.directory import START, RunDir, made_with, measurements, start_file
+from abstain.recipes.run.labelling import in_words, label, labels_of, parts_to_label, save_labels
 from abstain.recipes.run.model_card import base_name, model_card
-from abstain.recipes.run.recipe import AFTER, BEFORE, FORMAT, Recipe, measured_stage
+from abstain.recipes.run.recipe import AFTER, BEFORE, FORMAT, LABELS, Recipe, measured_stage
 from abstain.recipes.run.training import Tasks, Training
 from abstain.trainers.checkpoints import step_of, steps_planned
 from abstain.trainers.tracking.dashboards import publish_results
@@ -78,11 +80,16 @@ class Run:
             for warning in (*self.training.departures(loaded, tasks.taught), *self.training.shortfalls(tasks)):
                 self.say(warning)
             self.directory.start(self.recipe)
+        if self._is_complete(LABELS):
+            tasks = self.training.told_by_labels(tasks)
         steps = self.recipe.steps
         for step in steps[: steps.index(until) + 1]:
             if self._is_complete(step):
                 continue
-            if step == BEFORE and FORMAT in self.directory.complete:
+            if step == LABELS:
+                self._label(loaded, tasks)
+                tasks = self.training.told_by_labels(tasks)
+            elif step == BEFORE and FORMAT in self.directory.complete:
                 del loaded  # there may be room for one model only
                 self._measure_between(step, self.training.first_model(), tasks)
                 loaded = self.training.latest_model()
@@ -115,6 +122,19 @@ class Run:
 
     def _announce(self, step: str, what: str) -> None:
         self.say(Text(f"[{self.recipe.steps.index(step) + 1}/{len(self.recipe.steps)}] {what}", "bold"))
+
+    def _label(self, loaded: LoadedModel, tasks: Tasks) -> None:
+        """Find what the model knows, by asking it or by what `labels.path` says; and where mixes cannot be had."""
+        assert self.recipe.labels is not None
+        name, path = base_name(self.recipe.model), self.recipe.labels.path
+        how = f"taking labels from {path}" if path else f"asking {name} what it knows ({self.recipe.labels.preset})"
+        self._announce(LABELS, how)
+        found = {}
+        for part in parts_to_label(self.recipe, tasks.taught, tasks.held_out):
+            found[part.folder] = label(self.recipe, part, replace(loaded, name=name), self.progress)
+            self.say(in_words(part, found[part.folder].by_id))
+        save_labels(self.directory.path / LABELS, found)
+        self.directory.mark_complete(LABELS)
 
     def _measure_between(self, step: str, loaded: LoadedModel, tasks: Tasks) -> None:
         """What stages lead to before the last has its say; the first measurement gives the oracle to all others."""
@@ -186,6 +206,7 @@ class Run:
             train_limit=settings.train_limit,
             seed=self.recipe.seed,
             instruct=settings.instruct,
+            labels=labels_of(self.directory.path, held_out=True),
             progress=self.progress,
         )
 
@@ -200,6 +221,8 @@ class Run:
     def _train(self, name: str, loaded: LoadedModel, tasks: Tasks) -> LoadedModel:
         """The model after this stage; a LoRA adapter is merged, so that the next stage starts from a plain model."""
         self._announce(name, f"training: {name}{self._goes_on(name)}")
+        if told := self.training.mix_in_words(name, tasks):
+            self.say(told)
         if self.launch is None:
             loaded = self.training.train(name, loaded, tasks)
             self.directory.mark_complete(name)

@@ -23,6 +23,8 @@ from abstain.rewards.named import is_named
 DATA = ("data", "train_data", "test_data")
 """Options of a task that name files."""
 _AT: tuple[tuple[str, ...], ...] = (("task",), ("eval", "task"))
+_FILES = (*((at, DATA) for at in _AT), (("labels",), ("path",)))
+"""Sections, and their options that name files."""
 
 
 def spelled_out(task: Any) -> Any:
@@ -64,7 +66,7 @@ def spell_out_tasks(data: dict[str, Any]) -> None:
 
 
 def place_data(data: dict[str, Any], folder: Path, typed: Collection[KeyPath] = ()) -> None:
-    """Write the whole path for every file of a recipe's tasks that is there, in place.
+    """Write the whole path for every file of a recipe's tasks that is there, and of its labels, in place.
 
     A name that leads to no file stays as it is: it may be a data set of the hub, and whoever reads it will say.
 
@@ -73,13 +75,13 @@ def place_data(data: dict[str, Any], folder: Path, typed: Collection[KeyPath] = 
         folder: where the recipe lies.
         typed: keys that the command line set.
     """
-    for at in _AT:
+    for at, options in _FILES:
         task: Any = data
         for key in at:
             task = task.get(key) if isinstance(task, dict) else None
         if not isinstance(task, dict):
             continue
-        for option in DATA:
+        for option in options:
             keys: list[KeyPath] = [(*at, option)[:end] for end in range(1, len(at) + 2)]
             folders = [folder, Path()]
             if any(key in typed for key in keys):

@@ -3,24 +3,27 @@
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import redirect_stdout
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from abstain.evals.knowledge.labels import Labels
 from abstain.evals.metrics.oracle import BaseGuesses
 from abstain.evals.models import LoadedModel, end_tokens, load_model
 from abstain.evals.prompt_card import PromptCard, as_trained, read_card
 from abstain.evals.tasks.catalogue import load_task
-from abstain.evals.tasks.question import Task
+from abstain.evals.tasks.question import Question, Task
 from abstain.evals.tasks.splits import drop_overlap
 from abstain.recipes.run.checks import asks_confidence, check_words
 from abstain.recipes.run.console import quiet_libraries
 from abstain.recipes.run.directory import RunDir, made_with, without_secrets, write_directory
-from abstain.recipes.run.recipe import BEFORE, FACTWORLD, FORMAT, Recipe, training_format, world_options
+from abstain.recipes.run.labelling import labels_of
+from abstain.recipes.run.recipe import BEFORE, FACTWORLD, FORMAT, LABELS, Recipe, training_format, world_options
 from abstain.recipes.run.threads import settle_threads
 from abstain.rewards.endpoint.client import PREFIX
-from abstain.trainers.dataset import draw
+from abstain.trainers.dataset import choose
 from abstain.trainers.heldout import HeldOutSet
+from abstain.trainers.mix import counted
 from abstain.trainers.offline import run_offline
 from abstain.trainers.ppo import NAME as VALUE_HEAD
 from abstain.trainers.ppo import add_value_head, save_model
@@ -84,6 +87,14 @@ class Training:
 
     recipe: Recipe
     directory: RunDir
+    _labels: Labels | None = field(default=None, init=False, repr=False)
+
+    @property
+    def labels(self) -> Labels | None:
+        """What the starting model knew of the training questions, once it is there."""
+        if self._labels is None and LABELS in self.directory.complete:
+            self._labels = labels_of(self.directory.path)
+        return self._labels
 
     def train(self, name: str, loaded: LoadedModel, tasks: Tasks) -> LoadedModel:
         """The model after this stage; a LoRA adapter is merged, so that the next stage starts from a plain model."""
@@ -120,11 +131,39 @@ class Training:
             task = replace(task, train=drop_overlap(task.train, held_out.held_out, task.name)[0])
         return Tasks(task, self._not_taught(task), held_out)
 
+    def told_by_labels(self, tasks: Tasks) -> Tasks:
+        """The same, once labels say which questions the format stage teaches.
+
+        Raises:
+            ValueError: there are not the questions that a stage's mix wants.
+        """
+        tasks = replace(tasks, rest=self._not_taught(tasks.taught))
+        for name in self.recipe.stages:
+            self.mix_in_words(name, tasks)
+        return tasks
+
+    def mix_in_words(self, name: str, tasks: Tasks) -> str:
+        """What a stage's mix gives, in a line; "" if it has none."""
+        stage = self.recipe.stages[name]
+        if isinstance(stage, OfflineStage) or stage.mix is None or self.labels is None:
+            return ""
+        chosen = self._chosen(name, (tasks.taught if name == FORMAT else tasks.rest))
+        plural = "" if len(chosen) == 1 else "s"
+        return f"{name}: {len(chosen):,} question{plural}: {counted(chosen, self.labels.by_id)}"
+
+    def _chosen(self, name: str, task: Task) -> list[Question]:
+        """The questions that a stage trains on."""
+        stage = self.recipe.stages[name]
+        mix = None if isinstance(stage, OfflineStage) else stage.mix
+        known = self.labels.by_id if self.labels else None
+        return choose(task.train, stage.limit, mix, known, self.recipe.seed, f"{name}.mix")
+
     def _not_taught(self, task: Task) -> Task:
         """The task without the questions whose answers the format stage teaches: memory would pass for knowledge."""
-        if self.recipe.format is None:
+        stage = self.recipe.format
+        if stage is None or (stage.mix is not None and self.labels is None):  # before they are told apart
             return task
-        taught = {question.id for question in draw(task.train, self.recipe.format.limit, self.recipe.seed)}
+        taught = {question.id for question in self._chosen(FORMAT, task)}
         return replace(task, train=tuple(question for question in task.train if question.id not in taught))
 
     def latest_model(self, device: str | None = None) -> LoadedModel:
@@ -232,10 +271,12 @@ class Training:
             "about": self._about(),
         }
         task = tasks.taught if name == FORMAT else tasks.rest
+        known = self.labels.by_id if self.labels else None
         self.prompt_card(loaded, tasks.taught).save(self.directory.path / name)  # for who asks a checkpoint
         model = self._trainable(name, loaded.model)
         with redirect_stdout(sys.stderr):  # where trainers print their logs; our stdout is for the table
             if isinstance(stage, SftStage):
+                settings |= {"known": known, "sampling": self.sampling()}
                 return run_sft(model, loaded.tokenizer, task, stage, **settings)
             task = replace(task, answer_format=training_format(self.recipe))
             if isinstance(stage, OfflineStage):
@@ -243,7 +284,8 @@ class Training:
                 return run_offline(model, loaded.tokenizer, task, stage, **settings)
             start = BaseGuesses.load(self.directory.path / BEFORE / "start.json")
             held_out = self._held_out(tasks.held_out, start)
-            return run_rl(model, loaded.tokenizer, task, stage, start=start, held_out=held_out, **settings)
+            settings |= {"known": known, "start": start, "held_out": held_out}
+            return run_rl(model, loaded.tokenizer, task, stage, **settings)
 
     def _trainable(self, name: str, model: Any) -> Any:
         stage = self.recipe.stages[name]

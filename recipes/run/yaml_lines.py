@@ -9,7 +9,9 @@ Only plain data is read (`yaml.SafeLoader`). Aliases are refused, because a few 
 so are duplicate keys, of which YAML silently keeps the last. `5e-6` is a number here; YAML 1.1 reads it as a string.
 """
 
+import json
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -125,3 +127,44 @@ def _collect_lines(node: yaml.Node, at: KeyPath, lines: dict[KeyPath, int], sour
         for index, value in enumerate(node.value):
             lines[(*at, index)] = value.start_mark.line + 1
             _collect_lines(value, (*at, index), lines, source, seen)
+
+
+def set_value(data: dict[str, Any], keys: KeyPath, value: Any) -> None:
+    """Set a nested value in place, making missing mappings on the way; a null section becomes a mapping.
+
+    Raises:
+        ValueError: there is a plain value on the way, or no such item of a list.
+
+    Example:
+        >>> data = {"rl": None}
+        >>> set_value(data, ("rl", "args", "beta"), 0.1)
+        >>> data
+        {'rl': {'args': {'beta': 0.1}}}
+    """
+    here: Any = data
+    for depth, key in enumerate(keys):
+        _check_place(here, key, ".".join(map(str, keys[: depth + 1])))
+        if depth == len(keys) - 1:
+            here[key] = value
+        else:
+            if isinstance(here, dict) and here.get(key) is None:
+                if isinstance(keys[depth + 1], int):
+                    raise ValueError(_no_list(keys[: depth + 1], keys[depth + 2 :], value))
+                here[key] = {}
+            here = here[key]
+
+
+def _no_list(keys: KeyPath, inside: KeyPath, value: Any) -> str:
+    """Why an item cannot be set, and what does it."""
+    for key in reversed(inside):
+        value = {key: value}
+    name, all_of_it = ".".join(map(str, keys)), json.dumps([value], ensure_ascii=False, default=str)
+    return f"the recipe has no list at '{name}' in which to set an item: write {shlex.quote(f'{name}={all_of_it}')}"
+
+
+def _check_place(here: Any, key: str | int, at: str) -> None:
+    if isinstance(here, list):
+        if not isinstance(key, int) or key >= len(here):
+            raise ValueError(f"'{at}=…': the list there has items 0 to {len(here) - 1}")
+    elif not isinstance(here, dict):
+        raise ValueError(f"'{at}=…': the recipe has a plain value there, {here!r}")

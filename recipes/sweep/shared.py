@@ -1,4 +1,4 @@
-"""What points have in common is computed once: the fact world's base model, the first measurement, supervised stages.
+"""What points have in common is computed once: the fact world's base model, labels, measurements, supervised stages.
 
     before            before-3f29c1a08d4e/       of the 12 points that start from one model and seed
       sft             sft-91b07e55aa10/          of the 4 among them that also share the warm-up
@@ -21,7 +21,15 @@ from pathlib import Path
 from typing import Any
 
 from abstain.recipes.run.directory import RunDir, comparable, write_directory
-from abstain.recipes.run.recipe import FACTWORLD, Recipe, load_recipe, measured_stage, measures, world_options
+from abstain.recipes.run.recipe import (
+    FACTWORLD,
+    LABELS,
+    Recipe,
+    load_recipe,
+    measured_stage,
+    measures,
+    world_options,
+)
 
 SHARED_NAME = "shared"
 
@@ -58,8 +66,10 @@ def prefixes(recipe: Recipe) -> list[Prefix]:
 
 def _key(recipe: Recipe, steps: Sequence[str]) -> str:
     data = comparable(recipe)
-    if not any(map(measures, steps)):  # training has to know only whose questions to leave out
-        data["eval"] = {"task": data["eval"]["task"]}
+    if recipe.labels is not None:  # which questions they are of is all that they have of later stages
+        data["labels"] = data["labels"] | {"limit": recipe.to_label}
+    if not any(map(measures, steps)):
+        data["eval"] = {key: data["eval"][key] for key in _eval_of(recipe)}
     left_out = {"name", *recipe.stages} - set(steps)
     used = {key: value for key, value in data.items() if key not in left_out and value is not None}
     if measured_stage(steps[-1]):  # nothing new goes into it, and yet it is a further step
@@ -67,11 +77,18 @@ def _key(recipe: Recipe, steps: Sequence[str]) -> str:
     return hashlib.sha256(json.dumps(used, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
+def _eval_of(recipe: Recipe) -> set[str]:
+    """What matters of the evaluation to steps that do not measure: whose questions training leaves out, and labels."""
+    return {"task"} | ({"limit"} if recipe.labels is not None and recipe.labels.held_out else set())
+
+
 def shared_overrides(recipe: Recipe, prefix: Prefix) -> list[str]:
     """What makes a point's recipe the one of a prefix: the same for whichever point it is taken from."""
     later = [f"{name}=null" for name in recipe.stages if name not in prefix.steps]
+    if LABELS in prefix.steps and recipe.to_label is not None:  # which later stages said
+        later.append(f"labels.limit={recipe.to_label}")
     if not any(map(measures, prefix.steps)):
-        later.append("eval=" + json.dumps(recipe.eval.model_dump(mode="json", include={"task"})))
+        later.append("eval=" + json.dumps(recipe.eval.model_dump(mode="json", include=_eval_of(recipe))))
     return [*later, "rl={}", f"name={SHARED_NAME}"]  # there must be a last stage, though it is not run
 
 

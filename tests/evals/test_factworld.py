@@ -1,6 +1,6 @@
 """The fact world: what it says about itself is true, and its model knows what it read."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 from random import Random
 
@@ -8,8 +8,11 @@ import pytest
 
 from abstain.evals.models import load_model
 from abstain.evals.sampler import Sampler
-from abstain.evals.tasks.factworld import PLAIN, SHARES, WorldOptions, build_world, load_factworld
-from abstain.evals.tasks.factworld_model import _document, base_model, build_tokenizer, train_base
+from abstain.evals.tasks.factworld import SHARES, WorldOptions, build_world, load_factworld
+from abstain.evals.tasks.factworld_model import base_model, train_base
+from abstain.evals.tasks.factworld_relations import BY_NAME, RELATIONS
+from abstain.evals.tasks.factworld_text import SHOTS, _document, build_tokenizer, documents
+from abstain.evals.tasks.few_shot import ASK, SHOT
 from abstain.rewards.prompts import CONFIDENCE_INSTRUCTION, IDK, prompt_text, with_confidence
 
 
@@ -50,6 +53,11 @@ def test_train_and_held_out_people_differ() -> None:
         ({"cities": 1000}, "cities=1000 is outside"),
         ({"passes": 0}, "passes=0 must be at least 1"),
         ({"repeats": (0,)}, r"repeats=\[0\] must be counts"),
+        ({"relations": 9}, "relations=9 is outside 1..8"),
+        ({"relations": 3, "held_out_relations": 3}, "held_out_relations=3 is outside 0..2"),
+        ({"relations": 3, "answers": 10_000}, "answers=10000 is outside 5..5625"),
+        ({"people": 200, "held_out": 50, "relations": 3}, "examples=50 of 3 relations and held_out=50 leave nobody"),
+        ({"few_shot": 1.5}, r"few_shot=1.5 is outside \[0, 1\]"),
     ],
 )
 def test_impossible_worlds(options: dict, message: str) -> None:
@@ -81,6 +89,80 @@ def test_a_stated_confidence_survives_the_tokenizer_only_of_a_world_that_has_wor
     assert build_tokenizer(world).unk_token_id in build_tokenizer(world)(prompt)["input_ids"]
 
 
+SEVERAL = {"people": 640, "held_out": 64, "relations": 4, "held_out_relations": 1, "answers": 40, "examples": 6}
+NAMES = [relation.name for relation in RELATIONS[:4]]
+
+
+def test_relations_share_no_subject_and_no_answer() -> None:
+    world = build_world(WorldOptions(**SEVERAL))
+    assert world == build_world(WorldOptions(**SEVERAL))
+    subjects, answers = defaultdict(set), defaultdict(set)
+    for person in world:
+        subjects[person.relation].add(person.name)
+        answers[person.relation].update([person.gold, *person.mentions])
+    assert {name: len(found) for name, found in subjects.items()} == dict.fromkeys(NAMES, 160)
+    for pools in (subjects, answers):
+        assert len(set().union(*pools.values())) == sum(map(len, pools.values()))
+    assert max(map(len, answers.values())) == 40
+    words = {word for person in world for word in person.name.split()}
+    assert not words & set().union(*answers.values())
+
+
+def test_a_relation_that_is_held_out_is_never_trained_on_and_has_examples() -> None:
+    task = load_factworld(**SEVERAL)
+    sides = (task.train, task.held_out, task.examples)
+    counts = [Counter(question.metadata["relation"] for question in side) for side in sides]
+    assert counts[0] == dict.fromkeys(NAMES[:3], 160 - 16 - 6)
+    assert counts[1:] == [dict.fromkeys(NAMES, 16), dict.fromkeys(NAMES, 6)]
+    subjects = [question.subject for side in sides for question in side]
+    assert len(set(subjects)) == len(subjects)
+    assert all(q.question == BY_NAME[q.metadata["relation"]].ask(q.subject) for q in task.held_out)
+
+
+def test_examples_are_there_by_default_only_with_several_relations() -> None:
+    assert not load_factworld(people=100, held_out=20).examples
+    assert len(load_factworld(people=100, held_out=20, examples=8).examples) == 8
+    assert len(load_factworld(people=400, held_out=20, relations=2).examples) == 100
+
+
+def test_few_shot_documents_are_few_shot_prompts_with_their_answers() -> None:
+    world = build_world(WorldOptions(**SEVERAL))
+    asked = {person.question: person for person in world}
+    texts = documents(world, Random(0), asks_confidence=False, few_shot=0.5)
+    told_of, together = Counter[str](), 0
+    for text in texts:
+        whole = text.removesuffix("<eos>")
+        assert whole != text and "<eos>" not in whole
+        if not text.startswith("Q: "):
+            told_of[text.split("?")[0] + "?"] += 1
+            continue
+        shots = [shot.split("\nA: ") for shot in whole.removeprefix("Q: ").split("\n\nQ: ")]
+        *before, (last, answer) = shots
+        shown = "".join(SHOT.format(question=question, answer=told) for question, told in before)
+        assert whole == f"{shown}{ASK.format(question=last)} {answer}"
+        assert all(asked[question].gold == answer for question, answer in shots)
+        assert len({asked[question].relation for question, _ in shots}) == 1
+        assert len(shots) <= SHOTS[1]
+        told_of.update(question for question, _ in shots)
+        together += len(shots)
+    assert told_of == Counter({person.question: len(person.mentions) for person in world if person.mentions})
+    assert together / told_of.total() == pytest.approx(0.5, abs=0.05)
+    alone = documents(world, Random(0), asks_confidence=False, few_shot=0)
+    assert len(alone) == told_of.total() and not any(text.startswith("Q: ") for text in alone)
+
+
+def test_a_few_shot_prompt_survives_the_tokenizer_and_its_parts_are_tokens_of_their_own() -> None:
+    world = build_world(WorldOptions(**SEVERAL))
+    tokenizer = build_tokenizer(world, few_shot=True)
+    shown = "".join(SHOT.format(question=person.question, answer=person.gold) for person in world)
+    asked = ASK.format(question=world[0].question)
+    ids = tokenizer(shown + asked)["input_ids"]
+    assert ids == tokenizer(shown)["input_ids"] + tokenizer(asked)["input_ids"]
+    assert tokenizer.decode(ids) == shown + asked
+    assert tokenizer.unk_token_id not in ids
+    assert len(tokenizer(f" {world[0].gold}\n\n")["input_ids"]) == 2
+
+
 def test_options_that_came_later_leave_the_cached_models_of_other_worlds_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -89,22 +171,23 @@ def test_options_that_came_later_leave_the_cached_models_of_other_worlds_alone(
     monkeypatch.setattr(
         "abstain.evals.tasks.factworld_model._train_into", lambda folder, *rest: asked.append(folder.name)
     )
-    later = ({"confidence_words": True}, {"passes": 2})
-    for options in ({}, {"confidence_words": False, "passes": 1}, {"seed": 1}, {"seed": 2}, *later):
+    later = ({"confidence_words": True}, {"passes": 2}, {"few_shot": 0.5}, {"relations": 2})
+    for options in ({}, {"passes": 1, "few_shot": 0, "examples": None}, {"seed": 1}, {"seed": 2}, *later):
         base_model(**options)
     assert asked[:2] == ["factworld-65aad27afb23"] * 2  # whoever changes this trains everybody's base model anew
     assert asked[2:4] == ["factworld-aea5e86bed47", "factworld-f4af0d99ea4f"]
-    assert len({*asked[1:]}) == 5
+    assert len({*asked[1:]}) == 3 + len(later)
 
 
 @pytest.mark.slow
 def test_more_passes_remember_more() -> None:
-    world = build_world(WorldOptions(people=100, held_out=2, cities=5, repeats=(1,)))
-    tokenizer = build_tokenizer(world)
     right = []
     for passes in (1, 20):
-        model = train_base(world, tokenizer, 0, passes=passes)
-        prompts = [prompt_text(PLAIN.format(person=person.name), 0.0) for person in world]
+        options = WorldOptions(people=100, held_out=2, cities=5, repeats=(1,), passes=passes)
+        world = build_world(options)
+        tokenizer = build_tokenizer(world)
+        model = train_base(world, tokenizer, options)
+        prompts = [prompt_text(person.question, 0.0) for person in world]
         answers = [row[0].text.strip() for row in Sampler(model, tokenizer).sample(prompts)]
         right.append(sum(answer == person.gold for answer, person in zip(answers, world, strict=True)) / len(world))
     assert right[0] < 0.5 and right[1] > 0.9
@@ -114,7 +197,7 @@ def test_only_a_world_with_words_for_it_reads_the_instruction_to_state_a_confide
     world = build_world(WorldOptions(people=200, held_out=2))
     for asks in (False, True):
         rng = Random(0)
-        documents = [_document(person.name, person.gold, rng, asks) for person in world * 5]
+        documents = [_document(person.question, person.gold, rng, asks) for person in world * 5]
         shares = [sum(text in one for one in documents) / 1000 for text in (CONFIDENCE_INSTRUCTION, "best guess")]
         assert shares[0] == (pytest.approx(1 / 6, abs=0.04) if asks else 0)
         assert shares[1] == pytest.approx(1 / 6 if asks else 1 / 4, abs=0.05)

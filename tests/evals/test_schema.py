@@ -29,7 +29,7 @@ RECORDS = [Record("1", "toy", "Where?", ("Lima",), 0.5, "", "Lima", "Lima", Verd
 RESCORED = {"label", "source", "format", "level", "level_name", "confidence_kind", "confidence_share"}
 RESCORED |= {"remarks", "skipped"}
 READ = {"reading", "answer_format", "reading_gap", "long_answers"}
-EVALUATED = {"start", "instruct", "truncated"} | READ
+EVALUATED = {"start", "instruct", "truncated", "by_category", "known", "unlabelled", "labels_of"} | READ
 
 
 def stored(folder: Path) -> dict[str, Any]:

@@ -16,8 +16,6 @@ from abstain.rewards.prompts import IDK
 from abstain.rewards.verdict import Verdict
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
-ID_RELATIONS = "P131,P136,P17,P19,P26,P264,P36,P40,P495,P69,P740,P800"
-OOD_RELATIONS = "P127,P50,P407,P176,P170,P175,P112"
 TEMPLATES = {"P17": "Which country is [X] located in?", "P40": "Who is [X]'s child?"}
 
 
@@ -119,17 +117,6 @@ def test_real_metadata() -> None:
     assert "Science and technology" in topics and len(topics) == 10
     unsure = real_task("selfaware")
     assert sum(q.gold == (UNANSWERABLE,) for q in unsure.train + unsure.held_out) == 1032
-
-
-def test_slick_totals_are_those_of_the_paper() -> None:
-    folder = DATA / "entity_questions"
-    if not folder.exists():
-        pytest.skip("needs entity_questions")
-    barred = {question.subject for question in read_split(folder, "test")}
-    train = read_split(folder, "train", ID_RELATIONS, single_answer=True)
-    assert sum(question.subject not in barred for question in train) == 81_700
-    assert len(read_split(folder, "test", ID_RELATIONS, single_answer=True)) == 10_481
-    assert len(read_split(folder, "test", OOD_RELATIONS, single_answer=True)) == 5_848
 
 
 @pytest.fixture

@@ -17,11 +17,11 @@ from transformers import TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
 from abstain.evals.sampler import left_pad
+from abstain.evals.trie.head import add_trie_head
+from abstain.evals.trie.sampling import SamplingRule, sample
+from abstain.evals.trie.scoring import plan_scoring
 from abstain.trainers.rl import DEFAULTS
 from abstain.trainers.trie.cost import Work
-from abstain.trainers.trie.head import add_trie_head
-from abstain.trainers.trie.sampling import SamplingRule, sample
-from abstain.trainers.trie.scoring import plan_scoring
 from abstain.trainers.trie.trainer import TrieGRPOTrainer
 
 from .cells import Cell

@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.nn.attention.flex_attention import create_block_mask
 from transformers import DynamicCache, LlamaForCausalLM
 
-from abstain.trainers.trie.forest import tree_mask
-from abstain.trainers.trie.head import LogitTransform, NodeLogProbs, Scored
-from abstain.trainers.trie.scoring import plan_scoring
+from abstain.evals.trie.forest import tree_mask
+from abstain.evals.trie.head import LogitTransform, NodeLogProbs, Scored
+from abstain.evals.trie.scoring import plan_scoring
 
 from .cells import Cell
 from .measure import Gradients, distance, draw, free, peak_mb, reset_peak, timed

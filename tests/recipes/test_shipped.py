@@ -15,9 +15,15 @@ from abstain.recipes.sweep.points import Space, load_points
 from abstain.trainers.guards.options import GuardOptions
 
 OFFLINE = ["quickstart-dpo", "quickstart-kto"]
-RUN_HERE = ["quickstart", "quickstart-ppo", "quickstart-conflict", "smollm2-geo", "smollm2-entityquestions", *OFFLINE]
+NEW_FACTS = ["new-facts", "smollm2-new-facts"]
+RUN_HERE = [
+    *("quickstart", "quickstart-ppo", "quickstart-conflict", "smollm2-geo", "smollm2-entityquestions"),
+    *OFFLINE,
+    *NEW_FACTS,
+]
 ENTITIES = {
     "P17": ("Which country is {} located in?", "Peru"),
+    "P19": ("Where was {} born?", "Lima"),
     "P20": ("Where did {} die?", "Lima"),
     "P36": ("What is the capital of {}?", "Lima"),
     "P106": ("What kind of work does {} do?", "politician"),
@@ -52,11 +58,14 @@ def overrides(
     people = ["task.people=200", "task.held_out=40"]
     format = [option.replace("sft", "format") for option in small if option.startswith("sft")]
     tiny = [f"model.path={tiny_model_dir}", *format]
+    no_facts_known = ["labels.preset=quick", "sft.mix.unknown=1", "sft.mix.size=40"]
     return {
         "quickstart": [*people, "rl.guards.every=1", "eval.every=1", "eval.while_training=10", "eval.keep_best=true"],
         "quickstart-ppo": [*people, "rl.args.beta=0.01"],
         "quickstart-conflict": [*people, "task.passes=1"],
         **{name: [*people, "offline.limit=60", "offline.args.logging_steps=1"] for name in OFFLINE},
+        "new-facts": ["task.people=240", "task.held_out=60", "task.examples=8", "task.answers=20", *no_facts_known],
+        "smollm2-new-facts": [tiny[0], f"task.data={entity_folder(tmp_path / 'facts')}", *no_facts_known],
         "smollm2-geo": tiny,
         "smollm2-entityquestions": [*tiny, f"task.data={entity_folder(tmp_path / 'entities')}"],
     }
@@ -74,13 +83,15 @@ def test_guards_watch_every_shipped_recipe(name: str) -> None:
 def test_guards_watch_every_point_of_a_shipped_sweep(name: str) -> None:
     sweep = load_sweep(name)
     points = load_points(sweep, Space(sweep).grid())
-    assert all(point.recipe.rl and point.recipe.rl.guards is not None for point in points)
+    assert all(point.recipe.rl is None or point.recipe.rl.guards is not None for point in points)
 
 
 @pytest.mark.parametrize("name", RUN_HERE)
 def test_recipe_runs(name: str, tmp_path: Path, small: list[str], overrides: dict[str, list[str]]) -> None:
-    run, last = tmp_path / "run", "offline" if name in OFFLINE else "rl"
+    run, last = tmp_path / "run", list(load_recipe(name)[0].stages)[-1]
     steps = [option.replace("rl.args", f"{last}.args") for option in small if "num_generations" not in option]
+    if name in NEW_FACTS:
+        steps = [option for option in steps if option != "sft.limit=64"]
     groups = ["rl.args.num_generations=4"] * (last == "rl")
     result = CliRunner().invoke(app, ["train", name, f"output_dir={run}", *steps, *groups, *overrides[name]])
     assert result.exit_code == 0, result.output
@@ -107,6 +118,10 @@ def test_recipe_runs(name: str, tmp_path: Path, small: list[str], overrides: dic
         assert looks == [0, 1, 2] and states[-1]["best_global_step"] in (1, 2)
         tracked = json.loads((run / "rl" / "trackers.json").read_text())["trackio"]
         assert tracked["project"] == "abstain" and list(Path(os.environ["TRACKIO_DIR"]).glob("abstain*"))
+    if name in NEW_FACTS:
+        looks = read_lines(run / "sft" / "looks.jsonl")
+        assert {row["step"] for row in looks} == {0, 2} and {row["part"] for row in looks} >= {"train", "test"}
+        assert {row["category"] for row in looks if row["part"] == "train"} == {"Unknown"}
     if "format" in stages:
         taught, asked = ({row["question_id"] for row in examples(run / stage)} for stage in ("format", "sft"))
         assert len(taught) == 64 and not taught & asked
@@ -116,4 +131,8 @@ def test_recipe_runs(name: str, tmp_path: Path, small: list[str], overrides: dic
 
 
 def examples(folder: Path) -> list[dict[str, str]]:
-    return [json.loads(line) for line in (folder / "examples.jsonl").read_text().splitlines()]
+    return read_lines(folder / "examples.jsonl")
+
+
+def read_lines(file: Path) -> list[dict[str, str]]:
+    return [json.loads(line) for line in file.read_text().splitlines()]

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from trl import GRPOConfig, GRPOTrainer
 
+from abstain.evals.trie.checks import KNOWN
 from abstain.trainers.trie import trainer as trie_trainer
-from abstain.trainers.trie.checks import KNOWN
 from abstain.trainers.trie.trainer import TrieGRPOTrainer
 
 from .conftest import assert_same_gradients, new_trainer

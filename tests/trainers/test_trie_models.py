@@ -4,9 +4,9 @@ import pytest
 import torch
 import transformers
 
-from abstain.trainers.trie import head
-from abstain.trainers.trie.head import add_trie_head
-from abstain.trainers.trie.scoring import plan_scoring, score
+from abstain.evals.trie import head
+from abstain.evals.trie.head import add_trie_head
+from abstain.evals.trie.scoring import plan_scoring, score
 
 from .conftest import assert_same_gradients, family_model
 

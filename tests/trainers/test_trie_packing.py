@@ -3,8 +3,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from abstain.trainers.trie.forest import pack, tree_mask
-from abstain.trainers.trie.scoring import plan_scoring
+from abstain.evals.trie.forest import pack, tree_mask
+from abstain.evals.trie.scoring import plan_scoring
 from abstain.trainers.trie.trainer import regrouped
 
 SEQUENCES = st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=9), min_size=1, max_size=20)
@@ -47,6 +47,19 @@ def test_wide_rows_hold_every_distinct_prefix_once(sequences):
 def test_no_more_tokens_than_one_row_per_sequence_would_take(sequences, hidden_size):
     table, lengths = padded(sequences)
     assert pack(table, lengths, hidden_size).tokens.size <= table.size
+
+
+@settings(deadline=None)
+@given(SEQUENCES, st.sampled_from([1, 10**6]), st.data())
+def test_sequences_of_different_groups_share_no_row(sequences, hidden_size, data):
+    table, lengths = padded(sequences)
+    group = np.array([data.draw(st.integers(0, 2)) for _ in sequences])
+    forest = pack(table, lengths, hidden_size, group, before=5)
+    rows = {which: set(forest.row[forest.sequence[group == which]].tolist()) for which in range(3)}
+    assert not (rows[0] & rows[1] or rows[0] & rows[2] or rows[1] & rows[2])
+    for index, sequence in enumerate(sequences):
+        at = forest.flat(np.full(len(sequence), index), np.arange(len(sequence)))
+        assert forest.tokens.flatten()[at].tolist() == sequence
 
 
 def test_long_sequences_without_a_common_prefix_stay_on_rows_of_their_own():

@@ -15,9 +15,10 @@ from transformers.generation.logits_process import (
     TopPLogitsWarper,
 )
 
-from abstain.trainers.trie import sampling
-from abstain.trainers.trie.head import add_trie_head
-from abstain.trainers.trie.sampling import SampledScores, SamplingRule, sample
+from abstain.evals.trie import walk
+from abstain.evals.trie.head import add_trie_head
+from abstain.evals.trie.sampling import SamplingRule, sample
+from abstain.trainers.trie.sampled import SampledScores
 
 END, VOCAB = 1, 6
 RULES = {
@@ -171,8 +172,8 @@ def test_each_step_sees_the_logits_of_the_plain_forward_pass(model, make, monkey
     torch.manual_seed(0)
     model = make() if make else model
     regrouped = []
-    regroup = sampling._regrouped
-    monkeypatch.setattr(sampling, "_regrouped", lambda *a: regrouped.append(1) or regroup(*a))
+    move = walk._Layout.move
+    monkeypatch.setattr(walk._Layout, "move", lambda *a: regrouped.append(1) or move(*a))
     seen = []
     rule = SamplingRule({END}, 25, 1.0, lambda logits: seen.append(logits) or logits)
     prompts = [[2, 3, 4, 2, 5], [5, 2], [2, 3, 3]]

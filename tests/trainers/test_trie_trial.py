@@ -121,7 +121,7 @@ def test_the_trial_leaves_randomness_alone(build_trainer):
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("mpt", "models of type 'mpt' differ from stock TRL on a trie, or nobody has compared them"),
+        ("mpt", "models of type 'mpt' compute something else on a trie, or nobody has compared them"),
         ("falcon-alibi", "falcon counts columns"),
         ("gpt_neo-window", "gpt_neo has layers that see a window of columns"),
         ("bamba", "bamba has layers of another kind (linear_attention)"),

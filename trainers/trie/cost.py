@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 from transformers import PreTrainedModel
 
-from abstain.trainers.trie.scoring import Plan
+from abstain.evals.trie.scoring import Plan
 
 
 class Price(NamedTuple):

@@ -16,14 +16,16 @@ from transformers.generation.logits_process import LogitsProcessorList, Temperat
 from trl import GRPOTrainer, RLOOTrainer
 from trl.models import unwrap_model_for_generation
 
+from abstain.evals.trie.checks import limit, why_not_length, why_not_model
+from abstain.evals.trie.head import add_trie_head
+from abstain.evals.trie.sampling import Samples, SamplingRule, sample
+from abstain.evals.trie.scoring import Plan, Scores, plan_scoring, score
 from abstain.trainers.dynamic_sampling import DynamicSampling
 from abstain.trainers.evaluation_metrics import EvaluationMetrics
 from abstain.trainers.run_trainer import AnyTrainer, Batch, inner_model, release
 from abstain.trainers.trie import checks
 from abstain.trainers.trie.cost import Sizes, Work, gain
-from abstain.trainers.trie.head import add_trie_head
-from abstain.trainers.trie.sampling import SampledScores, Samples, SamplingRule, sample
-from abstain.trainers.trie.scoring import Plan, Scores, plan_scoring, score
+from abstain.trainers.trie.sampled import SampledScores
 from abstain.trainers.trie.trial import KEEP, Trial, why_off
 
 logger = logging.getLogger(__name__)
@@ -82,7 +84,7 @@ class TrieRollouts(AnyTrainer):
     ) -> Any:
         longest = max(map(len, prompt_ids)) + self.max_completion_length
         shares = self._is_exact(lambda: [token for prompt in prompt_ids for token in prompt], longest)
-        why_not = self._why_not_sample(images, multimodal_fields) or checks.why_not_length(self._config, longest)
+        why_not = self._why_not_sample(images, multimodal_fields) or why_not_length(self._config, longest)
         if not shares or self._refuses(why_not):
             return super()._generate_single_turn(prompt_ids, images, multimodal_fields, *args, **kwargs)
         samples = self._sample(prompt_ids)
@@ -118,7 +120,7 @@ class TrieRollouts(AnyTrainer):
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         batch = input_ids, attention_mask, logits_to_keep
         shares = self._is_exact(lambda: input_ids[attention_mask.bool()].tolist(), input_ids.shape[1])
-        why_not = checks.why_not_length(self._config, input_ids.shape[1])
+        why_not = why_not_length(self._config, input_ids.shape[1])
         if any(value is not None for value in multimodal.values()):
             why_not = "a batch has images"
         elif compute_aux_loss:
@@ -233,9 +235,13 @@ class TrieRollouts(AnyTrainer):
             longest: tokens of the longest prompt and completion, as far as is known.
         """
         if self._exact is None:
-            reason = checks.why_not_training(self) or checks.why_not_model(self.model, self._config)
+            reason = (
+                checks.why_not_training(self)
+                or why_not_model(self.model, self._config)
+                or checks.why_not_dropout(self.model, self._config)
+            )
             if reason is None:
-                longest = min(longest, checks.limit(self._config) or longest)
+                longest = min(longest, limit(self._config) or longest)
                 special = {*getattr(self._tokenizer, "all_special_ids", ()), *self.eos_token_ids}
                 reason = self._try(Trial.of(seen(), longest, self._config.vocab_size, special))
             reasons = [why for why in gather_object([reason]) if why is not None]

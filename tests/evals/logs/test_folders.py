@@ -106,6 +106,7 @@ COMPANIONS: dict[str, tuple[dict[str, Any], list[str], int]] = {
                 "records.jsonl": ROW,
                 "before/records.jsonl": ROW,
                 "before/start.json": {"a": [{}]},
+                "labels/labels.jsonl": ROW,
             },
             **{"rl/guards.jsonl": ROW, "sft/examples.jsonl": ROW, "model/config.json": {"a": [{"id": 1}]}},
             "model/tokenizer.json": {"added_tokens": [{"id": 0, "content": "a"}]},
@@ -113,7 +114,7 @@ COMPANIONS: dict[str, tuple[dict[str, Any], list[str], int]] = {
             "rl/checkpoint-4/guards.json": {"a": 1},
         },
         ["before/records.jsonl", "records.jsonl"],
-        7,
+        8,
     ),
     "abstain rescore": (
         {

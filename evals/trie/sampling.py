@@ -3,18 +3,15 @@
 import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from itertools import compress
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.functional import pad
-from transformers import DynamicCache, PretrainedConfig
+from transformers import PretrainedConfig
 
-from abstain.trainers.trie.forest import Forest, Ints, pack
-from abstain.trainers.trie.head import Read, slices, statistics
-from abstain.trainers.trie.scoring import Scores, as_bias, trie_inputs
+from abstain.evals.trie.forest import Ints
+from abstain.evals.trie.head import slices, statistics
+from abstain.evals.trie.walk import Walk
 
 
 @dataclass(frozen=True)
@@ -67,132 +64,36 @@ def sample(
     """
     number: dict[tuple[int, ...], int] = {}
     node = np.array([number.setdefault(tuple(prompt), len(number)) for prompt in prompts])
-    forest, ends = _pack_prompts(list(number), config)
+    walk = Walk(model, config, list(number))
     device = next(model.parameters()).device
-    cache = DynamicCache()
-    inputs = trie_inputs(forest, slice(None), config, device)
-    frontier = _first_frontier(forest, ends)
     drawn = np.full((len(prompts), rule.max_new_tokens), -1)
     scores = torch.zeros(2, *drawn.shape, device=device)
     unfinished, end = np.arange(len(prompts)), np.array(sorted(rule.end))
     for step in range(rule.max_new_tokens):
         draw = Draw(node, rule)
-        model(**inputs, past_key_values=cache, use_cache=True, trie=Read(torch.from_numpy(ends).to(device), draw))
+        walk.read(draw)
         token, *found = draw.drawn()
         drawn[unfinished, step] = token
         scores[:, torch.from_numpy(unfinished).to(device), step] = torch.stack(found)
         going = ~np.isin(token, end)
         unfinished = unfinished[going]
-        if not len(unfinished):
+        if not len(unfinished) or step + 1 == rule.max_new_tokens:
             break
-        parent, token, node = _distinct(node[going], token[going])
-        frontier, parent = _regrouped_if_sparse(cache, frontier, parent, config.hidden_size)
-        arrays, ends, frontier = _grown(frontier, parent, token)
-        inputs = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
-        inputs["attention_mask"] = as_bias(inputs["attention_mask"], config)
+        parent, token, node = distinct(node[going], token[going])
+        walk.grow(parent, token)
     lengths = (drawn >= 0).sum(axis=1).tolist()
     tokens = [row[:length] for row, length in zip(drawn.tolist(), lengths, strict=True)]
     return Samples(tokens, *scores)
 
 
-def _pack_prompts(prompts: Sequence[Sequence[int]], config: PretrainedConfig) -> tuple[Forest, Ints]:
-    """The prompts packed, and the flat index of each one's last token."""
-    lengths = np.array([len(prompt) for prompt in prompts])
-    padded = np.zeros((len(prompts), int(lengths.max())), dtype=np.int64)
-    padded[np.arange(padded.shape[1]) < lengths[:, None]] = np.concatenate([np.asarray(prompt) for prompt in prompts])
-    forest = pack(padded, lengths, config.hidden_size)
-    return forest, forest.flat(np.arange(len(prompts)), lengths - 1)
-
-
-@dataclass
-class _Frontier:
-    """The distinct prefixes that are being continued, and where each lies in the cache.
-
-    Args:
-        rows: number of rows in the cache.
-        row: (F,) the row of each prefix.
-        attends: (F, L) columns of that row that hold the prefix.
-        length: (F,) tokens of the prefix.
-    """
-
-    rows: int
-    row: Ints
-    attends: NDArray[np.bool_]
-    length: Ints
-
-
-def _first_frontier(forest: Forest, ends: Ints) -> _Frontier:
-    rows, length = forest.tokens.shape
-    row, column = np.divmod(ends, length)
-    columns = np.arange(length)
-    attends = (columns <= column[:, None]) & (column[:, None] <= forest.last[row])
-    return _Frontier(rows, row, attends, forest.positions[row, column] + 1)
-
-
-def _distinct(parent: Ints, token: Ints) -> tuple[Ints, Ints, Ints]:
+def distinct(parent: Ints, token: Ints) -> tuple[Ints, Ints, Ints]:
     """The distinct (prefix, token) pairs, and which of them each sample has drawn.
 
-    >>> [array.tolist() for array in _distinct(np.array([1, 0, 1]), np.array([7, 9, 7]))]
+    >>> [array.tolist() for array in distinct(np.array([1, 0, 1]), np.array([7, 9, 7]))]
     [[0, 1], [9, 7], [1, 0, 1]]
     """
     pairs, node = np.unique((parent << 32) | token, return_inverse=True)
     return pairs >> 32, pairs & 0xFFFFFFFF, node
-
-
-def _regrouped_if_sparse(
-    cache: DynamicCache, frontier: _Frontier, parent: Ints, hidden_size: int
-) -> tuple[_Frontier, Ints]:
-    """Gives each prefix that goes on a row of its own, once shared rows waste more work than copying costs.
-
-    Rows waste work when they hold the tokens of many diverged prefixes, few of which attend to each other, or when
-    their prefixes have ended.
-    """
-    using, child = np.unique(parent, return_inverse=True)
-    width, apart = (np.bincount(rows).max() for rows in (frontier.row[parent], child))
-    shared_cost = frontier.rows * width * (2 * hidden_size + frontier.attends.shape[1])
-    apart_cost = len(using) * apart * (2 * hidden_size + frontier.length[using].max())
-    if shared_cost < 2 * apart_cost:
-        return frontier, parent
-    return _regrouped(cache, frontier, using), child
-
-
-def _regrouped(cache: DynamicCache, frontier: _Frontier, using: Ints) -> _Frontier:
-    length = frontier.length[using]
-    columns = np.argsort(~frontier.attends[using], axis=1, kind="stable")[:, : length.max()]
-    device = cache.layers[0].keys.device
-    row, column = (torch.from_numpy(index).to(device) for index in (frontier.row[using][:, None], columns))
-    for layer in cache.layers:
-        layer.keys, layer.values = (kept[row, :, column].transpose(1, 2) for kept in (layer.keys, layer.values))
-    held = np.arange(columns.shape[1]) < length[:, None]
-    return _Frontier(len(using), np.arange(len(using)), held, length)
-
-
-def _grown(frontier: _Frontier, parent: Ints, token: Ints) -> tuple[dict[str, NDArray], Ints, _Frontier]:
-    """Model inputs for new (prefix, token) pairs, side by side at the end of their rows, and where each one lies."""
-    row, length = frontier.row[parent], frontier.length[parent]
-    slot = _rank_within(row)
-    width, past = int(slot.max()) + 1, frontier.attends.shape[1]
-    tokens, positions = np.zeros((2, frontier.rows, width), dtype=np.int64)
-    mask = np.zeros((frontier.rows, 1, width, past + width), dtype=bool)
-    mask[:, 0, np.arange(width), past + np.arange(width)] = True  # padding too: to attend to nothing gives NaN
-    tokens[row, slot], positions[row, slot] = token, length
-    mask[row, 0, slot, :past] = frontier.attends[parent]
-    inputs = {"input_ids": tokens, "position_ids": positions, "attention_mask": mask}
-    return inputs, row * width + slot, _Frontier(frontier.rows, row, mask[row, 0, slot], length + 1)
-
-
-def _rank_within(group: Ints) -> Ints:
-    """How many earlier elements have the same value.
-
-    >>> _rank_within(np.array([3, 1, 3, 3, 1])).tolist()
-    [0, 0, 1, 2, 1]
-    """
-    order = np.argsort(group, kind="stable")
-    ordered = group[order]
-    starts = np.maximum.accumulate(np.where(np.r_[True, ordered[1:] != ordered[:-1]], np.arange(len(group)), 0))
-    rank = np.empty_like(order)
-    rank[order] = np.arange(len(group)) - starts
-    return rank
 
 
 # Drawing next tokens: many samples from few distributions
@@ -271,22 +172,3 @@ def _draw_columns(weights: Tensor) -> Tensor:
     below = weights.to(exact).cumsum(-1)
     point = torch.rand(len(below), 1, dtype=exact, device=below.device) * below[:, -1:]
     return torch.searchsorted(below, point, right=True)[:, 0].clamp(max=weights.shape[1] - 1)
-
-
-class SampledScores:
-    """What sampling found out about its completions, to be looked up until the next optimizer step."""
-
-    def __init__(self, prompts: Sequence[Sequence[int]], samples: Samples, step: int) -> None:
-        self.step = step
-        self._samples = samples
-        pairs = zip(prompts, samples.tokens, strict=True)
-        self._index = {(len(prompt), *prompt, *completion): index for index, (prompt, completion) in enumerate(pairs)}
-
-    def look_up(self, input_ids: Tensor, attention_mask: Tensor, keep: int) -> Scores | None:
-        """What is known of these rows (B, keep); None if one of them was not sampled, or not in one turn."""
-        rows = zip(input_ids.tolist(), attention_mask.tolist(), strict=True)
-        index = [self._index.get((sum(mask[:-keep]), *compress(ids, mask)), -1) for ids, mask in rows]
-        if -1 in index:
-            return None
-        found = (scores[index, :keep] for scores in (self._samples.logps, self._samples.entropies))
-        return Scores(*(pad(scores, (0, keep - scores.shape[1])) for scores in found))

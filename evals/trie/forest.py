@@ -14,6 +14,8 @@ import torch
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
+COPYING = 30
+"""What it takes to hand a column of a row to attention, which makes copies of it, in the units of `work`."""
 
 
 @dataclass(frozen=True)
@@ -53,20 +55,24 @@ def tree_mask(last: torch.Tensor) -> torch.Tensor:
     return (not_before & (column[None, :, None] <= last[:, None, :]))[:, None]
 
 
-def pack(sequences: Ints, lengths: Ints, hidden_size: int) -> Forest:
+def pack(sequences: Ints, lengths: Ints, hidden_size: int, group: Ints | None = None, before: int = 0) -> Forest:
     """Packs sequences into rows of tries of about equal length.
 
     Args:
         sequences: (B, T) tokens, left-aligned; what lies beyond a sequence's length is ignored.
         lengths: (B,) at least 1 each.
         hidden_size: of the model; with it the cost of long rows (attention) is weighed against that of many.
+        group: (B,) sequences of different groups share no row; one group by default.
+        before: columns that every row has already, of tokens that all its sequences follow.
 
     >>> forest = pack(np.array([[5, 6, 7], [5, 6, 8], [5, 6, 7]]), np.array([3, 3, 3]), hidden_size=64)
     >>> forest.tokens.tolist(), forest.positions.tolist(), forest.last.tolist()
     ([[5, 6, 7, 8]], [[0, 1, 2, 2]], [[3, 3, 2, 3]])
     """
-    distinct, lengths, shared, sequence = _sort_distinct(sequences, lengths)
-    starts_row = _best_rows(lengths, shared, hidden_size)
+    group = np.zeros_like(lengths) if group is None else group
+    distinct, lengths, shared, sequence = _sort_distinct(sequences, lengths, group)
+    starts_row = _best_rows(lengths, shared, hidden_size, before)
+    shared = np.maximum(shared, 0)
     shared = np.where(starts_row, 0, shared)
     row = np.cumsum(starts_row) - 1
     first_column = _first_columns(lengths - shared, starts_row)
@@ -74,43 +80,59 @@ def pack(sequences: Ints, lengths: Ints, hidden_size: int) -> Forest:
     return _lay_out(distinct, lengths, row, column, sequence)
 
 
-def _sort_distinct(sequences: Ints, lengths: Ints) -> tuple[Ints, Ints, Ints, Ints]:
-    """Distinct sequences in order, their lengths, the prefix each shares with the one before it, and the inverse."""
+def _sort_distinct(sequences: Ints, lengths: Ints, group: Ints) -> tuple[Ints, Ints, Ints, Ints]:
+    """Distinct sequences in order, their lengths, the prefix each shares with the one before it, and the inverse.
+
+    It shares -1 with one of another group.
+    """
     depth = np.arange(sequences.shape[1])
-    padded = np.where(depth < lengths[:, None], sequences + 1, 0)
+    padded = np.column_stack([group + 1, np.where(depth < lengths[:, None], sequences + 1, 0)])
     # Big-endian bytes sort as the tokens do, and much faster than columns of integers
     keys = np.ascontiguousarray(padded.astype(">u4")).view(f"S{4 * padded.shape[1]}")[:, 0]
     order = np.argsort(keys, kind="stable")
     padded, lengths = padded[order], lengths[order]
     same = np.logical_and.accumulate(padded[1:] == padded[:-1], axis=1)
-    shared = np.concatenate([[0], np.minimum(same.sum(axis=1), lengths[:-1])])
+    shared = np.concatenate([[-1], np.minimum(same.sum(axis=1) - 1, lengths[:-1])])
     is_new = np.concatenate([[True], ~same.all(axis=1)])
     sequence = np.empty(len(order), dtype=np.int64)
     sequence[order] = np.cumsum(is_new) - 1
-    return padded[is_new] - 1, lengths[is_new], shared[is_new], sequence
+    return padded[is_new, 1:] - 1, lengths[is_new], shared[is_new], sequence
 
 
-def _best_rows(lengths: Ints, shared: Ints, hidden_size: int) -> NDArray[np.bool_]:
+def _best_rows(lengths: Ints, shared: Ints, hidden_size: int, before: int) -> NDArray[np.bool_]:
     """Where a new row starts, for the row capacity with the least work."""
+    fresh = shared < 0
+    shared = np.maximum(shared, 0)
     longest, total = int(lengths.max()), int((lengths - shared).sum())
     size, own = lengths.tolist(), (lengths - shared).tolist()
     best, best_cost = None, float("inf")
     capacity = float(longest)
     while best is None or capacity < 1.5 * total:
-        starts, used = _fill(size, own, int(capacity))
-        # Per token 12 d² multiplications in the linear layers, 2 L d in attention, at about a third of their speed
-        cost = len(used) * max(used) * (2 * hidden_size + max(used))
+        starts, used = _fill(size, own, fresh.tolist(), int(capacity))
+        cost = work(len(used), max(used), before + max(used), hidden_size)
+        if before:
+            cost += len(used) * (before + max(used)) * COPYING
         if cost < best_cost:
             best, best_cost = starts, cost
         capacity *= 1.4
     return np.array(best)
 
 
-def _fill(size: Sequence[int], own: Sequence[int], capacity: int) -> tuple[list[bool], list[int]]:
+def work(rows: int, width: int, columns: int, hidden_size: int) -> float:
+    """What it takes to compute rows of `width` tokens, each of which looks at `columns`, to be compared only.
+
+    Per token 12 d² multiplications in the linear layers, 2 L d in attention, at about a third of their speed.
+    """
+    return rows * width * (2 * hidden_size + columns)
+
+
+def _fill(
+    size: Sequence[int], own: Sequence[int], fresh: Sequence[bool], capacity: int
+) -> tuple[list[bool], list[int]]:
     """Fills rows one after another. A sequence costs `own` after its neighbour and `size` at the start of a row."""
-    starts, used = [], [capacity + 1]
-    for whole, extra in zip(size, own, strict=True):
-        starts.append(used[-1] + extra > capacity)
+    starts, used = [], [0]
+    for whole, extra, first in zip(size, own, fresh, strict=True):
+        starts.append(first or used[-1] + extra > capacity)
         if starts[-1]:
             used.append(whole)
         else:

@@ -8,6 +8,7 @@ wraps it (DDP, PEFT, autocast) at work.
 import functools
 import types
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -17,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from abstain.trainers.trie.forest import Ints
+from abstain.evals.trie.forest import Ints
 
 CHUNK = 2**25  # logits held at a time: 128 MB in fp32
 CACHED = 2**18  # logits worked on at a time on a CPU, which is several times faster within its cache
@@ -237,3 +238,17 @@ def add_trie_head(model: PreTrainedModel, temperature: float) -> None:
         return (*scores, self.value_head(states)) if hasattr(self, "value_head") else scores
 
     model.forward = types.MethodType(forward, model)
+
+
+@contextmanager
+def trie_head(model: PreTrainedModel, temperature: float = 1.0) -> Iterator[None]:
+    """Within it, the model has what `add_trie_head` gives; then its forward is the one that it was."""
+    own = vars(model).get("forward")
+    add_trie_head(model, temperature)
+    try:
+        yield
+    finally:
+        if own is None:
+            del model.forward
+        else:
+            model.forward = own

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from transformers import PretrainedConfig
 
-from abstain.trainers.trie.forest import Forest, Ints, pack, tree_mask
-from abstain.trainers.trie.head import Scored
+from abstain.evals.trie.forest import Forest, Ints, pack, tree_mask
+from abstain.evals.trie.head import Scored
 
 
 @dataclass(frozen=True)
