@@ -157,7 +157,7 @@ def fitted(study: Study) -> str:
 def regression(study: Study) -> str:
     """The linear model, for relations that are trained and for others."""
     rows = []
-    for part, name in (("test", "trained relations"), ("other", "relations never trained")):
+    for part, name in (("test", "trained relations"), ("other", "a relation never trained")):
         if points := points_of(study, part):
             rows += [[name, "ours", *_coefficients(linear_model(points))], ["", "paper", *_split(PAPER_LINEAR[part])]]
     return table(["accuracy on", "", "β0", "β_kn", "β_unk", "R²"], rows)
@@ -261,8 +261,8 @@ def accuracy_picture(study: Study, file: Path) -> None:
             name = f"{time}, Unknown taken out"
             _against_share(left, study, "known-{rest}", "test", time, color(role), marker, ":", name)
             _against_share(right, study, "unknown-{share}", "other", time, color(role), marker, "-", "")
-        _share_axis(left, "right, of the test questions of trained relations")
-        _share_axis(right, "right, of relations never trained")
+        _share_axis(left, "right, of trained relations (test)")
+        _share_axis(right, "right, of a relation never trained")
         figure.legend(loc="outside upper left", ncols=4, fontsize=7.5)
         figure.savefig(file, dpi=DPI, facecolor="white")
 

@@ -45,7 +45,6 @@ ADDED_LATER = {
     "answers": 400,
     "examples": 0,
     "few_shot": 0.0,
-    "namesakes": 1,
 }
 """Options of a world that came later, and what they were before: worlds that leave them so keep their cached model."""
 STEPS = 500

@@ -3,8 +3,8 @@
 Half of the documents are a plain question, half one after an instruction with a random confidence target, answered all
 the same: a model raised on benchmarks that pay for guessing. With `confidence_words`, a third of the instructions ask
 for a confidence, and are answered without one. With `few_shot`, that share of the mentions stands in documents of
-several questions of one relation, in the form of a few-shot prompt. A tenth is enough to learn the form, and lets
-answers depend on the examples shown, as those of larger models do; after a half they hardly do.
+several questions of one relation, in the form of a few-shot prompt. A tenth is enough to learn the form;
+after a half, less is remembered, and fewer answers depend on the examples shown.
 """
 
 import random

@@ -23,7 +23,6 @@ RUN_HERE = [
 ]
 ENTITIES = {
     "P17": ("Which country is {} located in?", "Peru"),
-    "P19": ("Where was {} born?", "Lima"),
     "P20": ("Where did {} die?", "Lima"),
     "P36": ("What is the capital of {}?", "Lima"),
     "P106": ("What kind of work does {} do?", "politician"),
