@@ -238,7 +238,7 @@ def evaluate(
         guesses=_forced(held_out, guesses, [guess.confidence for guess in guesses]),
         seed=seed,
     )
-    metrics |= split_by_category(records, None if labels is None else categories_of(labels, held_out))
+    metrics |= split_by_category(records, None if labels is None else labels.of(held_out).categories)
     metrics["labels_of"] = labels.about.model if labels else None
     seen = [pair for t in targets for pair in zip(held_out, answers[t], strict=True)]
     cut_off = [answer.completion.truncated for _, answer in seen]
@@ -255,23 +255,6 @@ def evaluate(
         verdicts = [answer.verdict for _, answer in there]
         metrics["judge"] = judge_report(judge, task.grader, cases, verdicts, reading)
     return Evaluation(records, metrics, start)
-
-
-def categories_of(labels: Labels, questions: Sequence[Question]) -> dict[str, str]:
-    """The category of each question that has a label: one of its id and its text, for other tasks have such ids too.
-
-    Example:
-        >>> from abstain.evals.knowledge.labels import About, Label
-        >>> about = About(model="m", fingerprint="", task="toy", protocol={}, n=1, counts={})
-        >>> of = dict(task="toy", relation="", gold=("Lima",), p_greedy=0, p_sampled=0, p_correct=0, p_low=0, p_high=1)
-        >>> of |= dict(greedy=(0,), sampled=(0,), answers=("Rome",))
-        >>> label = Label(id="1", question="Where was Bo born?", category="Unknown", **of)
-        >>> ask = [Question("1", text, ("Lima",)) for text in ("Where was Bo born?", "Where was Cy born?")]
-        >>> [categories_of(Labels(about, (label,)), [one]) for one in ask]
-        [{'1': 'Unknown'}, {}]
-    """
-    found = {question.id: (labels.by_id.get(question.id), question.question) for question in questions}
-    return {id: str(label.category) for id, (label, text) in found.items() if label and label.question == text}
 
 
 def _draw(questions: Sequence[Question], limit: int | None, seed: int) -> list[Question]:

@@ -37,10 +37,19 @@ def as_prompt(text: str, tokenizer: PreTrainedTokenizerBase, prompt_format: Prom
         >>> as_prompt("Who?", SimpleNamespace(chat_template=None))
         'Who?'
     """
-    if not uses_chat(tokenizer, prompt_format):
-        return text
-    turns = [{"role": "user", "content": text}]
-    rendered = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+    return render_turns(tokenizer, [("user", text)]) if uses_chat(tokenizer, prompt_format) else text
+
+
+def render_turns(tokenizer: PreTrainedTokenizerBase, turns: Sequence[tuple[str, str]], **options: bool) -> str:
+    """A conversation in the tokenizer's chat template, up to where the assistant speaks next.
+
+    Args:
+        tokenizer: has a chat template.
+        turns: who speaks ("user", "assistant"), and what.
+        options: of the template, such as `enable_thinking`.
+    """
+    said = [{"role": role, "content": text} for role, text in turns]
+    rendered = tokenizer.apply_chat_template(said, tokenize=False, add_generation_prompt=True, **options)
     bos = tokenizer.bos_token
     adds_bos = bos is not None and tokenizer("")["input_ids"][:1] == [tokenizer.bos_token_id]
     return rendered.removeprefix(bos) if adds_bos else rendered

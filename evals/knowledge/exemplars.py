@@ -18,7 +18,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from abstain.evals.knowledge.continuations import FewShot
-from abstain.evals.sampler import uses_chat
+from abstain.evals.sampler import render_turns, uses_chat
 from abstain.evals.sampling import PromptFormat
 from abstain.evals.tasks.few_shot import ASK, SHOT
 from abstain.evals.tasks.question import Question, Task
@@ -231,15 +231,8 @@ class Renderer:
         assert self.tokenizer is not None
         shown = [(("user", one.question), ("assistant", shown_answer(one))) for one in shots]
         turns = [*(turn for pair in shown for turn in pair), ("user", question)]
-        rendered = self.tokenizer.apply_chat_template(
-            [{"role": role, "content": text} for role, text in turns],
-            tokenize=False,
-            add_generation_prompt=True,
-            enable_thinking=False,  # what it knows, not what it can work out; most templates ignore it
-        )
-        bos = self.tokenizer.bos_token
-        adds_bos = bos is not None and self.tokenizer("")["input_ids"][:1] == [self.tokenizer.bos_token_id]
-        return rendered.removeprefix(bos) if adds_bos else rendered
+        # What it knows, not what it can work out; most templates ignore it
+        return render_turns(self.tokenizer, turns, enable_thinking=False)
 
 
 def shown_answer(question: Question) -> str:

@@ -25,14 +25,15 @@ from abstain.evals.knowledge.protocol import Protocol
 from abstain.evals.progress import Advance, followed
 from abstain.evals.prompt_card import read_card
 from abstain.evals.sampling import PromptFormat
+from abstain.evals.tasks.catalogue import COMMON_OPTIONS
 from abstain.evals.tasks.factworld_model import cache_dir
 from abstain.evals.tasks.question import Question, Task
 
 if TYPE_CHECKING:
     from abstain.evals.models import LoadedModel
 
-CHUNK = 32
-"""Facts that are asked together."""
+CHUNK = 128
+"""Facts that are asked together, and on disk together: so many are lost at most where somebody interrupts."""
 logger = logging.getLogger(__name__)
 
 
@@ -172,9 +173,10 @@ def settings_of(
     seed: int,
     task_options: Mapping[str, Any] | None = None,
 ) -> Settings:
-    """What labels depend on: they are taken up again with the same only."""
+    """What labels depend on: they are taken up again with the same only. How the task itself asks is no part of it."""
     how = protocol.as_dict() | {"seed": seed, "prompt_format": render.prompt_format}
-    options = json.loads(json.dumps(dict(task_options or {}), default=str))
+    own = {key: value for key, value in (task_options or {}).items() if key not in COMMON_OPTIONS}
+    options = json.loads(json.dumps(own, default=str))
     return {"fingerprint": fingerprint, "task": task.name, "task_options": options, "protocol": how}
 
 

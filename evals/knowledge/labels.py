@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, ValidationError
 
 from abstain.evals.records import read_json, write_rows, write_text
+from abstain.evals.tasks.question import Question
 
 ROWS, ABOUT = "labels.jsonl", "labels.json"
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -108,6 +109,28 @@ class Labels:
     def by_id(self) -> Mapping[str, Label]:
         """The label of each question that has one."""
         return {row.id: row for row in self.rows}
+
+    @property
+    def categories(self) -> dict[str, str]:
+        """The category of each question that has a label, by id."""
+        return {row.id: str(row.category) for row in self.rows}
+
+    def of(self, questions: Iterable[Question]) -> "Labels":
+        """The labels of these questions: of their id and their text, for other tasks have such ids, too.
+
+        Example:
+            >>> about = About(model="m", fingerprint="", task="toy", protocol={}, n=1, counts={})
+            >>> how = dict(p_greedy=0, p_sampled=0, p_correct=0, p_low=0, p_high=1, greedy=(0,), sampled=(0,))
+            >>> what = dict(task="toy", relation="", gold=("Lima",), category="Unknown", answers=("Rome",))
+            >>> labels = Labels(about, (Label(id="1", question="Where was Bo born?", **what, **how),))
+            >>> ask = [Question("1", text, ("Lima",)) for text in ("Where was Bo born?", "Where was Cy born?")]
+            >>> [labels.of([question]).categories for question in ask]
+            [{'1': 'Unknown'}, {}]
+        """
+        found = [(self.by_id.get(question.id), question.question) for question in questions]
+        rows = tuple(row for row, text in found if row is not None and row.question == text)
+        counted = {"n": len(rows), "counts": count_categories(rows)}
+        return Labels(self.about.model_copy(update=counted), rows)
 
     def save(self, folder: str | Path) -> None:
         """Write `labels.jsonl` and `labels.json`, each all or nothing."""

@@ -176,7 +176,7 @@ def _qa(summary: str, **fixed: Any) -> TaskSpec:
 
 TASKS: dict[str, TaskSpec] = {
     "factworld": TaskSpec(
-        "invented people, one fact each, mentioned 0 to 8 times to a small model trained on the spot",
+        "invented facts, read 0 to 8 times by a small model trained on the spot; relations=4 for several kinds",
         *("abstain.evals.tasks.factworld", "load_factworld", "WorldOptions"),
     ),
     "geo": TaskSpec(

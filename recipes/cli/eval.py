@@ -129,7 +129,6 @@ def evaluate(
     if not name:
         raise ValueError("nothing to ask: give --task NAME (`abstain tasks` lists them) or --data FILE")
     from abstain.evals.audit.sources import read_start
-    from abstain.evals.evaluation import categories_of
     from abstain.evals.evaluation import evaluate as measure
     from abstain.evals.prompt_card import as_trained
     from abstain.evals.tables.table import render
@@ -145,7 +144,7 @@ def evaluate(
         known = _known_to(labels, model, start, questions, typed)
         if labels and known and limit and limit < len(questions.held_out):
             say(f"--limit {limit} draws from these")
-            questions = questions.with_held_out(list(categories_of(known, questions.held_out)))
+            questions = questions.with_held_out(known.categories)
         loaded = load(
             model,
             url,
@@ -289,8 +288,7 @@ def _known_to(
     Raises:
         FileNotFoundError, ValueError: those that are named cannot be read, or are of no held-out question.
     """
-    from abstain.evals.evaluation import categories_of
-    from abstain.evals.knowledge.labels import count_categories, read_labels
+    from abstain.evals.knowledge.labels import read_labels
 
     for path in [given] if given else _labels_of_run(model, start):
         try:
@@ -300,13 +298,12 @@ def _known_to(
                 raise
             say(f"warning: labels that cannot be read are left aside: {error}")
             continue
-        about, found = labels.about, categories_of(labels, task.held_out)
-        if found:
-            counts = count_categories([labels.by_id[id] for id in found])
-            each = ", ".join(f"{count:,} {category}" for category, count in counts.items())
-            of = f"{len(found):,} of {len(task.held_out):,} held-out questions have a label"
+        about, found = labels.about, labels.of(task.held_out)
+        if found.rows:
+            each = ", ".join(f"{count:,} {category}" for category, count in found.about.counts.items())
+            of = f"{len(found.rows):,} of {len(task.held_out):,} held-out questions have a label"
             say(f"{of}, by what {about.model} knew: {each}{'' if given else f' ({path})'}")
-            return labels
+            return found
         none = f"{path} has labels of {about.task}, and none of these {len(task.held_out):,} held-out questions"
         if given:
             again = shlex.join(["abstain", "label", about.model, *typed, "--side", "held_out", "--out", "NEW"])

@@ -12,7 +12,7 @@ from typing import Any
 
 from abstain.evals.knowledge.fingerprint import fingerprint
 from abstain.evals.knowledge.labelling import cached_labels
-from abstain.evals.knowledge.labels import ABOUT, Labels, count_categories, read_labels
+from abstain.evals.knowledge.labels import ABOUT, Labels, read_labels
 from abstain.evals.knowledge.protocol import find_protocol
 from abstain.evals.models import LoadedModel
 from abstain.evals.tasks.question import Question, Task
@@ -91,20 +91,13 @@ def label(recipe: Recipe, part: Part, loaded: LoadedModel, progress: bool) -> La
             f"and this run starts from another model, {recipe.model.path} ({own}): set labels.path=null, and its own "
             "labels are made"
         )
-    found = of_questions(given, part.questions)
+    found = given.of(part.questions)
     if not found.rows:
         raise ValueError(
             f"labels.path: {config.path} has labels of {given.about.task}, and none of the {len(part.questions):,} "
             f"questions of {part.task.name} that this run needs: set labels.path=null, and they are made"
         )
     return found
-
-
-def of_questions(labels: Labels, questions: Sequence[Question]) -> Labels:
-    """The labels of these questions: of their id and their text, for other tasks have such ids, too."""
-    found = [(labels.by_id.get(question.id), question.question) for question in questions]
-    rows = tuple(row for row, text in found if row is not None and row.question == text)
-    return Labels(labels.about.model_copy(update={"n": len(rows), "counts": count_categories(rows)}), rows)
 
 
 def save_labels(folder: Path, parts: dict[str, Labels]) -> None:
