@@ -156,8 +156,18 @@ def sample_or_say(
     """
     drawn = sample(questions, limit, seed)
     if limit is not None and 0 < len(questions) < limit:
-        logger.warning("%s=%d gives %d questions: %s", option, limit, len(drawn), why)
+        logger.warning("%s", falls_short(f"{option}={limit}", len(drawn), why))
     return drawn
+
+
+def falls_short(asked: str, there: int, why: str) -> str:
+    """What to say where somebody asks for more questions than there are.
+
+    Example:
+        >>> falls_short("--limit 2000", 1200, "no more are held out")
+        '--limit 2000 gives 1,200 questions: no more are held out'
+    """
+    return f"{asked} gives {there:,} question{'s' * (there != 1)}: {why}"
 
 
 @dataclass(frozen=True)

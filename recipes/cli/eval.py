@@ -133,6 +133,7 @@ def evaluate(
     from abstain.evals.prompt_card import as_trained
     from abstain.evals.tables.table import render
     from abstain.evals.tasks.catalogue import describe, load_task
+    from abstain.evals.tasks.splits import falls_short
 
     with claimed_results(out, RESULTS + (AUDIT_RESULTS if audit else ()) + (POLICY_RESULTS if baselines else ())):
         grader = judge_from(judge, judge_url, judge_prompt, judge_option or [])
@@ -158,7 +159,7 @@ def evaluate(
         )
         say(describe(questions))
         if limit and limit > len(questions.held_out):
-            say(f"--limit {limit} gives {len(questions.held_out):,} questions: no more are held out")
+            say(falls_short(f"--limit {limit}", len(questions.held_out), "no more are held out"))
         trained = card_of(card, loaded, revision)
         if baselines and trained and began is None and questions.train:
             say("warning: thresholds go by training questions, which this model may have learnt: give --start RUN")

@@ -13,7 +13,7 @@ from abstain.evals.models import LoadedModel, end_tokens, load_model
 from abstain.evals.prompt_card import PromptCard, as_trained, read_card
 from abstain.evals.tasks.catalogue import load_task
 from abstain.evals.tasks.question import Question, Task
-from abstain.evals.tasks.splits import drop_overlap
+from abstain.evals.tasks.splits import drop_overlap, falls_short
 from abstain.recipes.run.checks import asks_confidence, check_words
 from abstain.recipes.run.console import quiet_libraries
 from abstain.recipes.run.directory import RunDir, made_with, without_secrets, write_directory
@@ -221,10 +221,10 @@ class Training:
             there = len((tasks.taught if name == FORMAT else tasks.rest).train)
             if stage.limit and stage.limit > there:
                 kept = f", for format keeps {taught:,}" if taught and name != FORMAT else ""
-                yield f"{name}.limit={stage.limit} gives {there:,} questions: there are no more to train on{kept}"
+                yield falls_short(f"{name}.limit={stage.limit}", there, f"there are no more to train on{kept}")
         there, limit = len(tasks.held_out.held_out), self.recipe.eval.limit
         if limit and limit > there:
-            yield f"eval.limit={limit} gives {there:,} questions: no more are held out"
+            yield falls_short(f"eval.limit={limit}", there, "no more are held out")
 
     def _model_dir(self, stage: str) -> Path:
         """Where a stage leaves its model: the last one as the run's result, others beside their checkpoints."""

@@ -143,7 +143,7 @@ def set_value(data: dict[str, Any], keys: KeyPath, value: Any) -> None:
     """
     here: Any = data
     for depth, key in enumerate(keys):
-        _check_place(here, key, ".".join(map(str, keys[: depth + 1])))
+        _check_place(here, keys[: depth + 1], keys[depth + 1 :], value)
         if depth == len(keys) - 1:
             here[key] = value
         else:
@@ -156,15 +156,24 @@ def set_value(data: dict[str, Any], keys: KeyPath, value: Any) -> None:
 
 def _no_list(keys: KeyPath, inside: KeyPath, value: Any) -> str:
     """Why an item cannot be set, and what does it."""
+    name = ".".join(map(str, keys))
+    return f"the recipe has no list at '{name}' in which to set an item: write {_as_list(name, [], inside, value)}"
+
+
+def _as_list(name: str, items: list[Any], inside: KeyPath, value: Any) -> str:
+    """What to type for a list of these items, and after them one that holds the value at a place inside."""
     for key in reversed(inside):
         value = {key: value}
-    name, all_of_it = ".".join(map(str, keys)), json.dumps([value], ensure_ascii=False, default=str)
-    return f"the recipe has no list at '{name}' in which to set an item: write {shlex.quote(f'{name}={all_of_it}')}"
+    return shlex.quote(f"{name}={json.dumps([*items, value], ensure_ascii=False, default=str)}")
 
 
-def _check_place(here: Any, key: str | int, at: str) -> None:
+def _check_place(here: Any, at: KeyPath, inside: KeyPath, value: Any) -> None:
+    name, above = ".".join(map(str, at)), ".".join(map(str, at[:-1]))
     if isinstance(here, list):
+        key = at[-1]
         if not isinstance(key, int) or key >= len(here):
-            raise ValueError(f"'{at}=…': the list there has items 0 to {len(here) - 1}")
+            last = f"the last one is {above}.{len(here) - 1}" if here else "it is empty"
+            longer = _as_list(above, here, inside, value)
+            raise ValueError(f"'{name}=…': the list there has no such item, {last}. For one more write {longer}")
     elif not isinstance(here, dict):
-        raise ValueError(f"'{at}=…': the recipe has a plain value there, {here!r}")
+        raise ValueError(f"'{name}=…': the recipe has a plain value there, {here!r}")

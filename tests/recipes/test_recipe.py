@@ -84,7 +84,11 @@ def test_a_mistake_is_named_with_its_line(write, old, new, messages):
         ("seed", "'seed' is no override"),
         ("=3", "'=3' is no override"),
         ("rl..limit=3", "'rl..limit=3' is no override"),
-        ("rl.targets.7=0.1", "'rl.targets.7=…': the list there has items 0 to 1"),
+        (
+            "rl.targets.7=0.1",
+            "'rl.targets.7=…': the list there has no such item, the last one is rl.targets.1. For one more write "
+            "'rl.targets=[0, 0.5, 0.1]'",
+        ),
         ("name.x=0.1", "'name.x=…': the recipe has a plain value there, 'tiny'"),
         ("rl.targets=[1", "the value of 'rl.targets=[1' is not YAML"),
     ],
