@@ -1,51 +1,58 @@
-"""Does knowing what the model knows help RL? The tables of docs/knowledge.md's last part.
+"""The tables of docs/knowledge.md about RL: does it help to know what the model knows?
 
     abstain ablate knowledge-rl
-    python docs/make/knowledge_rl.py sweeps/knowledge-rl
+    python docs/make/knowledge_rl.py runs/knowledge-rl
+    python docs/make/knowledge_rl.py runs/smollm2-knowledge-rl smollm2
 
-An arm is what happens before RL, or which questions RL asks. Every arm is held against the first one: points per
-question, paired by question, all worlds together.
+An arm is what happens before RL, or which questions RL asks. Each is held against the first one: points per question,
+paired by question, over all targets and the questions of all worlds. Rates are of all worlds' questions together.
 """
 
-import argparse
-import json
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from statistics import fmean, stdev
 from typing import Any
 
-from abstain.evals.knowledge.labels import Category, read_labels
+from abstain.evals.knowledge.labels import Category
 from abstain.evals.metrics.intervals import paired_difference, share_interval
-from abstain.evals.records import Record, read_json, read_records
-from abstain.recipes.report.source import PointData, read_sweep
-from abstain.rewards.verdict import Verdict
+from abstain.evals.metrics.schema import Metrics
+from abstain.evals.records import Record, read_json, read_records, write_text
+from abstain.recipes.report.source import DONE, PointData, read_sweep
+from abstain.recipes.sweep.ranking import spread
 
+PAGE = Path(__file__).resolve().parents[1] / "knowledge.md"
+END = "<!-- end -->"
 GOAL = 0.02
-KNOWN = (Category.HIGHLY_KNOWN, Category.MAYBE_KNOWN)
-Arms = dict[str, list[PointData]]
+Arms = Mapping[str, Sequence[PointData]]
 
 
-def arms_of(folder: Path, axis: str) -> Arms:
-    """The points that finished, by arm, in the order of the sweep."""
-    found: Arms = defaultdict(list)
-    for point in read_sweep(folder).points:
-        if point.metrics is not None:
-            found[str(point.settings[axis])].append(point)
+def read(sweep: Path) -> Arms:
+    """The points that are finished, by arm, in the order of the sweep."""
+    found: dict[str, list[PointData]] = {}
+    for point in read_sweep(sweep).points:
+        if point.status == DONE:
+            found.setdefault(str(point.settings["start"]), []).append(point)
     return found
 
 
-def records_of(point: PointData) -> list[Record]:
-    """Its records, whose questions are this world's own."""
-    world = str(point.seed)
-    return [replace(one, id=f"{world}/{one.id}") for one in read_records(point.path / "records.jsonl")]
+def metrics_of(points: Sequence[PointData]) -> list[Metrics]:
+    return [point.metrics for point in points if point.metrics is not None]
+
+
+def records_of(points: Sequence[PointData]) -> list[Record]:
+    """Their records; each world has questions of its own."""
+    return [
+        replace(one, id=f"{point.seed}/{one.id}")
+        for point in points
+        for one in read_records(point.path / "records.jsonl")
+    ]
 
 
 def steps_to(goal: float, point: PointData) -> int | None:
-    """The first look at held-out questions whose mean regret is at most the goal."""
-    state = read_json(point.path / "rl" / "trainer_state.json")
-    looks = ((entry["step"], value) for entry in state["log_history"] for value in regrets(entry))
+    """The first look at held-out questions with a mean regret of at most the goal."""
+    history = read_json(point.path / "rl" / "trainer_state.json")["log_history"]
+    looks = ((entry["step"], value) for entry in history for value in regrets(entry))
     return next((step for step, regret in looks if regret <= goal), None)
 
 
@@ -53,79 +60,76 @@ def regrets(entry: Mapping[str, Any]) -> Iterator[float]:
     return (value for key, value in entry.items() if key.startswith("heldout/") and key.endswith("/mean_regret"))
 
 
-def spread(values: Sequence[float], digits: int = 3) -> str:
-    """Mean ± standard deviation over worlds."""
-    both = [fmean(values), *([stdev(values)] if len(values) > 1 else [])]
-    return " ± ".join(f"{value:,.{digits}f}" for value in both).replace("-", "−").replace("0.", ".")
+def arms(found: Arms) -> str:
+    """Regret in all and at each target, the difference to the first arm, and how soon the goal was reached."""
+    first = next(iter(found))
+    targets = [row["target"] for row in metrics_of(found[first])[0]["by_target"]]
+    reference, rows = records_of(found[first]), []
+    for arm, points in found.items():
+        metrics = metrics_of(points)
+        by_target = zip(*([row["regret"] for row in one["by_target"]] for one in metrics), strict=True)
+        regret = [spread([one["mean_regret"] for one in metrics]), *map(spread, by_target)]
+        difference = "–" if arm == first else points_more(paired_difference(reference, records_of(points)))
+        reached = [step for point in points if (step := steps_to(GOAL, point)) is not None]
+        soon = f"{spread(reached, 0)} ({len(reached)} of {len(points)})" if reached else "never"
+        rows.append([arm, *regret, difference, soon])
+    heads = ["", "mean regret", *(f"t = {t:g}" for t in targets), f"points more than {first}", f"steps to {GOAL:g}"]
+    return table(heads, rows)
 
 
-def signed(value: float, ends: Sequence[float]) -> str:
-    low, high = ends
-    return f"{value:+.3f} [{low:.3f}, {high:.3f}]".replace("-", "−").replace("0.", ".")
+def points_more(found: Mapping[str, Any]) -> str:
+    (low, high), more = found["mean_score_ci"], found["mean_score"]
+    return f"{more:+.3f} [{low:+.3f}, {high:+.3f}]".replace("-", "−")
 
 
-def row(arm: str, points: Sequence[PointData], reference: Sequence[Record] | None) -> list[str]:
-    """Regret, the difference to the reference, and how soon the goal was reached."""
-    metrics = [point.metrics for point in points if point.metrics is not None]
-    by_target = [[f"{one['regret']:.3f}" for one in each["by_target"]] for each in metrics]
-    regret = spread([each["mean_regret"] for each in metrics])
-    reached = [step for point in points if (step := steps_to(GOAL, point)) is not None]
-    difference = "reference"
-    if reference is not None:
-        found = paired_difference(reference, [one for point in points for one in records_of(point)])
-        difference = signed(found["mean_score"], found["mean_score_ci"])
-    at = [spread([float(each[place]) for each in by_target]) for place in range(len(by_target[0]))]
-    soon = f"{spread([float(step) for step in reached], 0)} ({len(reached)} of {len(points)})" if reached else "never"
-    return [arm, regret, *at, difference, soon]
+def by_category(found: Arms) -> str:
+    """At each target above 0: known facts answered right, each category refused, Unknown answered wrong."""
+    rows = []
+    for arm, points in found.items():
+        metrics = metrics_of(points)
+        for place, target in enumerate(row["target"] for row in metrics[0]["by_target"]):
+            if not target:
+                continue
+            cells = [share([one["known"] for one in metrics], place, "correct")]
+            for category in Category:
+                cells.append(share(parts(metrics, category), place, "abstained"))
+            cells.append(share(parts(metrics, Category.UNKNOWN), place, "incorrect"))
+            rows.append([arm, f"{target:g}", *cells])
+    heads = ["", "t", "known, answered right", *(f"{one} refused" for one in Category), "Unknown, answered wrong"]
+    return table(heads, rows)
 
 
-def category_rows(arm: str, points: Sequence[PointData]) -> Iterator[list[str]]:
-    """What is answered and what is refused, at each target above 0: the known, and each category."""
-    counts: dict[tuple[float, Category], dict[Verdict, int]] = defaultdict(lambda: defaultdict(int))
-    for point in points:
-        known = read_labels(point.path / "labels").by_id
-        for record in read_records(point.path / "records.jsonl"):
-            if record.id in known:
-                counts[record.target, known[record.id].category][record.verdict] += 1
-    for target in sorted({target for target, _ in counts if target}):
-        of = {category: counts[target, category] for category in Category}
-        right = sum(of[one][Verdict.CORRECT] for one in KNOWN)
-        cells = [share(right, sum(sum(of[one].values()) for one in KNOWN))]
-        cells += [share(of[one][Verdict.ABSTAINED], sum(of[one].values())) for one in Category]
-        unknown = of[Category.UNKNOWN]
-        cells.append(share(unknown[Verdict.INCORRECT], sum(unknown.values())))
-        yield [arm, f"{target:g}", *cells]
+def parts(metrics: Iterable[Metrics], category: Category) -> list[Mapping[str, Any]]:
+    return [part for one in metrics for part in one["by_category"] if part["category"] == category]
 
 
-def share(part: int, whole: int) -> str:
-    """A share in percent with its 95 % interval."""
+def share(parts: Sequence[Mapping[str, Any]], place: int, rate: str) -> str:
+    """A rate over several parts, in percent, with its 95 % interval."""
+    whole = sum(part["n"] for part in parts)
     if not whole:
-        return "—"
-    low, high = (float(end) for end in share_interval(part, whole))
-    return f"{100 * part / whole:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+        return "–"
+    there = sum(round(part["n"] * part["by_target"][place][rate]) for part in parts)
+    low, high = (100 * float(end) for end in share_interval(there, whole))
+    return f"{100 * there / whole:.1f} [{low:.1f}, {high:.1f}]"
 
 
-def table(heads: Sequence[str], rows: Iterator[list[str]] | Sequence[list[str]]) -> str:
-    return "\n".join([f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}", *(f"| {' | '.join(r)} |" for r in rows)])
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    return "\n".join(["| " + " | ".join(cells) + " |" for cells in (heads, ["---"] * len(heads), *rows)])
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="of the sweep")
-    parser.add_argument("--axis", default="start", help="that names the arms")
-    given = parser.parse_args()
-    arms = arms_of(given.folder, given.axis)
-    first = [one for point in next(iter(arms.values())) for one in records_of(point)]
-    metrics = next(iter(arms.values()))[0].metrics
-    assert metrics is not None
-    targets = [f"t = {one['target']:g}" for one in metrics["by_target"]]
-    heads = ["arm", "mean regret", *targets, "points against the first", f"steps to {GOAL:g}"]
-    rows = [row(arm, points, None if place == 0 else first) for place, (arm, points) in enumerate(arms.items())]
-    print(table(heads, rows))
-    heads = ["arm", "t", "known, answered right", *(f"{one} refused" for one in Category), "Unknown, wrong"]
-    print("\n" + table(heads, [line for arm, points in arms.items() for line in category_rows(arm, points)]))
-    print("\n" + json.dumps({arm: [point.name for point in points] for arm, points in arms.items()}))
+def main(sweep: Path, prefix: str = "") -> None:
+    found = read(sweep)
+    if not found:
+        raise SystemExit(f"{sweep}: no run of it is finished")
+    page = PAGE.read_text(encoding="utf-8")
+    for name, of in (("arms", arms), ("by category", by_category)):
+        mark = f"<!-- knowledge-rl: {f'{prefix} {name}'.strip()} -->\n"
+        if mark not in page:
+            raise SystemExit(f"{PAGE}: lacks {mark.strip()}")
+        before, _, after = page.partition(mark)
+        page = f"{before}{mark}{of(found)}\n{after[after.index(END) :]}"
+    write_text(PAGE, page)
 
 
 if __name__ == "__main__":
-    main()
+    main(Path(sys.argv[1]), *sys.argv[2:3])
