@@ -74,7 +74,7 @@ class LabelsConfig(BaseModel, extra="forbid"):
     Stages choose their questions by it with `mix`, and tables tell apart what becomes of each category."""
 
     preset: Literal["paper", "categories", "quick", "greedy"] = "categories"
-    """How closely it is asked, see `abstain label --help`."""
+    """How closely it is asked: docs/labels.md."""
     path: str | None = None
     """Labels that `abstain label` made of the same model, instead of making them: the folder."""
     held_out: bool = True

