@@ -199,10 +199,10 @@ def evaluate(
     check_reading(reading)
     task = task if answer_format is None else replace(task, answer_format=answer_format)
     targets = sorted({check_target(target) for target in targets})
-    held_out = _draw(task.held_out, limit, seed)
+    held_out = draw_in_order(task.held_out, limit, seed)
     if not targets or not held_out:
         raise ValueError(f"nothing to evaluate: {len(targets)} targets, {len(held_out)} held-out questions")
-    train = _draw(task.train, train_limit, seed) if start is None else []
+    train = draw_in_order(task.train, train_limit, seed) if start is None else []
     guessing = None if instruct == "nothing" else 0.0
     first = _Round(held_out, None, instruct) if instruct == "confidence" else _Round(held_out, guessing)
     stating = {t: _Round(held_out, t) for t in targets if t and instruct == "target"}
@@ -257,7 +257,7 @@ def evaluate(
     return Evaluation(records, metrics, start)
 
 
-def _draw(questions: Sequence[Question], limit: int | None, seed: int) -> list[Question]:
+def draw_in_order(questions: Sequence[Question], limit: int | None, seed: int) -> list[Question]:
     """At most `limit` questions, in their order: the first ones of a file are often all of a kind."""
     if limit is None or limit >= len(questions):
         return list(questions)

@@ -44,12 +44,13 @@ from abstain.recipes.cli.options import (
     judge_from,
     option,
     parse_targets,
+    task_named,
     worded,
 )
 from abstain.recipes.run.console import say
 from abstain.recipes.run.directory import claimed_results
 from abstain.recipes.run.recipe import LABELS as RUN_LABELS
-from abstain.recipes.run.recipe import STAGES, parse_overrides
+from abstain.recipes.run.recipe import STAGES
 from abstain.rewards.response import AnswerFormat, Reading
 
 if TYPE_CHECKING:
@@ -124,10 +125,7 @@ def evaluate(
     comparing = baseline_options(baselines, draws, temperature, delta)
     if audit and baselines and format not in ("text", "markdown"):
         raise ValueError(f"--format {format} prints one table: give --audit or --baselines, not both")
-    options = parse_overrides(task_option or []) | ({"data": data} if data is not None else {})
-    name = task or ("qa" if data else "")
-    if not name:
-        raise ValueError("nothing to ask: give --task NAME (`abstain tasks` lists them) or --data FILE")
+    name, options = task_named(task, data, task_option)
     from abstain.evals.audit.sources import read_start
     from abstain.evals.evaluation import evaluate as measure
     from abstain.evals.prompt_card import as_trained

@@ -29,11 +29,11 @@ from abstain.recipes.cli.options import (
     Yes,
     card_of,
     option,
+    task_named,
     worded,
 )
 from abstain.recipes.run.console import say
 from abstain.recipes.run.directory import claimed_results
-from abstain.recipes.run.recipe import parse_overrides
 
 if TYPE_CHECKING:
     from abstain.evals.knowledge.protocol import Protocol
@@ -100,10 +100,7 @@ def label(
 
     settings = {"prompts": prompts, "shots": shots, "samples": samples, "grader": grader}
     protocol = find_protocol(preset, **settings)
-    options = parse_overrides(task_option or []) | ({"data": data} if data is not None else {})
-    name = task or ("qa" if data else "")
-    if not name:
-        raise ValueError("nothing to ask: give --task NAME (`abstain tasks` lists them) or --data FILE")
+    name, options = task_named(task, data, task_option)
     from abstain.evals.knowledge.fingerprint import endpoint_fingerprint, fingerprint
     from abstain.evals.knowledge.labelling import label_into
     from abstain.evals.knowledge.partial import check_free

@@ -4,6 +4,7 @@ A type such as `Seed` is an option with its text. An option such as `OUT` means 
 something else there: `worded` gives it that command's text.
 """
 
+from collections.abc import Sequence
 from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from abstain.evals.tables.document import Format
-from abstain.recipes.run.recipe import parse_override
+from abstain.recipes.run.recipe import parse_override, parse_overrides
 from abstain.rewards.prompts import check_target
 
 if TYPE_CHECKING:
@@ -149,6 +150,23 @@ def parse_targets(text: str) -> list[float]:
         [0.0, 0.75]
     """
     return [parse_target(part) for part in text.split(",")]
+
+
+def task_named(task: str | None, data: str | None, settings: Sequence[str] | None) -> tuple[str, dict[str, Any]]:
+    """The task that a command line names, and its options; a file alone is the task `qa` of that file.
+
+    Raises:
+        ValueError: it names none, or a setting is no `key=value`.
+
+    Example:
+        >>> task_named(None, "my.csv", ["held_out=0.2"])
+        ('qa', {'held_out': 0.2, 'data': 'my.csv'})
+    """
+    options = parse_overrides(settings or []) | ({"data": data} if data is not None else {})
+    name = task or ("qa" if data else "")
+    if not name:
+        raise ValueError("nothing to ask: give --task NAME (`abstain tasks` lists them) or --data FILE")
+    return name, options
 
 
 def card_of(given: Path | None, loaded: Any, revision: str | None = None) -> "PromptCard | None":

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from abstain.evals.evaluation import draw_in_order
 from abstain.evals.knowledge.fingerprint import fingerprint
 from abstain.evals.knowledge.labelling import cached_labels
 from abstain.evals.knowledge.labels import ABOUT, Labels, read_labels
@@ -57,7 +58,7 @@ def parts_to_label(recipe: Recipe, trained: Task, held_out: Task) -> list[Part]:
     assert recipe.labels is not None
     options = recipe.task.options
     train = draw(trained.train, recipe.to_label, recipe.seed)
-    asked = draw(held_out.held_out, recipe.eval.limit, recipe.seed) if recipe.labels.held_out else []
+    asked = draw_in_order(held_out.held_out, recipe.eval.limit, recipe.seed) if recipe.labels.held_out else []
     if recipe.eval.task is None:
         return [Part("", trained, options, train, asked)]
     other = Part(HELD_OUT, held_out, recipe.eval.task.options, held_out=asked)
