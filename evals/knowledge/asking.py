@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from abstain.evals.knowledge.continuations import Continue
+from abstain.evals.knowledge.continuations import Continue, Wanted
 from abstain.evals.knowledge.exemplars import Exemplars, Renderer, relation_of
 from abstain.evals.knowledge.labels import Label, categorise
 from abstain.evals.knowledge.probability import p_interval
@@ -72,13 +72,15 @@ class Asking:
         pairs = [(fact, shown[relation_of(fact.question)][place]) for fact in facts for place in places]
         found = self.continue_(
             [self.render(shots, fact.question.question) for fact, shots in pairs],
-            greedy=greedy,
-            samples=samples,
-            temperature=protocol.temperature,
-            top_k=protocol.top_k,
-            max_new_tokens=protocol.max_new_tokens,
-            stop=STOP,
-            seed=self.seed,
+            Wanted(
+                greedy=greedy,
+                samples=samples,
+                temperature=protocol.temperature,
+                top_k=protocol.top_k,
+                max_new_tokens=protocol.max_new_tokens,
+                stop=STOP,
+                seed=self.seed,
+            ),
         )
         said: list[Completion] = []
         about: list[_Fact] = []

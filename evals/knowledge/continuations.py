@@ -62,32 +62,38 @@ class Continued:
     samples: tuple[Completion, ...]
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked of each prompt.
+
+    Args:
+        greedy: whether to take the likeliest token at each step, once.
+        samples: how many to draw besides.
+        temperature: above 0, that they are drawn at.
+        top_k: tokens that each one chooses from; 0 for all.
+        max_new_tokens: room for an answer.
+        stop: text that ends an answer and is no part of it; "" for none.
+        seed: of what is drawn.
+    """
+
+    greedy: bool
+    samples: int
+    temperature: float
+    top_k: int
+    max_new_tokens: int
+    stop: str
+    seed: int
+
+
 class Continue(Protocol):
     """Prompts in, continuations out: `LocalContinuer`, or `abstain.evals.knowledge.endpoint.EndpointContinuer`."""
 
-    def __call__(
-        self,
-        prompts: Sequence[FewShot],
-        *,
-        greedy: bool,
-        samples: int,
-        temperature: float,
-        top_k: int,
-        max_new_tokens: int,
-        stop: str,
-        seed: int,
-    ) -> list[Continued]:
+    def __call__(self, prompts: Sequence[FewShot], wanted: Wanted) -> list[Continued]:
         """Continues each prompt, in the order of `prompts`.
 
         Args:
             prompts: rendered.
-            greedy: whether to take the likeliest token at each step, once.
-            samples: how many to draw besides.
-            temperature: above 0, that they are drawn at.
-            top_k: tokens that each one chooses from; 0 for all.
-            max_new_tokens: room for an answer.
-            stop: text that ends an answer and is no part of it; "" for none.
-            seed: of what is drawn.
+            wanted: of each of them.
         """
 
 
@@ -129,18 +135,7 @@ class LocalContinuer:
         self._exact: bool | None = None
         self._said: set[str] = set()
 
-    def __call__(
-        self,
-        prompts: Sequence[FewShot],
-        *,
-        greedy: bool,
-        samples: int,
-        temperature: float,
-        top_k: int,
-        max_new_tokens: int,
-        stop: str,
-        seed: int,
-    ) -> list[Continued]:
+    def __call__(self, prompts: Sequence[FewShot], wanted: Wanted) -> list[Continued]:
         """See `Continue`.
 
         Raises:
@@ -149,14 +144,13 @@ class LocalContinuer:
         """
         from abstain.evals.models import end_tokens
 
-        if samples and not temperature > 0:
-            raise ValueError(f"temperature {temperature} is not above 0: ask for the greedy answer instead")
-        if not prompts or not (greedy or samples):
+        if wanted.samples and not wanted.temperature > 0:
+            raise ValueError(f"temperature {wanted.temperature} is not above 0: ask for the greedy answer instead")
+        if not prompts or not (wanted.greedy or wanted.samples):
             return [Continued(None, ())] * len(prompts)
-        answers = Answers(self.tokenizer, end_tokens(self.model, self.tokenizer), stop)
-        asked = _Asked(greedy, samples, temperature, top_k, max_new_tokens, stop, seed, answers)
-        encoded = self._encode(prompts, max_new_tokens)
-        found = self._share(self._sharing(encoded, max_new_tokens), asked)
+        asked = _Asked(wanted, Answers(self.tokenizer, end_tokens(self.model, self.tokenizer), wanted.stop))
+        encoded = self._encode(prompts, wanted.max_new_tokens)
+        found = self._share(self._sharing(encoded, wanted.max_new_tokens), asked)
         found |= self._generate([each for each in encoded if each.index not in found], asked)
         return [found[index] for index in range(len(prompts))]
 
@@ -272,7 +266,7 @@ class LocalContinuer:
         for shared in sorted(by_shared, key=lambda name: (common[name], name)):
             known = common[shared]
             for each in sorted(by_shared[shared], key=lambda one: -len(one.tokens)):
-                more = len(each.tokens) - known + min(asked.per_prompt * asked.max_new_tokens, ANSWERS)
+                more = len(each.tokens) - known + min(asked.per_prompt * asked.wanted.max_new_tokens, ANSWERS)
                 if batch and (size + more > self._batch_tokens or (batch[-1][1] > 0) != (known > 0)):
                     yield batch
                     batch, size = [], 0
@@ -303,20 +297,12 @@ class LocalContinuer:
             self.model,
             self.tokenizer,
             asked.answers,
-            asked.stop,
+            asked.wanted.stop,
             batch_tokens=self._asked_batch,
             autocast=self.autocast,
         )
-        found = sampler.continued(
-            [each.text for each in encoded],
-            greedy=asked.greedy,
-            samples=asked.samples,
-            temperature=asked.temperature,
-            top_k=asked.top_k,
-            room=asked.max_new_tokens,
-            seed=asked.seed,
-        )
-        return {each.index: Continued(*one) for each, one in zip(encoded, found, strict=True)}
+        found = sampler.continued([each.text for each in encoded], asked.wanted)
+        return {each.index: one for each, one in zip(encoded, found, strict=True)}
 
 
 @dataclass(frozen=True)
@@ -332,33 +318,28 @@ class _Encoded:
 
 @dataclass(frozen=True)
 class _Asked:
-    """What a call asks for."""
+    """What a call asks for, and where answers end."""
 
-    greedy: bool
-    samples: int
-    temperature: float
-    top_k: int
-    max_new_tokens: int
-    stop: str
-    seed: int
+    wanted: Wanted
     answers: Answers
 
     @property
     def per_prompt(self) -> int:
-        return self.greedy + self.samples
+        return self.wanted.greedy + self.wanted.samples
 
     @property
     def rule(self) -> "Continuing":
         from abstain.evals.trie.continuing import Continuing
 
-        return Continuing(self.greedy, self.temperature, self.top_k, self.max_new_tokens, self.answers.ended)
+        one = self.wanted
+        return Continuing(one.greedy, one.temperature, one.top_k, one.max_new_tokens, self.answers.ended)
 
     def points(self, prompt: _Encoded) -> NDArray[np.float64]:
         """(continuations, steps) where in the distribution each token is drawn, decided by seed and prompt alone."""
-        key = np.array([self.seed, prompt.times, *prompt.tokens], dtype=np.int64).tobytes()
+        key = np.array([self.wanted.seed, prompt.times, *prompt.tokens], dtype=np.int64).tobytes()
         rng = np.random.default_rng(int.from_bytes(hashlib.blake2b(key, digest_size=16).digest(), "little"))
-        points = rng.random((self.samples, self.max_new_tokens))
-        return np.concatenate([np.zeros((int(self.greedy), self.max_new_tokens)), points])
+        points = rng.random((self.wanted.samples, self.wanted.max_new_tokens))
+        return np.concatenate([np.zeros((int(self.wanted.greedy), self.wanted.max_new_tokens)), points])
 
     def read(self, done: "Continuations") -> Iterator[Continued]:
         """The continuations of each prompt."""
@@ -368,4 +349,5 @@ class _Asked:
         ]
         for start in range(0, len(all_), self.per_prompt):
             mine = all_[start : start + self.per_prompt]
-            yield Continued(mine[0] if self.greedy else None, tuple(mine[int(self.greedy) :]))
+            greedy = self.wanted.greedy
+            yield Continued(mine[0] if greedy else None, tuple(mine[int(greedy) :]))

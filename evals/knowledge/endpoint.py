@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from abstain.evals.endpoint import EndpointSampler
-from abstain.evals.knowledge.continuations import Continued, FewShot
+from abstain.evals.knowledge.continuations import Continued, FewShot, Wanted
 from abstain.evals.sampling import Completion
 from abstain.evals.tasks.few_shot import ASK
 from abstain.rewards.endpoint.client import OPENAI_URL
@@ -33,18 +33,7 @@ class EndpointContinuer:
         if top_k and endpoint.address.rstrip("/") != OPENAI_URL and "top_k" not in endpoint.request:
             sampler.endpoint = replace(endpoint, request={**endpoint.request, "top_k": top_k})
 
-    def __call__(
-        self,
-        prompts: Sequence[FewShot],
-        *,
-        greedy: bool,
-        samples: int,
-        temperature: float,
-        top_k: int,
-        max_new_tokens: int,
-        stop: str,
-        seed: int,
-    ) -> list[Continued]:
+    def __call__(self, prompts: Sequence[FewShot], wanted: Wanted) -> list[Continued]:
         """As `abstain.evals.knowledge.continuations.Continue` says; `top_k` is set when this is made.
 
         Raises:
@@ -53,11 +42,12 @@ class EndpointContinuer:
         texts = [prompt.shared + prompt.rest for prompt in prompts]
         best: Sequence[Completion | None] = [None] * len(texts)
         drawn: Sequence[Sequence[Completion]] = [()] * len(texts)
-        if greedy:
-            best = [_cut(row[0], stop) for row in self.sampler.sample(texts, max_new_tokens=max_new_tokens)]
-        if samples:
+        room, stop = wanted.max_new_tokens, wanted.stop
+        if wanted.greedy:
+            best = [_cut(row[0], stop) for row in self.sampler.sample(texts, max_new_tokens=room)]
+        if wanted.samples:
             rows = self.sampler.sample(
-                texts, n=samples, temperature=temperature, max_new_tokens=max_new_tokens, seed=seed
+                texts, n=wanted.samples, temperature=wanted.temperature, max_new_tokens=room, seed=wanted.seed
             )
             drawn = [[_cut(one, stop) for one in row] for row in rows]
         return [Continued(one, tuple(several)) for one, several in zip(best, drawn, strict=True)]

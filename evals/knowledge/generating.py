@@ -6,6 +6,7 @@ import torch
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from abstain.evals.knowledge.answers import Answers
+from abstain.evals.knowledge.continuations import Continued, Wanted
 from abstain.evals.sampler import Sampler
 from abstain.evals.sampling import Completion
 
@@ -33,27 +34,23 @@ class StoppingSampler(Sampler):
         self._answers = answers
         self._stop = stop
 
-    def continued(
-        self,
-        prompts: Sequence[str],
-        *,
-        greedy: bool,
-        samples: int,
-        temperature: float,
-        top_k: int,
-        room: int,
-        seed: int,
-    ) -> list[tuple[Completion | None, tuple[Completion, ...]]]:
+    def continued(self, prompts: Sequence[str], wanted: Wanted) -> list[Continued]:
         """The greedy answer to each prompt, and samples."""
+        room = wanted.max_new_tokens
         best: list[Completion | None] = [None] * len(prompts)
         drawn: list[list[Completion]] = [[] for _ in prompts]
-        if greedy:
+        if wanted.greedy:
             best = [one for (one,) in self.sample(prompts, max_new_tokens=room)]
-        if samples:
+        if wanted.samples:
             drawn = self.sample(
-                prompts, n=samples, temperature=temperature, top_k=top_k, max_new_tokens=room, seed=seed
+                prompts,
+                n=wanted.samples,
+                temperature=wanted.temperature,
+                top_k=wanted.top_k,
+                max_new_tokens=room,
+                seed=wanted.seed,
             )
-        return [(one, tuple(several)) for one, several in zip(best, drawn, strict=True)]
+        return [Continued(one, tuple(several)) for one, several in zip(best, drawn, strict=True)]
 
     def _settings(self, temperature: float, top_k: int, top_p: float, room: int) -> GenerationConfig:
         settings = super()._settings(temperature, top_k, top_p, room)

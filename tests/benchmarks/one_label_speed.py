@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from transformers import GenerationConfig, LogitsProcessor
 
-from abstain.evals.knowledge.continuations import Continued, FewShot, LocalContinuer
+from abstain.evals.knowledge.continuations import Continued, FewShot, LocalContinuer, Wanted
 from abstain.evals.knowledge.exemplars import Renderer
 from abstain.evals.knowledge.labelling import draw_for, label_questions
 from abstain.evals.knowledge.protocol import PRESETS, Protocol
@@ -156,7 +156,7 @@ def run(setting: Setting) -> dict[str, Any]:
     found: list[Continued] = []
     with measured(loaded.model) as ours:
         for facts in by_relation.values():
-            found += continuer(written(facts), greedy=True, samples=protocol.samples, **how)
+            found += continuer(written(facts), Wanted(greedy=True, samples=protocol.samples, **how))
     torch.manual_seed(0)
     with torch.autocast("cpu", torch.bfloat16, enabled=setting.bf16), measured(loaded.model) as plain:
         theirs = plain_loop(loaded, some, protocol)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from abstain.evals.knowledge.continuations import Continued, FewShot
+from abstain.evals.knowledge.continuations import Continued, FewShot, Wanted
 from abstain.evals.sampling import Completion
 from abstain.evals.tasks.question import Question, Task
 
@@ -38,10 +38,10 @@ class Scripted:
         self.answers = 0
         self._places: dict[str, list[str]] = {}
 
-    def __call__(self, prompts: Sequence[FewShot], *, greedy: bool, samples: int, **how: Any) -> list[Continued]:
-        self.calls.append((len(prompts), greedy, samples))
-        self.how = how
-        return [self._continued(prompt, greedy, samples) for prompt in prompts]
+    def __call__(self, prompts: Sequence[FewShot], wanted: Wanted) -> list[Continued]:
+        self.calls.append((len(prompts), wanted.greedy, wanted.samples))
+        self.wanted = wanted
+        return [self._continued(prompt, wanted.greedy, wanted.samples) for prompt in prompts]
 
     def _continued(self, prompt: FewShot, greedy: bool, samples: int) -> Continued:
         name = prompt.rest.split()[3]

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer, decoders, models
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from abstain.evals.knowledge.answers import Answers
-from abstain.evals.knowledge.continuations import Continued, FewShot, LocalContinuer
+from abstain.evals.knowledge.continuations import Continued, FewShot, LocalContinuer, Wanted
 from abstain.evals.models import load_model
 from abstain.evals.sampler import Sampler
 from abstain.evals.trie.cache import RoomyLayer
@@ -41,7 +41,7 @@ def ask(loaded):
     """`ask(prompts, **how)` of a new continuer; `ask.model`."""
 
     def run(prompts=PROMPTS, **how):
-        return LocalContinuer(loaded.model, loaded.tokenizer)(prompts, **HOW | how)
+        return LocalContinuer(loaded.model, loaded.tokenizer)(prompts, Wanted(**HOW | how))
 
     run.model, run.tokenizer = loaded.model, loaded.tokenizer
     return run
@@ -93,7 +93,7 @@ def test_samples_have_the_distribution_asked_for(loaded, temperature, top_k):
     """Two tokens of each of 6,000 samples of a prompt, against the product of its two conditional distributions."""
     prompt, draws = PROMPTS[3], 6000
     how = HOW | {"greedy": False, "samples": draws, "temperature": temperature, "top_k": top_k, "max_new_tokens": 2}
-    (found,) = LocalContinuer(loaded.model, loaded.tokenizer)([prompt], **how)
+    (found,) = LocalContinuer(loaded.model, loaded.tokenizer)([prompt], Wanted(**how))
     ids = loaded.tokenizer(prompt.shared + prompt.rest)["input_ids"]
     end = loaded.tokenizer.eos_token_id
 
@@ -125,7 +125,8 @@ def test_answers_depend_on_the_seed_and_the_prompt_alone(ask, loaded):
     assert words(ask(PROMPTS[::-1])) == whole[::-1]
     assert words(ask([PROMPTS[3]])) == [whole[3]]
     small = LocalContinuer(loaded.model, loaded.tokenizer, batch_tokens=40)
-    assert [words(small([prompt], **HOW))[0] for prompt in PROMPTS] == words(small(PROMPTS, **HOW)) == whole
+    each = [words(small([prompt], Wanted(**HOW)))[0] for prompt in PROMPTS]
+    assert each == words(small(PROMPTS, Wanted(**HOW))) == whole
     samples = [row[1:] for row in whole]
     assert [tuple(sample.text for sample in one.samples) for one in ask(greedy=False)] == samples
     assert [row[1:] for row in words(ask(seed=1))] != samples
@@ -140,19 +141,20 @@ def test_a_prompt_asked_twice_gets_other_samples(ask):
 def test_what_prompts_share_is_computed_once(loaded):
     continuer = LocalContinuer(loaded.model, loaded.tokenizer)
     how = HOW | {"samples": 0, "max_new_tokens": 1}
-    continuer(PROMPTS, **how)
+    continuer(PROMPTS, Wanted(**how))
     assert continuer.computed <= 3 * (5 * 3 + 2) + 15 * 5  # exemplars, and what is left of each question
     before = continuer.computed
-    continuer(PROMPTS, **how)
+    continuer(PROMPTS, Wanted(**how))
     assert continuer.computed - before <= 15 * 5
 
 
 def test_changed_weights_are_not_taken_for_the_old_ones(loaded):
     continuer = LocalContinuer(loaded.model, loaded.tokenizer)
-    continuer(PROMPTS, **HOW)
+    continuer(PROMPTS, Wanted(**HOW))
     with torch.no_grad():
         loaded.model.model.layers[0].self_attn.k_proj.weight.neg_()
-    assert words(continuer(PROMPTS, **HOW)) == words(LocalContinuer(loaded.model, loaded.tokenizer)(PROMPTS, **HOW))
+    fresh = LocalContinuer(loaded.model, loaded.tokenizer)
+    assert words(continuer(PROMPTS, Wanted(**HOW))) == words(fresh(PROMPTS, Wanted(**HOW)))
 
 
 def test_the_model_is_left_as_it_was(ask):
@@ -201,8 +203,8 @@ def pieces_model():
 @torch.no_grad()
 def test_a_stop_text_is_found_within_a_token_and_across_tokens(pieces_model, pieces, stop):
     how = HOW | {"stop": stop, "samples": 400, "temperature": 3.0, "top_k": 0, "max_new_tokens": 5, "greedy": False}
-    (free,) = LocalContinuer(pieces_model, pieces)([FewShot("Q:a\n", "Q:b")], **how | {"stop": ""})
-    (cut,) = LocalContinuer(pieces_model, pieces)([FewShot("Q:a\n", "Q:b")], **how)
+    (free,) = LocalContinuer(pieces_model, pieces)([FewShot("Q:a\n", "Q:b")], Wanted(**how | {"stop": ""}))
+    (cut,) = LocalContinuer(pieces_model, pieces)([FewShot("Q:a\n", "Q:b")], Wanted(**how))
     stopped = 0
     for whole, one in zip(free.samples, cut.samples, strict=True):
         assert one.text == whole.text.split(stop)[0]  # the same draws
@@ -219,7 +221,7 @@ def test_a_merge_across_the_boundary_changes_nothing(pieces_model, pieces):
     """`a` and `</` are one token where they stand together, wherever the prompt is said to be divided."""
     divided = [FewShot("Q:a\nQ:a", "</>b"), FewShot("Q:a\nQ:a", "bb"), FewShot("Q:a\nQ:a", "\nb")]
     whole = [FewShot("", prompt.shared + prompt.rest) for prompt in divided]
-    found, expected = (LocalContinuer(pieces_model, pieces)(prompts, **HOW) for prompts in (divided, whole))
+    found, expected = (LocalContinuer(pieces_model, pieces)(prompts, Wanted(**HOW)) for prompts in (divided, whole))
     assert words(found) == words(expected)
     assert [one.greedy.logprob for one in found] == pytest.approx([one.greedy.logprob for one in expected], abs=1e-4)
 
@@ -227,12 +229,12 @@ def test_a_merge_across_the_boundary_changes_nothing(pieces_model, pieces):
 @pytest.mark.parametrize("stop", ["", "\n"])
 def test_who_cannot_share_is_told_once_and_answers_alike(pieces_model, pieces, stop, caplog, monkeypatch):
     prompts = [FewShot("Q:a\n", "Q:b"), FewShot("Q:a\n", "Q:ab"), FewShot("", "Q:")]
-    shared = LocalContinuer(pieces_model, pieces)(prompts, **HOW | {"stop": stop})
+    shared = LocalContinuer(pieces_model, pieces)(prompts, Wanted(**HOW | {"stop": stop}))
     monkeypatch.setattr(pieces_model.config, "model_type", "unheard-of")
     alone = LocalContinuer(pieces_model, pieces)
     with caplog.at_level(logging.WARNING):
-        found = alone(prompts, **HOW | {"stop": stop})
-        alone(prompts, **HOW | {"stop": stop})
+        found = alone(prompts, Wanted(**HOW | {"stop": stop}))
+        alone(prompts, Wanted(**HOW | {"stop": stop}))
     assert len(caplog.records) == 1 and "'unheard-of'" in caplog.text
     for one, other in zip(found, shared, strict=True):
         assert (one.greedy.text, one.greedy.token_count, one.greedy.truncated) == (
@@ -244,10 +246,10 @@ def test_who_cannot_share_is_told_once_and_answers_alike(pieces_model, pieces, s
 
 def test_prompts_longer_than_a_window_are_continued_by_themselves(pieces_model, pieces, caplog, monkeypatch):
     prompts = [FewShot("Q:a\n", "Q:b"), FewShot("Q:a\nQ:a\nQ:a\n", "Q:b")]
-    expected = LocalContinuer(pieces_model, pieces)(prompts, **HOW)
+    expected = LocalContinuer(pieces_model, pieces)(prompts, Wanted(**HOW))
     monkeypatch.setattr(pieces_model.config, "sliding_window", 12, raising=False)
     with caplog.at_level(logging.WARNING):
-        found = LocalContinuer(pieces_model, pieces)(prompts, **HOW)
+        found = LocalContinuer(pieces_model, pieces)(prompts, Wanted(**HOW))
     assert "window of 12" in caplog.text
     assert words(found)[0] == words(expected)[0]
     sampler = Sampler(pieces_model, pieces, prompt_format="plain")  # which now looks at a window, too
@@ -269,7 +271,7 @@ def test_a_model_that_looks_elsewhere_is_found_out(ask, caplog, monkeypatch):
 def test_half_precision(loaded, how):
     model = loaded.model.bfloat16() if how == "weights" else loaded.model
     continuer = LocalContinuer(model, loaded.tokenizer, autocast=how == "autocast")
-    found = continuer(PROMPTS, **HOW)
+    found = continuer(PROMPTS, Wanted(**HOW))
     assert continuer._exact is True
     assert all(one.greedy.logprob <= 0 and len(one.samples) == 16 for one in found)
 
@@ -354,10 +356,10 @@ def test_smollm2_answers_as_generate_does():
     shared = ["".join(f"{asked.format(one)} {city}\n\n" for one, city in some) for some in shots]
     prompts = [FewShot(one, asked.format(name)) for one in shared for name in ("France", "Mali", "Laos", "Fiji")]
     how = HOW | {"stop": "\n", "samples": 4, "temperature": 0.5, "top_k": 40, "max_new_tokens": 12}
-    found = LocalContinuer(loaded.model, loaded.tokenizer)(prompts, **how)
+    found = LocalContinuer(loaded.model, loaded.tokenizer)(prompts, Wanted(**how))
     alone = LocalContinuer(loaded.model, loaded.tokenizer)
     alone._exact = False
-    for one, other in zip(found, alone(prompts, **how | {"samples": 0}), strict=True):
+    for one, other in zip(found, alone(prompts, Wanted(**how | {"samples": 0})), strict=True):
         assert (one.greedy.text, one.greedy.token_count) == (other.greedy.text, other.greedy.token_count)
         assert one.greedy.logprob == pytest.approx(other.greedy.logprob, abs=1e-3)
     assert found[0].greedy.text == " Paris"

@@ -63,7 +63,7 @@ def test_categories_by_right_greedy_and_sampled_answers() -> None:
         Category.HIGHLY_KNOWN: 2, Category.MAYBE_KNOWN: 2, Category.WEAKLY_KNOWN: 1, Category.UNKNOWN: 1
     }  # fmt: skip
     assert stub.answers == 6 * 170 and stub.calls == [(60, True, 16)]
-    assert (stub.how["temperature"], stub.how["top_k"], stub.how["stop"]) == (0.5, 40, "\n")
+    assert (stub.wanted.temperature, stub.wanted.top_k, stub.wanted.stop) == (0.5, 40, "\n")
 
 
 def test_only_categories_stop_where_they_are_settled() -> None:
