@@ -78,7 +78,7 @@ def label(recipe: Recipe, part: Part, loaded: LoadedModel, progress: bool) -> La
             loaded,
             part.task,
             part.questions,
-            find_protocol(config.preset),
+            find_protocol(config.preset, max_new_tokens=part.task.max_new_tokens),
             task_options=part.options,
             prompt_format=recipe.model.prompt_format,
             batch_tokens=recipe.eval.batch_tokens,
