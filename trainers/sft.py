@@ -81,7 +81,7 @@ def run_sft(
         prompt_format: see `abstain.evals.sampler.as_prompt`.
         resume: go on from the last checkpoint.
         about: what dashboards are told of the run.
-        known: labels of the model that the run started from, for `mix` and `idk: unknown`.
+        known: labels of the model that the run started from, for `mix`, `idk: unknown` and `idk: labels`.
         sampling: how looks ask: arguments of `Sampler`.
 
     Returns:
@@ -159,14 +159,14 @@ def examples(
         guesses: the model's best guess for each; `None` where the stage needs none.
         stage: which answer is taught, and when "I don't know" is.
         seed: of the draws.
-        known: labels of the starting model, for `mix.idk` and `idk: unknown`.
+        known: labels of the starting model, for `mix.idk`, `idk: unknown` and `idk: labels`.
 
     Yields:
         Rows with `question_id`, `target` (`None` where a confidence is asked for), `prompt` and `completion`; and with
         `category`, where there is a label.
 
     Raises:
-        ValueError: `idk: unknown` and no labels.
+        ValueError: `idk: unknown` or `idk: labels` and no labels.
 
     Example:
         >>> task = Task("t", (Question("1", "Who?", ("Bo",)),), ())
@@ -174,13 +174,18 @@ def examples(
         >>> row["completion"], row["prompt"][:5]
         ('Bo', 'Who?\\n')
     """
+    if stage.idk in ("unknown", "labels") and known is None:
+        raise ValueError(f"idk: {stage.idk} needs to know what is known: give labels, or set idk: random")
     rng, labels = random.Random(seed), known or {}
-    seeded = _seeded(questions, stage, seed, known) if stage.idk == "unknown" else ()
+    seeded = _seeded(questions, stage, seed, labels) if stage.idk == "unknown" else ()
     for place, (question, guess) in enumerate(zip(questions, guesses, strict=True)):
         target = None if stage.instruct == "confidence" else rng.choice(stage.targets)
         states_zero = stage.instruct == "target" and target == 0
         idk = says_idk(question, states_zero, stage.mix, known) or place in seeded
-        answer = IDK if idk or _is_unsure(guess, target, stage, rng) else _taught(question, guess, stage)
+        p_correct = labels[question.id].p_correct if question.id in labels else None
+        if stage.idk == "labels" and p_correct is None:
+            continue  # nobody knows what to teach
+        answer = IDK if idk or _is_unsure(guess, p_correct, target, stage, rng) else _taught(question, guess, stage)
         if answer and answer != IDK:  # which needs no format
             stated = _level(guess, stage, rng) if stage.instruct == "confidence" else None
             answer = in_format(answer, task.answer_format, stated)
@@ -190,10 +195,8 @@ def examples(
             yield row | ({"category": str(labels[question.id].category)} if question.id in labels else {})
 
 
-def _seeded(questions: Sequence[Question], stage: SftStage, seed: int, known: Known | None) -> Collection[int]:
+def _seeded(questions: Sequence[Question], stage: SftStage, seed: int, known: Known) -> Collection[int]:
     """Where `idk: unknown` has "I don't know" said: a share of the places at t > 0, of what is least known."""
-    if known is None:
-        raise ValueError("idk: unknown needs to know what is unknown: give labels, or set idk: random")
     rng = random.Random(seed)  # targets are drawn with it again
     asked_at = [None if stage.instruct == "confidence" else rng.choice(stage.targets) for _ in questions]
     places = [place for place, target in enumerate(asked_at) if target != 0]
@@ -207,9 +210,13 @@ def _level(guess: Guess | None, stage: SftStage, rng: random.Random) -> float:
     return LEVELS[min(int(10 * guess.probability), 9)]
 
 
-def _is_unsure(guess: Guess | None, target: float | None, stage: SftStage, rng: random.Random) -> bool:
+def _is_unsure(
+    guess: Guess | None, p_correct: float | None, target: float | None, stage: SftStage, rng: random.Random
+) -> bool:
     if target == 0 or stage.idk == "unknown":
         return False
+    if stage.idk == "labels":
+        return p_correct is not None and target is not None and p_correct <= target
     if stage.idk == "random" or target is None:
         return rng.random() < stage.idk_share
     return guess is None or not guess.answer or guess.probability < target

@@ -60,12 +60,14 @@ class SftStage(BaseModel, extra="forbid"):
     answers: Literal["own", "known", "gold"] = "own"
     """What is taught to answer: the model's own best guess, only those of its guesses that are right, or the gold
     answer. New facts taught here raise hallucination later (Gekhman et al. 2024); `own` and `known` teach none."""
-    idk: Literal["random", "unsure", "unknown"] = "random"
-    """Which examples at t > 0 answer "I don't know": a random share, those whose best guess has a probability below t
-    by the model's own account, or as large a share of Unknown questions (then of the least known, if there are too
-    few), for which a section `labels` is needed."""
+    idk: Literal["random", "unsure", "unknown", "labels"] = "random"
+    """Which examples at t > 0 answer "I don't know": a random share; those whose best guess has a probability below t
+    by the model's own account (`unsure`), or by labels, whose P(correct) knows the gold (`labels`); or as large a share
+    of Unknown questions, then of the least known, if there are too few (`unknown`). The last two need a section
+    `labels`."""
     idk_share: float = Field(0.15, ge=0, lt=1)
-    """That share. Not used by `unsure`. 0 by default where a confidence is stated instead, or `mix.idk` is given."""
+    """That share. Not used by `unsure` and `labels`. 0 by default where a confidence is stated instead, or `mix.idk`
+    is given."""
     mix: SupervisedMix | None = None
     """Choose questions by what the starting model knows of them."""
     targets: list[Target] = Field(list(TARGETS), min_length=1)
@@ -90,8 +92,10 @@ class SftStage(BaseModel, extra="forbid"):
             if "confidence" in self.model_fields_set and self.confidence != "own":
                 raise ValueError("confidence is taught only where prompts ask for one: set instruct: confidence")
             return self
-        if self.idk == "unsure":
-            raise ValueError("idk: unsure compares with a target, which instruct: confidence lacks; set idk: random")
+        if self.idk in ("unsure", "labels"):
+            raise ValueError(
+                f"idk: {self.idk} compares with a target, which instruct: confidence lacks; set idk: random"
+            )
         if self.answers == "gold" and self.confidence == "own":
             raise ValueError("confidence: own is the probability of the model's own guess, not of answers: gold")
         if "idk_share" not in self.model_fields_set:
@@ -239,4 +243,4 @@ def needs_labels(stage: SftStage | OfflineStage | RlStage) -> str | None:
     """
     if getattr(stage, "mix", None) is not None:
         return "mix"
-    return "idk" if getattr(stage, "idk", None) == "unknown" else None
+    return "idk" if getattr(stage, "idk", None) in ("unknown", "labels") else None

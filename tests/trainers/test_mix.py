@@ -310,8 +310,28 @@ def test_the_share_that_says_idk_is_drawn_from_unknown_questions():
     assert sum(idk for _, idk in above) == round(0.2 * len(above))
     more = Counter(category for category, _, idk in taught(targets=[0.5], idk="unknown", idk_share=0.4) if idk)
     assert more == {U: 50, MK: 30}
-    with pytest.raises(ValueError, match="idk: unknown needs to know what is unknown"):
+    with pytest.raises(ValueError, match="idk: unknown needs to know what is known"):
         list(examples(TASK, ASKED, [None] * len(ASKED), SftStage(answers="gold", idk="unknown"), 0))
+
+
+def test_labels_say_at_which_targets_a_question_is_answered():
+    """P(correct) runs from 0 to .875 in eighths: at t = .5 it is answered from .625 on, and at t = 0 always."""
+    known = {one.id: label_of(one, MK, place / 8) for place, one in enumerate(QUESTIONS)}
+    del known[QUESTIONS[7].id]
+    stage = SftStage(answers="gold", targets=[0, 0.5, 0.7], idk="labels")
+    said = {}
+    for row in examples(TASK, ASKED, [None] * len(ASKED), stage, 0, known):
+        answered = said.setdefault(row["target"], {True: set(), False: set()})
+        answered[row["completion"] != IDK].add(known[row["question_id"]].p_correct * 8)
+    assert said == {
+        0: {True: {0, 1, 2, 3, 4, 5, 6}, False: set()},
+        0.5: {True: {5, 6}, False: {0, 1, 2, 3, 4}},
+        0.7: {True: {6}, False: {0, 1, 2, 3, 4, 5}},
+    }
+    with pytest.raises(ValueError, match="idk: labels needs to know what is known: give labels, or set idk: random"):
+        list(examples(TASK, ASKED, [None] * len(ASKED), stage, 0))
+    with pytest.raises(ValueError, match="idk: labels compares with a target"):
+        SftStage(instruct="confidence", confidence="random", idk="labels")
 
 
 def test_a_question_without_a_label_says_idk_last():
