@@ -62,8 +62,8 @@ class SftStage(BaseModel, extra="forbid"):
     answer. New facts taught here raise hallucination later (Gekhman et al. 2024); `own` and `known` teach none."""
     idk: Literal["random", "unsure", "unknown", "labels"] = "random"
     """Which examples at t > 0 answer "I don't know": a random share; those whose best guess has a probability below t
-    by the model's own account (`unsure`), or by labels, whose P(correct) knows the gold (`labels`); or as large a share
-    of Unknown questions, then of the least known, if there are too few (`unknown`). The last two need a section
+    by the model's own account (`unsure`), or by labels, whose P(correct) knows the gold (`labels`); or as large a
+    share of Unknown questions, then of the least known, if there are too few (`unknown`). The last two need a section
     `labels`."""
     idk_share: float = Field(0.15, ge=0, lt=1)
     """That share. Not used by `unsure` and `labels`. 0 by default where a confidence is stated instead, or `mix.idk`
