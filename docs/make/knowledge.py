@@ -318,7 +318,7 @@ def fitting_picture(study: Study, file: Path) -> None:
                     by_share[share] = fmean(values)
             right.plot([*by_share], [*by_share.values()], color=color(role), marker=marker, label=category)
         _share_axis(right, "fitted at the early stop")
-        right.legend(fontsize=7)
+        right.legend(fontsize=7, loc="center right", bbox_to_anchor=(1, 0.42))
         for axes in (left, right):
             axes.set_ylim(-0.03, 1.03)
         figure.savefig(file, dpi=DPI, facecolor="white")
