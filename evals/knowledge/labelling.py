@@ -204,6 +204,7 @@ def label_model(
     task_options: Mapping[str, Any] | None = None,
     prompt_format: PromptFormat = "auto",
     batch_tokens: int | None = None,
+    autocast: bool = False,
     progress: str | Advance | None = None,
 ) -> Labels:
     """Label questions with a model that runs here, into a folder.
@@ -213,14 +214,14 @@ def label_model(
         task, questions, protocol, seed, task_options, progress: as for `label_questions`.
         folder, resume: as for `label_into`.
         prompt_format: "auto" leaves it to the model's prompt card (`abstain.json`), and else to its tokenizer.
-        batch_tokens: as of `abstain.evals.sampler.Sampler`.
+        batch_tokens, autocast: as of `abstain.evals.sampler.Sampler`.
 
     Raises:
         FileExistsError, BlockingIOError, ValueError: as `label_into`.
     """
     return label_into(
         Path(folder),
-        LocalContinuer(loaded.model, loaded.tokenizer, batch_tokens=batch_tokens),
+        LocalContinuer(loaded.model, loaded.tokenizer, batch_tokens=batch_tokens, autocast=autocast),
         task,
         questions,
         protocol,
@@ -244,6 +245,7 @@ def cached_labels(
     task_options: Mapping[str, Any] | None = None,
     prompt_format: PromptFormat = "auto",
     batch_tokens: int | None = None,
+    autocast: bool = False,
     progress: str | Advance | None = None,
 ) -> Labels:
     """`label_model`, once for all who want the same: labels lie in the cache by a hash of all that they depend on.
@@ -252,7 +254,7 @@ def cached_labels(
     several processes that want them at once, one labels and the others wait. An interrupted labelling goes on.
 
     Args:
-        loaded, task, questions, protocol, seed, task_options, prompt_format, batch_tokens, progress: as for
+        loaded, task, questions, protocol, seed, task_options, prompt_format, batch_tokens, autocast, progress: as for
             `label_model`.
 
     Raises:
@@ -264,7 +266,8 @@ def cached_labels(
     shown = draw_for(task, asked, protocol, seed)
     template = loaded.tokenizer.chat_template if render.prompt_format == "chat" else None
     texts = {relation: [[_said(one) for one in prompt] for prompt in two] for relation, two in shown.prompts.items()}
-    key = json.dumps([settings, [_said(one) for one in asked], texts, template], sort_keys=True, default=str)
+    parts = [settings, [_said(one) for one in asked], texts, template, *["autocast"] * autocast]
+    key = json.dumps(parts, sort_keys=True, default=str)
     folder = cache_dir() / f"labels-{hashlib.sha256(key.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
     if not (folder / ABOUT).is_file():
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -279,6 +282,7 @@ def cached_labels(
                     task_options=task_options,
                     prompt_format=prompt_format,
                     batch_tokens=batch_tokens,
+                    autocast=autocast,
                     progress=progress,
                 )
     return read_labels(folder)

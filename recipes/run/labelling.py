@@ -82,6 +82,7 @@ def label(recipe: Recipe, part: Part, loaded: LoadedModel, progress: bool) -> La
             task_options=part.options,
             prompt_format=recipe.model.prompt_format,
             batch_tokens=recipe.eval.batch_tokens,
+            autocast=recipe.eval.autocast,
             seed=recipe.seed,
             progress="questions labelled" if progress else None,
         )

@@ -25,6 +25,7 @@ CATEGORIES = ("HighlyKnown", "MaybeKnown", "WeaklyKnown", "Unknown", "Unknown")
 TOLD = [
     ["sft: 8 questions: 4 HighlyKnown (50 %), 4 MaybeKnown (50 %)"],
     ["sft: 20 questions: 4 HighlyKnown (20 %), 8 MaybeKnown (40 %), 4 WeaklyKnown (20 %), 4 Unknown (20 %)"],
+    [""],
     ["", ""],
     ["", "rl: 20 questions: 4 HighlyKnown (20 %), 4 MaybeKnown (20 %), 4 WeaklyKnown (20 %), 8 Unknown (40 %)"],
     ["sft: 4 questions: 1 HighlyKnown (25 %), 1 MaybeKnown (25 %), 2 Unknown (50 %)"],
@@ -55,8 +56,8 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: Path) -> Call
     return _recipe
 
 
-def test_there_are_five() -> None:
-    assert len(BLOCKS) == len(TOLD) == 5
+def test_there_are_six() -> None:
+    assert len(BLOCKS) == len(TOLD) == 6
 
 
 @pytest.mark.parametrize(("block", "told"), zip(BLOCKS, TOLD, strict=True))

@@ -250,6 +250,7 @@ def test_labels_of_a_model_are_made_once(
     assert cached_labels(loaded, task, task.train, find_protocol("quick", max_new_tokens=2)) == first
     for other in (
         {"seed": 1},
+        {"autocast": True},
         {"questions": task.train[:2]},
         {"protocol": find_protocol("greedy")},
         {"task": replace(task, examples=task.examples[:9])},
