@@ -33,6 +33,7 @@ def choose(
     known: Known | None,
     seed: int,
     where: str = "mix",
+    labelled_only: bool = False,
 ) -> list[Question]:
     """The questions that a stage trains on: at most `limit` of them, of which its mix takes what it wants.
 
@@ -44,18 +45,20 @@ def choose(
         known: labels of the starting model, if there are any.
         seed: of the draws.
         where: the mix's key in the recipe, for messages.
+        labelled_only: draw from questions with a label without a mix, too.
 
     Raises:
         ValueError: a mix and no labels; none of the questions has one; or as `abstain.trainers.mix.mixed`.
     """
-    if mix is None:
+    if mix is None and not (labelled_only and known is not None):
         return draw(questions, limit, seed)
     if known is None:
         raise ValueError(f"{where} chooses by what the starting model knows: give labels, or leave it out")
     labelled = [question for question in questions if question.id in known]
     if questions and not labelled:
         raise ValueError(f"{where}: none of the {len(questions):,} training questions has a label")
-    return mixed(draw(labelled, limit, seed), known, mix, seed, where)
+    drawn = draw(labelled, limit, seed)
+    return drawn if mix is None else mixed(drawn, known, mix, seed, where)
 
 
 def as_trl_prompt(text: str, tokenizer: PreTrainedTokenizerBase, prompt_format: PromptFormat) -> Prompt:

@@ -292,21 +292,24 @@ def _shuffled(questions: Sequence[Question], seed: int, what: str) -> list[Quest
 
 
 def by_knowledge(asked: Sequence[Asked], known: Known, order: Order, seed: int) -> list[Asked]:
-    """Questions, or rows of a question and a target, by P(correct); ties in random order.
+    """Questions, or rows of a question and a target, by P(correct), then by category; ties in random order.
 
     Example:
         >>> from types import SimpleNamespace as Found
         >>> questions = [Question(name, f"Who is {name}?", ("Bo",)) for name in "abc"]
-        >>> known = {name: Found(p_correct=p) for name, p in (("a", 0.2), ("b", 0.9), ("c", 0.5))}
+        >>> found = {"a": (0, "Unknown"), "b": (0.9, "MaybeKnown"), "c": (0, "WeaklyKnown")}
+        >>> known = {name: Found(p_correct=p, category=category) for name, (p, category) in found.items()}
         >>> "".join(q.id for q in by_knowledge(questions, known, "known_first", seed=0))
         'bca'
     """
     sign = -1 if order == "known_first" else 1
     rng = random.Random(f"{seed} order")
 
-    def key(one: Asked) -> tuple[float, float]:
-        question = one if isinstance(one, Question) else one[0]
-        return sign * known[question.id].p_correct, rng.random()
+    best_first = list(Category)
+
+    def key(one: Asked) -> tuple[float, int, float]:
+        label = known[(one if isinstance(one, Question) else one[0]).id]
+        return sign * label.p_correct, -sign * best_first.index(label.category), rng.random()
 
     return sorted(asked, key=key)
 

@@ -29,7 +29,7 @@ from abstain.trainers.embedding_rows import instructions, only_rows_of
 from abstain.trainers.looks import Looks, questions_to_ask
 from abstain.trainers.mix import Known, least_known, says_idk, warn_of_the_rest
 from abstain.trainers.run_trainer import inner_model, train
-from abstain.trainers.stages import SftStage
+from abstain.trainers.stages import SftStage, needs_labels
 from abstain.trainers.tracking.dashboards import add_dashboards, usable_trackers
 from abstain.trainers.trl_args import SHARED_DEFAULTS, build_config
 
@@ -102,7 +102,8 @@ def run_sft(
         stored = file.exists() and (resume or not processes.is_main_process)
         rows = read_rows(file) if stored else None
         if rows is None:
-            questions = choose(task.train, stage.limit, stage.mix, known, seed)
+            labelled_only = needs_labels(stage) is not None
+            questions = choose(task.train, stage.limit, stage.mix, known, seed, labelled_only=labelled_only)
             guesses = _guesses(Sampler(model, tokenizer, prompt_format=prompt_format), task, questions, stage)
             rows = list(examples(task, questions, guesses, stage, seed, known))
             if not rows:

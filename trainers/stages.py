@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 
+from abstain.evals.knowledge.labels import Category
 from abstain.rewards.prompts import TARGETS, Instruct, check_target
 from abstain.trainers.dynamic_sampling import DynamicSamplingOptions
 from abstain.trainers.guards.options import GuardOptions
@@ -49,7 +50,8 @@ class LookOptions(BaseModel, extra="forbid"):
     held_out: int = Field(default=2000, ge=1)
     """And so many held-out ones. A fifth of them, by their ids, says where to stop early."""
     keep_best: bool = False
-    """End with the epoch that did best on that fifth, not with the last one."""
+    """End with the epoch that did best on that fifth, not with the last one. The run's tables ask that fifth, too, as
+    they ask all held-out questions: leave it out where an epoch's luck may matter."""
 
 
 class SftStage(BaseModel, extra="forbid"):
@@ -244,3 +246,25 @@ def needs_labels(stage: SftStage | OfflineStage | RlStage) -> str | None:
     if getattr(stage, "mix", None) is not None:
         return "mix"
     return "idk" if getattr(stage, "idk", None) in ("unknown", "labels") else None
+
+
+def tells_unknown(stage: SftStage | OfflineStage | RlStage) -> str | None:
+    """The key of a stage that treats Unknown questions otherwise than WeaklyKnown ones.
+
+    Example:
+        >>> tells_unknown(SftStage(mix={"idk": ["Unknown", "WeaklyKnown"]})), tells_unknown(SftStage(idk="unknown"))
+        (None, 'idk')
+        >>> tells_unknown(RlStage(mix={"weights": {"Unknown": 2}}))
+        'mix.weights'
+    """
+    if (mix := getattr(stage, "mix", None)) is not None:
+        weakly, unknown = Category.WEAKLY_KNOWN, Category.UNKNOWN
+        if mix.unknown is not None:
+            return "mix.unknown"
+        if mix.weights.get(weakly, 1) != mix.weights.get(unknown, 1):
+            return "mix.weights"
+        for key in ("categories", "idk"):
+            chosen = getattr(mix, key, None) or ()
+            if (weakly in chosen) != (unknown in chosen):
+                return f"mix.{key}"
+    return "idk" if getattr(stage, "idk", None) == "unknown" else None

@@ -348,8 +348,9 @@ def main(sweep: Path, prefix: str = "") -> None:
     if not study:
         raise SystemExit(f"{sweep}: no run of it is finished")
     write_text(PAGE, with_tables(PAGE.read_text(encoding="utf-8"), study, prefix))
-    for name, draw in PICTURES.items():
-        draw(study, IMAGES / f"{'-'.join(filter(None, ('knowledge', prefix, name)))}.png")
+    if not prefix:  # two runs make no picture
+        for name, draw in PICTURES.items():
+            draw(study, IMAGES / f"knowledge-{name}.png")
 
 
 if __name__ == "__main__":

@@ -4,8 +4,9 @@
     python docs/make/knowledge_rl.py runs/knowledge-rl
     python docs/make/knowledge_rl.py runs/smollm2-knowledge-rl smollm2
 
-An arm is what happens before RL, or which questions RL asks. Each is held against the first one: points per question,
-paired by question, over all targets and the questions of all worlds. Rates are of all worlds' questions together.
+An arm is what happens before RL, or which questions RL asks. Each is held against what the recipe does without labels,
+`doubts`: points per question, paired by question, over all targets; of each world, and of all with an interval for other
+questions. Rates are of all worlds' questions together.
 """
 
 import sys
@@ -24,6 +25,7 @@ from abstain.recipes.sweep.ranking import spread
 PAGE = Path(__file__).resolve().parents[1] / "knowledge.md"
 END = "<!-- end -->"
 GOAL = 0.02
+USUAL = "doubts"
 Arms = Mapping[str, Sequence[PointData]]
 
 
@@ -61,25 +63,32 @@ def regrets(entry: Mapping[str, Any]) -> Iterator[float]:
 
 
 def arms(found: Arms) -> str:
-    """Regret in all and at each target, the difference to the first arm, and how soon the goal was reached."""
-    first = next(iter(found))
-    targets = [row["target"] for row in metrics_of(found[first])[0]["by_target"]]
-    reference, rows = records_of(found[first]), []
+    """Regret in all and at each target, the difference to what is done without labels, how soon the goal was reached."""
+    usual = USUAL if USUAL in found else next(iter(found))
+    targets = [row["target"] for row in metrics_of(found[usual])[0]["by_target"]]
+    rows = []
     for arm, points in found.items():
         metrics = metrics_of(points)
         by_target = zip(*([row["regret"] for row in one["by_target"]] for one in metrics), strict=True)
         regret = [spread([one["mean_regret"] for one in metrics]), *map(spread, by_target)]
-        difference = "–" if arm == first else points_more(paired_difference(reference, records_of(points)))
+        differences = ["–", "–"] if arm == usual else points_more(found[usual], points)
         reached = [step for point in points if (step := steps_to(GOAL, point)) is not None]
         soon = f"{spread(reached, 0)} ({len(reached)} of {len(points)})" if reached else "never"
-        rows.append([arm, *regret, difference, soon])
-    heads = ["", "mean regret", *(f"t = {t:g}" for t in targets), f"points more than {first}", f"steps to {GOAL:g}"]
-    return table(heads, rows)
+        rows.append([arm, *regret, *differences, soon])
+    more = [f"points more than {usual}", "in each world"]
+    return table(["", "mean regret", *(f"t = {t:g}" for t in targets), *more, f"steps to {GOAL:g}"], rows)
 
 
-def points_more(found: Mapping[str, Any]) -> str:
-    (low, high), more = found["mean_score_ci"], found["mean_score"]
-    return f"{more:+.3f} [{low:+.3f}, {high:+.3f}]".replace("-", "−")
+def points_more(usual: Sequence[PointData], points: Sequence[PointData]) -> list[str]:
+    """Of the questions of all worlds that both have, and of each world."""
+    both = [(one, other) for one in usual for other in points if one.seed == other.seed]
+    if not both:
+        return ["–", "–"]
+    of_all = paired_difference(*(records_of([pair[side] for pair in both]) for side in (0, 1)))
+    (low, high), more = of_all["mean_score_ci"], of_all["mean_score"]
+    worlds = (paired_difference(records_of([one]), records_of([other]))["mean_score"] for one, other in both)
+    found = [f"{more:+.3f} [{low:+.3f}, {high:+.3f}]", ", ".join(f"{one:+.3f}" for one in worlds)]
+    return [text.replace("-", "−") for text in found]
 
 
 def by_category(found: Arms) -> str:

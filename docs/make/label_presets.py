@@ -4,7 +4,7 @@
     OMP_NUM_THREADS=2 python docs/make/label_presets.py runs/labels ../shared/data/entity_questions
 
 SmolLM2-135M-Instruct in plain few-shot prompts, and 60 held-out questions of each of five relations of
-EntityQuestions. Each preset labels them into a folder of its own, so that a killed script goes on where it was.
+EntityQuestions. Each preset labels them into a folder of its own; a killed script begins the one that it was at again.
 Seconds are by the clock: let nothing else run.
 
     ... --facts 8 --relations P17,P36        a rehearsal
@@ -12,6 +12,7 @@ Seconds are by the clock: let nothing else run.
 
 import argparse
 import json
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -74,6 +75,8 @@ def label(
     cost = folder / "cost.json"
     if cost.is_file():
         return read_labels(folder), read_json(cost)
+    if folder.exists():
+        shutil.rmtree(folder)  # or the seconds would be those of a part
     protocol, asking = find_protocol(preset), LocalContinuer(loaded.model, loaded.tokenizer)
     began = time.monotonic()
     labels = label_into(
@@ -82,7 +85,6 @@ def label(
         model=loaded.name,
         render=Renderer(loaded.tokenizer, "plain"),
         seed=seed,
-        resume=True,
         progress=folder.name,
     )
     drawn = sum(len(row.greedy) + len(row.sampled) * protocol.samples for row in labels.rows)

@@ -106,7 +106,7 @@ class Asking:
 
     def _label(self, fact: _Fact) -> Label:
         protocol, question = self.protocol, fact.question
-        all_drawn = bool(protocol.samples) and len(fact.sampled) == protocol.prompts
+        all_drawn = bool(protocol.samples) and not protocol.stop_early
         p_greedy = sum(fact.greedy) / len(fact.greedy)
         p_sampled = sum(fact.sampled) / (len(fact.sampled) * protocol.samples) if all_drawn else None
         low, high = p_interval(*((fact.sampled, protocol.samples) if all_drawn else (fact.greedy, 1)))

@@ -28,6 +28,8 @@ from abstain.rewards.grading import UNANSWERABLE
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+TRIES = 8
+"""Draws for each prompt, to find one that is not there yet."""
 SHARE_TO_SHOW = 5
 """Where a relation has no examples, one in so many of its own questions may be shown, and no more than are needed."""
 
@@ -144,10 +146,7 @@ def draw_exemplars(task: Task, relations: Iterable[str], *, prompts: int, shots:
         "and not labelled"
         for kind, counts in own.items()
     )
-    drawn = {
-        relation: tuple(_prompt(pool, relation, place, shots, seed) for place in range(prompts))
-        for relation, (pool, _) in pools.items()
-    }
+    drawn = {relation: _prompts(pool, relation, prompts, shots, seed) for relation, (pool, _) in pools.items()}
     return Exemplars(drawn, ids, notes)
 
 
@@ -171,8 +170,18 @@ def _some(questions: Sequence[Question], relation: str, wanted: int, shots: int,
     return list({subject_key(one): one for one in reversed(order)}.values())[::-1][:most]
 
 
-def _prompt(pool: Sequence[Question], relation: str, place: int, shots: int, seed: int) -> tuple[Question, ...]:
-    return tuple(sorted(pool, key=lambda one: _order(one, f"{relation}\0{place}", seed))[:shots])
+def _prompts(
+    pool: Sequence[Question], relation: str, count: int, shots: int, seed: int
+) -> tuple[tuple[Question, ...], ...]:
+    """So many prompts, no two the same unless there are no others."""
+    found: list[tuple[Question, ...]] = []
+    again: list[tuple[Question, ...]] = []
+    for place in range(TRIES * count):
+        prompt = tuple(sorted(pool, key=lambda one: _order(one, f"{relation}\0{place}", seed))[:shots])
+        (again if prompt in found else found).append(prompt)
+        if len(found) == count:
+            break
+    return (*found, *again)[:count]
 
 
 def _too_few(relation: str, count: int, shots: int, others: Sequence[str]) -> str:
@@ -194,6 +203,7 @@ class Renderer:
     Args:
         tokenizer: the model's; `None` where it is behind an endpoint, and prompts are plain text.
         prompt_format: "plain", "chat" (the tokenizer's template), or "auto": chat if there is one.
+        one_turn: the text is a user's turn behind an endpoint, which counts as "chat".
 
     Raises:
         ValueError: "chat", and there is no template.
@@ -205,15 +215,19 @@ class Renderer:
     """
 
     def __init__(
-        self, tokenizer: "PreTrainedTokenizerBase | None" = None, prompt_format: PromptFormat = "auto"
+        self,
+        tokenizer: "PreTrainedTokenizerBase | None" = None,
+        prompt_format: PromptFormat = "auto",
+        one_turn: bool = False,
     ) -> None:
+        self.one_turn = one_turn
         self.tokenizer = tokenizer if tokenizer is not None and uses_chat(tokenizer, prompt_format) else None
         self._shared: dict[tuple[str, ...], str] = {}
 
     @property
     def prompt_format(self) -> str:
         """What it comes to: "plain" or "chat"."""
-        return "plain" if self.tokenizer is None else "chat"
+        return "chat" if self.one_turn or self.tokenizer is not None else "plain"
 
     def __call__(self, shots: Sequence[Question], question: str) -> FewShot:
         """The prompt in which these are shown and this is asked."""

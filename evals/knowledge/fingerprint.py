@@ -1,11 +1,7 @@
 """Which model's knowledge it is: a hash of the weights, the same in whatever number format they were loaded."""
 
 import hashlib
-import json
-import shlex
-from typing import TYPE_CHECKING, Any
-
-from abstain.evals.knowledge.labels import About, Labels
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -57,37 +53,3 @@ def endpoint_fingerprint(name: str) -> str:
         'endpoint:qwen3-32b'
     """
     return f"{ENDPOINT}{name}"
-
-
-def check_model(labels: Labels, found: str, name: str, where: str = "") -> None:
-    """Refuse labels that say what another model knows.
-
-    Args:
-        labels: whose `about.fingerprint` says whose they are.
-        found: the fingerprint of the model at hand.
-        name: of that model.
-        where: the labels' folder, if they have one.
-
-    Raises:
-        ValueError: they are another model's, with the command that makes its own.
-    """
-    about = labels.about
-    if about.fingerprint == found:
-        return
-    place = f"{where}: these labels" if where else "these labels"
-    raise ValueError(
-        f"{place} say what {about.model} knows (fingerprint {about.fingerprint}), not what {name} does ({found}). "
-        f"Label it: {label_command(name, about)}"
-    )
-
-
-def label_command(name: str, about: About) -> str:
-    """The command that labels the same questions with another model."""
-    options = [f"--option {key}={_typed(value)}" for key, value in about.task_options.items()]
-    words = ["abstain label", shlex.quote(name), "--task", shlex.quote(about.task), *options]
-    return " ".join([*words, *(["--preset", preset] if (preset := about.protocol.get("preset")) else [])])
-
-
-def _typed(value: Any) -> str:
-    """A value as it is typed after `--option KEY=`."""
-    return shlex.quote(value if isinstance(value, str) else json.dumps(value))

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 CHUNK = 128
 """Facts that are asked together, and on disk together: so many are lost at most where somebody interrupts."""
+VERSION = 1
+"""Of how questions are asked and graded: labels in the cache that were made otherwise are not taken for these."""
 logger = logging.getLogger(__name__)
 
 
@@ -83,7 +85,8 @@ def label_questions(
     asked = [question for question in asked if question.id not in exemplars.set_apart]
     exemplars.check(asked)
     store = store or Kept()
-    rows: dict[str, Label] = {question.id: store.rows[question.id] for question in asked if question.id in store.rows}
+    kept_rows = ((question, store.rows.get(question.id)) for question in asked)
+    rows: dict[str, Label] = {question.id: row for question, row in kept_rows if row and row.is_of(question)}
     asking = Asking(continue_, task, protocol, exemplars, render, seed)
     if before_asking:
         before_asking([prompt for question in asked if question.id not in rows for prompt in asking.prompts(question)])
@@ -266,7 +269,8 @@ def cached_labels(
     shown = draw_for(task, asked, protocol, seed)
     template = loaded.tokenizer.chat_template if render.prompt_format == "chat" else None
     texts = {relation: [[_said(one) for one in prompt] for prompt in two] for relation, two in shown.prompts.items()}
-    parts = [settings, [_said(one) for one in asked], texts, template, *["autocast"] * autocast]
+    computed_in = "autocast" if autocast else str(loaded.model.dtype)
+    parts = [VERSION, settings, [_said(one) for one in asked], texts, template, computed_in]
     key = json.dumps(parts, sort_keys=True, default=str)
     folder = cache_dir() / f"labels-{hashlib.sha256(key.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
     if not (folder / ABOUT).is_file():

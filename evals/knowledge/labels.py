@@ -77,6 +77,10 @@ class Label(BaseModel, frozen=True, extra="forbid"):
     answers: tuple[str, ...]
     """For each few-shot prompt, the greedy answer."""
 
+    def is_of(self, question: Question) -> bool:
+        """Whether it is of this question: of its id, its text and its gold. Other files have such ids, too."""
+        return (self.id, self.question, self.gold) == (question.id, question.question, tuple(question.gold))
+
 
 class About(BaseModel, frozen=True, extra="forbid"):
     """Whose labels they are, and how they were found."""
@@ -116,7 +120,7 @@ class Labels:
         return {row.id: str(row.category) for row in self.rows}
 
     def of(self, questions: Iterable[Question]) -> "Labels":
-        """The labels of these questions: of their id and their text, for other tasks have such ids, too.
+        """The labels of these questions: see `Label.is_of`.
 
         Example:
             >>> about = About(model="m", fingerprint="", task="toy", protocol={}, n=1, counts={})
@@ -127,8 +131,8 @@ class Labels:
             >>> [labels.of([question]).categories for question in ask]
             [{'1': 'Unknown'}, {}]
         """
-        found = [(self.by_id.get(question.id), question.question) for question in questions]
-        rows = tuple(row for row, text in found if row is not None and row.question == text)
+        found = ((self.by_id.get(question.id), question) for question in questions)
+        rows = tuple(row for row, question in found if row is not None and row.is_of(question))
         counted = {"n": len(rows), "counts": count_categories(rows)}
         return Labels(self.about.model_copy(update=counted), rows)
 

@@ -173,9 +173,10 @@ def _typed(was: Settings, changed: Sequence[str]) -> str:
         if key.startswith(OPTION):
             said = shlex.quote(f"{name}={_plain(options[name])}") if name in options else ""
             words.append(f"{OPTION}{said}" if said else f"no {key}")
-    if any(key in _OWN for key in changed):
+    if any(key in _OWN and key != "max_new_tokens" for key in changed):
         usual = PRESETS.get(how["preset"], Protocol()).as_dict()
         words.append(f"--preset {how['preset']}")
         words += [f"--{key} {how[key]}" for key in TYPED if key in how and how[key] != usual[key]]
     words += [f"--{key.replace('_', '-')} {how[key]}" for key in ("seed", "prompt_format") if key in changed]
+    words += [f"--option max_new_tokens={how['max_new_tokens']}"] if "max_new_tokens" in changed else []
     return " ".join(words)

@@ -105,7 +105,7 @@ def knowledge_sentences(one: Metrics, target: float | None = None) -> list[str]:
         found.append(f"it refuses {share} of what {who} knew well ({HIGHLY_KNOWN}).")
     if row := at.get("known"):
         share = percent_with_interval(row["correct"], row["correct_ci"])
-        found.append(f"it gets {share} right of what {who} knew at all ({' and '.join(KNOWN)}).")
+        found.append(f"it gets {share} right of what {who} knew, always or sometimes ({' and '.join(KNOWN)}).")
     if row := at.get(UNKNOWN):
         share = percent_with_interval(row["coverage"], row["coverage_ci"])
         wrong = f", {wrong_of_answered(row)} of that wrong" if row["coverage"] else ""

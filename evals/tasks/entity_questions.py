@@ -88,7 +88,9 @@ def load_entity_questions(
     shown: tuple[Question, ...] = ()
     if test_split != "dev":
         asked = {subject_key(question) for question in (*train, *held_out)}
-        examples = read_split(data, "dev", [*trained, *only], single_answer)
+        there = _files(Path(data).expanduser(), "dev") if (Path(data).expanduser() / "dev").is_dir() else []
+        wanted = [name for name in [*trained, *only] or there if name in there]
+        examples = read_split(data, "dev", wanted, single_answer) if wanted else ()
         shown = tuple(question for question in examples if subject_key(question) not in asked)
     option, most = ("limit", limit) if train_limit is None else ("train_limit", train_limit)
     kept = sample_or_say(train, most, seed, f"entityquestions: {option}", "these relations have no more to train on")

@@ -190,7 +190,8 @@ def _asking(
     if isinstance(loaded, Served):
         from abstain.evals.knowledge.endpoint import EndpointContinuer
 
-        return EndpointContinuer(loaded.sampler(prompt_format), protocol.top_k), Renderer()
+        sampler = loaded.sampler(prompt_format)
+        return EndpointContinuer(sampler, protocol.top_k), Renderer(one_turn=sampler.chat)
     from abstain.evals.knowledge.continuations import LocalContinuer
 
     render = Renderer(loaded.tokenizer, prompt_format)

@@ -13,7 +13,7 @@ from abstain.recipes.report.words import knowing
 
 _COLUMNS = (
     (f"{PLAIN[CATEGORIES[0]]}: “I don't know”", CATEGORIES[0], "abstained", False),
-    ("knew at all: right", "known", "correct", False),
+    ("knew, always or sometimes: right", "known", "correct", False),
     (f"{PLAIN[CATEGORIES[-1]]}: answered", CATEGORIES[-1], "coverage", False),
     ("of these answers, wrong", CATEGORIES[-1], "accuracy_attempted", True),
 )
@@ -65,7 +65,7 @@ def _share(row: Mapping[str, Any], key: str, rest: bool) -> tuple[str, str]:
 
 def _note(one: Metrics, name: str) -> str:
     when = " after training" if name == "after" else f" {name}" if name else ""
-    said = [f"Shares{when}, with 95\u00a0% intervals. Knew at all: {listed(KNOWN)}."]
+    said = [f"Shares{when}, with 95\u00a0% intervals. Knew, always or sometimes: {listed(KNOWN)}."]
     if one["unlabelled"]:
         said.append(f"{one['unlabelled']:,.0f} questions have no label, and are left out here.")
     return " ".join(said)

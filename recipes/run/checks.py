@@ -11,6 +11,7 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from abstain.evals.knowledge.labels import read_labels
+from abstain.evals.knowledge.protocol import PRESETS
 from abstain.evals.tasks.catalogue import NamedTask, find_task
 from abstain.recipes.run.code import admit, missing_code
 from abstain.recipes.run.recipe import (
@@ -31,7 +32,7 @@ from abstain.rewards.prompts import CONFIDENCE_INSTRUCTION, asked_format, with_c
 from abstain.rewards.response import AnswerFormat
 from abstain.trainers.offline import CONFIGS as OFFLINE_CONFIGS
 from abstain.trainers.rl import CONFIGS, DEFAULTS, build_rewards, check_answer_formats
-from abstain.trainers.stages import OfflineStage, RlStage, SftStage, needs_labels
+from abstain.trainers.stages import OfflineStage, RlStage, SftStage, needs_labels, tells_unknown
 from abstain.trainers.trl_args import check_threshold_drift, check_trl_args, config_class
 
 WORDS = "confidence_words"
@@ -79,13 +80,23 @@ def _label_problems(recipe: Recipe) -> Problems:
                 f"{name}.{key} needs to know what the starting model knows: add the line `labels: {{}}` to the "
                 "recipe, or labels={} to the command",
             )
-    if recipe.labels is not None and (path := recipe.labels.path) is not None:
+    if recipe.labels is None:
+        return
+    sampled = PRESETS[recipe.labels.preset].samples
+    if (path := recipe.labels.path) is not None:
         try:
             if not Path(path).exists():
                 raise FileNotFoundError(f"{path} is not there; labels.path=null has labels made by the run")
-            read_labels(path)
+            sampled = read_labels(path).about.protocol.get("samples", 1)
         except (OSError, ValueError) as error:
             yield ("labels", "path"), str(error)
+    for name, stage in recipe.stages.items():
+        if not sampled and (key := tells_unknown(stage)):
+            yield (
+                (name, *key.split(".")),
+                f"{name}.{key} needs Unknown questions told from WeaklyKnown ones, which takes samples: set "
+                "labels.preset=categories" + (" and labels.path=null" if path else ""),
+            )
 
 
 def _rl_problems(recipe: Recipe, stage: RlStage) -> Problems:

@@ -5,6 +5,7 @@ runs/quickstart-0/labels/
     held_out/                    of those of `eval.task`
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from abstain.trainers.dataset import draw
 from abstain.trainers.mix import Known, counted
 
 HELD_OUT = "held_out"
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,12 @@ def label(recipe: Recipe, part: Part, loaded: LoadedModel, progress: bool) -> La
             "labels are made"
         )
     found = given.of(part.questions)
-    if not found.rows:
+    if not found.rows and not part.train:
+        logger.warning(
+            f"labels.path: {config.path} has no labels of {part.task.name}'s held-out questions: tables are not split "
+            "by category"
+        )
+    elif not found.rows:
         raise ValueError(
             f"labels.path: {config.path} has labels of {given.about.task}, and none of the {len(part.questions):,} "
             f"questions of {part.task.name} that this run needs: set labels.path=null, and they are made"

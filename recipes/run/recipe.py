@@ -21,7 +21,7 @@ from abstain.recipes.run.yaml_lines import KeyPath, parse_value, read_yaml, set_
 from abstain.rewards.errors import nearest
 from abstain.rewards.prompts import TARGETS, Instruct, asked_format
 from abstain.rewards.response import AnswerFormat
-from abstain.trainers.stages import OfflineStage, RlStage, SftStage, Target
+from abstain.trainers.stages import OfflineStage, RlStage, SftStage, Target, needs_labels
 
 LABELS, FORMAT, BEFORE, AFTER = "labels", "format", "before", "after"
 STAGES = (FORMAT, "sft", "offline", "rl")
@@ -79,8 +79,8 @@ class LabelsConfig(BaseModel, extra="forbid"):
     """Labels that `abstain label` made of the same model, instead of making them: the folder."""
     held_out: bool = True
     """Label also the held-out questions that are asked."""
-    limit: int | None = Field(None, ge=1)
-    """Label this many training questions, drawn with the seed (by default as many as the stages train on)."""
+    limit: int | None = Field(None, ge=0)
+    """Label this many training questions, drawn with the seed (by default those that stages choose from by labels)."""
 
 
 class EvalConfig(BaseModel, extra="forbid"):
@@ -203,18 +203,21 @@ class Recipe(BaseModel, extra="forbid"):
 
         Example:
             >>> about = {"name": "r", "task": {"name": "geo"}, "model": {"path": "m"}, "labels": {}}
-            >>> Recipe(**about, format={"limit": 9}, sft={"limit": 5}, rl={"limit": 7}).to_label
-            16
-            >>> Recipe(**about, sft={"limit": 5}, rl={}).to_label is None
+            >>> Recipe(**about, format={"limit": 9}, sft={"limit": 5, "idk": "unknown"}, rl={}).to_label
+            14
+            >>> Recipe(**about, sft={"limit": 5}, rl={"mix": {"size": 3}}).to_label is None
             True
+            >>> Recipe(**about, sft={}, rl={}).to_label
+            0
         """
-        if self.labels and self.labels.limit:
+        if self.labels and self.labels.limit is not None:
             return self.labels.limit
-        limits = {name: stage.limit for name, stage in self.stages.items()}
-        if None in limits.values():
+        choosing = {name: stage.limit for name, stage in self.stages.items() if needs_labels(stage)}
+        if None in choosing.values():
             return None
-        taught = limits.pop(FORMAT, None) or 0  # which later stages leave out
-        return taught + max((limit or 0 for limit in limits.values()), default=0)
+        later = max((limit or 0 for name, limit in choosing.items() if name != FORMAT), default=0)
+        taught = self.format.limit if self.format and (later or FORMAT in choosing) else 0  # left out by later ones
+        return None if taught is None else taught + later
 
 
 def after(stage: str) -> str:

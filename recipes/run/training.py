@@ -30,7 +30,7 @@ from abstain.trainers.ppo import add_value_head, save_model
 from abstain.trainers.rl import run_rl
 from abstain.trainers.run_trainer import release
 from abstain.trainers.sft import run_sft
-from abstain.trainers.stages import OfflineStage, RlStage, SftStage
+from abstain.trainers.stages import OfflineStage, RlStage, SftStage, needs_labels
 
 
 def load_start(
@@ -156,7 +156,8 @@ class Training:
         stage = self.recipe.stages[name]
         mix = None if isinstance(stage, OfflineStage) else stage.mix
         known = self.labels.by_id if self.labels else None
-        return choose(task.train, stage.limit, mix, known, self.recipe.seed, f"{name}.mix")
+        where, labelled_only = f"{name}.mix", needs_labels(stage) is not None
+        return choose(task.train, stage.limit, mix, known, self.recipe.seed, where, labelled_only)
 
     def _not_taught(self, task: Task) -> Task:
         """The task without the questions whose answers the format stage teaches: memory would pass for knowledge."""

@@ -79,7 +79,9 @@ def _key(recipe: Recipe, steps: Sequence[str]) -> str:
 
 def _eval_of(recipe: Recipe) -> set[str]:
     """What matters of the evaluation to steps that do not measure: whose questions training leaves out, and labels."""
-    return {"task"} | ({"limit"} if recipe.labels is not None and recipe.labels.held_out else set())
+    if recipe.labels is None:
+        return {"task"}
+    return {"task", "autocast", "batch_tokens"} | ({"limit"} if recipe.labels.held_out else set())
 
 
 def shared_overrides(recipe: Recipe, prefix: Prefix) -> list[str]:

@@ -76,7 +76,7 @@ def test_only_categories_stop_where_they_are_settled() -> None:
     assert stub.answers == 60 + 16 * 11
     weakly, unknown = early.rows[4:]
     assert (weakly.sampled, weakly.p_sampled, weakly.p_correct) == ((1,), None, 0.0)
-    assert (unknown.sampled, unknown.p_sampled) == ((0,) * 10, 0.0)
+    assert (unknown.sampled, unknown.p_sampled) == ((0,) * 10, None)
 
 
 def test_greedy_and_quick() -> None:

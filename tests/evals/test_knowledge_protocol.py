@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from abstain.evals.knowledge.fingerprint import check_model, fingerprint
+from abstain.evals.knowledge.fingerprint import fingerprint
 from abstain.evals.knowledge.labels import About, Category, Label, Labels, count_categories
 from abstain.evals.knowledge.probability import p_interval
 from abstain.evals.knowledge.protocol import PRESETS, find_protocol
@@ -99,17 +99,6 @@ def labels_of(*rows: Label, **protocol: Any) -> Labels:
     how = find_protocol(**protocol).as_dict()
     whose = {"model": "org/base", "fingerprint": "abc", "task": "geo", "task_options": {"kinds": ["a b"]}}
     return Labels(About(**whose, protocol=how, n=len(rows), counts=counts), rows)
-
-
-def test_labels_of_another_model_are_refused_with_the_command_that_makes_its_own() -> None:
-    labels = labels_of(row(1, Category.UNKNOWN), preset="quick")
-    check_model(labels, "abc", "org/base")
-    with pytest.raises(ValueError) as refused:
-        check_model(labels, "def", "mine", "labels/base")
-    assert str(refused.value) == (
-        "labels/base: these labels say what org/base knows (fingerprint abc), not what mine does (def). Label it: "
-        """abstain label mine --task geo --option kinds='["a b"]' --preset quick"""
-    )
 
 
 def test_the_table_by_hand() -> None:

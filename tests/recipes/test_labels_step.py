@@ -96,12 +96,14 @@ def test_the_step_comes_first_and_stages_are_told(run, asked):
 
 
 def test_only_what_is_needed_is_labelled(run, asked):
-    """As many as the stages train on; held-out questions are those that are asked, or none."""
-    run("labels={}", "sft.limit=3", "rl.limit=5", "eval.limit=4")
+    """As many as stages choose from by labels; held-out questions are those that are asked, or none."""
+    run("labels={}", "sft.limit=9", "rl.limit=5", "rl.mix={order: known_first}", "eval.limit=4")
     measured = {record.id for record in read_records(RUN / "records.jsonl")}
     assert len(asked.questions[0]) == 5 + 4 and measured <= set(asked.questions[0]) and len(measured) == 4
     run("labels={held_out: false, limit: 7}", "output_dir=other", until="labels")
     assert len(asked.questions[1]) == 7 and not measured & set(asked.questions[1])
+    run("labels={}", "eval.limit=4", "output_dir=tables", until="labels")
+    assert len(asked.questions[2]) == 4 and set(asked.questions[2]) == measured
 
 
 def test_held_out_questions_of_another_task(run, asked):
@@ -164,7 +166,7 @@ def test_a_mix_without_labels_says_the_line_to_add(run, asked, overrides, key):
 @pytest.fixture
 def given(run, asked, tmp_path):
     """Labels of the recipe's model and questions, in the folder `mine`."""
-    run("labels={}", "output_dir=made", until="labels")
+    run("labels={}", "sft.mix={order: known_first}", "output_dir=made", until="labels")
     asked.questions.clear()
     labels = read_labels("made/labels")
     labels.save("mine")
@@ -234,7 +236,7 @@ def test_processes_read_labels_from_disk(run, asked, given):
 
 def of_sweep(**changes) -> Recipe:
     fields = {"name": "r", "task": {"name": "geo"}, "model": {"path": "m"}, "labels": {}}
-    return Recipe.model_validate(fields | {"sft": {"limit": 9}, "rl": {"limit": 4}} | changes)
+    return Recipe.model_validate(fields | {"sft": {"limit": 9, "mix": {}}, "rl": {"limit": 4}} | changes)
 
 
 def first_key(recipe: Recipe) -> str:
@@ -260,7 +262,8 @@ def test_points_that_label_the_same_share_it(change):
     "change",
     [
         *({"seed": 1}, {"model": {"path": "n"}}, {"task": {"name": "letters"}}, {"labels": {"preset": "paper"}}),
-        *({"sft": {"limit": 10}}, {"eval": {"limit": 5}}, {"eval": {"task": {"name": "letters"}}}),
+        *({"sft": {"limit": 10, "mix": {}}}, {"eval": {"limit": 5}}, {"eval": {"task": {"name": "letters"}}}),
+        *({"sft": {"limit": 9}}, {"eval": {"autocast": True}}),
         *({"labels": {"path": "mine"}}, {"labels": {"held_out": False}}),
     ],
 )
@@ -283,9 +286,9 @@ def test_the_recipe_of_shared_labels_labels_what_its_points_need(recipe, asked, 
     first = prefixes(point)[0]
     both = [*overrides, *shared_overrides(point, first), "output_dir=shared"]
     made, _ = load_recipe(str(recipe), both)
-    assert prefixes(made)[0].key == first.key and made.sft is None and made.to_label == point.to_label == 5
+    assert prefixes(made)[0].key == first.key and made.sft is None and made.to_label == point.to_label == 3
     shared.run_shared(str(recipe), "labels", both)
-    assert len(asked.questions[0]) == 9
+    assert len(asked.questions[0]) == 3 + 4
     directory = RunDir(Path("runs/run-0"))
     point, _ = load_recipe(str(recipe), ["name=run", *overrides])
     directory.open(point, resume=False)
