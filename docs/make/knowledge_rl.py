@@ -4,9 +4,9 @@
     python docs/make/knowledge_rl.py runs/knowledge-rl
     python docs/make/knowledge_rl.py runs/smollm2-knowledge-rl smollm2
 
-An arm is what happens before RL, or which questions RL asks. Each is held against what the recipe does without labels,
-`doubts`: points per question, paired by question, over all targets; of each world, and of all with an interval for other
-questions. Rates are of all worlds' questions together.
+An arm is what happens before RL, or which questions RL asks. Each is held against `doubts`, which needs no labels: points
+per question, paired by question, over all targets; of each world, and of all with an interval for other questions. Rates
+are of all worlds' questions together.
 """
 
 import sys
@@ -63,7 +63,7 @@ def regrets(entry: Mapping[str, Any]) -> Iterator[float]:
 
 
 def arms(found: Arms) -> str:
-    """Regret in all and at each target, the difference to what is done without labels, how soon the goal was reached."""
+    """Regret in all and at each target, the difference to doing without labels, and how soon the goal was reached."""
     usual = USUAL if USUAL in found else next(iter(found))
     targets = [row["target"] for row in metrics_of(found[usual])[0]["by_target"]]
     rows = []

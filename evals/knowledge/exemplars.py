@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 TRIES = 8
-"""Draws for each prompt, to find one that is not there yet."""
+"""Draws of a prompt, to find one that is not there yet."""
 SHARE_TO_SHOW = 5
 """Where a relation has no examples, one in so many of its own questions may be shown, and no more than are needed."""
 
@@ -173,15 +173,16 @@ def _some(questions: Sequence[Question], relation: str, wanted: int, shots: int,
 def _prompts(
     pool: Sequence[Question], relation: str, count: int, shots: int, seed: int
 ) -> tuple[tuple[Question, ...], ...]:
-    """So many prompts, no two the same unless there are no others."""
+    """So many prompts, no two the same unless others are hard to find."""
     found: list[tuple[Question, ...]] = []
-    again: list[tuple[Question, ...]] = []
-    for place in range(TRIES * count):
-        prompt = tuple(sorted(pool, key=lambda one: _order(one, f"{relation}\0{place}", seed))[:shots])
-        (again if prompt in found else found).append(prompt)
-        if len(found) == count:
-            break
-    return (*found, *again)[:count]
+    for place in range(count):
+        for again in range(TRIES):
+            about = f"{relation}\0{place}" + f"\0{again}" * bool(again)
+            prompt = tuple(sorted(pool, key=lambda one: _order(one, about, seed))[:shots])
+            if prompt not in found:
+                break
+        found.append(prompt)
+    return tuple(found)
 
 
 def _too_few(relation: str, count: int, shots: int, others: Sequence[str]) -> str:

@@ -63,6 +63,16 @@ def test_examples_are_the_dev_split_without_what_is_asked(folder: Path) -> None:
     assert load_task("entityquestions", data=folder, relations=["P17"], test_split="dev").examples == ()
 
 
+def test_a_relation_without_a_dev_split_has_no_examples(folder: Path) -> None:
+    (folder / "dev" / "P36.dev.json").unlink()
+    both = load_task("entityquestions", data=folder, relations=["P17", "P36"])
+    assert {q.metadata["relation"] for q in both.examples} == {"P17"} and len(both.held_out) > 1
+    for file in (folder / "dev").iterdir():
+        file.unlink()
+    (folder / "dev").rmdir()
+    assert load_task("entityquestions", data=folder, relations=["P17"]).examples == ()
+
+
 def test_a_limit_does_not_change_the_examples(folder: Path) -> None:
     few, all_ = (load_task("entityquestions", data=folder, limit=limit) for limit in (1, None))
     assert few.examples == all_.examples and len(few.train) == 1

@@ -35,6 +35,13 @@ def test_the_same_seed_draws_the_same_whatever_is_labelled() -> None:
     assert len({tuple(prompt) for prompt in ids(first)}) == 10
 
 
+def test_prompts_differ_where_few_are_shown() -> None:
+    """Of four examples there are 24 prompts, and ten of them are all different; of one, all are the same."""
+    drawn = draw_exemplars(toy(examples=EXAMPLES[:4]), ["born"], **DRAW)
+    assert len({tuple(prompt) for prompt in ids(drawn)}) == 10
+    assert len({*map(tuple, ids(draw_exemplars(toy(examples=EXAMPLES[:1]), ["born"], prompts=3, shots=1)))}) == 1
+
+
 @settings(max_examples=30)
 @given(st.sets(st.integers(0, 29), max_size=26))
 def test_an_example_less_changes_only_the_prompts_that_showed_it(gone: set[int]) -> None:

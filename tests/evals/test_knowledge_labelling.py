@@ -173,6 +173,19 @@ def test_an_interrupted_labelling_goes_on(begun: Path, tmp_path: Path) -> None:
         into(begun, Scripted(SAYS))
 
 
+def test_a_label_is_of_the_same_text_and_gold(tmp_path: Path) -> None:
+    """Somebody has put a row at the top of a file without ids, and mended a gold: two of six are asked again."""
+    task = toy()
+    into(tmp_path / "labels", Scripted(SAYS), task=task)
+    first, second, *rest = task.train
+    changed = (replace(first, question="Where was Zoe born?"), replace(second, gold=("Quito",)), *rest)
+    stub = Scripted(SAYS)
+    labels = into(tmp_path / "labels", stub, resume=True, task=replace(task, train=changed))
+    assert stub.calls == [(20, True, 0)]
+    assert {row.id: (row.question, row.gold) for row in labels.rows} == {q.id: (q.question, q.gold) for q in changed}
+    assert len(labels.of(task.train).rows) == 4
+
+
 def test_a_killed_process_leaves_whole_lines(begun: Path) -> None:
     path = begun / PARTIAL
     path.write_bytes(path.read_bytes()[:-20])

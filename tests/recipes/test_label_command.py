@@ -141,6 +141,7 @@ def test_a_model_behind_an_endpoint(abstain: Callable, stub: Any, capitals: Path
     found = {row.question.split()[-1][:2]: str(row.category) for row in labels.rows}
     assert found == {"Ar": "HighlyKnown", "Be": "WeaklyKnown", "Co": "Unknown", "Du": "Unknown"}
     assert (labels.about.fingerprint, labels.about.model) == ("endpoint:org/stub", "org/stub")
+    assert labels.about.protocol["prompt_format"] == "chat"
     bodies = [body for body, _ in stub.requests]
     assert {body["temperature"] for body in bodies} == {0, 0.5}
     assert {body["top_k"] for body in bodies} == {40}

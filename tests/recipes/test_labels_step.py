@@ -160,6 +160,16 @@ def test_a_mix_without_labels_says_the_line_to_add(run, asked, overrides, key):
     run(*overrides, "labels={}", until="labels")
 
 
+@pytest.mark.parametrize("chosen", ["sft.mix={idk: [Unknown]}", "sft.idk=unknown", "rl.mix={unknown: 0.5}"])
+def test_what_greedy_answers_cannot_tell_is_refused(run, asked, chosen):
+    key = chosen.partition("={")[0].partition("=unknown")[0]
+    with pytest.raises(
+        ValueError, match=rf"{key}.* needs Unknown questions told from .*: set labels\.preset=categories"
+    ):
+        run("labels={preset: greedy}", chosen)
+    run("labels={preset: greedy}", "sft.mix={idk: [Unknown, WeaklyKnown]}", until="labels")
+
+
 # Labels that were made before
 
 
@@ -177,6 +187,12 @@ def test_labels_by_path(run, asked, given):
     said = run("labels.path=mine", "sft.mix={order: known_first}")
     assert not asked.questions and read_labels(RUN / "labels").by_id == given.by_id
     assert f"taking labels from {Path('mine').absolute()}" in said[1]
+
+
+def test_labels_by_path_of_the_training_task_only(run, asked, given, caplog):
+    run("labels.path=mine", "eval.task={name: letters, n: 30}", "eval.limit=3", "sft.mix={order: known_first}")
+    assert "mine has no labels of letters's held-out questions: tables are not split by category" in caplog.text
+    assert not json.loads((RUN / "metrics.json").read_text())["by_category"]
 
 
 def test_labels_by_path_stand_beside_the_recipe(run, given, recipe, monkeypatch, tmp_path):

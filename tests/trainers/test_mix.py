@@ -121,6 +121,7 @@ def test_questions_without_a_label_are_left_out_and_the_limit_comes_first():
     few = choose([*questions, stranger], 10, Mix(categories=[U, MK]), known, 0)
     assert 0 < len(few) < 10 and set(ids(few)) <= set(ids(choose(questions, 10, Mix(), known, 0)))
     assert choose([*questions, stranger], None, None, known, 0) == [*questions, stranger]
+    assert choose([*questions, stranger], None, None, known, 0, labelled_only=True) == questions
     with pytest.raises(ValueError, match="none of the 1 training questions has a label"):
         choose([stranger], None, Mix(), known, 0)
     with pytest.raises(ValueError, match=r"sft\.mix chooses by what the starting model knows: give labels"):
