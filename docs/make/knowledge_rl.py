@@ -4,9 +4,9 @@
     python docs/make/knowledge_rl.py runs/knowledge-rl
     python docs/make/knowledge_rl.py runs/smollm2-knowledge-rl smollm2
 
-An arm is what happens before RL, or which questions RL asks. Each is held against `doubts`, which needs no labels: points
-per question, paired by question, over all targets; of each world, and of all with an interval for other questions. Rates
-are of all worlds' questions together.
+An arm is what happens before RL, or which questions RL asks. Each is held against `doubts`, which needs no labels:
+points per question, paired by question, over all targets; of each world, and of all with an interval for other
+questions. Rates are of all worlds' questions together.
 """
 
 import sys

@@ -7,7 +7,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "continuations": ["Continue", "Continued", "FewShot", "LocalContinuer"],
         "exemplars": ["Exemplars", "draw_exemplars", "relation_of"],
-        "fingerprint": ["fingerprint"],
         "labelling": ["cached_labels", "label_model", "label_questions"],
         "labels": ["Category", "Label", "Labels", "read_labels"],
         "protocol": ["PRESETS", "Protocol", "find_protocol"],
