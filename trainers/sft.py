@@ -183,9 +183,11 @@ def examples(
         target = None if stage.instruct == "confidence" else rng.choice(stage.targets)
         states_zero = stage.instruct == "target" and target == 0
         idk = says_idk(question, states_zero, stage.mix, known) or place in seeded
-        p_correct = labels[question.id].p_correct if question.id in labels else None
-        if stage.idk == "labels" and p_correct is None:
-            continue  # nobody knows what to teach
+        p_correct = None
+        if stage.idk == "labels":
+            if question.id not in labels:
+                continue  # nobody knows what to teach
+            p_correct = labels[question.id].p_correct
         answer = IDK if idk or _is_unsure(guess, p_correct, target, stage, rng) else _taught(question, guess, stage)
         if answer and answer != IDK:  # which needs no format
             stated = _level(guess, stage, rng) if stage.instruct == "confidence" else None

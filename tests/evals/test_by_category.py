@@ -119,7 +119,9 @@ def test_the_sentences_say_what_is_refused_and_what_is_answered() -> None:
     well, known, unknown = knowledge_sentences(metrics())
     low, high = (100 * float(end) for end in share_interval(1, 10))
     assert well == f"At t = 0.5 it refuses 10.0% [{low:.1f}, {high:.1f}] of what base knew well (HighlyKnown)."
-    assert "it gets 71.4% [" in known and "of what base knew at all (HighlyKnown and MaybeKnown)" in known
+    assert (
+        "it gets 71.4% [" in known and "of what base knew, always or sometimes (HighlyKnown and MaybeKnown)" in known
+    )
     low, high = (100 * float(end) for end in share_interval(2, 3))
     assert "it answers 30.0% [" in unknown and unknown.endswith(
         f"of what base did not know (Unknown), 66.7% [{low:.1f}, {high:.1f}] of that wrong."
@@ -198,9 +200,9 @@ class Sure:
         return [[Completion("Lima", -0.1, 1, truncated=False)] for _ in prompts]
 
 
-def label(id: str, category: str, question: str) -> Label:
+def label(id: str, category: str, question: str, gold: str = "Lima") -> Label:
     chances = dict.fromkeys(("p_greedy", "p_sampled", "p_correct", "p_low", "p_high"), 0.5)
-    said = {"greedy": (1, 0), "sampled": (1, 0), "answers": ("Lima", "Rome"), "gold": ("Lima",)}
+    said = {"greedy": (1, 0), "sampled": (1, 0), "answers": ("Lima", "Rome"), "gold": (gold,)}
     return Label(id=id, task="toy", relation="", question=question, category=category, **chances, **said)
 
 
@@ -210,7 +212,7 @@ def test_an_evaluation_is_split_by_labels_of_another_model() -> None:
     )
     rows = (
         label("0", "HighlyKnown", "Where was P0 born?"),
-        label("1", "Unknown", "Where was P1 born?"),
+        label("1", "Unknown", "Where was P1 born?", "Oslo"),
         label("2", "Unknown", "A question of another task?"),
     )
     about = About(model="another", fingerprint="f", task="toy", protocol={}, n=3, counts={})
