@@ -50,7 +50,7 @@ def choose(
     Raises:
         ValueError: a mix and no labels; none of the questions has one; or as `abstain.trainers.mix.mixed`.
     """
-    if mix is None and not (labelled_only and known is not None):
+    if mix is None and (known is None or not labelled_only):
         return draw(questions, limit, seed)
     if known is None:
         raise ValueError(f"{where} chooses by what the starting model knows: give labels, or leave it out")

@@ -16,6 +16,7 @@ from accelerate import PartialState
 from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from abstain.evals.knowledge.labels import Label
 from abstain.evals.records import read_rows, write_rows
 from abstain.evals.sampler import Sampler
 from abstain.evals.sampling import PromptFormat
@@ -183,19 +184,17 @@ def examples(
         target = None if stage.instruct == "confidence" else rng.choice(stage.targets)
         states_zero = stage.instruct == "target" and target == 0
         idk = says_idk(question, states_zero, stage.mix, known) or place in seeded
-        p_correct = None
-        if stage.idk == "labels":
-            if question.id not in labels:
-                continue  # nobody knows what to teach
-            p_correct = labels[question.id].p_correct
-        answer = IDK if idk or _is_unsure(guess, p_correct, target, stage, rng) else _taught(question, guess, stage)
+        label = labels.get(question.id)
+        if stage.idk == "labels" and label is None:
+            continue  # nobody knows what to teach
+        answer = IDK if idk or _is_unsure(guess, label, target, stage, rng) else _taught(question, guess, stage)
         if answer and answer != IDK:  # which needs no format
             stated = _level(guess, stage, rng) if stage.instruct == "confidence" else None
             answer = in_format(answer, task.answer_format, stated)
         if answer:
             prompt = prompt_text(question.question, target, task.template, stage.instruct)
             row = {"question_id": question.id, "target": target, "prompt": prompt, "completion": answer}
-            yield row | ({"category": str(labels[question.id].category)} if question.id in labels else {})
+            yield row | ({"category": str(label.category)} if label else {})
 
 
 def _seeded(questions: Sequence[Question], stage: SftStage, seed: int, known: Known) -> Collection[int]:
@@ -214,12 +213,12 @@ def _level(guess: Guess | None, stage: SftStage, rng: random.Random) -> float:
 
 
 def _is_unsure(
-    guess: Guess | None, p_correct: float | None, target: float | None, stage: SftStage, rng: random.Random
+    guess: Guess | None, label: Label | None, target: float | None, stage: SftStage, rng: random.Random
 ) -> bool:
     if target == 0 or stage.idk == "unknown":
         return False
     if stage.idk == "labels":
-        return p_correct is not None and target is not None and p_correct <= target
+        return label is not None and target is not None and label.p_correct <= target
     if stage.idk == "random" or target is None:
         return rng.random() < stage.idk_share
     return guess is None or not guess.answer or guess.probability < target

@@ -12,6 +12,7 @@ questions. Rates are of all worlds' questions together.
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -44,11 +45,13 @@ def metrics_of(points: Sequence[PointData]) -> list[Metrics]:
 
 def records_of(points: Sequence[PointData]) -> list[Record]:
     """Their records; each world has questions of its own."""
-    return [
-        replace(one, id=f"{point.seed}/{one.id}")
-        for point in points
-        for one in read_records(point.path / "records.jsonl")
-    ]
+    return [replace(one, id=f"{point.seed}/{one.id}") for point in points for one in _read(point.path)]
+
+
+@cache
+def _read(run: Path) -> list[Record]:
+    """An arm is compared world by world and as a whole, and one of them with all others: each is read once."""
+    return read_records(run / "records.jsonl")
 
 
 def steps_to(goal: float, point: PointData) -> int | None:

@@ -75,8 +75,7 @@ def label(
     cost = folder / "cost.json"
     if cost.is_file():
         return read_labels(folder), read_json(cost)
-    if folder.exists():
-        shutil.rmtree(folder)  # or the seconds would be those of a part
+    shutil.rmtree(folder, ignore_errors=True)  # or the seconds would be those of a part
     protocol, asking = find_protocol(preset), LocalContinuer(loaded.model, loaded.tokenizer)
     began = time.monotonic()
     labels = label_into(

@@ -19,7 +19,7 @@ from abstain.evals.knowledge.asking import Asking
 from abstain.evals.knowledge.continuations import Continue, LocalContinuer
 from abstain.evals.knowledge.exemplars import Exemplars, Renderer, draw_exemplars, has_answer, relation_of
 from abstain.evals.knowledge.fingerprint import fingerprint as fingerprint_of
-from abstain.evals.knowledge.labels import ABOUT, About, Label, Labels, count_categories, read_labels
+from abstain.evals.knowledge.labels import ABOUT, About, Labels, count_categories, read_labels
 from abstain.evals.knowledge.partial import Kept, Settings, finish, going_on
 from abstain.evals.knowledge.protocol import Protocol
 from abstain.evals.progress import Advance, followed
@@ -85,8 +85,7 @@ def label_questions(
     asked = [question for question in asked if question.id not in exemplars.set_apart]
     exemplars.check(asked)
     store = store or Kept()
-    kept_rows = ((question, store.rows.get(question.id)) for question in asked)
-    rows: dict[str, Label] = {question.id: row for question, row in kept_rows if row and row.is_of(question)}
+    rows = {one.id: row for one in asked if (row := store.rows.get(one.id)) is not None and row.is_of(one)}
     asking = Asking(continue_, task, protocol, exemplars, render, seed)
     if before_asking:
         before_asking([prompt for question in asked if question.id not in rows for prompt in asking.prompts(question)])

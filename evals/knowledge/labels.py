@@ -131,8 +131,7 @@ class Labels:
             >>> [labels.of([question]).categories for question in ask]
             [{'1': 'Unknown'}, {}]
         """
-        found = ((self.by_id.get(question.id), question) for question in questions)
-        rows = tuple(row for row, question in found if row is not None and row.is_of(question))
+        rows = tuple(row for one in questions if (row := self.by_id.get(one.id)) is not None and row.is_of(one))
         counted = {"n": len(rows), "counts": count_categories(rows)}
         return Labels(self.about.model_copy(update=counted), rows)
 

@@ -23,7 +23,7 @@ PARTIAL = "labels.partial.jsonl"
 OPTION = "--option "
 TYPED = ("prompts", "shots", "samples", "grader")
 """Settings that the command has an option for."""
-_OWN = {field.name for field in fields(Protocol)}
+_OWN = {field.name for field in fields(Protocol)} - {"max_new_tokens"}  # which is an option of the task
 Settings = Mapping[str, Any]
 """`fingerprint`, `task`, `task_options` and `protocol`, as in `About`."""
 
@@ -173,7 +173,7 @@ def _typed(was: Settings, changed: Sequence[str]) -> str:
         if key.startswith(OPTION):
             said = shlex.quote(f"{name}={_plain(options[name])}") if name in options else ""
             words.append(f"{OPTION}{said}" if said else f"no {key}")
-    if any(key in _OWN and key != "max_new_tokens" for key in changed):
+    if any(key in _OWN for key in changed):
         usual = PRESETS.get(how["preset"], Protocol()).as_dict()
         words.append(f"--preset {how['preset']}")
         words += [f"--{key} {how[key]}" for key in TYPED if key in how and how[key] != usual[key]]

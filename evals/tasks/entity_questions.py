@@ -88,7 +88,7 @@ def load_entity_questions(
     shown: tuple[Question, ...] = ()
     if test_split != "dev":
         asked = {subject_key(question) for question in (*train, *held_out)}
-        there = _files(Path(data).expanduser(), "dev") if (Path(data).expanduser() / "dev").is_dir() else []
+        there = _files(Path(data).expanduser(), "dev")
         wanted = [name for name in [*trained, *only] or there if name in there]
         examples = read_split(data, "dev", wanted, single_answer) if wanted else ()
         shown = tuple(question for question in examples if subject_key(question) not in asked)
