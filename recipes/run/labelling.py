@@ -135,6 +135,8 @@ def in_words(part: Part, known: Known) -> str:
         >>> task = Task("geo", (Question("1", "Where?", ("Lima",)),), ())
         >>> in_words(Part("", task, {}, train=task.train), {})
         'what it knows of 1 training question: none with a label; 1 has no label'
+        >>> in_words(Part("", task, {}), {})
+        'nothing is labelled: no stage chooses by labels'
     """
     told = []
     for kind, questions in (("training", part.train), ("held-out", part.held_out)):
@@ -144,4 +146,4 @@ def in_words(part: Part, known: Known) -> str:
         without = f"; {left:,} ha{'s' if left == 1 else 've'} no label" if left else ""
         count = f"{len(questions):,} {kind} question{'' if len(questions) == 1 else 's'}"
         told.append(f"{count}: {counted(questions, known)}{without}")
-    return "what it knows of " + "; of ".join(told)
+    return "what it knows of " + "; of ".join(told) if told else "nothing is labelled: no stage chooses by labels"
