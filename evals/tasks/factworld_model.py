@@ -21,6 +21,7 @@ from rich.progress import track
 from torch.nn.functional import cross_entropy
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from abstain.evals.models import fast_bfloat16
 from abstain.evals.tasks.factworld import Person, WorldOptions, build_world
 from abstain.evals.tasks.factworld_text import INSTRUCTED_SHARE, SHOT_END, build_tokenizer, documents
 
@@ -133,10 +134,11 @@ def train_base(
     batches = [batch for _ in range(options.passes) for batch in _batches(world, tokenizer, options, rng)]
     answers = _answers(world, tokenizer)
     optimizer, schedule = _optimizer(model, len(batches), recipe)
+    in_half = fast_bfloat16("cpu")
     for batch in track(batches, "The base model reads the fact world", disable=not progress, transient=True):
         told = answers[batch[:, 1:]]
         learned = told | answers[batch[:, :-1]]  # answers and what ends them: names are noise, nothing to learn
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=in_half):
             hidden = model.model(batch[:, :-1]).last_hidden_state
             logits = model.lm_head(hidden[learned])
         cross_entropy(logits.float(), batch[:, 1:][learned]).backward()

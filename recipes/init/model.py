@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from abstain.evals.models import LoadedModel, load_model
+from abstain.evals.models import LoadedModel, fast_bfloat16, load_model
 from abstain.evals.prompt_card import read_card
 from abstain.evals.sampler import Sampler, as_prompt
 from abstain.evals.tasks.languages import LANGUAGES
@@ -85,12 +85,8 @@ def look_at_machine() -> Machine:
 
     if torch.cuda.is_available():
         free, _ = torch.cuda.mem_get_info()
-        return Machine("cuda", free, torch.cuda.is_bf16_supported())
-    try:
-        fast = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    except (AttributeError, RuntimeError):  # a build without oneDNN
-        fast = False
-    return Machine("cpu", psutil.virtual_memory().available, fast)
+        return Machine("cuda", free, fast_bfloat16("cuda"))
+    return Machine("cpu", psutil.virtual_memory().available, fast_bfloat16("cpu"))
 
 
 def look_at_model(name: str) -> tuple[LoadedModel, Model]:

@@ -57,7 +57,8 @@ class ModelConfig(BaseModel, extra="forbid"):
     path: str
     """Hub id, local directory, GGUF file, or `factworld` for the fact world's own base model."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """Of the weights; `auto`: as they are stored, float32 for a GGUF file."""
+    """Of the weights; `auto`: as they are stored, float32 for a GGUF file, and on a CPU that computes
+    bfloat16 in software."""
     revision: str | None = None
     """Branch, tag or commit of a model on the hub."""
     trust_remote_code: bool = False
@@ -103,7 +104,7 @@ class EvalConfig(BaseModel, extra="forbid"):
     batch_tokens: int | None = Field(default=None, ge=1)
     """Tokens in one batch of generation; halve it when memory runs out."""
     autocast: bool = False
-    """Compute in bfloat16 whatever the weights are stored in."""
+    """Compute in bfloat16 whatever the weights are stored in. (A CPU that does it in software keeps to float32.)"""
     every: int | None = Field(default=None, ge=1)
     """Ask held-out questions every so many steps of RL too, for curves (never by default)."""
     while_training: int = Field(default=500, ge=1)

@@ -255,6 +255,7 @@ def test_labels_of_a_model_are_made_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_model_dir: Path
 ) -> None:
     monkeypatch.setenv("ABSTAIN_CACHE", str(tmp_path))
+    monkeypatch.setattr("abstain.evals.models.fast_bfloat16", lambda device: True)
     loaded, task = load_model(tiny_model_dir), toy(train=3)
     first = cached_labels(loaded, task, task.train, find_protocol("quick", max_new_tokens=2))
     (folder,) = tmp_path.glob("labels-*")

@@ -10,7 +10,9 @@ import pytest
 import torch
 from transformers import BertConfig, BertForMaskedLM, LlamaConfig, LlamaForSequenceClassification
 
+from abstain.evals import models
 from abstain.evals.models import load_model
+from abstain.evals.sampler import Sampler
 
 
 def test_a_saved_model_loads_ready_for_batched_generation(tiny_model_dir: Path) -> None:
@@ -25,6 +27,22 @@ def test_dtype_is_obeyed(tiny_model_dir: Path) -> None:
     assert load_model(tiny_model_dir, dtype="bfloat16", device="cpu").model.dtype == torch.bfloat16
     with pytest.raises(ValueError, match=r"unknown dtype 'bfloat'. Did you mean 'bfloat16'\?"):
         load_model(tiny_model_dir, dtype="bfloat")
+
+
+def test_bfloat16_where_it_crawls_is_float32_and_said_once(
+    tiny_model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    load_model(tiny_model_dir, dtype="bfloat16", device="cpu").model.save_pretrained(tmp_path)
+    load_model(tiny_model_dir).tokenizer.save_pretrained(tmp_path)
+    for fast in (True, False):
+        monkeypatch.setattr(models, "fast_bfloat16", lambda device, fast=fast: fast)
+        models._say_float32.cache_clear()
+        loaded = load_model(tmp_path, device="cpu")
+        assert loaded.model.dtype == (torch.bfloat16 if fast else torch.float32)
+        assert load_model(tmp_path, dtype="bfloat16", device="cpu").model.dtype == torch.bfloat16  # who insists
+        assert Sampler(loaded.model, loaded.tokenizer, autocast=True).autocast is fast
+        assert Sampler(loaded.model, loaded.tokenizer).autocast is False
+        assert caplog.text.count("This CPU computes bfloat16 in software") == (not fast)
 
 
 def edit_json(path: Path, **changes: object) -> None:

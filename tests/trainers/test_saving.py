@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
+import torch
 from transformers import TrainerControl, TrainerState
 
 from abstain.trainers.checkpoints import steps_planned
@@ -49,6 +50,15 @@ def test_defaults(tmp_path):
     best = {"eval_strategy": "steps", "eval_steps": 50, "load_best_model_at_end": True}
     assert build_config("SFTConfig", best, given).save_steps == 500  # a multiple, which transformers wants
     assert build_config("SFTConfig", {"save_steps": 7}, given).save_steps == 7
+
+
+@pytest.mark.skipif(torch.accelerator.is_available(), reason="of machines without one")
+@pytest.mark.parametrize("fast", [True, False])
+def test_bfloat16_only_on_cpus_that_compute_it_at_speed(tmp_path, monkeypatch, fast):
+    monkeypatch.setattr("abstain.evals.models.fast_bfloat16", lambda device: fast)
+    given = SHARED_DEFAULTS | {"output_dir": str(tmp_path)}
+    assert build_config("SFTConfig", {"bf16": True}, given).bf16 is fast
+    assert build_config("SFTConfig", {}, given).bf16 is False
 
 
 def test_a_checkpoint_knows_how_far_it_is_to_go(tmp_path):
