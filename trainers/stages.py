@@ -32,7 +32,6 @@ class RewardConfig(BaseModel, extra="forbid"):
     """A reward of `abstain rewards` by name, and its arguments."""
 
     name: str = "ConfidenceTarget"
-    """Or one of your own, as `file.py:Thing`, beside the recipe, or `package.module:Thing`."""
     """One of `abstain rewards`, or your own: `file.py:Thing` beside the recipe, or `package.module:Thing`."""
     args: dict[str, Any] = Field(default_factory=dict)
     """Arguments of its constructor."""
