@@ -48,6 +48,7 @@ FLOORS = [
     "evals.plots",
     "evals.evaluation",
     "evals.policies",
+    "evals.detectors",
     "evals.audit",
     "evals.logs",
     "evals.rescore",
