@@ -1,0 +1,70 @@
+"""Responses with all the scores that they have, before anything is fitted."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from abstain.evals.detectors.pair import Pair, errors_of, question_ids
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Responses, and what is known of each.
+
+    Args:
+        pairs: n of them.
+        values: by the detector's name (n,), or (n, L) for a score of each layer. Higher is more likely wrong as its
+            source says; NaN where it cannot be computed.
+        layers: of a layered score, which layers its columns are.
+        states: features for probes, (n, d); `None` where nobody asked for them.
+        notes: what there is to say, such as how many responses have no score and why.
+    """
+
+    pairs: tuple[Pair, ...]
+    values: Mapping[str, np.ndarray]
+    layers: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    states: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def correct(self) -> np.ndarray:
+        """1 if the response is right, 0 if it is wrong, NaN if nobody knows."""
+        return 1 - errors_of(self.pairs)
+
+    @property
+    def questions(self) -> list[str]:
+        """Which question each response is to."""
+        return question_ids(self.pairs)
+
+    def pick(self, rows: Sequence[int] | np.ndarray) -> "Scored":
+        """These responses only: places, or a mask.
+
+        Example:
+            >>> two = Scored((Pair("Who?", "Bo"), Pair("Who?", "Al")), {"length": np.array([1.0, 2.0])})
+            >>> two.pick([1]).values["length"]
+            array([2.])
+        """
+        places = np.arange(len(self.pairs))[np.asarray(rows)]
+        return replace(
+            self,
+            pairs=tuple(self.pairs[place] for place in places),
+            values={name: column[places] for name, column in self.values.items()},
+            states=None if self.states is None else self.states[places],
+        )
+
+    def with_values(self, **more: np.ndarray) -> "Scored":
+        """The same with further scores."""
+        return replace(self, values={**self.values, **more})
+
+
+def joined(parts: Sequence[Scored]) -> Scored:
+    """Several lots as one; they have the same scores."""
+    first = parts[0]
+    return Scored(
+        tuple(pair for part in parts for pair in part.pairs),
+        {name: np.concatenate([part.values[name] for part in parts]) for name in first.values},
+        first.layers,
+        None if first.states is None else np.concatenate([part.states for part in parts if part.states is not None]),
+        tuple(dict.fromkeys(note for part in parts for note in part.notes)),
+    )
