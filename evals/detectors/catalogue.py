@@ -139,7 +139,7 @@ DETECTORS: dict[str, Detector] = {
             "RAUQ",
             "max over layers of −(1/m) Σ_i ln c_i, c_i = α p_i + (1 − α) a_i c_{i−1}",
             "Vazhentsev et al. 2025, arXiv 2505.20045",
-            "a_i: attention to the token before, in the head where that is greatest; α = .2, the middle third of layers",
+            "a_i: attention to the token before, in the head where it is greatest; α = .2, the middle third of layers",
             "attention",
             "1",
         ),

@@ -1,11 +1,11 @@
 """What is fitted on other responses than those that are judged, kept as one JSON file.
 
-A score says that one response is riskier than another. Whether more of it means wrong or right, in which layer it says
-so best, and how often a response of this score is right depends on the model and its questions. So all of it is fitted,
-on responses of known verdict to other questions, and a file that holds it is refused for another model.
+A score says that one response is riskier than another. Whether more of it means wrong or right, in which layer it
+says so best, and how often a response of this score is right depends on the model and its questions. So all of it is
+fitted, on responses of known verdict to other questions, and a file that holds it is refused for another model.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -22,8 +22,6 @@ from abstain.rewards.errors import nearest
 FILE = "detector.json"
 LOWEST = 1e-6
 """P(correct) is never 0: at t = 0, where nothing is lost by answering, 0 would not exceed t."""
-LOGIT_FEATURES = ("length", "perplexity", "msp", "window_entropy", "logit_entropy", "self_certainty")
-"""Scores that probes see beside the hidden states."""
 PROBABILITY = "probability"
 """Not a detector: what `probability alone` goes by, the model's own account of its answer, in [0, 1]."""
 
@@ -79,7 +77,7 @@ class FittedScore(_Fitted, frozen=True):
 
 
 class FittedProbe(_Fitted, frozen=True):
-    """A network on hidden states and `LOGIT_FEATURES`."""
+    """A network on hidden states and features of the logits."""
 
     kind: Literal["probe"] = "probe"
     network: Network
@@ -182,7 +180,7 @@ class Detectors(BaseModel, frozen=True, extra="forbid"):
         """
         match self.detectors[name]:
             case FittedProbe():
-                return LOGIT_FEATURES, True
+                return (), True
             case FittedCombination(scores=scores):
                 return tuple(scores), False
             case FittedRetrieval(score=score):
@@ -203,7 +201,7 @@ class Detectors(BaseModel, frozen=True, extra="forbid"):
             case FittedScore():
                 return found.sign * column_of(scored, name, found.column)
             case FittedProbe():
-                return -found.network.log_odds(probe_features(scored))
+                return -found.network.log_odds(features_of(scored))
             case FittedCombination():
                 return -found.network.log_odds(self._combined(found.scores, scored, found.network))
             case FittedRetrieval():
@@ -297,15 +295,15 @@ def column_of(scored: Scored, name: str, column: int | None) -> np.ndarray:
     return values[:, column]
 
 
-def probe_features(scored: Scored) -> np.ndarray:
-    """What probes see: hidden states, and the features of the logits, (n, d).
+def features_of(scored: Scored) -> np.ndarray:
+    """What probes see, (n, d).
 
     Raises:
-        ValueError: nobody asked for hidden states, or a feature is missing.
+        ValueError: nobody asked for it.
     """
-    if scored.states is None:
+    if scored.features is None:
         raise ValueError("a probe needs hidden states, which were not kept: ask for them with the scores")
-    return np.concatenate([scored.states, *(column_of(scored, name, None)[:, None] for name in LOGIT_FEATURES)], axis=1)
+    return scored.features
 
 
 def is_clear(p: np.ndarray, low: float, high: float) -> np.ndarray:
@@ -316,8 +314,3 @@ def is_clear(p: np.ndarray, low: float, high: float) -> np.ndarray:
         array([ True, False,  True])
     """
     return (p < low) | (p > high)
-
-
-def known_only(values: Mapping[str, np.ndarray]) -> list[str]:
-    """The scores that at least one response has."""
-    return [name for name, column in values.items() if not np.isnan(column).all()]

@@ -1,8 +1,8 @@
 """Fits detectors on responses of known verdict, and says what they think of these without having seen them.
 
-    fit = fit_detectors(train, model="m", fingerprint=fingerprint(model), task="geo")
-    fit.detectors.p_correct("probe", held_out)      # of other responses
-    fit.own["probe"]                                # of those it was fitted on, each by a fit without its question
+fit = fit_detectors(train, model="m", fingerprint=fingerprint(model), task="geo")
+fit.detectors.p_correct("probe", held_out)      # of other responses
+fit.own["probe"]                                # of those it was fitted on, each by a fit without its question
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +14,6 @@ import numpy as np
 
 from abstain.evals.detectors.catalogue import DETECTORS
 from abstain.evals.detectors.fitted import (
-    LOGIT_FEATURES,
     LOWEST,
     PROBABILITY,
     AnyFitted,
@@ -25,8 +24,8 @@ from abstain.evals.detectors.fitted import (
     FittedProbe,
     FittedRetrieval,
     FittedScore,
+    features_of,
     is_clear,
-    probe_features,
 )
 from abstain.evals.detectors.probes import (
     FEWEST,
@@ -79,7 +78,7 @@ def fit_detectors(
     """Fit every detector that these responses have scores for.
 
     Args:
-        scored: responses of known verdict, with their scores; with `states` there are probes, too.
+        scored: responses of known verdict, with their scores; with `features` there are probes, too.
         model, fingerprint, task: what is kept of where they are from.
         calibration: how a risk becomes P(correct).
         labelled: valid responses and errors to the same questions, which nobody sampled, for `is_it_valid`.
@@ -109,8 +108,8 @@ def fit_detectors(
     for name in scored.values:
         if name in DETECTORS or name == PROBABILITY:
             fitter.score(name)
-    if scored.states is not None and all(name in scored.values for name in LOGIT_FEATURES):
-        x = probe_features(scored)
+    if scored.features is not None:
+        x = features_of(scored)
         fitter.probe("probe", fit_linear, x)
         fitter.probe("probe_mlp", fit_mlp, x)
         if labelled is not None:
@@ -236,7 +235,7 @@ class _Fitter:
             logits, on, known = cross_fit(fit, x, self.correct, self.questions, self.seed), x, self.correct
             asked: Sequence[str] = self.questions
         else:
-            on, known, asked = probe_features(labelled), labelled.correct, labelled.questions
+            on, known, asked = features_of(labelled), labelled.correct, labelled.questions
             logits = self._judged_by_labelled(fit, x, on, known, asked)
         if not can_be_fitted(on, known) or np.isnan(logits).all():
             self.notes.append(f"{name}: too few responses of known verdict with hidden states")

@@ -1,7 +1,7 @@
 """How well scores tell wrong responses from right ones, with intervals that are paired and clustered by question.
 
-Only the order of a score counts here. What is to be found is a wrong response: it is the positive class. Where there is
-not one of each there is nothing to tell: `None`.
+Only the order of a score counts here. What is to be found is a wrong response: it is the positive class. Where there
+is not one of each there is nothing to tell: `None`.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -14,7 +14,7 @@ from abstain.evals.metrics.confidence import auroc, tie
 
 FOLDS = 5
 COMPONENTS = 256
-"""Principal components of the standardised features that are fitted on: with more of them only the fit takes longer."""
+"""Principal components of the standardised features that are fitted on."""
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 """Inverse regularisation C of the linear probe, one of which is chosen by cross-validation."""
 HIDDEN, DECAY, EPOCHS = 32, 1.0, 60
@@ -206,7 +206,6 @@ def _network(mean: np.ndarray, scale: np.ndarray, maps: Sequence[tuple[np.ndarra
 def _short(numbers: np.ndarray) -> list[float]:
     """To seven digits: what float32 has."""
     return [float(f"{number:.7g}") for number in np.asarray(numbers, dtype=float).ravel()]
-
 
 
 def rank_of(log_odds: np.ndarray, correct: np.ndarray) -> float | None:

@@ -17,14 +17,14 @@ class Scored:
         values: by the detector's name (n,), or (n, L) for a score of each layer. Higher is more likely wrong as its
             source says; NaN where it cannot be computed.
         layers: of a layered score, which layers its columns are.
-        states: features for probes, (n, d); `None` where nobody asked for them.
+        features: what probes see, (n, d): hidden states, and features of the logits; `None` where nobody asked.
         notes: what there is to say, such as how many responses have no score and why.
     """
 
     pairs: tuple[Pair, ...]
     values: Mapping[str, np.ndarray]
     layers: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    states: np.ndarray | None = None
+    features: np.ndarray | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -50,7 +50,7 @@ class Scored:
             self,
             pairs=tuple(self.pairs[place] for place in places),
             values={name: column[places] for name, column in self.values.items()},
-            states=None if self.states is None else self.states[places],
+            features=None if self.features is None else self.features[places],
         )
 
     def with_values(self, **more: np.ndarray) -> "Scored":
@@ -65,6 +65,8 @@ def joined(parts: Sequence[Scored]) -> Scored:
         tuple(pair for part in parts for pair in part.pairs),
         {name: np.concatenate([part.values[name] for part in parts]) for name in first.values},
         first.layers,
-        None if first.states is None else np.concatenate([part.states for part in parts if part.states is not None]),
+        None
+        if first.features is None
+        else np.concatenate([part.features for part in parts if part.features is not None]),
         tuple(dict.fromkeys(note for part in parts for note in part.notes)),
     )
