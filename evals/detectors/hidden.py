@@ -1,0 +1,91 @@
+"""The determinant of a response's hidden states: the Hidden score of LLM-Check at one layer."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+# The mean of 1 / pivot (of the Gram matrix with a unit diagonal) up to which fp32 is exact enough; measured on SmolLM2
+LIMIT = 64.0
+
+
+class HiddenForm(NamedTuple):
+    """How sources differ.
+
+    Args:
+        centred: each token's state less its mean over features.
+        regulariser: α, added to the diagonal.
+    """
+
+    centred: bool
+    regulariser: float
+
+
+HIDDEN_FORMS = {"paper": HiddenForm(False, 0.0), "official": HiddenForm(True, 1e-3)}
+"""Of the paper (Sriramanan et al. 2024, equation of section 4), and of its released code."""
+
+
+def log_dets(states: Tensor, counts: Sequence[int], form: HiddenForm) -> Tensor:
+    """(1/m) ln det(H J Hᵀ + α I) of each response, from the Cholesky factor of its Gram matrix.
+
+    H are the m states, J = I − 11ᵀ/d or I. A response of more tokens than features, m > d, has only d singular values:
+    with α the determinant follows from the d × d Gram matrix, and without it is the product over those values, as
+    (2/m) Σ ln σᵢ says. In fp32, and in fp64 where that would lose the small singular values or α.
+
+    Args:
+        states: (B, M, d) hidden states of one layer, of any floating type.
+        counts: m of each response; what stands behind is not looked at.
+        form: of `HIDDEN_FORMS`.
+
+    Returns:
+        (B,) in fp64 on the states' device; NaN where there is no state, one is not finite, or they are dependent.
+
+    Example:
+        Orthogonal states of length 2, and the same state twice, whose squared length about its mean is c:
+
+        >>> same = torch.tensor([[[3.0, 1.0, 0.0, 0.0], [3.0, 1.0, 0.0, 0.0]]])
+        >>> log_dets(2 * torch.eye(4)[None, :3], [3], HIDDEN_FORMS["paper"])  # ln 4
+        tensor([1.3863], dtype=torch.float64)
+        >>> found = log_dets(same, [2], HIDDEN_FORMS["official"]).item()
+        >>> c, alpha = 6.0, 1e-3
+        >>> abs(found - (math.log(2 * c + alpha) + math.log(alpha)) / 2) < 1e-6
+        True
+    """
+    size = states.shape[-1]
+    found = torch.full((len(counts),), torch.nan, dtype=torch.float64, device=states.device)
+    for wide in (False, True):
+        rows = [row for row, count in enumerate(counts) if count and (count > size) == wide]
+        if rows:
+            there = torch.tensor([counts[row] for row in rows], device=states.device)
+            some = states if len(rows) == len(states) else states[rows]
+            found[rows] = _log_dets(some[:, : max(counts[row] for row in rows)], there, form, wide)
+    return found
+
+
+def _log_dets(states: Tensor, counts: Tensor, form: HiddenForm, wide: bool) -> Tensor:
+    total, lost = _cholesky(states.float(), counts, form, wide)
+    if lost.any():
+        total[lost] = _cholesky(states[lost].double(), counts[lost], form, wide)[0]
+    return total / counts
+
+
+def _cholesky(states: Tensor, counts: Tensor, form: HiddenForm, wide: bool) -> tuple[Tensor, Tensor]:
+    """ln det of each, and which of them this precision does not carry."""
+    if form.centred:
+        states = states - states.mean(-1, keepdim=True)
+    outside = torch.arange(states.shape[1], device=states.device) >= counts[:, None]
+    if outside.any():
+        states = states.masked_fill(outside[..., None], 0.0)
+    gram = states.mT @ states if wide else states @ states.mT
+    diagonal = gram.diagonal(dim1=-2, dim2=-1)
+    diagonal += form.regulariser
+    if not wide:
+        diagonal.masked_fill_(outside, 1.0)  # which multiplies the determinant by one
+    factor, failed = torch.linalg.cholesky_ex(gram)
+    pivots = factor.diagonal(dim1=-2, dim2=-1).square()
+    total = pivots.double().log().sum(-1).masked_fill(failed > 0, torch.nan)
+    if wide and form.regulariser:
+        total += (counts - gram.shape[-1]) * math.log(form.regulariser)
+    return total, ~((diagonal / pivots).mean(-1) <= LIMIT) | (failed > 0)
