@@ -219,6 +219,16 @@ DETECTORS: dict[str, Detector] = {
             "N samples",
         ),
         Detector(
+            "dissent",
+            "samples that say something else",
+            "1 − the share of N samples that mean the same as the response",
+            f"{_OURS}, after SelfCheckGPT",
+            "the grader or an NLI model says what means the same",
+            "text",
+            "N samples",
+            "a grader, or an NLI model",
+        ),
+        Detector(
             "retrieval",
             "a score less λ times the similarity to documents",
             "s − λ cos(response, documents)",
