@@ -1,14 +1,19 @@
 """What asking models of responses brings: a score of each, how often a model was asked, and why some have none."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from abstain.evals.detectors.pair import Pair
 from abstain.evals.progress import Advance, followed
 from abstain.evals.sampling import AnySampler, Completion
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 @dataclass(frozen=True)
@@ -114,6 +119,26 @@ def ask_all(
 def _plain(message: str) -> str:
     """A sampler's error without the number of the prompt, so that those of one kind are counted together."""
     return "the prompt does not fit the model's context" if "does not fit" in message else message[:100]
+
+
+@contextmanager
+def reading_only(model: "PreTrainedModel", autocast: bool = False) -> Iterator[None]:
+    """Evaluation mode without gradients; afterwards the model is as it was.
+
+    Args:
+        model: any.
+        autocast: compute in bfloat16.
+    """
+    import torch
+
+    training = [module for module in model.modules() if module.training]
+    model.eval()
+    try:
+        with torch.no_grad(), torch.autocast(model.device.type, torch.bfloat16) if autocast else nullcontext():
+            yield
+    finally:
+        for module in training:
+            module.training = True
 
 
 def average(rows: Sequence[Sequence[float]]) -> float:

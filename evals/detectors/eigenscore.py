@@ -1,19 +1,20 @@
 """EigenScore: how far apart a model's samples lie inside it (INSIDE, Chen et al. 2024, arXiv 2402.03744)."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
+import torch
+from torch.nn.utils.rnn import pad_sequence
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from abstain.evals.detectors.asked import Asked, notes_of
+from abstain.evals.detectors.asked import Asked, notes_of, reading_only
 from abstain.evals.detectors.pair import Pair
 from abstain.evals.detectors.spans import encode_pairs
 from abstain.evals.progress import Advance, followed
+from abstain.evals.sampler import batches
 from abstain.evals.sampling import PromptFormat
 from abstain.rewards.errors import nearest
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 Convention = Literal["paper", "official"]
 _ALPHA = 1e-3
@@ -51,8 +52,8 @@ def log_determinant(states: np.ndarray, convention: Convention = "paper") -> flo
 
 
 def eigenscores(
-    model: "PreTrainedModel",
-    tokenizer: "PreTrainedTokenizerBase",
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
     pairs: Sequence[Pair],
     *,
     convention: Convention = "paper",
@@ -101,7 +102,7 @@ def eigenscores(
 
 
 def _states(
-    model: "PreTrainedModel",
+    model: PreTrainedModel,
     rows: Sequence[list[int]],
     back: int,
     batch_tokens: int | None,
@@ -109,36 +110,19 @@ def _states(
     progress: str | Advance | None,
 ) -> np.ndarray:
     """States in the middle layer `back` tokens from the end, (rows, d)."""
-    from contextlib import nullcontext
-
-    import torch
-    from torch.nn.utils.rnn import pad_sequence
-
-    from abstain.evals.sampler import batches
-
     device = model.device
     room = batch_tokens or (4_096 if device.type == "cpu" else 16_384)
     ids = [torch.tensor(row) for row in rows]
     found: list[np.ndarray] = [np.zeros(0)] * len(rows)
-    training = [module for module in model.modules() if module.training]
-    model.eval()
-    try:
-        with (
-            followed(progress, len(rows)) as advance,
-            torch.no_grad(),
-            torch.autocast(device.type, torch.bfloat16) if autocast else nullcontext(),
-        ):
-            for batch in batches([len(row) for row in ids], 1, 0, room):
-                padded = pad_sequence([ids[place] for place in batch], batch_first=True).to(device)
-                mask = pad_sequence([torch.ones_like(ids[place]) for place in batch], batch_first=True).to(device)
-                inputs = {"input_ids": padded, "attention_mask": mask, "use_cache": False}
-                layers = model.base_model(**inputs, output_hidden_states=True).hidden_states
-                ends = torch.tensor([max(0, len(ids[place]) - back) for place in batch], device=device)
-                states = layers[len(layers) // 2][torch.arange(len(batch), device=device), ends]
-                for place, state in zip(batch, states.float().cpu().numpy(), strict=True):
-                    found[place] = state
-                advance(len(batch))
-    finally:
-        for module in training:
-            module.training = True
+    with followed(progress, len(rows)) as advance, reading_only(model, autocast):
+        for batch in batches([len(row) for row in ids], 1, 0, room):
+            padded = pad_sequence([ids[place] for place in batch], batch_first=True).to(device)
+            mask = pad_sequence([torch.ones_like(ids[place]) for place in batch], batch_first=True).to(device)
+            inputs = {"input_ids": padded, "attention_mask": mask, "use_cache": False}
+            layers = model.base_model(**inputs, output_hidden_states=True).hidden_states
+            ends = torch.tensor([max(0, len(ids[place]) - back) for place in batch], device=device)
+            states = layers[len(layers) // 2][torch.arange(len(batch), device=device), ends]
+            for place, state in zip(batch, states.float().cpu().numpy(), strict=True):
+                found[place] = state
+            advance(len(batch))
     return np.stack(found) if found else np.zeros((0, 0))

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from abstain.evals.detectors.asked import reading_only
 from abstain.evals.progress import Advance, followed
 from abstain.rewards.errors import nearest
 
@@ -91,19 +92,14 @@ class NliModel:
         encoded = self.tokenizer(list(one), list(other), truncation="longest_first", max_length=limit)
         lengths = [len(row) for row in encoded["input_ids"]]
         found = np.zeros((len(distinct), len(LABELS)))
-        training = self.model.training
-        self.model.eval()
-        try:
-            with followed(progress, len(distinct)) as advance, torch.no_grad():
-                for batch in batches(lengths, 1, 0, self.batch_tokens):
-                    rows = {name: [values[i] for i in batch] for name, values in encoded.items()}
-                    padded = self.tokenizer.pad(rows, return_tensors="pt").to(self.model.device)
-                    chances = torch.softmax(self.model(**padded).logits.double(), -1).cpu().numpy()
-                    for name, column in self.columns.items():
-                        found[batch, LABELS.index(name)] = chances[:, column]
-                    advance(len(batch))
-        finally:
-            self.model.train(training)
+        with followed(progress, len(distinct)) as advance, reading_only(self.model):
+            for batch in batches(lengths, 1, 0, self.batch_tokens):
+                rows = {name: [values[i] for i in batch] for name, values in encoded.items()}
+                padded = self.tokenizer.pad(rows, return_tensors="pt").to(self.model.device)
+                chances = torch.softmax(self.model(**padded).logits.double(), -1).cpu().numpy()
+                for name, column in self.columns.items():
+                    found[batch, LABELS.index(name)] = chances[:, column]
+                advance(len(batch))
         places = {pair: place for place, pair in enumerate(distinct)}
         return found[[places[pair] for pair in texts]]
 

@@ -75,7 +75,8 @@ class NliEquivalence:
 class GraderEquivalence:
     """The same if the task's grader finds each right with the other as gold, as in `abstain.evals.policies.agreement`.
 
-    Samples whose answers are the same words are not asked about. All samples that give no answer, such as "I don't know", mean the same.
+    Samples whose answers are the same words are not asked about. All samples that give no answer, such as
+    "I don't know", mean the same.
 
     Args:
         task: its grader and answer format.
@@ -162,8 +163,8 @@ def entropy_of_clusters(clusters: Sequence[int], log_likelihoods: Sequence[float
     """The entropy of what samples mean, in nats.
 
     "discrete": −Σ_c p(c) ln p(c), p(c) the share of the samples in cluster c. "likelihood": the same with
-    p(c) = Σ_{s in c} exp(l_s) / Σ_s exp(l_s), l_s the mean log-probability of a token of sample s. "kuhn": the estimate
-    of Kuhn et al., −(1/C) Σ_c ln Σ_{s in c} exp(l_s), which is not normalised, and may be negative. (lm-polygraph
+    p(c) = Σ_{s in c} exp(l_s) / Σ_s exp(l_s), l_s the mean log-probability of a token of sample s. "kuhn": what Kuhn
+    et al. estimate, −(1/C) Σ_c ln Σ_{s in c} exp(l_s), which is not normalised, and may be negative. (lm-polygraph
     averages that over samples instead of clusters.)
 
     Args:
@@ -206,7 +207,7 @@ def semantic_entropies(
     log_likelihoods: Sequence[Sequence[float]] | None = None,
     convention: Convention = "official",
 ) -> Asked:
-    """Semantic entropy of each prompt. Costs up to two comparisons of each two samples, once for all pairs of a prompt.
+    """Semantic entropy of each prompt. Costs at most two comparisons of each two samples, whatever number share them.
 
     Args:
         pairs: with samples, two or more.
