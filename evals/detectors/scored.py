@@ -59,14 +59,25 @@ class Scored:
 
 
 def joined(parts: Sequence[Scored]) -> Scored:
-    """Several lots as one; they have the same scores."""
-    first = parts[0]
+    """Several lots as one; a score that one of them lacks is NaN there.
+
+    Example:
+        >>> lots = [Scored((Pair("Who?", "Bo"),), {"length": np.array([1.0])}), Scored((Pair("Who?", "Al"),), {})]
+        >>> joined(lots).values["length"]
+        array([ 1., nan])
+    """
+    known = {name: column for part in parts for name, column in part.values.items()}
+    values = {
+        name: np.concatenate(
+            [part.values.get(name, np.full((len(part.pairs), *column.shape[1:]), np.nan)) for part in parts]
+        )
+        for name, column in known.items()
+    }
+    features = [part.features for part in parts if part.features is not None]
     return Scored(
         tuple(pair for part in parts for pair in part.pairs),
-        {name: np.concatenate([part.values[name] for part in parts]) for name in first.values},
-        first.layers,
-        None
-        if first.features is None
-        else np.concatenate([part.features for part in parts if part.features is not None]),
+        values,
+        {name: layers for part in parts for name, layers in part.layers.items()},
+        np.concatenate(features) if features and len(features) == len(parts) else None,
         tuple(dict.fromkeys(note for part in parts for note in part.notes)),
     )

@@ -6,6 +6,7 @@ scored.values["attention"]              # (1, layers)
 
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -14,6 +15,7 @@ from abstain.evals.detectors.asked import Asked
 from abstain.evals.detectors.catalogue import DETECTORS, OF_SAMPLES, ONE_PASS, check_names
 from abstain.evals.detectors.fitted import PROBABILITY, Detectors
 from abstain.evals.detectors.fitting import SIMILARITY
+from abstain.evals.detectors.keeping import Kept
 from abstain.evals.detectors.pair import Pair
 from abstain.evals.detectors.retrieval import document_similarity
 from abstain.evals.detectors.scored import Scored, joined
@@ -103,6 +105,7 @@ def score_pairs(
     means: "Means | LoadedModel",
     how: Scoring | None = None,
     *,
+    kept: Kept | None = None,
     progress: str | Advance | None = None,
 ) -> Scored:
     """Every score that is asked for, of each response.
@@ -114,6 +117,7 @@ def score_pairs(
         pairs: responses.
         means: whom to ask; a loaded model alone is both judged and judging.
         how: which scores; by default all of one pass, and what probes need.
+        kept: where scores are kept as they are made, and found again.
         progress: what to say of how far it is, or whom to tell how many more are done.
 
     Example:
@@ -121,14 +125,14 @@ def score_pairs(
         >>> {name: values.tolist() for name, values in found.values.items()}
         {'length': [1.0], 'perplexity': [1.6487212707001282], 'msp': [0.5]}
     """
-    how = how or Scoring()
+    how, kept = how or Scoring(), kept or Kept()
     if not isinstance(means, Means):
         means = Means(means, _sampler_of(means))
     parts = []
     with followed(progress, len(pairs)) as advance:
         for start in range(0, max(1, len(pairs)), CHUNK):
             chunk = list(pairs[start : start + CHUNK])
-            parts.append(_score(chunk, means, how))
+            parts.append(kept.scores(chunk, how.as_dict(), partial(_score, chunk, means, how)))
             advance(len(chunk))
     return joined(parts)
 
