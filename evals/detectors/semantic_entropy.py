@@ -33,10 +33,12 @@ FORMS = ("discrete", "likelihood", "kuhn")
 class Equivalence(Protocol):
     """Says of pairs of samples whether they mean the same."""
 
-    calls: int
-    """How often a model was asked so far."""
+    @property
+    def calls(self) -> int:
+        """How often a model was asked so far."""
 
-    def __call__(self, cases: Sequence[Case]) -> list[bool]: ...
+    def __call__(self, cases: Sequence[Case]) -> list[bool]:
+        """Whether the two samples of each case mean the same."""
 
 
 class NliEquivalence:
@@ -91,10 +93,11 @@ class GraderEquivalence:
 
     def __call__(self, cases: Sequence[Case]) -> list[bool]:
         """See `Equivalence`."""
-        read = {text: read_response(text, False, self.task.answer_format) for _, *both in cases for text in both}
+        texts = [text for _, one, other in cases for text in (one, other)]
+        read = {text: read_response(text, False, self.task.answer_format) for text in texts}
         words = {text: _words(said) for text, said in read.items()}  # "" where there is no answer
-        asked = [(place, *texts) for place, (_, *both) in enumerate(cases) for texts in (both, both[::-1])]
-        asked = [case for case in asked if words[case[1]] and words[case[2]] and words[case[1]] != words[case[2]]]
+        ways = [(i, *both) for i, (_, one, other) in enumerate(cases) for both in ((one, other), (other, one))]
+        asked = [way for way in ways if words[way[1]] and words[way[2]] and words[way[1]] != words[way[2]]]
         questions = [Question("", question_of(cases[place][0].prompt), ()) for place, _, _ in asked]
         golds = [[read[gold].answer] for _, _, gold in asked]
         verdicts = self._grade(questions, golds, [read[said] for _, said, _ in asked])
@@ -207,7 +210,7 @@ def semantic_entropies(
     log_likelihoods: Sequence[Sequence[float]] | None = None,
     convention: Convention = "official",
 ) -> Asked:
-    """Semantic entropy of each prompt. Costs at most two comparisons of each two samples, whatever number share them.
+    """Semantic entropy of each prompt. Costs at most two comparisons of each two samples, once for each prompt.
 
     Args:
         pairs: with samples, two or more.
