@@ -8,6 +8,7 @@ the very kernel that PyTorch would, which also returns ln Σ exp of each row of 
 need no matrix of m × m. Elsewhere, and where scores are capped or sinks take a share, rows are looked at in blocks.
 """
 
+import sys
 from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar

@@ -168,6 +168,7 @@ def one_pass(
     found = _Found(watched, form, len(pairs), _checked(places, watched.sight.layers))
     found.values["length"][:] = [one.count for one in spans]
     room = batch_tokens or (4_096 if watched.model.device.type == "cpu" else 16_384)
+    room = 0 if watched.sight.alone else room
     with watched.running(), followed(progress, len(pairs)) as advance:
         advance(len(pairs) - len(there))
         for batch in batches([len(spans[index].ids) for index in there], 1, 0, room):
@@ -212,7 +213,7 @@ class _Found:
         lost: Counter[str] = Counter()
         for name, values in self.values.items():
             wrong = ~np.isfinite(values)
-            lost[name] = int(wrong[there].reshape(len(there), -1).any(1).sum())
+            lost[name] = int(wrong[there].any(axis=tuple(range(1, wrong.ndim))).sum())
             values[wrong] = np.nan
         for name in (name for name in self.form.scores if lost[name]):
             dtype = str(self.watched.model.dtype).removeprefix("torch.")
@@ -234,6 +235,8 @@ def _score(watched: Watched, form: Form, spans: Sequence[Span], where: Sequence[
     last = torch.tensor([[span.start - 1, len(span.ids) - 1] for span in spans], device=device)
 
     def see(layer: int, states: Tensor) -> None:
+        if states.dim() != 3:
+            return
         if form.wants("hidden"):
             dets = log_dets(rows.of(states), counts, HIDDEN_FORMS[form.convention])
             found.values["hidden"][where, layer - 1] = dets.cpu().numpy()

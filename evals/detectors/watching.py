@@ -19,7 +19,8 @@ from transformers import PreTrainedModel
 from abstain.evals.detectors.attention import NAME, Watch, watched, with_attention
 from abstain.evals.trie.head import CHUNK, LogitTransform
 
-TOKENS = 9  # of the two rows on which it is found out
+TOKENS = 17  # of the two rows on which it is found out
+EVERY = range(2**20)  # layers
 Hidden = Callable[[int, Tensor], None]
 """Called with a layer, from 1, and its states (B, T, d), as soon as they are there."""
 logger = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ class Sight:
         attention_layers: which layers have attention, from 0.
         layers: how many layers there are.
         stack: the name of the list of layers to hook, `None` to ask for `output_hidden_states`.
+        alone: whether what a row gives depends on the rest of its batch, or on what follows.
         own_head: whether logits are the output embeddings' of the last hidden state.
         vocabulary: how many logits there are.
         notes: what is not had in the quick way, for people.
@@ -44,6 +46,7 @@ class Sight:
     attention_layers: tuple[int, ...]
     layers: int
     stack: str | None
+    alone: bool
     own_head: bool
     vocabulary: int
     notes: tuple[str, ...]
@@ -188,26 +191,31 @@ def _look(model: PreTrainedModel) -> Sight:
     exact = truth.logits.dtype == torch.float32
     near = _Near(1e-3 if exact else 0.05)
     stack = _stack(model, ids, truth.hidden_states, near)
-    blind = Sight(None, (), count, stack, True, truth.logits.shape[-1], ())
+    blind = Sight(None, (), count, stack, False, True, truth.logits.shape[-1], ())
     own_head = _has_own_head(model, blind, ids, truth.logits, near)
+    alone = _is_alone(model, ids, truth.logits, near)
     notes = [] if stack and own_head else [f"{name}: hidden states and logits are the model's own outputs, all kept"]
+    if alone:
+        notes.append(f"{name}: what a text gives depends on the length of its batch, so there is one text in each")
+    if any(states.dim() != 3 for states in truth.hidden_states):
+        notes.append(f"{name} has several hidden states for each token: hidden scores of the last layer only")
     attention: Literal["fused", "blocks", "weights"] | None = None
     layers: tuple[int, ...] = ()
     if not weights:
         notes.append(f"{name} gives no attention weights: it has no scores of attention")
     else:
         attention, layers = "weights", tuple(range(len(weights)))
-        seen = Watch(previous=range(count), entropy=True)
+        seen = Watch(previous=EVERY, entropy=True)
         for order, matrix in enumerate(weights):
             seen.keep_weights(order, matrix)
         for reading in ("fused", "blocks"):
-            tried = Watch(previous=range(count), entropy=True, fused=reading == "fused")
+            tried = Watch(previous=EVERY, entropy=True, fused=reading == "fused")
             if _try(model, ids, tried) and _same(tried, seen, near):
                 attention, layers = reading, tuple(sorted(tried.layers))  # type: ignore[assignment]
                 break
         else:
             notes.append(f"{name}: attention is the model's own eager one, whose matrices are all kept")
-    return Sight(attention, layers, count, stack, own_head, truth.logits.shape[-1], tuple(notes))
+    return Sight(attention, layers, count, stack, alone, own_head, truth.logits.shape[-1], tuple(notes))
 
 
 @dataclass(frozen=True)
@@ -216,8 +224,8 @@ class _Near:
 
     tolerance: float
 
-    def __call__(self, one: Tensor, other: Tensor) -> bool:
-        if one.shape != other.shape:
+    def __call__(self, one: Tensor | None, other: Tensor | None) -> bool:
+        if one is None or other is None or one.shape != other.shape:
             return False
         one, other = one.double(), other.double()
         same = (one == other) | (one.isneginf() & other.isneginf())
@@ -260,6 +268,16 @@ def _stack(model: PreTrainedModel, ids: Tensor, truth: tuple[Tensor, ...], near:
     return None
 
 
+def _is_alone(model: PreTrainedModel, ids: Tensor, logits: Tensor, near: _Near) -> bool:
+    """Whether the first tokens have other logits where others follow, or will have from some length on."""
+    rope = getattr(model.config.get_text_config(), "rope_parameters", None) or {}
+    kinds = {part.get("rope_type") for part in (rope, *rope.values()) if isinstance(part, dict)}
+    size = ids.shape[1] // 2
+    return bool(kinds & {"dynamic", "longrope"}) or not near(
+        model(input_ids=ids[:, :size], use_cache=False).logits, logits[:, :size]
+    )
+
+
 def _has_own_head(model: PreTrainedModel, sight: Sight, ids: Tensor, logits: Tensor, near: _Near) -> bool:
     try:
         read = _read(model, sight, ids, None, None)
@@ -283,10 +301,4 @@ def _same(tried: Watch, seen: Watch, near: _Near) -> bool:
     if len(tried.layers) != len(seen.layers):
         return False
     pairs = zip((tried.layers[layer] for layer in sorted(tried.layers)), seen.layers.values(), strict=True)
-    return all(
-        near(one.diagonal.exp(), other.diagonal.exp())
-        and near(one.diagonal.clamp(min=-12), other.diagonal.clamp(min=-12))
-        and near(one.previous, other.previous)
-        and near(one.entropy, other.entropy)
-        for one, other in pairs
-    )
+    return all(near(given, truth) for one, other in pairs for given, truth in zip(one, other, strict=True))
