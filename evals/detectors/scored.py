@@ -1,11 +1,14 @@
 """Responses with all the scores that they have, before anything is fitted."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from abstain.evals.detectors.pair import Pair, errors_of, question_ids
+
+_COUNT = re.compile(r"(\d[\d,]*) of (\d[\d,]*)")
 
 
 @dataclass(frozen=True)
@@ -79,5 +82,22 @@ def joined(parts: Sequence[Scored]) -> Scored:
         values,
         {name: layers for part in parts for name, layers in part.layers.items()},
         np.concatenate(features) if features and len(features) == len(parts) else None,
-        tuple(dict.fromkeys(note for part in parts for note in part.notes)),
+        summed_notes([note for part in parts for note in part.notes]),
     )
+
+
+def summed_notes(notes: Sequence[str]) -> tuple[str, ...]:
+    """Notes of several lots, those that differ in "3 of 256" only as one.
+
+    Example:
+        >>> summed_notes(["1 of 3 responses are empty", "2 of 3 responses are empty", "no samples"])
+        ('3 of 6 responses are empty', 'no samples')
+    """
+    counts: dict[str, list[int]] = {}
+    for note in notes:
+        found = _COUNT.search(note)
+        parts, whole = (int(number.replace(",", "")) for number in found.groups()) if found else (0, 0)
+        total = counts.setdefault(_COUNT.sub("{} of {}", note.replace("{", "(").replace("}", ")"), count=1), [0, 0])
+        total[0] += parts
+        total[1] += whole
+    return tuple(text.replace("{} of {}", f"{part:,} of {whole:,}") for text, (part, whole) in counts.items())

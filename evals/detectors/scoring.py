@@ -254,10 +254,10 @@ def _ask(name: str, pairs: list[Pair], means: Means, how: Scoring) -> Asked:
     match name:
         case "p_true":
             assert means.loaded is not None
-            return p_true.p_true(means.loaded.model, means.loaded.tokenizer, pairs, **means.passing)
+            return p_true.p_false(means.loaded.model, means.loaded.tokenizer, pairs, **means.passing)
         case "verbalised":
             assert means.sampler is not None
-            return verbalised.verbalised(means.sampler, pairs)
+            return verbalised.ask_confidence(means.sampler, pairs)
         case "selfcheck_ngram":
             return selfcheck.selfcheck_ngram(pairs)
         case "selfcheck_nli":
