@@ -48,6 +48,7 @@ SCORING = "The scores"
 WHAT = typer.Argument(
     metavar="MODEL|RECORDS|FILE", help="A model to ask, the records of an evaluation, or labelled responses."
 )
+TO = worded(OUT, "Write detect.json, detect.md, a picture and detector.json there.")
 SCORES = option("--scores", "LIST", "Of `abstain detectors`; or one-pass (as usual), samples, all.", SCORING)
 CONVENTION = option("--convention", "NAME", "paper, or official: as LLM-Check's code computes.", SCORING)
 SPAN = option("--span", "NAME", "response, or whole: rows of the prompt count, too.", SCORING)
@@ -65,9 +66,7 @@ def detect(
     task: Task = None,
     data: Data = None,
     task_option: TaskOptions = None,
-    out: Annotated[
-        Path | None, worded(OUT, "Write detect.json, detect.md, a picture and detector.json there.")
-    ] = None,
+    out: Annotated[Path | None, TO] = None,
     format: TableFormat = "text",
     targets: Annotated[str, worded(TARGETS, "Confidence targets in [0, 1).", MEASURING)] = "0,0.5,0.75,0.9",
     limit: Limit = None,
@@ -142,7 +141,8 @@ def detect(
         text = render_detectors(found.found, format, width=console.width, color=console.is_terminal)
         typer.echo(text, nl=False)
         if out:
-            say(f"written to {out}; to use it: abstain ask {what} QUESTION --detector {out}")
+            use = "" if file else f"; to use it: abstain ask {what} QUESTION --detector {out}"
+            say(f"written to {out}{use}")
 
 
 def responses_in(what: str) -> Path | None:
@@ -311,3 +311,43 @@ def _of_model(
     )
     say_usage(sampler)
     return fit, found, kept
+
+
+def confider_from(
+    text: str,
+    loaded: "Served | LoadedModel",
+    sampler: "AnySampler",
+    task: "Questions",
+    prompt_format: Any,
+    batch_tokens: int | None = None,
+) -> "Confider":
+    """The detector that `--detector FILE` or `FILE:NAME` means, to judge what a model says.
+
+    Args:
+        text: as somebody typed it; the file, or the folder that it lies in, and perhaps which of its detectors.
+        loaded, sampler: the model.
+        task: how answers are compared.
+        prompt_format, batch_tokens: how the model is asked.
+
+    Raises:
+        FileNotFoundError, ValueError: there is no such file or detector, or it was fitted on another model.
+    """
+    from abstain.evals.detectors.fitted import named_detector, read_detectors
+    from abstain.evals.detectors.scoring import Confider, Means
+    from abstain.evals.knowledge.fingerprint import endpoint_fingerprint, fingerprint
+
+    path, name = named_detector(text)
+    detectors = read_detectors(path)
+    chosen = detectors.one(name)
+    whose = endpoint_fingerprint(loaded.name) if isinstance(loaded, Served) else fingerprint(loaded.model)
+    detectors.check_model(whose, loaded.name, path)
+    reading = None if isinstance(loaded, Served) else loaded
+    if detectors.scorer:
+        reading = _scorer(detectors.scorer, {})
+        if reading is not None and (found := fingerprint(reading.model)) != detectors.scorer_fingerprint:
+            raise ValueError(
+                f"{path}: scores are by {detectors.scorer} with fingerprint {detectors.scorer_fingerprint}, and the "
+                f"model of that name is another one now ({found}). Fit detectors again: abstain detect"
+            )
+    say(f"detector: {chosen}, fitted on {detectors.n:,} answers of {detectors.model} to {detectors.task}")
+    return Confider(detectors, chosen, Means(reading, sampler, task, None, prompt_format, batch_tokens))
