@@ -218,7 +218,7 @@ def evaluate(
     check_reading(reading)
     if confide is not None and instruct == "confidence":
         raise ValueError(
-            "a detector says how sure it is where prompts ask the model for that: leave out one of the two"
+            "a detector says how sure to be, and prompts that ask for a confidence do: leave out one of them"
         )
     task = task if answer_format is None else replace(task, answer_format=answer_format)
     targets = sorted({check_target(target) for target in targets})

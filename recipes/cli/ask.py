@@ -170,8 +170,10 @@ def by_detector(p: float, target: float) -> str:
     """What a detector says of a best guess, and what follows from it.
 
     Example:
-        >>> by_detector(0.8, 0.75), by_detector(0.8, 0.9)
-        ('0.80 sure that the best guess is right: it is given', '0.80 sure that the best guess is right: “I don’t know”')
+        >>> by_detector(0.8, 0.75)
+        '0.80 sure that the best guess is right: it is given'
+        >>> by_detector(0.8, 0.9)
+        '0.80 sure that the best guess is right: “I don’t know”'
         >>> by_detector(float("nan"), 0.5)
         'it says nothing of this guess: “I don’t know”'
     """

@@ -40,8 +40,10 @@ if TYPE_CHECKING:
     from abstain.evals.detectors.detecting import Options, Source
     from abstain.evals.detectors.fitting import FittedOn
     from abstain.evals.detectors.keeping import Kept
-    from abstain.evals.detectors.scoring import Scoring
+    from abstain.evals.detectors.scoring import Confider, Scoring
     from abstain.evals.models import LoadedModel
+    from abstain.evals.sampling import AnySampler
+    from abstain.evals.tasks.question import Task as Questions
 
 RECORDS = "records.jsonl"
 SCORING = "The scores"

@@ -131,9 +131,7 @@ def evaluate(
     if audit and baselines and format not in ("text", "markdown"):
         raise ValueError(f"--format {format} prints one table: give --audit or --baselines, not both")
     if audit and detector:
-        raise ValueError(
-            "--audit sees whether a model goes by t, and with --detector nobody tells it: give one of them"
-        )
+        raise ValueError("--audit asks whether a model goes by t, which --detector does not tell it: give one of them")
     name, options = task_named(task, data, task_option)
     from abstain.evals.audit.sources import read_start
     from abstain.evals.evaluation import evaluate as measure
