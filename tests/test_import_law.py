@@ -74,6 +74,7 @@ FLOORS = [
     "trainers.heldout",
     "trainers.looks",
     "trainers.verdict_metrics",
+    "trainers.doubts",
     "trainers.sft",
     "trainers.rl",
     "trainers.offline",

@@ -160,6 +160,36 @@ def calibrate(risk: np.ndarray, correct: np.ndarray, how: Calibration) -> Calibr
     return Calibrator(kind="isotonic", x=steps.X_thresholds_.tolist(), y=steps.y_thresholds_.tolist())
 
 
+def cross_fitted_p(
+    x: np.ndarray, correct: np.ndarray, questions: Sequence[str], *, how: Calibration = "isotonic", seed: int = 0
+) -> np.ndarray:
+    """P(correct) of each response by a linear probe and a calibration that have not seen its question.
+
+    Args:
+        x: features (n, d).
+        correct: 1, 0, or NaN.
+        questions: which one each response is to.
+        how: as in `calibrate`.
+        seed: of the folds.
+
+    Raises:
+        ValueError: too few responses of known verdict.
+    """
+    if not can_be_fitted(x, correct):
+        known = correct[~np.isnan(correct)]
+        raise ValueError(
+            f"a probe is fitted on {FEWEST} responses of known verdict or more, at least two right and two wrong: "
+            f"here are {len(known):,}, {int(known.sum()):,} of them right"
+        )
+    logits = cross_fit(fit_linear, x, correct, questions, seed)
+    fold, out = folds_of(questions, seed=seed), np.full(len(x), np.nan)
+    for one in range(FOLDS):
+        others = (fold != one) & ~(np.isnan(logits) | np.isnan(correct))
+        if others.any():
+            out[fold == one] = calibrate(-logits[others], correct[others], how)(-logits[fold == one])
+    return out
+
+
 def fit_score(
     values: np.ndarray, correct: np.ndarray, how: Calibration, layers: Sequence[int] = ()
 ) -> FittedScore | None:
