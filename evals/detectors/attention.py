@@ -285,4 +285,3 @@ def rauq(probabilities: np.ndarray, previous: np.ndarray, counts: np.ndarray) ->
         confidence = np.where(there[:, token, None], own + carried, confidence)
         total += np.where(there[:, token, None], np.log(confidence), 0.0)
     return (-total / counts[:, None]).max(1)
-

@@ -28,7 +28,7 @@ from abstain.evals.detectors.probabilities import (
     sequence_scores,
 )
 from abstain.evals.detectors.spans import Span, encode_pairs
-from abstain.evals.detectors.watching import Read, Watched
+from abstain.evals.detectors.watching import Read, Sight, Watched
 from abstain.evals.progress import Advance, followed
 from abstain.evals.sampler import batches
 from abstain.evals.sampling import PromptFormat
@@ -75,9 +75,7 @@ class Form:
     top_k: int = 50
 
     @classmethod
-    def checked(
-        cls, scores: Collection[str], convention: Convention, span: Part, window: int, top_k: int
-    ) -> "Form":
+    def checked(cls, scores: Collection[str], convention: Convention, span: Part, window: int, top_k: int) -> "Form":
         """Raise `ValueError` for what does not exist or cannot be."""
         if isinstance(scores, str):
             scores = (scores,)
@@ -96,10 +94,20 @@ class Form:
         """Whether any of these is asked for."""
         return any(name in self.scores for name in names)
 
-    def watch(self, layers: int, first: int) -> Watch:
+    def watch(self, sight: Sight, first: int) -> Watch:
         """What is to be seen of attention from the first row that matters."""
-        previous = rauq_layers(layers) if self.wants("rauq") else ()
+        previous = rauq_layers(sight.layers) if self.wants("rauq") else ()
         return Watch(self.wants("attention"), self.wants("attention_entropy"), previous, first)
+
+    def layers(self, sight: Sight) -> dict[str, tuple[int, ...]]:
+        """Which layers each layered score has a value for, counted from 1."""
+        seen = tuple(layer + 1 for layer in sight.attention_layers)
+        found = {
+            "hidden": tuple(range(1, sight.layers + 1)),
+            "attention": tuple(layer for layer in seen if layer > 1 or self.convention != "official"),
+            "attention_entropy": seen,
+        }
+        return {name: found[name] for name in LAYERED if name in self.scores}
 
 
 def one_pass(
@@ -192,16 +200,8 @@ class _Found:
     """Arrays that batches fill."""
 
     def __init__(self, watched: Watched, form: Form, count: int, places: list[Place]) -> None:
-        sight = watched.sight
-        seen = tuple(layer + 1 for layer in sight.attention_layers)
-        skipped = form.convention == "official"
-        of = {
-            "hidden": tuple(range(1, sight.layers + 1)),
-            "attention": tuple(layer for layer in seen if layer > 1 or not skipped),
-            "attention_entropy": seen,
-        }
         self.watched, self.form, self.places = watched, form, places
-        self.layers = {name: of[name] for name in LAYERED if name in form.scores}
+        self.layers = form.layers(watched.sight)
         shapes = {name: (count, len(self.layers[name])) if name in LAYERED else (count,) for name in form.scores}
         self.values = {name: np.full(shape, np.nan) for name, shape in ({"length": (count,)} | shapes).items()}
         width = watched.model.config.get_text_config().hidden_size if places else 0
@@ -231,7 +231,7 @@ def _score(watched: Watched, form: Form, spans: Sequence[Span], where: Sequence[
     starts = [0 if form.span == "whole" else span.start for span in spans]
     counts = [len(span.ids) - start for span, start in zip(spans, starts, strict=True)]
     rows = _Rows(starts, counts, device)
-    watch = form.watch(watched.sight.layers, min(starts))
+    watch = form.watch(watched.sight, min(starts))
     last = torch.tensor([[span.start - 1, len(span.ids) - 1] for span in spans], device=device)
 
     def see(layer: int, states: Tensor) -> None:
@@ -295,7 +295,9 @@ def _of_attention(name: str, watch: Watch, layers: Sequence[int], rows: _Rows, f
         seen: Row = watch.layers[layer - 1]
         values = seen.diagonal if name == "attention" else seen.entropy
         assert values is not None
-        heads = values.double().sum(1) if (name, form.convention) == ("attention", "official") else values.double().mean(1)
+        heads = (
+            values.double().sum(1) if (name, form.convention) == ("attention", "official") else values.double().mean(1)
+        )
         means.append(rows.mean(heads))
     return torch.stack(means, dim=1).cpu().numpy()
 
