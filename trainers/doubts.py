@@ -1,7 +1,7 @@
 """How sure a model may be of its own guesses, by what looks inside it: a cross-fitted probe, or a fitted detector.
 
-The probe is fitted on the very questions whose examples it decides about. So each guess is judged by a fit that has not
-seen its question: a probe would remember the others, and teach the model to be sure of what it has merely met.
+The probe is fitted on the very questions whose examples it decides about. So each guess is judged by a fit that has
+not seen its question: a probe would remember the others, and teach the model to be sure of what it has merely met.
 """
 
 import math

@@ -39,12 +39,11 @@ def _blocks(found: Found) -> list[Block]:
         f"fitted on {found['n_train']:,} others{wrong}{scorer}",
         is_title=True,
     )
-    base = [row["detector"] == found["reference"] for row in found["detectors"]]
-    blocks: list[Block] = [heading, Bullets(sentences(found)), Grid.of(_RANKING, found["detectors"], dim=base)]
+    blocks: list[Block] = [heading, Bullets(sentences(found)), ranking_grid(found)]
     blocks += [Heading(f"Points per question of each policy at t, and on the mean more than {found['reference']}")]
-    blocks += [_policies(found)]
+    blocks += [policy_grid(found)]
     if found["equal_coverage"]:
-        blocks += [Heading(f"Points more than the {TRAINED}, with as many answers"), _equal(found)]
+        blocks += [Heading(f"Points more than the {TRAINED}, with as many answers"), equal_grid(found)]
     return [*blocks, Notes(_legend(found))]
 
 
@@ -82,7 +81,14 @@ def _best(found: Found) -> str:
     return f"{told}, {gap} more than {found['reference']}. It was not chosen beforehand."
 
 
-def _policies(found: Found) -> Grid:
+def ranking_grid(found: Found) -> Grid:
+    """A row for each detector: how well it tells wrong responses from right ones."""
+    base = [row["detector"] == found["reference"] for row in found["detectors"]]
+    return Grid.of(_RANKING, found["detectors"], dim=base)
+
+
+def policy_grid(found: Found) -> Grid:
+    """A row for each policy: its score at each t, and how much more on the mean than the reference."""
     by_target = {(row["policy"], row["target"]): row for row in found["rows"]}
     targets = sorted({row["target"] for row in found["rows"]})
     columns = [
@@ -106,7 +112,8 @@ def _score_at(by_target: Mapping[tuple[str, float], Found], target: float) -> Co
     return Column(name, name, cell)
 
 
-def _equal(found: Found) -> Grid:
+def equal_grid(found: Found) -> Grid:
+    """A row for each detector: what it scores more than the trained policy with as many answers, at each t."""
     rows = [row for row in found["equal_coverage"] if row["policy"] != TRAINED]
     by_target = {(row["policy"], row["target"]): row for row in rows}
     targets = sorted({row["target"] for row in rows})

@@ -1,5 +1,6 @@
 """`abstain detect`: which responses are wrong, by hallucination detectors, and what each scores as a policy."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -34,6 +35,7 @@ from abstain.recipes.cli.options import (
 )
 from abstain.recipes.run.console import say
 from abstain.recipes.run.directory import claimed_results
+from abstain.recipes.run.recipe import STAGES
 
 if TYPE_CHECKING:
     from abstain.evals.detectors.comparison import DetectorComparison
@@ -46,6 +48,8 @@ if TYPE_CHECKING:
     from abstain.evals.tasks.question import Task as Questions
 
 RECORDS = "records.jsonl"
+FEWEST = 200
+"""Training questions that are not given up."""
 SCORING = "The scores"
 WHAT = typer.Argument(
     metavar="MODEL|RECORDS|FILE", help="A model to ask, the records of an evaluation, or labelled responses."
@@ -132,7 +136,7 @@ def detect(
             loaded = load(
                 what, url, endpoint_option, batch_tokens=batch_tokens, task=name, task_options=settings, **given
             )
-            asked = {"name": name, "settings": settings, "card": card, "policy": policy, "yes": yes}
+            asked = {"what": what, "name": name, "settings": settings, "card": card, "policy": policy, "yes": yes}
             asked |= {"revision": revision, "prompt_format": prompt_format, "batch_tokens": batch_tokens}
             fit, found, kept = _of_model(loaded, how, options, reading, entailing, out, **asked)
         if out:
@@ -260,6 +264,7 @@ def _of_model(
     entailing: Any,
     out: Path | None,
     *,
+    what: str,
     name: str,
     settings: dict[str, Any],
     card: Path | None,
@@ -281,6 +286,7 @@ def _of_model(
 
     questions = load_task(name, **settings)
     say(describe(questions))
+    questions = _not_taught(questions, what)
     trained = None
     if policy is not None:
         file = policy / RECORDS if policy.is_dir() else policy
@@ -313,6 +319,33 @@ def _of_model(
     )
     say_usage(sampler)
     return fit, found, kept
+
+
+def _not_taught(task: "Questions", model: str) -> "Questions":
+    """The task without the training questions that the stages of a run taught this model: memory looks like knowledge.
+
+    Where too few would be left, they stay, and a warning says so.
+    """
+    from abstain.evals.records import read_rows
+
+    folder = Path(model)
+    if folder.name != "model":
+        return task
+    run, last = (folder.parent.parent, folder.parent.name) if folder.parent.name in STAGES else (folder.parent, "rl")
+    stages = STAGES[: STAGES.index(last) + 1]
+    files = [file for stage in stages if (file := run / stage / "examples.jsonl").is_file()]
+    taught = {str(row.get("question_id")) for file in files for row in read_rows(file)}
+    rest = tuple(question for question in task.train if question.id not in taught)
+    left = len(task.train) - len(rest)
+    if not left:
+        return task
+    if len(rest) < FEWEST:
+        say(
+            f"warning: {left:,} of {len(task.train):,} training questions were taught to this model, and are fitted on"
+        )
+        return task
+    say(f"{left:,} training questions are left out, which were taught to this model: memory would pass for knowledge")
+    return replace(task, train=rest)
 
 
 def confider_from(

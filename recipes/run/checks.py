@@ -106,7 +106,10 @@ def _detector_problems(recipe: Recipe, name: str, stage: SftStage) -> Problems:
     if stage.detector is None:
         return
     path, one = named_detector(stage.detector)
-    yield from _attempt((name, "detector"), lambda: read_detectors(path).one(one))
+    try:
+        read_detectors(path).one(one)
+    except (OSError, ValueError) as error:
+        yield (name, "detector"), str(error)
     if recipe.model.lora is not None:
         yield (
             (name, "detector"),
