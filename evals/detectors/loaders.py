@@ -267,7 +267,7 @@ def _truthfulqa(table: Table, unit: Unit) -> Iterator[Pair]:
         category = str(row.fields.get(columns.get("category", "")) or "")
         for response in dict.fromkeys((*right, *wrong)):
             both = response in right and response in wrong  # "Unknown", of two questions
-            if not both and " ".join(response.split()).lower() != _NO_COMMENT:
+            if not both and " ".join(response.split()).lower().rstrip(".") != _NO_COMMENT:
                 error = response in wrong
                 yield Pair(question, response, error=error, id=f"{table.name}-{number}", split=category)
 

@@ -1,6 +1,5 @@
 """EigenScore: closed forms in both conventions, and the same states as the model's own forward pass gives."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np

@@ -52,7 +52,7 @@ def test_only_the_first_member_of_a_cluster_counts(convention: str, ids: list[in
 
 
 def test_a_sample_between_two_clusters_is_where_the_convention_says() -> None:
-    """0 and 2 are apart, and 1 is near both: the paper's algorithm keeps it with 0, the official code moves it to 2."""
+    """0 and 2 are apart, and 1 is near both: the paper's algorithm keeps it with 0, the code moves it to 2."""
     pair = [of("0", "2", "1")]
     assert cluster_samples(pair, NEAR, convention="paper")[0].tolist() == [0, 1, 0]
     assert cluster_samples(pair, NEAR, convention="official")[0].tolist() == [0, 1, 1]
