@@ -6,6 +6,7 @@ from typing import Any
 from abstain.evals.detectors.catalogue import DETECTORS
 from abstain.evals.detectors.comparison import TRAINED
 from abstain.evals.detectors.fitted import PROBABILITY
+from abstain.evals.policies.agreement import SAMPLES, TEMPERATURE
 from abstain.evals.policies.tables import NOT_GUARANTEED, POLICIES
 from abstain.evals.tables.document import Block, Bullets, Format, Heading, Notes, render_tables
 from abstain.evals.tables.formats import decimal, percent, with_interval
@@ -165,8 +166,8 @@ def _legend(found: Found) -> list[tuple[str, str]]:
         "confidence": "probability",
         "fitted": "the responses that detectors are fitted on",
         "sure": 0.9,
-        "samples": found["settings"].get("samples", 2),
-        "temperature": found["settings"].get("temperature", 1.0),
+        "samples": SAMPLES,
+        "temperature": TEMPERATURE,
     }
     legend = [(name, POLICIES[name].format(**told)) for name in names if name in POLICIES]
     legend += [(TRAINED, "what the run did when told each t")] * (TRAINED in names)

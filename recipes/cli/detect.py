@@ -228,7 +228,7 @@ def _of_file(
     wrong = sum(bool(pair.error) for pair in pairs)
     say(f"{file}: {len(pairs):,} responses, {labelled:,} of them labelled, {wrong:,} wrong")
     source = _source(file.stem if file.name != RECORDS else file.parent.name, "", reading)
-    kept = _kept(out, source, **passing)
+    kept = _kept(out, source, **passing, dtype=str(reading.model.dtype) if reading else "")
     sampler = sampler_of(reading, passing["prompt_format"], passing["batch_tokens"]) if reading else None
     means = Means(reading, sampler, nli=entailing, **passing)
     name = file.name
@@ -311,7 +311,8 @@ def _of_model(
         sides = [(questions.train, options.train_limit), (questions.held_out, options.limit)]
         drawn = [one for side, most in sides for one in draw_in_order(side, most, options.seed)]
         announce([prompt_text(one.question, 0, questions.template) for one in drawn])
-    kept = _kept(out, source, prompt_format=known.prompt_format, template=questions.template)
+    computed = "" if passes is None else str(passes.model.dtype)
+    kept = _kept(out, source, prompt_format=known.prompt_format, template=questions.template, dtype=computed)
     means = Means(passes, sampler, questions, entailing, known.prompt_format, batch_tokens)
     instruct = known.instruct
     fit, found = detect_on_task(

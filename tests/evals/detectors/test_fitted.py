@@ -1,6 +1,7 @@
 """Signs, layers, calibration and probes that are fitted on other responses, and the file that holds them."""
 
 import json
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from abstain.evals.detectors.fitted import (
     named_detector,
     read_detectors,
 )
-from abstain.evals.detectors.fitting import SIMILARITY, calibrate, cross_fitted_p, fit_detectors, fit_score
+from abstain.evals.detectors.fitting import SIMILARITY, FittedOn, calibrate, cross_fitted_p, fit_detectors, fit_score
 from abstain.evals.detectors.pair import Pair
 from abstain.evals.detectors.probes import Affine, Network, cross_fit, fit_linear, fit_mlp, folds_of, rank_of
 from abstain.evals.detectors.scored import Scored, joined
@@ -47,8 +48,14 @@ def toy(n: int = N, seed: int = 0, responses: int = 1) -> Scored:
     return Scored(pairs, values, {"attention": (3, 5, 7)}, rng.normal(size=(n, 8)) + wrong[:, None] * 0.8)
 
 
+@cache
+def fitted() -> FittedOn:
+    """Fitted once: nobody changes it."""
+    return fit_detectors(toy(), **WHO)
+
+
 def test_sign_and_layer_are_fitted() -> None:
-    fit = fit_detectors(toy(), **WHO)
+    fit = fitted()
     one = fit.detectors.detectors["attention"]
     assert isinstance(one, FittedScore) and (one.sign, one.column, one.layer) == (-1, 1, 5)
     assert fit.detectors.detectors["msp"].sign == 1  # type: ignore[union-attr]
@@ -127,8 +134,7 @@ def test_a_score_that_nobody_has_or_that_says_nothing() -> None:
 
 
 def test_retrieval_combination_and_cascade_as_equations() -> None:
-    scored = toy()
-    fit = fit_detectors(scored, **WHO)
+    fit = fitted()
     found, test = fit.detectors, toy(seed=2)
     near = found.detectors["retrieval"]
     assert isinstance(near, FittedRetrieval) and near.weight > 0
@@ -154,7 +160,7 @@ def test_valid_and_error_responses_teach_a_classifier_of_their_own() -> None:
 
 
 def test_the_file_is_plain_numbers_and_of_one_model(tmp_path: Path) -> None:
-    fit = fit_detectors(toy(), **WHO)
+    fit = fitted()
     fit.detectors.save(tmp_path / FILE)
     again, test = read_detectors(tmp_path), toy(seed=1)
     assert again.best == fit.detectors.best and again.one("msp") == "msp" and again.one() == again.best
@@ -181,7 +187,7 @@ def test_the_file_is_plain_numbers_and_of_one_model(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_no_file_of_detectors_is_refused(tmp_path: Path, change: dict[str, object], said: str) -> None:
-    fit_detectors(toy(), **WHO).detectors.save(tmp_path / FILE)
+    fitted().detectors.save(tmp_path / FILE)
     stored = json.loads((tmp_path / FILE).read_text()) | change
     (tmp_path / FILE).write_text(json.dumps(stored))
     with pytest.raises(ValueError, match=said):
@@ -214,7 +220,7 @@ def test_lots_are_put_together() -> None:
 
 def test_policies_answer_where_p_exceeds_t() -> None:
     train, test = toy(), toy(seed=1)
-    fit = fit_detectors(train, **WHO)
+    fit = fitted()
     right = np.where(test.correct == 1, "CORRECT", "INCORRECT")
     mute = Policy(
         TRAINED, "run", {t: [Verdict.ABSTAINED] * 200 + [Verdict(one) for one in right[200:]] for t in (0.5, 0.9)}
@@ -240,8 +246,8 @@ def test_policies_answer_where_p_exceeds_t() -> None:
 
 
 def test_results_are_saved(tmp_path: Path) -> None:
-    train, test = toy(responses=2), toy(seed=1, responses=2)
-    found = compare_detectors(fit_detectors(train, **WHO), test, [0, 0.5], train=train, draws=50)
+    train, test = toy(), toy(seed=1, responses=2)
+    found = compare_detectors(fitted(), test, [0, 0.5], train=train, draws=50)
     found.save(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"detect.json", "detect.md", "detect.png", "detect.svg"}
     stored = json.loads((tmp_path / "detect.json").read_text())
@@ -252,7 +258,7 @@ def test_results_are_saved(tmp_path: Path) -> None:
 def test_nothing_is_fitted_and_measured_on_the_same_question() -> None:
     train = toy()
     with pytest.raises(ValueError, match="300 questions are fitted on and measured"):
-        compare_detectors(fit_detectors(train, **WHO), train, [0.5], train=train)
+        compare_detectors(fitted(), train, [0.5], train=train)
 
 
 def test_a_trained_policy_that_was_asked_something_else() -> None:
