@@ -125,6 +125,7 @@ def detect(
     file = responses_in(what)
     if file is not None and (lost := task or data or policy):
         raise ValueError(f"{what} holds responses already: {lost} is for a model that is asked. Leave it out")
+    name, settings = task_named(task, data, task_option) if file is None else ("", {})
     with claimed_results(out, RESULTS):
         passing = {"prompt_format": prompt_format, "batch_tokens": batch_tokens}
         reading = _scorer(scorer, given)
@@ -132,7 +133,6 @@ def detect(
         if file is not None:
             fit, found, kept = _of_file(file, unit, how, options, reading, entailing, passing, out)
         else:
-            name, settings = task_named(task, data, task_option)
             loaded = load(
                 what, url, endpoint_option, batch_tokens=batch_tokens, task=name, task_options=settings, **given
             )
