@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -96,13 +97,13 @@ def ask_all(
     """
     distinct = list(dict.fromkeys(prompts))
     found: dict[str, tuple[list[Completion], str]] = {}
-    options = {"n": n, "temperature": temperature, "max_new_tokens": max_new_tokens, "seed": seed}
+    sample = partial(sampler.sample, n=n, temperature=temperature, max_new_tokens=max_new_tokens, seed=seed)
     with followed(progress, len(distinct)) as advance:
         todo = [distinct] if distinct else []
         while todo:
             some = todo.pop()
             try:
-                rows = sampler.sample(some, progress=advance, **options)
+                rows = sample(some, progress=advance)
             except ValueError as error:  # one of them is too long, which the sampler sees before it begins
                 if len(some) > 1:
                     todo += [some[len(some) // 2 :], some[: len(some) // 2]]

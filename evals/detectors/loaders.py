@@ -128,6 +128,11 @@ def _is_source(table: Table) -> bool:
 # --- cells
 
 
+def _file_of(row: SourceRow) -> Path:
+    """Of `file.json: row 3`, or `file.jsonl:3`."""
+    return Path(re.sub(r"(\[[^\]]*\])?: row \d+\Z|:\d+\Z", "", row.where))
+
+
 def _text(row: SourceRow, column: str, *, empty: bool = False) -> str:
     """The text in a column, which may be blank only if that is said.
 
@@ -277,7 +282,7 @@ def _truthfulqa(table: Table, unit: Unit) -> Iterator[Pair]:
 
 def _ragtruth(table: Table, unit: Unit) -> Iterator[Pair]:
     """Responses of six models to each source, with the spans that people found unsupported or contradicted."""
-    folder = Path(re.sub(r":\d+\Z", "", table.rows[0].where)).parent
+    folder = _file_of(table.rows[0]).parent
     beside = folder / _SOURCES
     if not beside.is_file():
         raise ValueError(f"{table.rows[0].where}: RAGTruth's responses need its {_SOURCES} beside them, in {folder}")
@@ -320,7 +325,7 @@ _CLAIMS = "_response_kg"
 
 def _refchecker(table: Table, unit: Unit) -> Iterator[Pair]:
     """Responses in triplets, each entailed by its reference, contradicted, or neither."""
-    asked = _questions(Path(table.rows[0].where.partition(": row ")[0]))
+    asked = _questions(_file_of(table.rows[0]))
     for row in table.rows:
         name = str(row.fields.get("id"))
         prompt, documents = asked.get(name, ("", ()))
@@ -329,8 +334,8 @@ def _refchecker(table: Table, unit: Unit) -> Iterator[Pair]:
             for text, error in labelled:
                 yield Pair(prompt, text, documents, error=error, id=name)
         else:
-            error = any(wrong for _, wrong in labelled) if labelled else None
-            yield Pair(prompt, _text(row, "response", empty=True), documents, error=error, id=name)
+            wrong = any(error for _, error in labelled) if labelled else None
+            yield Pair(prompt, _text(row, "response", empty=True), documents, error=wrong, id=name)
 
 
 def _claims(row: SourceRow) -> Iterator[tuple[str, bool]]:

@@ -156,7 +156,8 @@ def test_p_true_of_what_cannot_be_asked(tiny: LoadedModel, tiny_model_dir: Path)
 def test_p_true_in_a_chat_template(tiny: LoadedModel) -> None:
     """The assistant's turn begins with the choice."""
     kept = tiny.tokenizer.chat_template
-    tiny.tokenizer.chat_template = "{% for m in messages %}{{ m.role }} : {{ m.content }} {% endfor %}{% if add_generation_prompt %}Ada {% endif %}"
+    turns = "{% for m in messages %}{{ m.role }} : {{ m.content }} {% endfor %}"
+    tiny.tokenizer.chat_template = turns + "{% if add_generation_prompt %}Ada {% endif %}"
     try:
         found = p_false(tiny.model, tiny.tokenizer, PAIRS[:1])
         ids = tiny.tokenizer(f"user : {p_true_prompt(PAIRS[0])} Ada", return_tensors="pt")["input_ids"]

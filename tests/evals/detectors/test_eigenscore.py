@@ -124,7 +124,7 @@ def test_what_cannot_be_computed_is_nan_and_said(tiny: LoadedModel) -> None:
     tiny.model.eval()
 
 
-def test_samples_that_differ_more_score_higher(make_tiny_model: Callable[..., Path], tiny: LoadedModel) -> None:
+def test_samples_that_differ_more_score_higher(tiny: LoadedModel) -> None:
     same, apart = (
         Pair(PROMPT, "Lima", samples=samples) for samples in (("Lima",) * 4, ("Lima", "Oslo", "Rome", "Cairo"))
     )

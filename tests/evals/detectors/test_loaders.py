@@ -11,9 +11,7 @@ import pytest
 from abstain.evals.detectors.loaders import FORMATS, load_pairs
 from abstain.evals.detectors.pair import Pair
 
-TRUTHFULQA = next(
-    (path for root in Path(__file__).parents for path in root.glob("data/truthfulqa/TruthfulQA.csv")), None
-)
+TRUTHFULQA = Path(__file__).resolve().parents[4] / "shared" / "data" / "truthfulqa" / "TruthfulQA.csv"
 Row = dict[str, Any]
 
 
@@ -86,7 +84,7 @@ def biography(*labels: str | None) -> Row:
     facts = [{"text": f"Bo is {i}.", "label": label} for i, label in enumerate(labels)]
     sentences = [
         {"text": "…", "is-relevant": True, "human-atomic-facts": facts},
-        {"text": "…", "human-atomic-facts": None},
+        {"text": "…", "is-relevant": False, "human-atomic-facts": None},
     ]
     return {"input": "Question: Tell me a bio of Bo.", "output": "Bo is.", "topic": "Bo", "annotations": sentences}
 
@@ -146,9 +144,9 @@ def test_truthfulqa_itself() -> None:
         rows = list(csv.DictReader(file))
     assert len({pair.id for pair in found}) == len(rows) == 817
     wrong = [{part.strip() for part in row["Incorrect Answers"].split(";")} - {""} for row in rows]
-    both = sum(len(said & {part.strip() for part in row["Correct Answers"].split(";")})
-               for said, row in zip(wrong, rows, strict=True))  # fmt: skip
-    assert sum(pair.error is True for pair in found) == sum(map(len, wrong)) - both
+    right = [{part.strip() for part in row["Correct Answers"].split(";")} for row in rows]
+    only = sum(len(said - listed) for said, listed in zip(wrong, right, strict=True))
+    assert sum(pair.error is True for pair in found) == only
     assert not any("no comment" in pair.response for pair in found)
 
 
@@ -261,9 +259,8 @@ def test_the_fields_of_a_pair(tmp_path: Path) -> None:
 
 def test_the_fields_of_a_pair_in_a_table(tmp_path: Path) -> None:
     file = tmp_path / "mine.csv"
-    file.write_text(
-        'prompt,response,samples,logprobs,error\nWho?,Bo,"[""Al"", ""Bo""]","[-1, -2]",1\nWho?,Al,Bo,,no\n'
-    )
+    header, row = "prompt,response,samples,logprobs,error", 'Who?,Bo,"[""Al"", ""Bo""]","[-1, -2]",1'
+    file.write_text(f"{header}\n{row}\nWho?,Al,Bo,,no\n")
     first, second = load_pairs(file)
     assert (first.samples, first.logprobs, first.error) == (("Al", "Bo"), (-1.0, -2.0), True)
     assert (second.samples, second.logprobs, second.error) == (("Bo",), None, False)
@@ -329,12 +326,4 @@ def test_options_that_fit_no_file(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="no file or folder"):
         load_pairs(tmp_path / "none.jsonl")
     assert load_pairs(file, file_format="halueval") == load_pairs(file)
-    assert set(FORMATS) == {
-        "halueval",
-        "halueval_general",
-        "truthfulqa",
-        "ragtruth",
-        "refchecker",
-        "factscore",
-        "pairs",
-    }
+    assert list(FORMATS)[-1] == "pairs"  # the others may have its columns, too
