@@ -264,8 +264,8 @@ def _truthfulqa(table: Table, unit: Unit) -> Iterator[Pair]:
     for number, row in enumerate(table.rows, 1):
         question = _text(row, columns["question"]).strip()
         best = answers_of(row.fields.get(columns.get("best_answer", "")))
-        right = [*best, *answers_of(row.fields.get(columns["correct_answers"]), ";")]
-        wrong = answers_of(row.fields.get(columns["incorrect_answers"]), ";")
+        right = [*best, *_answers(row.fields.get(columns["correct_answers"]))]
+        wrong = _answers(row.fields.get(columns["incorrect_answers"]))
         if not right or not wrong:
             which = "correct" if not right else "incorrect"
             raise ValueError(f"{row.where}: no {which} answer; expected a list, or answers that semicolons separate")
@@ -275,6 +275,12 @@ def _truthfulqa(table: Table, unit: Unit) -> Iterator[Pair]:
             if not both and " ".join(response.split()).lower().rstrip(".") != _NO_COMMENT:
                 error = response in wrong
                 yield Pair(question, response, error=error, id=f"{table.name}-{number}", split=category)
+
+
+def _answers(value: Any) -> tuple[str, ...]:
+    """A list, as the hub has it, or what semicolons separate."""
+    is_list = not isinstance(value, str) or not isinstance(parse_literal(value), str)
+    return answers_of(value) if is_list else answers_of(value, ";")
 
 
 # --- RAGTruth (Niu et al. 2024, arXiv 2401.00396)
