@@ -3,7 +3,9 @@
 transformers lets every model's attention be computed by a function of ours (`AttentionInterface`). On a CPU it calls
 the very kernel that PyTorch would, which also returns ln Σ exp of each row of scores s = q·k/√d. With that number
 
-    ln a_jj = s_jj − lse_j        a_{j,j−1} = exp(s_{j,j−1} − lse_j)        −Σ_k a_jk ln a_jk = lse_j − q_j·(Σ_k a_jk k_k)/√d
+    ln a_jj = s_jj − lse_j
+    a_{j,j−1} = exp(s_{j,j−1} − lse_j)
+    −Σ_k a_jk ln a_jk = lse_j − q_j·(Σ_k a_jk k_k)/√d
 
 need no matrix of m × m. Elsewhere, and where scores are capped or sinks take a share, rows are looked at in blocks.
 """
@@ -118,7 +120,8 @@ def _watched_attention(
     if watch.fused and alike and not special and square and (attention_mask is not None or causal):
         key, value = repeat_kv(key, groups), repeat_kv(value, groups)
         return _fused(watch, layer, query, key, value, attention_mask, scale), None
-    _blocks(watch, layer, query, repeat_kv(key, groups), attention_mask, scale, causal, special)
+    with torch.autocast(query.device.type, enabled=False):
+        _blocks(watch, layer, query, repeat_kv(key, groups), attention_mask, scale, causal, special)
     if special:
         eager = getattr(sys.modules[type(module).__module__], "eager_attention_forward", None)
         if eager is None:
@@ -142,8 +145,11 @@ def _causal_mask(rows: int, columns: int, device: torch.device) -> Tensor:
 def _fused(
     watch: Watch, layer: int, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scale: float
 ) -> Tensor:
+    kind = query.device.type
+    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else query.dtype
+    query, key, value = query.to(dtype), key.to(dtype), value.to(dtype)
     if mask is not None:
-        mask = _additive(mask, query.dtype) if mask.dtype == torch.bool else mask.to(query.dtype)
+        mask = _additive(mask, dtype) if mask.dtype == torch.bool else mask.to(dtype)
     kernel = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
     output, lse = kernel(query, key, value, 0.0, mask is None, attn_mask=mask, scale=scale)
     first = watch.first

@@ -7,8 +7,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-# The mean of 1 / pivot (of the Gram matrix with a unit diagonal) up to which fp32 is exact enough; measured on SmolLM2
-LIMIT = 64.0
+LIMIT = 8.0
+"""How far fp32 goes: up to LIMIT √m for the mean of 1 / pivot, pivots of the Gram matrix with a unit diagonal.
+
+There it is at most 3e-5 off, measured on random states that share a direction, for m = 5 to 128.
+"""
 
 
 class HiddenForm(NamedTuple):
@@ -60,7 +63,8 @@ def log_dets(states: Tensor, counts: Sequence[int], form: HiddenForm) -> Tensor:
         if rows:
             there = torch.tensor([counts[row] for row in rows], device=states.device)
             some = states if len(rows) == len(states) else states[rows]
-            found[rows] = _log_dets(some[:, : max(counts[row] for row in rows)], there, form, wide)
+            with torch.autocast(states.device.type, enabled=False):
+                found[rows] = _log_dets(some[:, : max(counts[row] for row in rows)], there, form, wide)
     return found
 
 
@@ -88,4 +92,4 @@ def _cholesky(states: Tensor, counts: Tensor, form: HiddenForm, wide: bool) -> t
     total = pivots.double().log().sum(-1).masked_fill(failed > 0, torch.nan)
     if wide and form.regulariser:
         total += (counts - gram.shape[-1]) * math.log(form.regulariser)
-    return total, ~((diagonal / pivots).mean(-1) <= LIMIT) | (failed > 0)
+    return total, ~((diagonal / pivots).mean(-1) <= LIMIT * counts.sqrt()) | (failed > 0)

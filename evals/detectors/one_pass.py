@@ -131,18 +131,18 @@ def one_pass(
     With m tokens y of the response x, and as `paper` (LLM-Check, Sriramanan et al. 2024) or `official` (its released
     code) say; every score is higher where its source holds a response for more likely wrong:
 
-    | score | paper | official |
-    |---|---|---|
-    | `length` | m | |
-    | `perplexity` | exp(−(1/m) Σ ln p(yᵢ)) | |
-    | `window_entropy` | greatest mean entropy of `window` tokens, windows overlap | they do not, divided by V, one token later |
-    | `logit_entropy` | (1/m) Σᵢ Σ over the `top_k` likeliest of −p ln p | p normalised over them, divided by k, one token later |
-    | `hidden` | (1/m) ln det(HHᵀ) of each layer | (1/m) ln det(HJHᵀ + .001 I), J = I − 11ᵀ/d |
-    | `attention` | (1/m) Σⱼ ln aⱼⱼ, mean over the heads of each layer | sum over heads, the first layer left out |
-    | `attention_entropy` | (1/m) Σⱼ −Σₖ aⱼₖ ln aⱼₖ, mean over heads: not LLM-Check's | |
-    | `rauq` | `abstain.evals.detectors.attention.rauq` (2505.20045) | |
-    | `msp` | −ln p(y), without an end token | |
-    | `self_certainty` | −(1/m) Σ KL(uniform ‖ p) (2502.18581, whose sign is the other) | |
+    - `length`: m.
+    - `perplexity`: exp(−(1/m) Σ ln p(yᵢ)).
+    - `window_entropy`: the greatest mean entropy of `window` tokens. Paper: windows overlap. Official: they do not,
+      the entropy is divided by V, and distributions are those one token later.
+    - `logit_entropy`: (1/m) Σᵢ Σ −p ln p over the `top_k` likeliest tokens. Official: p is normalised over them, the
+      sum divided by k, and distributions are those one token later.
+    - `hidden`, of each layer: (1/m) ln det(HHᵀ). Official: (1/m) ln det(HJHᵀ + .001 I), J = I − 11ᵀ/d.
+    - `attention`, of each layer: (1/m) Σⱼ ln aⱼⱼ, mean over heads. Official: sum over heads, the first layer left out.
+    - `attention_entropy`, of each layer: (1/m) Σⱼ −Σₖ aⱼₖ ln aⱼₖ, mean over heads. Not LLM-Check's.
+    - `rauq`: see `abstain.evals.detectors.attention.rauq` (Vazhentsev et al. 2025, arXiv 2505.20045).
+    - `msp`: −ln p(y), without an end token.
+    - `self_certainty`: −(1/m) Σ KL(uniform ‖ p) (Kang et al. 2025, arXiv 2502.18581, whose sign is the other).
 
     `hidden` of the last layer is after the final norm, as transformers' `hidden_states` are. Nothing is centred over
     tokens. `attention` and `hidden` have the sign of LLM-Check's equations, whose text and code disagree about what

@@ -93,9 +93,7 @@ def encode_pairs(
     if ends:
         notes.append(f"{len(ends):,} responses exceed it alone, and lose their last tokens, at most {max(ends):,}")
     if empty:
-        after = "and the tokenizer has no token to begin with: no scores" if first is None else ""
-        notes.append(
-            f"{empty:,} of {len(pairs):,} prompts are empty{'' if after else f': their responses follow the token {first}'}"
-            + (f", {after}" if after else "")
-        )
+        then = "the tokenizer has no token to begin with, so no scores"
+        then = then if first is None else f"their responses follow the token {first}"
+        notes.append(f"{empty:,} of {len(pairs):,} prompts are empty: {then}")
     return spans, notes

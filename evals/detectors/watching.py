@@ -24,6 +24,7 @@ EVERY = range(2**20)  # layers
 Hidden = Callable[[int, Tensor], None]
 """Called with a layer, from 1, and its states (B, T, d), as soon as they are there."""
 logger = logging.getLogger(__name__)
+_SIGHTS: WeakKeyDictionary[nn.Module, Any] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -85,17 +86,15 @@ class Watched:
         autocast: compute in bfloat16 whatever the weights are stored in.
     """
 
-    _sights: WeakKeyDictionary[nn.Module, Sight] = WeakKeyDictionary()
-
     def __init__(self, model: PreTrainedModel, autocast: bool = False) -> None:
         while hasattr(model, "get_base_model"):
             model = model.get_base_model()
         self.model = model
         self.autocast = autocast
         with self.running():
-            if model not in self._sights:
-                self._sights[model] = _look(model)
-        self.sight = self._sights[model]
+            if model not in _SIGHTS:
+                _SIGHTS[model] = _look(model)
+        self.sight: Sight = _SIGHTS[model]
         self.passes = 0
 
     @contextmanager
