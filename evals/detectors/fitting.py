@@ -242,13 +242,14 @@ class _Fitter:
 
     def score(self, name: str) -> None:
         values, layers = self.scored.values[name], self.scored.layers.get(name, ())
-        whole = fit_score(values, self.correct, self.how, layers)
-        if whole is None:
+        fitted = fit_score(values, self.correct, self.how, layers)
+        if fitted is None:
             self.notes.append(f"{name}: no response of known verdict has this score")
             return
+        whole: FittedScore = fitted
 
-        def risk(fitted: FittedScore) -> np.ndarray:
-            return fitted.sign * (values if fitted.column is None else values[:, fitted.column])
+        def risk(one: FittedScore) -> np.ndarray:
+            return one.sign * (values if one.column is None else values[:, one.column])
 
         def opinion(others: np.ndarray) -> np.ndarray:
             part = fit_score(values[others], self.correct[others], self.how, layers) or whole

@@ -60,7 +60,7 @@ class Kept:
             return _read(file, pairs)
         scored = make()
         about = {"layers": {name: list(layers) for name, layers in scored.layers.items()}, "notes": scored.notes}
-        arrays = {f"score:{name}": column for name, column in scored.values.items()}
+        arrays: dict[str, Any] = {f"score:{name}": column for name, column in scored.values.items()}
         if scored.features is not None:
             arrays["features"] = scored.features
         with whole_file(file) as out:
