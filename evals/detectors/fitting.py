@@ -313,17 +313,17 @@ class _Fitter:
         )
         self.own["combined"] = self._crossed(lambda others: self._meaning(-logits, others))
 
+    def _risk_by(self, name: str, rows: np.ndarray) -> np.ndarray:
+        """A score of all responses, with the sign and the layer that these rows give it."""
+        values = self.scored.values[name]
+        part = fit_score(values[rows], self.correct[rows], self.how)
+        column = values if values.ndim == 1 else values[:, (part.column if part else None) or 0]
+        return (part.sign if part else 1) * column
+
     def _combined(self, names: Sequence[str], others: np.ndarray) -> np.ndarray:
         """Log-odds by a combination whose signs and layers, too, were fitted on the other folds."""
-        columns = []
-        for name in names:
-            values = self.scored.values[name]
-            part = fit_score(values[others], self.correct[others], self.how)
-            column = values if values.ndim == 1 else values[:, (part.column if part else None) or 0]
-            columns.append((part.sign if part else 1) * column)
-        x = np.stack(columns, axis=1)
-        middle = np.nan_to_num(np.nanmean(x[others], axis=0)) if len(x) else 0.0
-        x = np.where(np.isnan(x), middle, x)
+        x = np.stack([self._risk_by(name, others) for name in names], axis=1)
+        x = np.where(np.isnan(x), np.nan_to_num(np.nanmean(x[others], axis=0)), x)
         asked = [question for question, other in zip(self.questions, others, strict=True) if other]
         return fit_linear(x[others], self.correct[others], asked).log_odds(x)
 
@@ -334,36 +334,31 @@ class _Fitter:
         if near is None or np.isnan(near).all() or not scores:
             return
 
-        def choose(rows: np.ndarray) -> tuple[float, str, float]:
-            options = [
-                (rank_of(-(self._standard(name) - weight * near)[rows], self.correct[rows]) or 0.0, name, weight)
-                for name, weight in product(scores, WEIGHTS)
-            ]
-            return max(options, key=lambda option: (option[0], -option[2]))
+        def choose(rows: np.ndarray) -> tuple[str, float, float, float, np.ndarray]:
+            """Name, centre, spread, λ, and the risk of all responses."""
+            best: tuple[float, float] = (-1.0, 0.0)
+            chosen: tuple[str, float, float, float, np.ndarray] | None = None
+            for name in scores:
+                risk = self._risk_by(name, rows)
+                centre, spread = float(np.nanmean(risk[rows])), float(np.nanstd(risk[rows])) or 1.0
+                for weight in WEIGHTS:
+                    mixed = (risk - centre) / spread - weight * near
+                    rank = rank_of(-mixed[rows], self.correct[rows]) or 0.0
+                    if (rank, -weight) > best:
+                        best, chosen = (rank, -weight), (name, centre, spread, weight, mixed)
+            assert chosen is not None, "there are scores, and no rank is below 0"
+            return chosen
 
-        def opinion(others: np.ndarray) -> np.ndarray:
-            _, name, weight = choose(others)
-            return self._meaning(self._standard(name) - weight * near, others)
-
-        rank, name, weight = choose(np.ones(len(near), dtype=bool))
-        centre, spread = self._centre(name)
-        self.own["retrieval"] = self._crossed(opinion)
+        name, centre, spread, weight, mixed = choose(np.ones(len(near), dtype=bool))
+        self.own["retrieval"] = self._crossed(lambda others: self._meaning(choose(others)[-1], others))
         self.found["retrieval"] = FittedRetrieval(
             score=name,
             centre=centre,
             spread=spread,
             weight=weight,
-            calibrator=calibrate(self._standard(name) - weight * near, self.correct, self.how),
-            auroc=rank_of(self.own["retrieval"], self.correct) or rank,
+            calibrator=calibrate(mixed, self.correct, self.how),
+            auroc=rank_of(self.own["retrieval"], self.correct),
         )
-
-    def _centre(self, name: str) -> tuple[float, float]:
-        risk = self.risks[name]
-        return float(np.nanmean(risk)), float(np.nanstd(risk)) or 1.0
-
-    def _standard(self, name: str) -> np.ndarray:
-        centre, spread = self._centre(name)
-        return (self.risks[name] - centre) / spread
 
     def cascade(self) -> None:
         """The probability decides what is clear, and internal states the rest: where is it clear?
