@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -105,7 +106,7 @@ def responses(loaded: LoadedModel, count: int) -> list[Pair]:
         ids = loaded.tokenizer(" ".join(words.split()), add_special_tokens=False)["input_ids"]
         ids = (ids + filler * TOKENS)[: TOKENS - SENTENCES]
         cut = [round(part * len(ids) / SENTENCES) for part in range(SENTENCES + 1)]
-        parts = [loaded.tokenizer.decode(ids[a:b]).strip() for a, b in zip(cut[:-1], cut[1:], strict=True)]
+        parts = [loaded.tokenizer.decode(ids[a:b]).strip() for a, b in pairwise(cut)]
         pairs.append(Pair(prompt, " ".join(f"{part[:1].upper()}{part[1:]}." for part in parts)))
     return pairs
 

@@ -350,7 +350,8 @@ def test_longer_than_the_context(tiny_model_dir: Path) -> None:
     long = Pair("Where was Ada born?", "Lima Oslo Rome")
     found = score(model, long, Pair("born?", "Lima Oslo Rome Cairo Ada Bo"), long)
     assert found.notes == (
-        "3 of 3 prompts and responses exceed the model's context of 5 tokens: prompts lose their first tokens, at most 2",
+        "3 of 3 prompts and responses exceed the model's context of 5 tokens: "
+        "prompts lose their first tokens, at most 2",
         "1 responses exceed it alone, and lose their last tokens, at most 2",
     )
     assert found.values["length"].tolist() == [3, 4, 3]
