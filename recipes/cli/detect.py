@@ -97,11 +97,12 @@ def detect(
     endpoint_option: EndpointOptions = None,
     yes: Yes = False,
 ) -> None:
-    """Score responses by hallucination detectors, and see what each is worth as a way to abstain.
+    """Score responses by hallucination detectors, and see how well each would abstain.
 
-    A model answers training questions, on which signs, layers, thresholds and probes are fitted, and held-out ones, on
-    which all of it is measured. Records and files are parted by question. What was fitted goes on working: `abstain
-    ask MODEL QUESTION --detector DIR`. An interrupted command goes on where it was, if it has --out.
+    A model answers training questions, on which signs, layers, thresholds and probes are fitted,
+    and held-out ones, on which all of it is measured. Records and files are parted by question. With
+    --out an interrupted command goes on where it was, and `abstain ask --detector DIR` goes by what
+    was fitted.
 
     [bold]Examples[/bold]
     \b

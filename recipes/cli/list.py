@@ -100,7 +100,7 @@ def detectors(
     detector: Annotated[str | None, DETECTOR] = None,
     format: TableFormat = "text",
 ) -> None:
-    """List the hallucination detectors: what each must be let see, and what it costs. Or show one.
+    """List the hallucination detectors, with what each must see and costs, or show one.
 
     [bold]Examples[/bold]
     \b
