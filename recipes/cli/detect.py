@@ -137,7 +137,14 @@ def detect(
             loaded = load(
                 what, url, endpoint_option, batch_tokens=batch_tokens, task=name, task_options=settings, **given
             )
-            asked = {"what": what, "name": name, "settings": settings, "card": card, "policy": policy, "yes": yes}
+            asked: dict[str, Any] = {
+                "what": what,
+                "name": name,
+                "settings": settings,
+                "card": card,
+                "policy": policy,
+                "yes": yes,
+            }
             asked |= {"revision": revision, "prompt_format": prompt_format, "batch_tokens": batch_tokens}
             fit, found, kept = _of_model(loaded, how, options, reading, entailing, out, **asked)
         if out:

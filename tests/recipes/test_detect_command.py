@@ -1,4 +1,4 @@
-"""`abstain detect` and `detectors`, and what `--detector` and `sft.idk` make of a file of detectors."""
+"""`abstain detect` and `detectors`, and what `--detector` makes of a file of detectors."""
 
 import json
 from collections.abc import Callable
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from abstain.evals.detectors.fitted import FILE, PROBABILITY, read_detectors
-from abstain.evals.records import read_records, read_rows
+from abstain.evals.records import read_records
 
 NAMES = [f"P{i}" for i in range(96)]
 TASK = ("--option", "held_out=0.25", "--option", "max_new_tokens=2", "--option", "grader=exact")
@@ -152,33 +152,6 @@ def test_the_list(abstain: Callable) -> None:
     assert by_name["selfcheck_nli"]["another model"] == "an NLI model" and by_name["probe"]["learned"] == "yes"
     shown = abstain("detectors", "hidden").stdout
     assert "LLM-Check" in shown and "equation" in shown
-
-
-@pytest.mark.parametrize("idk", ["probe", "detector"])
-def test_sft_goes_by_a_probe_or_a_detector(
-    abstain: Callable,
-    model: Path,
-    people: Path,
-    found: tuple[Path, str],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    idk: str,
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    out, _ = found
-    chosen = f"{{idk: {idk}, targets: [0.5]" + (f", detector: {out}}}" if idk == "detector" else "}")
-    Path("recipe.yaml").write_text(
-        f"name: tiny\ntask: {{name: qa, data: {people}, held_out: 0.25, max_new_tokens: 2, grader: exact}}\n"
-        f"model: {{path: {model}}}\n"
-        f"sft: {chosen[:-1]}, args: {{use_cpu: true, max_steps: 1, per_device_train_batch_size: 4}}}}\n"
-        "eval: {targets: [0, 0.5], limit: 4}\n"
-    )
-    abstain("train", "recipe.yaml")
-    rows = read_rows(Path("runs") / "tiny-0" / "sft" / "examples.jsonl")
-    judged = [row for row in rows if row["p_correct"] is not None]
-    assert len(judged) > 40 and {row["completion"] == "I don't know" for row in judged} == {True, False}
-    for row in judged:
-        assert (row["completion"] == "I don't know") == (row["p_correct"] <= 0.5)
 
 
 def test_a_recipe_whose_detector_is_not_there(abstain: Callable, recipe: Path) -> None:
