@@ -68,7 +68,8 @@ def stream_scores(
         prompt_format: "auto", "plain" or "chat".
 
     Raises:
-        ValueError: as `one_pass`; or the prompt has no tokens, or it and the room do not fit the model's context.
+        ValueError: as `one_pass`; or the prompt has no tokens, it and the room do not fit the model's context, or the
+            model keeps no cache.
     """
     form = Form.checked(scores, convention, span, window, top_k)
     watched = Watched(model)
@@ -156,6 +157,8 @@ class _State:
         watch = self.form.watch(self.watched.sight, 0)
         states: dict[int, Tensor] = {}
         read = self.watched.read(ids, watch, states.__setitem__ if self.form.wants("hidden") else None, self.cache)
+        if read.cache is None:
+            raise ValueError(f"{type(self.watched.model).__name__} keeps no cache: its responses cannot be streamed")
         self.cache = read.cache
         if prompt and self.form.span == "response":
             return read

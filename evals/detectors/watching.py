@@ -5,6 +5,7 @@ itself returns when it is asked for its attention (eager), its hidden states and
 the model's own outputs from then on, which is slower and takes more memory, and a note says so.
 """
 
+import inspect
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
@@ -128,7 +129,7 @@ def _read(
 ) -> Read:
     options: dict[str, Any] = {"use_cache": cache is not None}
     if cache is not None and cache is not True:
-        options["past_key_values"] = cache
+        options[_cache_name(model)] = cache
     matrices = bool(watch) and sight.attention == "weights"
     states = hidden is not None and (sight.stack is None or not sight.own_head)
     options |= {"output_attentions": True} if matrices else {}
@@ -152,10 +153,16 @@ def _read(
         given = [weights for weights in output.attentions if weights is not None]
         for layer, weights in zip(sight.attention_layers, given, strict=True):
             watch.keep_weights(layer, weights)
-    kept = getattr(output, "past_key_values", None)
+    kept = getattr(output, _cache_name(model), None)
     if not sight.own_head:
         return Read(output.logits, None, sight.vocabulary, kept)
     return Read(output.last_hidden_state, _head(model), sight.vocabulary, kept)
+
+
+def _cache_name(model: PreTrainedModel) -> str:
+    """Models without attention have another name for it."""
+    names = inspect.signature(model.forward).parameters
+    return "past_key_values" if "past_key_values" in names else "cache_params"
 
 
 def _head(model: PreTrainedModel) -> Callable[[Tensor], Tensor]:

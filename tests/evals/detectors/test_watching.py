@@ -19,9 +19,10 @@ BLOCKS = ("gemma2-window", "gpt_oss-window")  # scores are capped, sinks take a 
 WEIGHTS = ("bloom", "gptj", "falcon-alibi", "mpt", "gpt_neo-window")
 BLIND = ("mamba", "falcon_mamba")
 HYBRID = ("jamba", "qwen3_next")
-FAST = (*FUSED, *BLOCKS, *WEIGHTS, *BLIND, *HYBRID, "llama-dynamic")
-# A token's states depend on chance among equals (sparse attention), or on what follows
-UNLIKE = {"prophetnet", "xlnet", *(name for name in VARIANTS if name.endswith("-sparse"))}
+FAST = (*FUSED, *BLOCKS, *WEIGHTS, *BLIND, *HYBRID)
+# A token's states depend on chance among equals (sparse attention), on what follows,
+# or on how long other texts before were (dynamic frequencies)
+UNLIKE = {"llama-dynamic", "prophetnet", "xlnet", *(name for name in VARIANTS if name.endswith("-sparse"))}
 PAIRS = (Pair("abcdefgh", "ijklmno"), Pair("xy", "zabcd"), Pair("qrstuvwx", "y"), Pair("abcdefghzz", "ijklmno"))
 
 
@@ -75,7 +76,13 @@ def test_families(name: str) -> None:
         assert sight.attention is None and any("no attention weights" in note for note in sight.notes)
     if name in HYBRID:
         assert sight.attention_layers == (1,)
-    assert sight.alone == (name == "llama-dynamic")
+    assert sight.alone == (name == "falcon-alibi")
+
+
+@pytest.mark.parametrize("name", ["llama-dynamic", "phi3-longrope"])
+def test_texts_whose_positions_depend_on_the_longest_are_read_one_by_one(name: str) -> None:
+    found = one_pass(tiny_model(name), Letters(), PAIRS)
+    assert found.passes == len(PAIRS) and any("one text in each" in note for note in found.notes)
 
 
 @pytest.mark.slow
@@ -127,7 +134,12 @@ def test_a_stream_writes_what_the_model_would() -> None:
             ids = torch.cat([ids, torch.tensor([[step.token]])], dim=1)
     assert "".join(step.text for step in greedy) == Letters().decode([step.token for step in greedy])
     drawn = [
-        [s.token for s in stream_scores(model, Letters(), "qrst", scores=["msp"], temperature=2.0, seed=seed)]
+        [
+            s.token
+            for s in stream_scores(
+                model, Letters(), "qrst", scores=["msp"], temperature=2.0, seed=seed, max_new_tokens=9
+            )
+        ]
         for seed in (0, 0, 1)
     ]
     assert drawn[0] == drawn[1] != drawn[2]
