@@ -171,15 +171,16 @@ def one_pass(
     spans, notes = encode_pairs(
         pairs, tokenizer, context=getattr(config, "max_position_embeddings", None), prompt_format=prompt_format
     )
-    there = [index for index, one in enumerate(spans) if one.count]
+    there = [index for index, one in enumerate(spans) if one.length]
     watched = Watched(model, autocast)
     found = _Found(watched, form, len(pairs), _checked(places, watched.sight.layers))
-    found.values["length"][:] = [one.count for one in spans]
+    found.values["length"][:] = [one.length for one in spans]
     room = batch_tokens or (4_096 if watched.model.device.type == "cpu" else 16_384)
     room = 0 if watched.sight.alone else room
+    nothing = form.scores in ((), ("length",)) and not places
     with watched.running(), followed(progress, len(pairs)) as advance:
-        advance(len(pairs) - len(there))
-        for batch in batches([len(spans[index].ids) for index in there], 1, 0, room):
+        advance(len(pairs) if nothing else len(pairs) - len(there))
+        for batch in () if nothing else batches([len(spans[index].ids) for index in there], 1, 0, room):
             _score(watched, form, [spans[there[place]] for place in batch], [there[place] for place in batch], found)
             advance(len(batch))
     if empty := len(pairs) - len(there):
@@ -219,9 +220,9 @@ class _Found:
             dtype = str(self.watched.model.dtype).removeprefix("torch.")
             why = f"not a finite number (an overflow of {dtype}, states that depend on each other, or no whole window)"
             notes.append(f"{name}: {lost[name]:,} of {len(there):,} responses have a value that is {why}")
-        values = {name: self.values[name] for name in self.form.scores}
+        kept = {name: self.values[name] for name in self.form.scores}
         passes = self.watched.passes
-        return OnePass(values, self.layers, self.features, self.logit_features, tuple(notes), passes)
+        return OnePass(kept, self.layers, self.features, self.logit_features, tuple(notes), passes)
 
 
 def _score(watched: Watched, form: Form, spans: Sequence[Span], where: Sequence[int], found: _Found) -> None:
@@ -254,7 +255,7 @@ def _score(watched: Watched, form: Form, spans: Sequence[Span], where: Sequence[
         return
     tokens = _statistics(read, ids, spans, form)
     for index, span, one in zip(where, spans, tokens, strict=True):
-        before, after = one.at(slice(span.count)), one.at(slice(-span.count, None))
+        before, after = one.at(slice(span.length)), one.at(slice(-span.length, None))
         given = sequence_scores(before, after, form.window, form.convention, read.vocabulary)
         for name in form.scores:
             if name in given:
@@ -308,7 +309,7 @@ def _statistics(read: Read, ids: Tensor, spans: Sequence[Span], form: Form) -> l
     Those after the last token are looked at by the official convention alone; the paper's are m.
     """
     more = int(form.convention == "official")
-    sizes = [span.count + more for span in spans]
+    sizes = [span.length + more for span in spans]
     rows = torch.cat([torch.full((size,), row) for row, size in enumerate(sizes)]).to(ids.device)
     columns = [torch.arange(span.start - 1, span.start - 1 + size) for span, size in zip(spans, sizes, strict=True)]
     at = torch.cat(columns).to(ids.device)
@@ -321,7 +322,7 @@ def _statistics(read: Read, ids: Tensor, spans: Sequence[Span], form: Form) -> l
 
 
 def _rauq(watch: Watch, spans: Sequence[Span], tokens: Sequence[Statistics]) -> np.ndarray:
-    counts = np.array([span.count for span in spans])
+    counts = np.array([span.length for span in spans])
     probabilities = np.ones((len(spans), counts.max()))
     for row, (one, count) in enumerate(zip(tokens, counts, strict=True)):
         probabilities[row, :count] = np.exp(one.logprob[:count])

@@ -26,7 +26,7 @@ class Span(NamedTuple):
     start: int
 
     @property
-    def count(self) -> int:
+    def length(self) -> int:
         """m, the tokens of the response."""
         return len(self.ids) - self.start
 
@@ -56,7 +56,7 @@ def encode_pairs(
         ...         return {"input_ids": [[ord(letter) for letter in text] for text in texts]}
         >>> letters = Letters(chat_template=None, bos_token_id=None, eos_token_id=0)
         >>> spans, notes = encode_pairs([Pair("Where?", "Oz"), Pair("", "Oz")], letters, context=6)
-        >>> [(span.start, span.count) for span in spans]
+        >>> [(span.start, span.length) for span in spans]
         [(4, 2), (1, 2)]
         >>> for note in notes:
         ...     print(note)

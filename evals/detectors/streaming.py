@@ -172,7 +172,9 @@ class _State:
         for name, layers in self.layers.items():
             for place, layer in enumerate(layers):
                 seen = watch.layers[layer - 1]
-                values = (seen.diagonal if name == "attention" else seen.entropy).double().sum(-1)[0]
+                shown = seen.diagonal if name == "attention" else seen.entropy
+                assert shown is not None
+                values = shown.double().sum(-1)[0]
                 official = (name, self.form.convention) == ("attention", "official")
                 self.sums[name][place] += (values.sum() if official else values.mean()).item()
         if not prompt:

@@ -217,7 +217,7 @@ def _look(model: PreTrainedModel) -> Sight:
         for reading in ("fused", "blocks"):
             tried = Watch(previous=EVERY, entropy=True, fused=reading == "fused")
             if _try(model, ids, tried) and _same(tried, seen, near):
-                attention, layers = reading, tuple(sorted(tried.layers))  # type: ignore[assignment]
+                attention, layers = reading, tuple(sorted(tried.layers))
                 break
         else:
             notes.append(f"{name}: attention is the model's own eager one, whose matrices are all kept")

@@ -148,7 +148,7 @@ def run(setting: Setting) -> dict[str, Any]:
     torch.manual_seed(0)
     pairs = responses(loaded, setting.pairs)
     spans, _ = encode_pairs(pairs, loaded.tokenizer)
-    counts = [span.count for span in spans]
+    counts = [span.length for span in spans]
     assert {len(sentences(pair.response)) for pair in pairs} == {SENTENCES}, [pair.response for pair in pairs]
     result: dict[str, Any] = {"off": check(loaded, pairs[:2]), "tokens": statistics.mean(counts)}
     room = max(len(span.ids) for span in spans) * len(spans)  # all in one batch, ours as the plain pass

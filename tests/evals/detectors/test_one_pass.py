@@ -365,7 +365,7 @@ def test_chat_templates(tiny: LoadedModel) -> None:
     chat = AutoTokenizer.from_pretrained(tiny.source)
     chat.chat_template = "{% for turn in messages %}Where {{ turn['content'] }} born? {% endfor %}"
     (span,), _ = encode_pairs([Pair("Ada", "Lima")], chat)
-    assert chat.decode(span.ids[: span.start]) == "Where Ada born?" and span.count == 1
+    assert chat.decode(span.ids[: span.start]) == "Where Ada born?" and span.length == 1
     (plain,), _ = encode_pairs([Pair("Ada", "Lima")], chat, prompt_format="plain")
     assert plain.start == 1
     with pytest.raises(ValueError, match="needs a tokenizer with a chat template"):
