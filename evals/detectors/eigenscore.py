@@ -83,7 +83,7 @@ def eigenscores(
     texts = [Pair(*row) for row in dict.fromkeys(rows)]
     context = getattr(model.config, "max_position_embeddings", None)
     spans, cut = encode_pairs(texts, tokenizer, context=context, prompt_format=prompt_format)
-    there = [place for place, span in enumerate(spans) if span.count]
+    there = [place for place, span in enumerate(spans) if span.length]
     back = 1 if convention == "paper" else 2
     found = _states(model, [spans[place].ids for place in there], back, batch_tokens, autocast, progress)
     states = {(texts[i].prompt, texts[i].response): state for i, state in zip(there, found, strict=True)}
