@@ -74,9 +74,10 @@ def test_nothing_that_is_fitted_sees_what_it_judges() -> None:
         pairs, {"hidden": rng.normal(size=(200, 40))}, {"hidden": tuple(range(40))}, rng.normal(size=(200, 60))
     )
     fit = fit_detectors(noise, **WHO)
+    for name in ("hidden", "probe_mlp"):
+        assert rank_of(-fit.detectors.risk(name, noise), noise.correct) > 0.6, name  # type: ignore[operator]
     for name, own in fit.own.items():
-        seen = rank_of(fit.detectors.p_correct(name, noise), noise.correct) or 0.0
-        assert seen > 0.55 and abs((rank_of(own, noise.correct) or 0.0) - 0.5) < 0.12, name
+        assert rank_of(own, noise.correct) < 0.6, name  # type: ignore[operator]
 
 
 def test_responses_to_a_question_stay_together() -> None:
