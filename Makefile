@@ -58,6 +58,14 @@ build/vllm/.installed: tests/vllm/requirements.txt
 vllm: $(STAMP) build/vllm/.installed  ## vLLM on a CPU against our sampler and trainers: a 4 GB environment
 	$(RUN)python -m pytest -m slow tests/vllm
 
+build/polygraph/.installed: tests/polygraph/requirements.txt
+	$(PYTHON) -m venv --clear $(@D)
+	$(@D)/bin/pip install --quiet --requirement $<
+	@touch $@
+
+polygraph: $(STAMP) build/polygraph/.installed  ## lm-polygraph's scores against ours: an environment of its own
+	$(RUN)python -m pytest -m slow tests/polygraph
+
 GPU_CHECK ?= $(if $(wildcard /dev/nvidia0),--budget 360,--small --budget 900)
 gpu-check: $(STAMP)  ## stock TRL and shared prefixes side by side: six minutes on a GPU, in miniature without one
 	PYTHON=$(RUN)python bash tests/gpu/run.sh $(GPU_CHECK)
@@ -77,4 +85,4 @@ check: $(STAMP)  ## ruff, mypy and the import law
 	$(RUN)mypy
 	$(RUN)python -m pytest -q tests/test_import_law.py
 
-.PHONY: help install smollm2 quickstart dashboard test test-slow harnesses vllm gpu-check bench check docs
+.PHONY: help install smollm2 quickstart dashboard test test-slow harnesses vllm polygraph gpu-check bench check docs

@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from abstain.evals.knowledge.labels import Labels
 from abstain.evals.metrics.by_category import split_by_category
 from abstain.evals.metrics.measuring import measure
@@ -67,6 +69,9 @@ class _Answer:
     completion: Completion
     response: Response
     verdict: Verdict
+    by_detector: bool = False
+    judged: float | None = None
+    """P(correct) by a detector, where there is one; `None` where it says nothing."""
 
     @property
     def probability(self) -> float | None:
@@ -74,13 +79,18 @@ class _Answer:
 
     @property
     def confidence(self) -> float | None:
-        stated = self.response.confidence
-        return self.probability if stated is None else stated
+        stated = self.sure
+        return self.probability if stated is None and not self.by_detector else stated
+
+    @property
+    def sure(self) -> float | None:
+        """What a detector says, where there is one, or else the response itself."""
+        return self.judged if self.by_detector else self.response.confidence
 
     def at(self, target: float, question: Question) -> "_Answer":
-        """This answer, kept back where its stated confidence does not exceed the target."""
-        stated = self.response.confidence
-        if stated is None or stated > target or not target or not self.response.answer:
+        """This answer, kept back where its stated confidence, or a detector's, does not exceed the target."""
+        unsure = self.by_detector if self.sure is None else self.sure <= target
+        if not unsure or not target or not self.response.answer:
             return self
         verdict = settle(ABSTENTION, question.gold) or Verdict.ABSTAINED
         return replace(self, response=replace(self.response, answer="", abstained=True), verdict=verdict)
@@ -100,6 +110,10 @@ class _Round:
 
 Grade = Callable[[Sequence[Question], Sequence[Sequence[str]], Sequence[Response]], list[Verdict]]
 """Questions, what is right, and what was said, to verdicts."""
+
+
+Confide = Callable[[Sequence[str], Sequence[Completion]], np.ndarray]
+"""Prompts and what was said to them, to P(correct) by a detector; NaN where it says nothing."""
 
 
 def grade_by(task: Task, judge: JudgeGrader | None = None, reading: Reading = "lenient") -> Grade:
@@ -159,6 +173,7 @@ def evaluate(
     reading: Reading = "lenient",
     answer_format: AnswerFormat | None = None,
     labels: Labels | None = None,
+    confide: Confide | None = None,
     progress: bool = False,
     before_asking: Callable[[Sequence[str]], object] | None = None,
 ) -> Evaluation:
@@ -172,6 +187,9 @@ def evaluate(
     states exceeds t (at t = 0 always); elsewhere it is ABSTAINED. An answer without a readable confidence counts at
     every t, as if it were certain: nothing says when to keep it back. `confidence_missing` in the metrics is their
     share of the answers.
+
+    With `confide` each question is asked once, too, and its best guess counts at t where a detector's P(correct)
+    exceeds t; that is the records' confidence.
 
     Args:
         sampler: the model, here or behind an endpoint.
@@ -189,14 +207,19 @@ def evaluate(
         answer_format: where the answer stands; as the task says by default.
         labels: what a model knows of the questions, this one or the one that training started from. `by_category` in
             the metrics then tells apart what is made of each category.
+        confide: a detector, such as `abstain.evals.detectors.scoring.Confider`, that decides instead of the model.
         progress: show how far it is, on stderr: all rounds as one.
         before_asking: called with all prompts that differ before the first is asked, to say what it will cost.
 
     Raises:
-        ValueError: a target outside [0, 1), no targets, no held-out questions, a `start` that was not asked them, or
-            an unknown reading or answer format.
+        ValueError: a target outside [0, 1), no targets, no held-out questions, a `start` that was not asked them, an
+            unknown reading or answer format, or a detector where prompts ask for a confidence.
     """
     check_reading(reading)
+    if confide is not None and instruct == "confidence":
+        raise ValueError(
+            "a detector says how sure to be, and prompts that ask for a confidence do: leave out one of them"
+        )
     task = task if answer_format is None else replace(task, answer_format=answer_format)
     targets = sorted({check_target(target) for target in targets})
     held_out = draw_in_order(task.held_out, limit, seed)
@@ -205,7 +228,7 @@ def evaluate(
     train = draw_in_order(task.train, train_limit, seed) if start is None else []
     guessing = None if instruct == "nothing" else 0.0
     first = _Round(held_out, None, instruct) if instruct == "confidence" else _Round(held_out, guessing)
-    stating = {t: _Round(held_out, t) for t in targets if t and instruct == "target"}
+    stating = {t: _Round(held_out, t) for t in targets if t and instruct == "target" and not confide}
     forcing = [_Round(held_out, guessing)] if start is None and instruct == "confidence" else []
     training = [_Round(train, guessing)] if start is None else []
     rounds = [first, *stating.values(), *forcing, *training]
@@ -215,10 +238,13 @@ def evaluate(
     with followed(task.name if progress else None, len(prompts)) as advance:
         ask = _Asking(sampler, task, grade_by(task, judge, reading), advance)
         guesses = ask(first)
+        if confide is not None:
+            guesses = _judged(guesses, confide)
         asked = {t: ask(one) for t, one in stating.items()}
         forced = ask(forcing[0]) if forcing else guesses
         trained = ask(training[0]) if training else []
-    answers = {t: asked.get(t) or _answers_at(t, held_out, guesses, instruct) for t in targets}
+    withheld = instruct == "confidence" or confide is not None
+    answers = {t: asked.get(t) or _answers_at(t, held_out, guesses, withheld) for t in targets}
     if start is None:
         start = BaseGuesses(sampler.name, _forced(train, trained), _forced(held_out, forced))
     else:
@@ -242,7 +268,11 @@ def evaluate(
     metrics["labels_of"] = labels.about.model if labels else None
     seen = [pair for t in targets for pair in zip(held_out, answers[t], strict=True)]
     cut_off = [answer.completion.truncated for _, answer in seen]
-    metrics |= {"start": start.model, "instruct": instruct, "truncated": sum(cut_off) / len(cut_off)}
+    metrics |= {
+        "start": start.model,
+        "instruct": "detector" if confide else instruct,
+        "truncated": sum(cut_off) / len(cut_off),
+    }
     metrics |= {"reading": reading, "answer_format": task.answer_format, **_in_doubt(task, seen, judge, reading)}
     if instruct == "confidence":
         metrics["confidence_missing"] = _unstated(guesses)
@@ -264,11 +294,16 @@ def draw_in_order(questions: Sequence[Question], limit: int | None, seed: int) -
     return [questions[place] for place in sorted(random.Random(seed).sample(range(len(questions)), limit))]
 
 
-def _answers_at(
-    target: float, questions: Sequence[Question], guesses: list[_Answer], instruct: Instruct
-) -> list[_Answer]:
+def _judged(answers: Sequence[_Answer], confide: Confide) -> list[_Answer]:
+    """The answers with what a detector says of them."""
+    sure = confide([answer.prompt for answer in answers], [answer.completion for answer in answers]).tolist()
+    known = [None if np.isnan(p) else p for p in sure]
+    return [replace(one, by_detector=True, judged=p) for one, p in zip(answers, known, strict=True)]
+
+
+def _answers_at(target: float, questions: Sequence[Question], guesses: list[_Answer], withheld: bool) -> list[_Answer]:
     """What the best guesses are worth at a target that nobody stated to the model."""
-    if instruct == "confidence":
+    if withheld:
         return [answer.at(target, question) for question, answer in zip(questions, guesses, strict=True)]
     return guesses
 
@@ -299,7 +334,7 @@ def _forced(
 
 
 def _record(task: Task, question: Question, target: float, answer: _Answer, guess: _Answer) -> Record:
-    stated = answer.response.confidence
+    stated = answer.sure
     return Record(
         id=question.id,
         task=task.name,
@@ -310,5 +345,5 @@ def _record(task: Task, question: Question, target: float, answer: _Answer, gues
         completion=answer.completion.text,
         answer=answer.response.answer,
         verdict=answer.verdict,
-        confidence=guess.probability if stated is None else stated,
+        confidence=guess.probability if stated is None and not guess.by_detector else stated,
     )

@@ -8,7 +8,7 @@ prompts ask for a confidence, it is stated after the answer instead: "Lima. Conf
 import random
 import types
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from abstain.rewards.parsing.completion import parse
 from abstain.rewards.prompts import IDK, in_format, prompt_text
 from abstain.rewards.verdict import Verdict
 from abstain.trainers.dataset import Prompt, as_trl_prompt, choose
+from abstain.trainers.doubts import BY_GUESS, Judged, p_correct
 from abstain.trainers.embedding_rows import instructions, only_rows_of
 from abstain.trainers.looks import Looks, questions_to_ask
 from abstain.trainers.mix import Known, least_known, says_idk, warn_of_the_rest
@@ -50,11 +51,15 @@ class Guess:
         answer: "" if it abstains even then, or cannot be read.
         probability: of exactly this completion.
         correct: graded as CORRECT, leniently: it says what the model knows, and pays for nothing.
+        text: the completion.
+        p_correct: by a probe or a detector, where `idk` goes by one.
     """
 
     answer: str
     probability: float
     correct: bool
+    text: str = ""
+    p_correct: float | None = None
 
 
 def run_sft(
@@ -105,7 +110,8 @@ def run_sft(
         if rows is None:
             labelled_only = needs_labels(stage) is not None
             questions = choose(task.train, stage.limit, stage.mix, known, seed, labelled_only=labelled_only)
-            guesses = _guesses(Sampler(model, tokenizer, prompt_format=prompt_format), task, questions, stage)
+            sampler = Sampler(model, tokenizer, prompt_format=prompt_format)
+            guesses = _judged(sampler, task, questions, _guesses(sampler, task, questions, stage), stage, seed)
             rows = list(examples(task, questions, guesses, stage, seed, known))
             if not rows:
                 raise ValueError(
@@ -130,10 +136,9 @@ def run_sft(
 
 
 def _guesses(sampler: Sampler, task: Task, questions: Sequence[Question], stage: SftStage) -> list[Guess | None]:
-    if stage.answers == "gold" and stage.idk != "unsure":  # and then no confidence of its own is taught
+    if stage.answers == "gold" and stage.idk not in ("unsure", *BY_GUESS):  # nor is a confidence of its own taught
         return [None] * len(questions)  # nothing to ask the model
-    guessing = None if stage.instruct == "nothing" else 0.0
-    prompts = [prompt_text(q.question, guessing, task.template) for q in questions]
+    prompts = _guess_prompts(task, questions, stage)
     completions = sampler.sample(prompts, max_new_tokens=task.max_new_tokens, progress="best guesses")
     guesses: list[Guess | None] = []
     for question, (completion,) in zip(questions, completions, strict=True):
@@ -141,8 +146,37 @@ def _guesses(sampler: Sampler, task: Task, questions: Sequence[Question], stage:
         usable = "" if response.truncated or response.abstained else response.answer
         correct = grade_response(response, question.gold, task.grader, question.question) is Verdict.CORRECT
         assert completion.probability is not None, "a model that runs here tells it"
-        guesses.append(Guess(usable, completion.probability, correct))
+        guesses.append(Guess(usable, completion.probability, correct, completion.text))
     return guesses
+
+
+def _guess_prompts(task: Task, questions: Sequence[Question], stage: SftStage) -> list[str]:
+    guessing = None if stage.instruct == "nothing" else 0.0
+    return [prompt_text(question.question, guessing, task.template) for question in questions]
+
+
+def _judged(
+    sampler: Sampler,
+    task: Task,
+    questions: Sequence[Question],
+    guesses: Sequence[Guess | None],
+    stage: SftStage,
+    seed: int,
+) -> list[Guess | None]:
+    """The guesses with P(correct) by a probe or a detector, where `idk` goes by one."""
+    asked = [(place, guess) for place, guess in enumerate(guesses) if guess is not None and guess.answer]
+    if stage.idk not in BY_GUESS or not asked:
+        return list(guesses)
+    prompts = _guess_prompts(task, questions, stage)
+    responses = [
+        Judged(questions[place].id, prompts[place], guess.text, guess.probability, guess.correct)
+        for place, guess in asked
+    ]
+    sure = p_correct(sampler, task, responses, stage.detector, seed)
+    found = list(guesses)
+    for (place, guess), p in zip(asked, sure, strict=True):
+        found[place] = replace(guess, p_correct=p)
+    return found
 
 
 def examples(
@@ -164,8 +198,8 @@ def examples(
         known: labels of the starting model, for `mix.idk`, `idk: unknown` and `idk: labels`.
 
     Yields:
-        Rows with `question_id`, `target` (`None` where a confidence is asked for), `prompt` and `completion`; and with
-        `category`, where there is a label.
+        Rows with `question_id`, `target` (`None` where a confidence is asked for), `prompt` and `completion`; with
+        `category`, where there is a label; and with `p_correct`, where a probe or a detector decides.
 
     Raises:
         ValueError: `idk: unknown` or `idk: labels` and no labels.
@@ -194,6 +228,7 @@ def examples(
         if answer:
             prompt = prompt_text(question.question, target, task.template, stage.instruct)
             row = {"question_id": question.id, "target": target, "prompt": prompt, "completion": answer}
+            row |= {"p_correct": guess.p_correct} if guess and stage.idk in BY_GUESS else {}
             yield row | ({"category": str(label.category)} if label else {})
 
 
@@ -219,6 +254,8 @@ def _is_unsure(
         return False
     if stage.idk == "labels":
         return label is not None and target is not None and label.p_correct <= target
+    if stage.idk in BY_GUESS and target is not None:
+        return guess is None or guess.p_correct is None or guess.p_correct <= target
     if stage.idk == "random" or target is None:
         return rng.random() < stage.idk_share
     return guess is None or not guess.answer or guess.probability < target

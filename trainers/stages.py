@@ -61,13 +61,17 @@ class SftStage(BaseModel, extra="forbid"):
     answers: Literal["own", "known", "gold"] = "own"
     """What is taught to answer: the model's own best guess, only those of its guesses that are right, or the gold
     answer. New facts taught here raise hallucination later (Gekhman et al. 2024); `own` and `known` teach none."""
-    idk: Literal["random", "unsure", "unknown", "labels"] = "random"
+    idk: Literal["random", "unsure", "probe", "detector", "labels", "unknown"] = "random"
     """Which examples at t > 0 answer "I don't know": a random share; those whose best guess has a probability below t
-    by the model's own account (`unsure`), or by labels, whose P(correct) knows the gold (`labels`); or as large a
-    share of Unknown questions, then of the least known, if there are too few (`unknown`). The last two need a section
-    `labels`."""
+    by the model's own account (`unsure`), by a probe of its hidden states that is fitted on the other questions of
+    these (`probe`), by a fitted detector (`detector`), or by labels, whose P(correct) knows the gold (`labels`); or as
+    large a share of Unknown questions, then of the least known, if there are too few (`unknown`). `labels` and
+    `unknown` need a section `labels`."""
+    detector: str | None = None
+    """For `idk: detector`: what `abstain detect --out DIR` fitted on the model that this stage starts from; or
+    `DIR/detector.json:NAME` for another than its best."""
     idk_share: float = Field(0.15, ge=0, lt=1)
-    """That share. Not used by `unsure` and `labels`. 0 by default where a confidence is stated instead, or `mix.idk`
+    """That share. Used by `random` and `unknown`. 0 by default where a confidence is stated instead, or `mix.idk`
     is given."""
     mix: SupervisedMix | None = None
     """Choose questions by what the starting model knows of them."""
@@ -93,7 +97,7 @@ class SftStage(BaseModel, extra="forbid"):
             if "confidence" in self.model_fields_set and self.confidence != "own":
                 raise ValueError("confidence is taught only where prompts ask for one: set instruct: confidence")
             return self
-        if self.idk in ("unsure", "labels"):
+        if self.idk in ("unsure", "probe", "detector", "labels"):
             raise ValueError(
                 f"idk: {self.idk} compares with a target, which instruct: confidence lacks; set idk: random"
             )
@@ -101,6 +105,14 @@ class SftStage(BaseModel, extra="forbid"):
             raise ValueError("confidence: own is the probability of the model's own guess, not of answers: gold")
         if "idk_share" not in self.model_fields_set:
             self.idk_share = 0.0
+        return self
+
+    @model_validator(mode="after")
+    def _which_detector(self) -> Self:
+        if (self.idk == "detector") != (self.detector is not None):
+            raise ValueError(
+                "idk: detector and detector: DIR go together: DIR is what `abstain detect --out DIR` wrote"
+            )
         return self
 
     @model_validator(mode="after")

@@ -8,8 +8,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from abstain.recipes.cli.detect import confider_from
 from abstain.recipes.cli.endpoint import load, sampler_of
 from abstain.recipes.cli.options import (
+    DETECTOR,
     GRADER,
     Card,
     DType,
@@ -31,6 +33,7 @@ from abstain.rewards.parsing.completion import read_response
 from abstain.rewards.prompts import DEFAULT_TEMPLATE, Instruct, penalty, prompt_text
 
 if TYPE_CHECKING:
+    from abstain.evals.evaluation import Confide
     from abstain.evals.sampling import AnySampler
     from abstain.evals.tasks.question import Task
 
@@ -39,6 +42,7 @@ QUESTION = typer.Argument(metavar="QUESTION", help="In quotes.")
 TARGET = option("--target", "T", "Confidence target that the prompt states: 0.75, or what it was trained on.")
 GOLD = option("--gold", "ANSWER", "A right answer. May be given again, for aliases.")
 TEMPLATE = option("--template", "TEXT", "The prompt, with {question} and {instruction}.")
+DETECT = worded(DETECTOR, "A detector of `abstain detect --out` says how sure to be, and when to answer.")
 ROOM = option("--max-new-tokens", "N", "Room for the answer: 64, or as it was trained.", min=1)
 
 
@@ -50,6 +54,7 @@ def ask(
     grader: Annotated[str, worded(GRADER, "Compare with it by match, exact, numeric, date …")] = "match",
     template: Annotated[str | None, TEMPLATE] = None,
     max_new_tokens: Annotated[int | None, ROOM] = None,
+    detector: Annotated[str | None, DETECT] = None,
     prompt_format: PromptFormat = "auto",
     instruct: Instructed = None,
     card: Card = None,
@@ -67,6 +72,7 @@ def ask(
     \b
       abstain ask runs/quickstart-0/model "Where was Na Topuse born?"
       abstain ask Qwen/Qwen3-0.6B "What is Peru's capital?" --gold Lima
+      abstain ask Qwen/Qwen3-0.6B "What is Peru's capital?" --detector results/detect --target 0.9
       abstain ask openai:gpt-4.1-mini "What is Peru's capital?"
     """
     t = None if target is None else parse_target(target)
@@ -93,7 +99,8 @@ def ask(
         say(note)
     grid = Table.grid(padding=(0, 2, 0, 0))
     sampler = sampler_of(loaded, how.prompt_format)
-    for term, meaning in reply_lines(sampler, question, t, gold or [], how.task, how.instruct):
+    confide = confider_from(detector, loaded, sampler, how.task, how.prompt_format) if detector else None
+    for term, meaning in reply_lines(sampler, question, t, gold or [], how.task, how.instruct, confide):
         grid.add_row(Text(term, "dim"), Text(meaning))
     Console(highlight=False).print(grid)
 
@@ -109,7 +116,13 @@ def usual_target(trained: Sequence[float]) -> float:
 
 
 def reply_lines(
-    sampler: "AnySampler", question: str, target: float, gold: list[str], task: "Task", instruct: Instruct = "target"
+    sampler: "AnySampler",
+    question: str,
+    target: float,
+    gold: list[str],
+    task: "Task",
+    instruct: Instruct = "target",
+    confide: "Confide | None" = None,
 ) -> Iterator[tuple[str, str]]:
     """What there is to say about one question, as terms and meanings.
 
@@ -120,6 +133,7 @@ def reply_lines(
         gold: right answers; empty if none is known. The answer is read leniently, as in evaluation.
         task: its grader, template, answer format and room for an answer are used.
         instruct: what the prompt says besides the question.
+        confide: a detector, which says whether the best guess is given.
     """
     guessing: Instruct = "nothing" if instruct == "nothing" else "target"
     prompts = [
@@ -140,6 +154,8 @@ def reply_lines(
         yield "probability", "not known: nobody tells its log-probabilities"
     else:
         yield "probability", f"{p:.2f} by the model's own reckoning that its best guess is right"
+    if confide is not None:
+        yield "detector", by_detector(float(confide(prompts[1:], [guessed])[0]), target)
     if reply.confidence is not None:
         yield "it says", f"{reply.confidence:.2f} sure of its answer"
     if said.failure or guessed.failure:
@@ -148,3 +164,19 @@ def reply_lines(
         yield "note", f"it refuses {' and '.join(refused)}, and was asked without"
     if said.truncated:
         yield "note", "the answer was cut off: raise --max-new-tokens"
+
+
+def by_detector(p: float, target: float) -> str:
+    """What a detector says of a best guess, and what follows from it.
+
+    Example:
+        >>> by_detector(0.8, 0.75)
+        '0.80 sure that the best guess is right: it is given'
+        >>> by_detector(0.8, 0.9)
+        '0.80 sure that the best guess is right: “I don’t know”'
+        >>> by_detector(float("nan"), 0.5)
+        'it says nothing of this guess: “I don’t know”'
+    """
+    given = not target or p > target
+    then = "it is given" if given else "“I don’t know”"
+    return f"it says nothing of this guess: {then}" if p != p else f"{p:.2f} sure that the best guess is right: {then}"

@@ -12,10 +12,11 @@ from typer.core import TyperGroup
 
 from abstain.recipes.cli.ablate import ablate
 from abstain.recipes.cli.ask import ask
+from abstain.recipes.cli.detect import detect
 from abstain.recipes.cli.eval import evaluate
 from abstain.recipes.cli.init import init
 from abstain.recipes.cli.label import label
-from abstain.recipes.cli.list import graders, rewards, tasks
+from abstain.recipes.cli.list import detectors, graders, rewards, tasks
 from abstain.recipes.cli.mistakes import mended
 from abstain.recipes.cli.report import report
 from abstain.recipes.cli.rescore import rescore
@@ -69,11 +70,13 @@ app.command("ablate")(ablate)
 app.command("report")(report)
 app.command("eval")(evaluate)
 app.command("label")(label)
+app.command("detect")(detect)
 app.command("rescore")(rescore)
 app.command("ask")(ask)
 app.command("tasks")(tasks)
 app.command("rewards")(rewards)
 app.command("graders")(graders)
+app.command("detectors")(detectors)
 
 
 def _show_version(wanted: bool) -> None:

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from abstain.recipes.cli.detect import confider_from
 from abstain.recipes.cli.endpoint import cost_first, load, sampler_of, say_usage
 from abstain.recipes.cli.options import (
     ANSWER_FORMAT,
+    DETECTOR,
     MEASURING,
     OUT,
     SEED,
@@ -66,6 +68,7 @@ READ = worded(STRICTNESS, "lenient, or strict as in training: nothing may stand 
 FORMAT = worded(ANSWER_FORMAT, "plain, tag, boxed, last_line, json, harmony, auto; else as the task says.", MEASURING)
 TRAIN_LIMIT = option("--train-limit", "N", "Fit the oracle on N training questions.", MEASURING, min=1)
 LABELS = option("--labels", "DIR", "Apart by what a model knew: what `abstain label --out` wrote.", MEASURING)
+DETECT = worded(DETECTOR, "A detector of `abstain detect --out` decides what is answered.", MEASURING)
 AUDIT = option("--audit", None, "Does it answer exactly when it is more than t sure?", AUDITING)
 START = option("--start", "RUN", "Oracle and audit go by the model that this run began with.", AUDITING)
 SAMPLES = option("--samples", "N", "The audit goes by N sampled answers per question.", AUDITING, min=2)
@@ -82,6 +85,7 @@ def evaluate(
     limit: Limit = None,
     train_limit: Annotated[int, TRAIN_LIMIT] = 2000,
     labels: Annotated[Path | None, LABELS] = None,
+    detector: Annotated[str | None, DETECT] = None,
     batch_tokens: BatchTokens = None,
     seed: Annotated[int, worded(SEED, "Draws the questions, and what an audit resamples.", MEASURING)] = 0,
     audit: Annotated[bool, AUDIT] = False,
@@ -116,6 +120,7 @@ def evaluate(
       abstain eval runs/quickstart-0/model --task factworld --labels labels/base
       abstain eval Qwen/Qwen3-0.6B --task popqa --limit 500 --out results/qwen
       abstain eval Qwen/Qwen3-0.6B --task popqa --limit 500 --baselines
+      abstain eval Qwen/Qwen3-0.6B --task popqa --detector results/detect
       abstain eval my-model --data trivia.csv --option question_column=q
       abstain eval my-model --task popqa --judge qwen3-32b --judge-url http://localhost:8000/v1
       abstain eval openai:qwen3-32b --url http://localhost:8000/v1 --task popqa --limit 500
@@ -125,6 +130,8 @@ def evaluate(
     comparing = baseline_options(baselines, draws, temperature, delta)
     if audit and baselines and format not in ("text", "markdown"):
         raise ValueError(f"--format {format} prints one table: give --audit or --baselines, not both")
+    if audit and detector:
+        raise ValueError("--audit asks whether a model goes by t, which --detector does not tell it: give one of them")
     name, options = task_named(task, data, task_option)
     from abstain.evals.audit.sources import read_start
     from abstain.evals.evaluation import evaluate as measure
@@ -174,6 +181,9 @@ def evaluate(
             say(note)
         questions = how.task
         sampler = sampler_of(loaded, prompt_format=how.prompt_format, batch_tokens=batch_tokens)
+        confide = None
+        if detector:
+            confide = confider_from(detector, loaded, sampler, questions, how.prompt_format, batch_tokens)
         evaluation = measure(
             sampler,
             questions,
@@ -187,6 +197,7 @@ def evaluate(
             reading=reading,
             answer_format=answer_format,
             labels=known,
+            confide=confide,
             progress=True,
             before_asking=cost_first(sampler, questions.max_new_tokens, yes, ["--audit"] if audit else []),
         )

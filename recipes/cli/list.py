@@ -1,4 +1,4 @@
-"""`abstain tasks`, `abstain rewards` and `abstain graders`: what there is, and what each of them takes."""
+"""`abstain tasks`, `rewards`, `graders` and `detectors`: what there is, and what each of them takes."""
 
 import inspect
 from collections.abc import Mapping, Sequence
@@ -25,6 +25,7 @@ from abstain.rewards.named import find, hint, is_named, parameters_of, short
 TASK = typer.Argument(metavar="TASK", help="Show this one: its options, and an example. Or file.py:NAME.")
 REWARD = typer.Argument(metavar="REWARD", help="Show this one: its arguments, and an example. Or file.py:NAME.")
 GRADER = typer.Argument(metavar="GRADER", help="Show this one. Or file.py:NAME, one of your own.")
+DETECTOR = typer.Argument(metavar="DETECTOR", help="Show this one.")
 WIDTH = 100
 
 
@@ -93,6 +94,47 @@ def graders(
         _print([{"grader": name, "when it is right": summary_of(one)} for name, one in GRADERS.items()], format)
     else:
         _show(documented_grader(grader), format)
+
+
+def detectors(
+    detector: Annotated[str | None, DETECTOR] = None,
+    format: TableFormat = "text",
+) -> None:
+    """List the hallucination detectors, with what each must see and costs, or show one.
+
+    [bold]Examples[/bold]
+    \b
+      abstain detectors
+      abstain detectors attention
+      abstain detectors --format markdown
+    """
+    from abstain.evals.detectors.catalogue import DETECTORS, check_names
+
+    if detector is None:
+        _print([detector_row(one) for one in DETECTORS.values()], format)
+        return
+    (name,) = check_names([detector])
+    shown = {key.replace("_", " "): str(value) for key, value in vars(DETECTORS[name]).items() if value != ""}
+    told = {"True": "yes", "False": "no"}
+    _print([{"": key, "what": told.get(value, value)} for key, value in shown.items()], format)
+
+
+def detector_row(one: Any) -> dict[str, str]:
+    """What a detector needs and costs, by the headings of the table.
+
+    Example:
+        >>> from abstain.evals.detectors.catalogue import DETECTORS
+        >>> detector_row(DETECTORS["selfcheck_nli"])["another model"]
+        'an NLI model'
+    """
+    return {
+        "detector": one.name,
+        "what it is": one.title,
+        "must see": one.access,
+        "passes": one.passes,
+        "another model": one.extra,
+        "learned": "yes" if one.fitted else "",
+    }
 
 
 def documented_reward(name: str) -> Documented:

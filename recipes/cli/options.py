@@ -102,6 +102,8 @@ TrustRemoteCode = Annotated[
     bool, option("--trust-remote-code", None, "Run Python code that the model's repository carries.", MODEL)
 ]
 
+DETECTOR = typer.Option("--detector", metavar="FILE[:NAME]")
+
 ENDPOINT = "A model behind an endpoint (openai:NAME)"
 Url = Annotated[
     str | None, option("--url", "URL", "OpenAI-compatible endpoint; else OpenAI, by OPENAI_API_KEY.", ENDPOINT)

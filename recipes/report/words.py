@@ -116,6 +116,8 @@ def _told(row: Rates, one: Metrics) -> str:
         return f"Told nothing, and scored at t = {t:g}"
     if t == 0:
         return "Asked for its best guess"
+    if instruct == "detector":
+        return f"Where only answers count that a detector is more than {t:g} sure of"
     if instruct == "confidence":
         return f"Where only answers count that it says it is more than {t:g} sure of"
     return f"Told to answer only if more than {t:g} sure"

@@ -10,6 +10,7 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
+from abstain.evals.detectors.fitted import named_detector, read_detectors
 from abstain.evals.knowledge.labels import read_labels
 from abstain.evals.knowledge.protocol import PRESETS
 from abstain.evals.tasks.catalogue import NamedTask, find_task
@@ -64,6 +65,7 @@ def _problems(recipe: Recipe) -> Problems:
     for name, stage in recipe.stages.items():
         if isinstance(stage, SftStage):
             yield from _trl_problems(name, "SFTConfig", stage.args)
+            yield from _detector_problems(recipe, name, stage)
         elif isinstance(stage, OfflineStage):
             yield from _trl_problems(name, OFFLINE_CONFIGS[stage.algorithm], stage.args)
             yield from _offline_format_problems(recipe)
@@ -97,6 +99,22 @@ def _label_problems(recipe: Recipe) -> Problems:
                 f"{name}.{key} needs Unknown questions told from WeaklyKnown ones, which takes samples: set "
                 "labels.preset=categories" + (" and labels.path=null" if path else ""),
             )
+
+
+def _detector_problems(recipe: Recipe, name: str, stage: SftStage) -> Problems:
+    """A file of detectors that is not there, or that can be of no model that is trained."""
+    if stage.detector is None:
+        return
+    path, one = named_detector(stage.detector)
+    try:
+        read_detectors(path).one(one)
+    except (OSError, ValueError) as error:
+        yield (name, "detector"), str(error)
+    if recipe.model.lora is not None:
+        yield (
+            (name, "detector"),
+            "a detector knows its model by all of its weights, and LoRA wraps them: set idk=probe, or model.lora=null",
+        )
 
 
 def _rl_problems(recipe: Recipe, stage: RlStage) -> Problems:

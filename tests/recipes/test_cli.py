@@ -8,12 +8,16 @@ import sys
 
 import pytest
 
+from abstain.evals.detectors.catalogue import DETECTORS
 from abstain.evals.records import read_records
 from abstain.evals.tasks.catalogue import TASKS
 from abstain.rewards import READY_MADE, REWARDS
 from abstain.rewards.graders import GRADERS
 
-COMMANDS = ("train", "ablate", "report", "eval", "label", "rescore", "ask", "tasks", "rewards", "graders")
+COMMANDS = (
+    *("train", "ablate", "report", "eval", "label", "detect", "rescore", "ask"),
+    *("tasks", "rewards", "graders", "detectors"),
+)
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
@@ -36,7 +40,8 @@ def test_version(abstain):
 
 
 def test_lists_name_everything_there_is(abstain):
-    for kind, names in (("task", TASKS), ("reward", [*REWARDS, *READY_MADE]), ("grader", GRADERS)):
+    lists = {"task": TASKS, "reward": [*REWARDS, *READY_MADE], "grader": GRADERS, "detector": DETECTORS}
+    for kind, names in lists.items():
         assert [row[kind] for row in json.loads(abstain(f"{kind}s", "--format", "json").stdout)] == list(names)
     options = csv.DictReader(io.StringIO(abstain("tasks", "letters", "--format", "csv").stdout))
     assert {row["option"]: row["default"] for row in options}["seed"] == "0"

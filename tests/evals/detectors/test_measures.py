@@ -1,0 +1,74 @@
+"""Measures of scores against scikit-learn and values worked out by hand; intervals that are paired and clustered."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
+
+from abstain.evals.detectors.measures import error_precision, measure_scores, prr, riskiest_first, tpr_at_fpr
+from abstain.evals.metrics.confidence import auroc
+
+SCORES = st.lists(st.tuples(st.integers(-3, 3), st.booleans()), min_size=2, max_size=40)
+
+
+def _both(rows: list[tuple[int, bool]]) -> tuple[np.ndarray, np.ndarray]:
+    risk, error = np.array(rows, dtype=float).T
+    return risk, error
+
+
+@given(SCORES)
+def test_as_scikit_learn_has_them(rows: list[tuple[int, bool]]) -> None:
+    risk, error = _both(rows)
+    ties = riskiest_first(risk, error)
+    if len(set(error)) == 1:
+        assert auroc(ties) is error_precision(ties) is tpr_at_fpr(ties) is prr(ties) is None
+        return
+    assert auroc(ties) == pytest.approx(roc_auc_score(error, risk))
+    assert error_precision(ties) == pytest.approx(average_precision_score(error, risk))
+    false, true, _ = roc_curve(error, risk, drop_intermediate=False)
+    assert tpr_at_fpr(ties) == pytest.approx(true[false <= 0.05].max())
+
+
+@given(SCORES)
+def test_rejection_ratio_is_one_for_the_best_order_and_zero_for_none(rows: list[tuple[int, bool]]) -> None:
+    _, error = _both(rows)
+    if len(set(error)) == 1:
+        return
+    assert prr(riskiest_first(error, error)) == pytest.approx(1)
+    assert prr(riskiest_first(np.zeros(len(error)), error)) == pytest.approx(0, abs=1e-9)
+
+
+def test_rejection_ratio_by_hand() -> None:
+    # surest first: right, wrong, right, wrong. AURC (0 + 1/2 + 1/3 + 1/2) / 4; best (0 + 0 + 1/3 + 1/2) / 4
+    found = prr(riskiest_first(np.array([1.0, 2.0, 3.0, 4.0]), np.array([0, 1, 0, 1])))
+    assert found == pytest.approx((1 / 2 - (4 / 3) / 4) / (1 / 2 - (5 / 6) / 4))
+
+
+def test_what_is_known_of_both_is_compared() -> None:
+    risks = {"a": np.array([3.0, 2, 1, 0, np.nan]), "b": np.array([0.0, 1, np.nan, 3, 2])}
+    error = np.array([1.0, 1, 0, 0, np.nan])
+    one, other = measure_scores(risks, error, list("abcde"), "a", draws=50)
+    assert (one["n"], one["missing"], one["auroc"], one["difference"]) == (4, 0, 1.0, None)
+    assert (other["n"], other["missing"], other["auroc"]) == (3, 1, 0.0)
+    assert other["difference"] == -1.0
+    with pytest.raises(ValueError, match="no score is called 'c'; there are: a, b"):
+        measure_scores(risks, error, list("abcde"), "c")
+
+
+def test_a_question_with_many_responses_counts_once_in_an_interval() -> None:
+    rng = np.random.default_rng(0)
+    error = (np.arange(40) % 2).astype(float)
+    risk = error + rng.normal(size=40)
+    once = measure_scores({"a": risk}, error, [str(i) for i in range(40)], "a", draws=200)[0]["auroc_ci"]
+    often = [np.repeat(values, 25) for values in (risk, error)]
+    names = [str(i) for i in range(40) for _ in range(25)]
+    clustered = measure_scores({"a": often[0]}, often[1], names, "a", draws=200)[0]["auroc_ci"]
+    alone = measure_scores({"a": often[0]}, often[1], [str(i) for i in range(1000)], "a", draws=200)[0]["auroc_ci"]
+    width = [high - low for low, high in (once, clustered, alone)]
+    assert width[1] == pytest.approx(width[0]) and width[2] < width[0] / 3
+
+
+def test_nothing_to_measure() -> None:
+    (row,) = measure_scores({"a": np.full(3, np.nan)}, np.full(3, np.nan), list("abc"), "a")
+    assert row["auroc"] is row["auroc_ci"] is row["aurc"] is None and row["n"] == 0
