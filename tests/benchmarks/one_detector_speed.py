@@ -122,7 +122,7 @@ def check(loaded: LoadedModel, pairs: Sequence[Pair]) -> dict[str, float]:
     for place, (ids, start) in enumerate(spans):
         own = eager(torch.tensor([ids]), output_attentions=True, output_hidden_states=True)
         states = torch.cat(own.hidden_states[1:])[:, start:].double()
-        hidden = torch.linalg.slogdet(states @ states.mT)[1] / states.shape[1]
+        hidden = 2 * torch.linalg.svdvals(states).log().sum(-1) / states.shape[1]
         attention = (
             torch.cat(own.attentions)[:, :, start:, start:].diagonal(dim1=-2, dim2=-1).double().log().mean((1, 2))
         )
