@@ -109,7 +109,7 @@ DETECTORS: dict[str, Detector] = {
             "Hidden score",
             "(1/m) ln det(H J Hᵀ + α I)",
             _LLM_CHECK,
-            "paper: no centring, no α; official: centred across features, α = .001, half of it",
+            "paper: no centring (J = I), no α; official: J = I − 11ᵀ/d, α = .001",
             "states",
             "1",
             layered=True,
