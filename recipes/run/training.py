@@ -60,11 +60,13 @@ def load_start(
             f"{name_or_path} stands behind an endpoint, so it can be asked but not trained. To ask it: "
             f"abstain eval {name_or_path} --task {task or 'NAME'}"
         )
+    how: dict[str, Any] = {"dtype": dtype, "revision": revision, "trust_remote_code": trust_remote_code}
     if name_or_path == FACTWORLD:
         from abstain.evals.tasks.factworld_model import base_model
 
-        name_or_path = str(base_model(**world_options(task, task_options or {})))
-    return load_model(name_or_path, dtype=dtype, revision=revision, trust_remote_code=trust_remote_code, device=device)
+        folder = base_model(**world_options(task, task_options or {}))
+        return replace(load_model(folder, device=device, **how), name=FACTWORLD)
+    return load_model(name_or_path, device=device, **how)
 
 
 @dataclass(frozen=True)
