@@ -232,8 +232,8 @@ class MetricsFile(BaseModel):
         default={"seed": 0})
     start: Text = key("start", "text", "whose best guesses oracle and baselines are made of")
     instruct: Text = key("instruct", "text",
-        "what prompts state: the `target`, `nothing`, or that a `confidence` q is asked for, which answers t if q > t; "
-        "`detector`: asked once, answered if a detector's P(correct) > t")
+        "what prompts state: the `target`, `nothing`, or that a `confidence` q is asked for, which answers t if q > t"
+        "; `detector`: asked once, answered if a detector's P(correct) > t")
     truncated: Number = key("cut off", "share", "share of completions that ran out of tokens")
     reading: Text = key("reading", "text",
         "how the string grader read: `lenient`, where sentences may say more, or `strict`, as in training")
