@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from abstain.evals.detectors.nli import Entailment
     from abstain.evals.models import LoadedModel
 
-CHUNK = 256
+CHUNK = 128
 """Responses that are scored together, and kept together where somebody may interrupt."""
 LAYERS = 5
 """As many layers a probe sees, evenly spaced up to the last one."""
