@@ -5,7 +5,7 @@ executed. Questions are never parted: all responses to one lie in the same fold.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 from pydantic import BaseModel, Field, model_validator
@@ -131,8 +131,6 @@ def fit_linear(x: np.ndarray, correct: np.ndarray, questions: Sequence[str]) -> 
         >>> bool((probe.log_odds(np.eye(3)[:1] * 2) > 1)[0])
         True
     """
-    from sklearn.linear_model import LogisticRegression  # takes seconds to import
-
     z, c, names, mean, scale, basis = _prepared(x, correct, questions)
     fold = folds_of(names)
     losses = []
@@ -141,12 +139,22 @@ def fit_linear(x: np.ndarray, correct: np.ndarray, questions: Sequence[str]) -> 
         for one in np.unique(fold):
             seen = fold != one
             if 0 < c[seen].sum() < seen.sum():
-                logits[~seen] = (
-                    LogisticRegression(C=strength, max_iter=500).fit(z[seen], c[seen]).decision_function(z[~seen])
-                )
+                logits[~seen] = _logistic(strength, z[seen], c[seen]).decision_function(z[~seen])
         losses.append(float(np.logaddexp(0, np.where(c == 1, -logits, logits)).mean()))
-    best = LogisticRegression(C=STRENGTHS[int(np.argmin(losses))], max_iter=500).fit(z, c)
+    best = _logistic(STRENGTHS[int(np.argmin(losses))], z, c)
     return _network(mean, scale, [(basis @ best.coef_.T, best.intercept_)])
+
+
+def _logistic(strength: float, z: np.ndarray, c: np.ndarray) -> Any:
+    """Where 500 steps are too few, the weakest regularisation fits noise, and loses to a stronger one anyway."""
+    import warnings
+
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression  # takes seconds to import
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return LogisticRegression(C=strength, max_iter=500).fit(z, c)
 
 
 def fit_mlp(x: np.ndarray, correct: np.ndarray, questions: Sequence[str]) -> Network:
