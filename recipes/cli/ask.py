@@ -28,7 +28,7 @@ from abstain.recipes.cli.options import (
 from abstain.recipes.run.console import say
 from abstain.rewards.grading import find_grader, grade_response
 from abstain.rewards.parsing.completion import read_response
-from abstain.rewards.prompts import DEFAULT_TEMPLATE, Instruct, penalty, prompt_text
+from abstain.rewards.prompts import DEFAULT_TEMPLATE, STATES_TARGET, Instruct, penalty, prompt_text
 
 if TYPE_CHECKING:
     from abstain.evals.sampling import AnySampler
@@ -121,14 +121,14 @@ def reply_lines(
         task: its grader, template, answer format and room for an answer are used.
         instruct: what the prompt says besides the question.
     """
-    guessing: Instruct = "nothing" if instruct == "nothing" else "target"
+    guessing: Instruct = instruct if instruct in ("nothing", "claims") else "target"
     prompts = [
         prompt_text(question, target, task.template, instruct),
         prompt_text(question, 0, task.template, guessing),
     ]
     (said,), (guessed,) = sampler.sample(prompts, max_new_tokens=task.max_new_tokens)
     reply, guess = (read_response(one.text, one.truncated, task.answer_format) for one in (said, guessed))
-    if instruct == "target":
+    if instruct in STATES_TARGET:
         cost = " (best guess)" if target == 0 else f" (a mistake costs {penalty(target):.4g})"
         yield "target", f"{target:g}{cost}"
     yield "answer", said.text.strip() or "(nothing)"

@@ -21,6 +21,7 @@ from abstain.recipes.run.labelling import labels_of
 from abstain.recipes.run.recipe import BEFORE, FACTWORLD, FORMAT, LABELS, Recipe, training_format, world_options
 from abstain.recipes.run.threads import settle_threads
 from abstain.rewards.endpoint.client import PREFIX
+from abstain.rewards.prompts import STATES_TARGET
 from abstain.trainers.dataset import choose
 from abstain.trainers.heldout import HeldOutSet
 from abstain.trainers.mix import counted
@@ -202,7 +203,7 @@ class Training:
             loaded.tokenizer,
             prompt_format=self.recipe.model.prompt_format,
             instruct=list(stages.values())[-1].instruct,
-            targets={target for stage in stages.values() if stage.instruct == "target" for target in stage.targets},
+            targets={t for stage in stages.values() if stage.instruct in STATES_TARGET for t in stage.targets},
             stop=end_tokens(loaded.model, loaded.tokenizer),
         )
 
