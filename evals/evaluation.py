@@ -25,7 +25,7 @@ from abstain.evals.tasks.question import Question, Task
 from abstain.rewards.grading import grade_responses, settle
 from abstain.rewards.judge.grader import Case, JudgeGrader, judge_report
 from abstain.rewards.parsing.completion import read_response
-from abstain.rewards.prompts import TARGETS, Instruct, check_target, prompt_text
+from abstain.rewards.prompts import TARGETS, Instruct, check_target
 from abstain.rewards.response import AnswerFormat, Reading, Response, check_reading
 from abstain.rewards.verdict import Verdict
 
@@ -95,7 +95,7 @@ class _Round:
     instruct: Instruct = "target"
 
     def prompts(self, template: str) -> list[str]:
-        return [prompt_text(one.question, self.target, template, self.instruct) for one in self.questions]
+        return [one.prompt(self.target, template, self.instruct) for one in self.questions]
 
 
 Grade = Callable[[Sequence[Question], Sequence[Sequence[str]], Sequence[Response]], list[Verdict]]

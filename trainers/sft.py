@@ -23,8 +23,9 @@ from abstain.evals.sampling import PromptFormat
 from abstain.evals.tasks.question import Question, Task
 from abstain.rewards.grading import grade_response
 from abstain.rewards.parsing.completion import parse
-from abstain.rewards.prompts import IDK, in_format, prompt_text
+from abstain.rewards.prompts import IDK, in_format
 from abstain.rewards.verdict import Verdict
+from abstain.trainers.claims import claim_examples
 from abstain.trainers.dataset import Prompt, as_trl_prompt, choose
 from abstain.trainers.embedding_rows import instructions, only_rows_of
 from abstain.trainers.looks import Looks, questions_to_ask
@@ -105,8 +106,12 @@ def run_sft(
         if rows is None:
             labelled_only = needs_labels(stage) is not None
             questions = choose(task.train, stage.limit, stage.mix, known, seed, labelled_only=labelled_only)
-            guesses = _guesses(Sampler(model, tokenizer, prompt_format=prompt_format), task, questions, stage)
-            rows = list(examples(task, questions, guesses, stage, seed, known))
+            sampler = Sampler(model, tokenizer, prompt_format=prompt_format)
+            if stage.instruct == "claims":
+                rows = list(claim_examples(sampler, task, questions, stage, seed))
+            else:
+                guesses = _guesses(sampler, task, questions, stage)
+                rows = list(examples(task, questions, guesses, stage, seed, known))
             if not rows:
                 raise ValueError(
                     f"sft: nothing to teach with answers: {stage.answers} on the {len(questions)} training questions "
@@ -133,7 +138,7 @@ def _guesses(sampler: Sampler, task: Task, questions: Sequence[Question], stage:
     if stage.answers == "gold" and stage.idk != "unsure":  # and then no confidence of its own is taught
         return [None] * len(questions)  # nothing to ask the model
     guessing = None if stage.instruct == "nothing" else 0.0
-    prompts = [prompt_text(q.question, guessing, task.template) for q in questions]
+    prompts = [q.prompt(guessing, task.template) for q in questions]
     completions = sampler.sample(prompts, max_new_tokens=task.max_new_tokens, progress="best guesses")
     guesses: list[Guess | None] = []
     for question, (completion,) in zip(questions, completions, strict=True):
@@ -192,7 +197,7 @@ def examples(
             stated = _level(guess, stage, rng) if stage.instruct == "confidence" else None
             answer = in_format(answer, task.answer_format, stated)
         if answer:
-            prompt = prompt_text(question.question, target, task.template, stage.instruct)
+            prompt = question.prompt(target, task.template, stage.instruct)
             row = {"question_id": question.id, "target": target, "prompt": prompt, "completion": answer}
             yield row | ({"category": str(label.category)} if label else {})
 
