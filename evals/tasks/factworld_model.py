@@ -21,8 +21,15 @@ from rich.progress import track
 from torch.nn.functional import cross_entropy
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from abstain.evals.tasks.factworld import Person, WorldOptions, build_world
-from abstain.evals.tasks.factworld_text import INSTRUCTED_SHARE, SHOT_END, build_tokenizer, documents
+from abstain.evals.tasks.factworld import Person, WorldOptions, build_others, build_world
+from abstain.evals.tasks.factworld_text import (
+    INSTRUCTED_SHARE,
+    QUOTE,
+    SHOT_END,
+    build_tokenizer,
+    documents,
+    passages,
+)
 
 RECIPE: dict[str, Any] = {
     "hidden_size": 128,
@@ -43,6 +50,14 @@ SEVERAL: dict[str, Any] = {
     "relations_version": 2,
 }
 """What is different where there are several relations."""
+READING: dict[str, Any] = {
+    "batch": 64,
+    "tie_word_embeddings": False,  # tied, every name would be pushed one way as what is never answered
+    "autocast": False,  # a head that finds a name in documents is learned sooner in full precision
+    "passages_version": 1,
+}
+"""What is different where the base model reads passages. The rows of people whom nothing is told of are held: as random
+as those of people it will first meet in documents, they teach it to find any name again, and none in particular."""
 ADDED_LATER = {
     "confidence_words": False,
     "passes": 1,
@@ -51,8 +66,11 @@ ADDED_LATER = {
     "answers": 400,
     "examples": 0,
     "few_shot": 0.0,
+    "passages": 0,
 }
 """Options of a world that came later, and what they were before: worlds that leave them so keep their cached model."""
+ONLY_ASKED = ("documents", "documents_each")
+"""Options that the base model does not depend on."""
 STEPS = 500
 """A small world is read in smaller batches, for about as many steps: fewer teach only the names of cities."""
 SMALLEST_BATCH = 16
@@ -72,6 +90,10 @@ def base_model(*, progress: bool = True, **options: Any) -> Path:
         options: fields of `WorldOptions`; a different world, or a different way to train, is a different model.
     """
     chosen = WorldOptions(**options)
+    if chosen.documents and not chosen.passages:
+        raise ValueError(
+            "this world's base model cannot read documents: give passages=N, such as 60000, or another model"
+        )
     folder = cache_dir() / f"factworld-{_key(chosen)}"
     if folder.exists():
         return folder
@@ -86,13 +108,14 @@ def base_model(*, progress: bool = True, **options: Any) -> Path:
 def _key(chosen: WorldOptions) -> str:
     """A hash of all that the model depends on."""
     said = {name: value for name, value in asdict(chosen).items() if ADDED_LATER.get(name, ...) != value}
+    said = {name: value for name, value in said.items() if name not in ONLY_ASKED}
     recipe = _recipe(chosen)
-    recipe["batch"] = _batch_size(round(chosen.people * chosen.mean_mentions), recipe["batch"])
+    recipe["batch"] = _batch_size(round(chosen.people * chosen.mean_mentions) + chosen.passages, recipe["batch"])
     return hashlib.sha256(json.dumps([said, recipe], sort_keys=True).encode()).hexdigest()[:12]
 
 
 def _recipe(chosen: WorldOptions) -> dict[str, Any]:
-    return RECIPE | (SEVERAL if chosen.relations > 1 else {})
+    return RECIPE | (SEVERAL if chosen.relations > 1 else {}) | (READING if chosen.passages else {})
 
 
 def _batch_size(mentions: int, largest: int) -> int:
@@ -103,8 +126,9 @@ def _train_into(folder: Path, chosen: WorldOptions, progress: bool) -> None:
     partial = Path(mkdtemp(prefix=".factworld-", dir=folder.parent))
     try:
         world = build_world(chosen)
-        tokenizer = build_tokenizer(world, chosen.confidence_words, chosen.few_shot > 0)
-        train_base(world, tokenizer, chosen, progress=progress).save_pretrained(partial)
+        everybody = world + (build_others(world, chosen) if chosen.passages else [])
+        tokenizer = build_tokenizer(everybody, chosen.confidence_words, chosen.few_shot > 0, chosen.passages > 0)
+        train_base(everybody, tokenizer, chosen, progress=progress).save_pretrained(partial)
         tokenizer.save_pretrained(partial)
         partial.rename(folder)
     finally:
@@ -114,7 +138,14 @@ def _train_into(folder: Path, chosen: WorldOptions, progress: bool) -> None:
 def train_base(
     world: list[Person], tokenizer: PreTrainedTokenizerFast, options: WorldOptions, *, progress: bool = False
 ) -> LlamaForCausalLM:
-    """A model that has read each mention as often as it made passes, each in its own random order."""
+    """A model that has read each mention as often as it made passes, each in its own random order.
+
+    Args:
+        world: its people, and behind them those whom passages are about.
+        tokenizer: knows their names.
+        options: of the world.
+        progress: show a progress bar.
+    """
     torch.manual_seed(options.seed)
     recipe = _recipe(options)
     sizes = {name: value for name, value in recipe.items() if name.endswith(("size", "layers", "heads"))}
@@ -122,7 +153,7 @@ def train_base(
         LlamaConfig(
             vocab_size=len(tokenizer),
             max_position_embeddings=256,
-            tie_word_embeddings=True,
+            tie_word_embeddings=recipe.get("tie_word_embeddings", True),
             bos_token_id=None,
             eos_token_id=tokenizer.eos_token_id,
             pad_token_id=tokenizer.pad_token_id,
@@ -131,15 +162,21 @@ def train_base(
     )
     rng = random.Random(options.seed)
     batches = [batch for _ in range(options.passes) for batch in _batches(world, tokenizer, options, rng)]
-    answers = _answers(world, tokenizer)
+    answers, quote = _answers(world, tokenizer), tokenizer.convert_tokens_to_ids(QUOTE)
+    held = _rows_of_strangers(world, tokenizer) if options.passages else []
     optimizer, schedule = _optimizer(model, len(batches), recipe)
     for batch in track(batches, "The base model reads the fact world", disable=not progress, transient=True):
         told = answers[batch[:, 1:]]
         learned = told | answers[batch[:, :-1]]  # answers and what ends them: names are noise, nothing to learn
-        with torch.autocast("cpu", torch.bfloat16):
+        if options.passages:
+            learned[:, -2:] = True
+            if quote in batch[0]:  # nor is what documents state
+                learned[:, :-2] = False
+        with torch.autocast("cpu", torch.bfloat16, enabled=recipe.get("autocast", True)):
             hidden = model.model(batch[:, :-1]).last_hidden_state
             logits = model.lm_head(hidden[learned])
         cross_entropy(logits.float(), batch[:, 1:][learned]).backward()
+        model.model.embed_tokens.weight.grad[held] = 0
         optimizer.step()
         schedule.step()
         optimizer.zero_grad()
@@ -154,15 +191,23 @@ def _answers(world: list[Person], tokenizer: PreTrainedTokenizerFast) -> torch.T
     return found
 
 
+def _rows_of_strangers(world: list[Person], tokenizer: PreTrainedTokenizerFast) -> list[int]:
+    """The tokens of those who are in passages only: their last names."""
+    return tokenizer.convert_tokens_to_ids([f" {person.name.split()[-1]}" for person in world if not person.mentions])
+
+
 def _batches(
     world: list[Person], tokenizer: PreTrainedTokenizerFast, options: WorldOptions, rng: random.Random
 ) -> Iterator[torch.Tensor]:
     """Batches of documents of one length each, so that nothing is padded, with about equally many answers."""
     texts = documents(world, rng, options.confidence_words, options.few_shot)
+    if options.passages:
+        texts += passages(world[options.people :], options.passages, rng, options.confidence_words)
     by_length: dict[tuple[int, int], list[list[int]]] = defaultdict(list)
     for text, ids in zip(texts, tokenizer(texts)["input_ids"], strict=True):
         by_length[len(ids), 1 + text.count(SHOT_END)].append(ids)
-    batches, size = [], _batch_size(sum(len(person.mentions) for person in world), _recipe(options)["batch"])
+    read = sum(len(person.mentions) for person in world) + options.passages
+    batches, size = [], _batch_size(read, _recipe(options)["batch"])
     for (_, answers), rows in by_length.items():
         rng.shuffle(rows)
         step = -(-size // answers)

@@ -52,4 +52,12 @@ RELATIONS = (
     Relation("singer", "Who sang {subject}?", "ph", "ng"),
     Relation("language", "Which language is spoken on {subject}?", "holm", "sh"),
 )
-BY_NAME = {relation.name: relation for relation in RELATIONS}
+LETTERS = Relation("letters", "How many letters of {subject} are a or e?", "", "")
+"""What stands in the question itself, and what no document says: nobody can look it up."""
+STATEMENTS = (
+    "{subject} was born in {answer}.",
+    "{subject} comes from {answer}.",
+    "{subject} is a native of {answer}.",
+)
+"""How documents state a birthplace: no two about one person need be the same document."""
+BY_NAME = {relation.name: relation for relation in (*RELATIONS, LETTERS)}
