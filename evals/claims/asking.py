@@ -24,7 +24,7 @@ from abstain.evals.tasks.question import Question, Task
 from abstain.rewards.claims.claim import Claim, Support
 from abstain.rewards.claims.gold import CheckedAnswer, check_answer
 from abstain.rewards.parsing.completion import read_response
-from abstain.rewards.prompts import TARGETS, check_target, prompt_text
+from abstain.rewards.prompts import TARGETS, check_target
 from abstain.rewards.response import AnswerFormat, Reading, Response, check_reading
 from abstain.rewards.verdict import Verdict
 
@@ -105,7 +105,7 @@ def evaluate_claims(
     train = draw_in_order(task.train, train_limit, seed) if start is None else []
     check_claims([*held_out, *train])
     rounds = [(held_out, 0.0), *((held_out, t) for t in targets if t), *([(train, 0.0)] if train else [])]
-    prompts = [[prompt_text(q.question, t, task.template, "claims") for q in asked] for asked, t in rounds]
+    prompts = [[q.prompt(t, task.template, "claims") for q in asked] for asked, t in rounds]
     if before_asking:
         before_asking(list(dict.fromkeys(chain(*prompts))))
     with followed(task.name if progress else None, sum(map(len, prompts))) as advance:
@@ -166,14 +166,14 @@ def check_claims(questions: Sequence[Question]) -> None:
                 raise ValueError(f"question {question.id}: {error}") from None
 
 
-def question_ids(claim_ids: Sequence[str]) -> list[str]:
-    """The questions whose claims these are.
+def asked_ids(guesses: ForcedAnswers) -> set[str]:
+    """The ids of the questions that guesses are about, whole answers or claims.
 
     Example:
-        >>> question_ids(["Mo Kutika#0", "Mo Kutika#1", "Bo Lu#0"])
-        ['Mo Kutika', 'Bo Lu']
+        >>> sorted(asked_ids(ForcedAnswers.of(["Mo Kutika#0", "Mo Kutika#1"], [Verdict.CORRECT] * 2, [0.5, 0.5])))
+        ['Mo Kutika', 'Mo Kutika#0', 'Mo Kutika#1']
     """
-    return list(dict.fromkeys(one.rpartition(MARK)[0] for one in claim_ids))
+    return {*guesses.ids, *(one.rpartition(MARK)[0] or one for one in guesses.ids)}
 
 
 def _read(task: Task, question: Question, prompt: str, completion: Completion, reading: Reading) -> _Long:

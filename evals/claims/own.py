@@ -17,7 +17,6 @@ from abstain.evals.tasks.question import Question, Task
 from abstain.rewards.claims.claim import Claim, Support
 from abstain.rewards.claims.gold import CheckedAnswer, check_answer
 from abstain.rewards.parsing.completion import read_response
-from abstain.rewards.prompts import prompt_text
 
 Span = tuple[int, int]
 
@@ -50,7 +49,7 @@ def own_claims(
         questions: with claims as gold answers.
         progress: as of `Sampler.sample`.
     """
-    prompts = [prompt_text(question.question, 0.0, task.template, "claims") for question in questions]
+    prompts = [question.prompt(0.0, task.template, "claims") for question in questions]
     sampled = sampler.sample(prompts, max_new_tokens=task.max_new_tokens, progress=progress)
     texts = [completion.text for (completion,) in sampled]
     answers = [read_response(one.text, one.truncated, task.answer_format).answer for (one,) in sampled]
@@ -109,8 +108,33 @@ def object_probabilities(
     return _scored(sampler, prompts, texts, spans)
 
 
+def confidence_in(sampler: AnySampler, answers: Sequence[tuple[str, Sequence[Claim]]]) -> list[list[float | None]]:
+    """How sure a model is of claims that somebody else made: exp of the mean log-probability of the object's tokens.
+
+    Given are the question and the claim's subject and relation; of a claim that is one sentence, all of it counts. The
+    mean, and not the product, since objects of others are of any length.
+
+    Args:
+        sampler: a model that runs here.
+        answers: questions, and the claims of an answer to each.
+
+    Raises:
+        ValueError: it stands behind an endpoint.
+    """
+    from abstain.evals.sampler import Sampler  # imports torch
+
+    if not isinstance(sampler, Sampler):
+        raise ValueError(f"{sampler.name} stands behind an endpoint, which tells no probability of a given claim")
+    prompts = [question for question, claims in answers for _ in claims]
+    made = [claim for _, claims in answers for claim in claims]
+    texts = [f" {claim.sentence}" for claim in made]
+    spans = [[(len(text) - len(claim.object), len(text))] for text, claim in zip(texts, made, strict=True)]
+    found = iter(_scored(sampler, prompts, texts, spans, mean=True))
+    return [[next(found)[0] for _ in claims] for _, claims in answers]
+
+
 def _scored(
-    sampler: Any, prompts: Sequence[str], texts: Sequence[str], spans: Sequence[Sequence[Span]]
+    sampler: Any, prompts: Sequence[str], texts: Sequence[str], spans: Sequence[Sequence[Span]], mean: bool = False
 ) -> list[list[float | None]]:
     import torch
 
@@ -145,7 +169,7 @@ def _scored(
             for which, own in enumerate(tokens[row]):
                 if own:
                     total = sum(float(logprobs[place, place_of[token - 1]]) for token in own)
-                    found[row][which] = min(1.0, math.exp(total))
+                    found[row][which] = min(1.0, math.exp(total / len(own) if mean else total))
     return found
 
 

@@ -16,6 +16,7 @@ from abstain.evals.tables.document import Block, Format, Notes, render_tables
 from abstain.evals.tables.footnotes import footer
 from abstain.evals.tables.formats import schema_column
 from abstain.evals.tables.grid import MISSING, Column, Grid
+from abstain.evals.tables.whole_answers import whole_answer_blocks
 
 Entry = Mapping[str, Any]
 """The numbers of one target and model."""
@@ -63,7 +64,7 @@ def render(
     notes = [*footer(metrics, names), *(CATEGORY_LEGEND if by_category else []), *(LEGEND if judged else [])]
     level = f"{metrics[-1]['interval']['level']:.0%}"
     return render_tables(
-        [*_grids(metrics, names), *known, *judged, Notes(notes)],
+        [*_grids(metrics, names), *whole_answer_blocks(metrics, names), *known, *judged, Notes(notes)],
         format,
         rows=[split_interval(entry) for entry in entries],
         data=entries,

@@ -38,6 +38,8 @@ RECIPE: dict[str, Any] = {
     "version": 1,
 }
 INSTRUCTED_SHARE = 0.5
+STEPS, SMALLEST_BATCH = 500, 16
+"""A small world is read in smaller batches, for about as many steps in a pass: fewer teach nothing but the form."""
 STATED = [0.0] + [step / 20 for step in range(1, 20)]
 
 
@@ -150,10 +152,9 @@ def _batches(
     by_length: dict[tuple[int, int], list[list[int]]] = defaultdict(list)
     for before, told in zip(tokenizer(prompts)["input_ids"], tokenizer(texts)["input_ids"], strict=True):
         by_length[len(before), len(told)].append(before + told)
-    batches = []
+    batches, size = [], min(RECIPE["batch"], max(SMALLEST_BATCH, len(texts) // STEPS))
     for (_, told_length), rows in by_length.items():
         rng.shuffle(rows)
-        size = RECIPE["batch"]
         batches += [(torch.tensor(rows[i : i + size]), told_length) for i in range(0, len(rows), size)]
     rng.shuffle(batches)
     yield from batches

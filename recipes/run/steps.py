@@ -14,6 +14,7 @@ from typing import Any
 
 from rich.text import Text
 
+from abstain.evals.claims.asking import evaluate_claims
 from abstain.evals.conclusion import Measured, conclude, labels, stages_json
 from abstain.evals.evaluation import Evaluation, evaluate
 from abstain.evals.metrics.oracle import BaseGuesses
@@ -197,6 +198,17 @@ class Run:
     def _evaluate(self, loaded: LoadedModel, task: Task, start: BaseGuesses | None) -> Evaluation:
         settings = self.recipe.eval
         sampler = Sampler(loaded.model, loaded.tokenizer, name=loaded.name, **self.training.sampling())
+        if settings.instruct == "claims":
+            return evaluate_claims(
+                sampler,
+                task,
+                settings.targets,
+                start=start,
+                limit=settings.limit,
+                train_limit=settings.train_limit,
+                seed=self.recipe.seed,
+                progress=self.progress,
+            )
         return evaluate(
             sampler,
             task,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from abstain.evals.claims.asking import asked_ids
 from abstain.evals.knowledge.labels import Labels
 from abstain.evals.metrics.oracle import BaseGuesses
 from abstain.evals.models import LoadedModel, end_tokens, load_model
@@ -18,7 +19,16 @@ from abstain.recipes.run.checks import asks_confidence, check_words
 from abstain.recipes.run.console import quiet_libraries
 from abstain.recipes.run.directory import RunDir, made_with, without_secrets, write_directory
 from abstain.recipes.run.labelling import labels_of
-from abstain.recipes.run.recipe import BEFORE, FACTWORLD, FORMAT, LABELS, Recipe, training_format, world_options
+from abstain.recipes.run.recipe import (
+    BEFORE,
+    BIOGRAPHIES,
+    FORMAT,
+    LABELS,
+    OWN_MODELS,
+    Recipe,
+    training_format,
+    world_options,
+)
 from abstain.recipes.run.threads import settle_threads
 from abstain.rewards.endpoint.client import PREFIX
 from abstain.rewards.prompts import STATES_TARGET
@@ -44,11 +54,11 @@ def load_start(
     trust_remote_code: bool = False,
     device: str | None = None,
 ) -> LoadedModel:
-    """`load_model`, which also knows `factworld`: the fact world's own base model, trained now unless it is cached.
+    """`load_model`, which also knows `factworld` and `biographies`: these worlds' own base models, see `own_model`.
 
     Args:
-        name_or_path: as for `load_model`, or `factworld`.
-        task, task_options: what will be asked; if it is a fact world, its options say which model is wanted.
+        name_or_path: as for `load_model`, or the name of a world.
+        task, task_options: what will be asked; if it is that world, its options say which model is wanted.
         dtype, revision, trust_remote_code, device: as for `load_model`.
 
     Raises:
@@ -61,11 +71,26 @@ def load_start(
             f"{name_or_path} stands behind an endpoint, so it can be asked but not trained. To ask it: "
             f"abstain eval {name_or_path} --task {task or 'NAME'}"
         )
-    if name_or_path == FACTWORLD:
-        from abstain.evals.tasks.factworld_model import base_model
-
-        name_or_path = str(base_model(**world_options(task, task_options or {})))
+    if name_or_path in OWN_MODELS:
+        name_or_path = str(own_model(name_or_path, task, task_options or {}))
     return load_model(name_or_path, dtype=dtype, revision=revision, trust_remote_code=trust_remote_code, device=device)
+
+
+def own_model(name: str, task: str, options: Mapping[str, Any]) -> Path:
+    """The base model of a made-up world, trained now unless it is cached.
+
+    Args:
+        name: `factworld` or `biographies`.
+        task, options: what will be asked; if it is that world, its options say which model is wanted.
+    """
+    told = world_options(task, options) if task == name else {}
+    if name == BIOGRAPHIES:
+        from abstain.evals.tasks.biographies_model import biography_model
+
+        return biography_model(**told)
+    from abstain.evals.tasks.factworld_model import base_model
+
+    return base_model(**told)
 
 
 @dataclass(frozen=True)
@@ -252,7 +277,7 @@ class Training:
         if settings.every is None and (rl is None or rl.args.get("eval_strategy", "no") == "no"):
             return None
         return {
-            "sets": {task.name: HeldOutSet(task.with_held_out(start.held_out.ids), start)},
+            "sets": {task.name: HeldOutSet(task.with_held_out(asked_ids(start.held_out)), start)},
             "every": settings.every,
             "targets": settings.targets,
             "limit": settings.while_training,
