@@ -37,7 +37,8 @@ from abstain.trainers.trl_args import SHARED_DEFAULTS, build_config
 
 IGNORED = -100
 """The label of a position that is not trained."""
-DEFAULTS = SHARED_DEFAULTS | {"num_train_epochs": 1, "lr_scheduler_type": "linear"}
+DEFAULTS = SHARED_DEFAULTS | {"num_train_epochs": 1, "lr_scheduler_type": "linear", "max_length": None}
+"""TRL would cut what is longer than 1,024 tokens at its end, where the answer is."""
 LEVELS = (0.05, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.85, 0.95)
 """Confidences that are taught: the middles of the tenths, so that one digit is to be decided on, and that one says on
 which side of most targets an answer is. Where 0.9 and 0.95 were taught, RL settled on 0.9: too little lies between."""

@@ -68,8 +68,8 @@ def check_documents(shares: Mapping[str, float], each: int) -> None:
         >>> check_documents({"suporting": 1}, 4)
         Traceback (most recent call last):
         ...
-        ValueError: unknown kind of documents 'suporting'. Did you mean 'supporting'? Allowed: contradicting, distracting,
-        letters, missing, none, supporting.
+        ValueError: unknown kind of documents 'suporting'. Did you mean 'supporting'? Allowed: contradicting,
+        distracting, letters, missing, none, supporting.
     """
     for kind, share in shares.items():
         if kind not in KINDS:
@@ -144,9 +144,9 @@ def with_documents(facts: Sequence[Fact], shares: Mapping[str, float], each: int
         rng: draws what is of which kind, and all that is random of it.
 
     Example:
-        >>> facts = [Fact(name, f"Where was {name} born?", city) for name, city in [("Mo Ku", "Ral"), ("Mo Ba", "Fan")]]
+        >>> facts = [Fact(name, f"Where was {name} born?", city) for name, city in (("Mo", "Ral"), ("Ba", "Fan"))]
         >>> [one.documents for one in with_documents(facts, {"distracting": 1}, 1, random.Random(0))]
-        [('Mo Ba comes from Fan.',), ('Mo Ku is a native of Ral.',)]
+        [('Ba was born in Fan.',), ('Mo comes from Ral.',)]
     """
     from abstain.evals.tasks.retrieval import best_of  # not needed where no world has documents
 

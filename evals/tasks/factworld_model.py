@@ -56,8 +56,8 @@ READING: dict[str, Any] = {
     "autocast": False,  # a head that finds a name in documents is learned sooner in full precision
     "passages_version": 1,
 }
-"""What is different where the base model reads passages. The rows of people whom nothing is told of are held: as random
-as those of people it will first meet in documents, they teach it to find any name again, and none in particular."""
+"""What is different where the base model reads passages. The rows of those who are in passages only are held: as
+random as those of people that it first meets later, they teach it to find any name again, and none in particular."""
 ADDED_LATER = {
     "confidence_words": False,
     "passes": 1,

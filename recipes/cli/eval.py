@@ -11,7 +11,7 @@ from rich.console import Console
 
 from abstain.recipes.cli.claims import RESULTS as CLAIM_RESULTS
 from abstain.recipes.cli.claims import eval_claims
-from abstain.recipes.cli.endpoint import cost_first, load, sampler_of, say_usage
+from abstain.recipes.cli.endpoint import Served, cost_first, load, sampler_of, say_usage
 from abstain.recipes.cli.options import (
     ANSWER_FORMAT,
     MEASURING,
@@ -150,6 +150,7 @@ def evaluate(
     from abstain.evals.prompt_card import as_trained
     from abstain.evals.tables.table import render
     from abstain.evals.tasks.catalogue import describe, load_task
+    from abstain.evals.tasks.fitting import fit_documents
     from abstain.evals.tasks.splits import falls_short
 
     with claimed_results(out, RESULTS + (AUDIT_RESULTS if audit else ()) + (POLICY_RESULTS if baselines else ())):
@@ -192,6 +193,11 @@ def evaluate(
         for note in how.notes:
             say(note)
         questions = how.task
+        if not isinstance(loaded, Served):
+            like = (loaded.tokenizer, loaded.model.config, how.prompt_format, how.instruct)
+            questions, cut = fit_documents(questions, *like)
+            if cut:
+                say(cut)
         sampler = sampler_of(loaded, prompt_format=how.prompt_format, batch_tokens=batch_tokens)
         if how.instruct == "claims":
             if grader or audit or baselines or known:

@@ -77,6 +77,9 @@ class Run:
         for one in [tasks.taught, tasks.held_out] if self.recipe.eval.task else [tasks.taught]:
             self.say(describe(one))
         loaded = self.training.latest_model()
+        tasks, cut = self.training.fitted(tasks, loaded)
+        for sentence in cut:
+            self.say(sentence)
         if not self.directory.started:
             for warning in (*self.training.departures(loaded, tasks.taught), *self.training.shortfalls(tasks)):
                 self.say(warning)

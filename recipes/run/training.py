@@ -13,6 +13,7 @@ from abstain.evals.metrics.oracle import BaseGuesses
 from abstain.evals.models import LoadedModel, end_tokens, load_model
 from abstain.evals.prompt_card import PromptCard, as_trained, read_card
 from abstain.evals.tasks.catalogue import load_task
+from abstain.evals.tasks.fitting import fit_documents
 from abstain.evals.tasks.question import Question, Task
 from abstain.evals.tasks.splits import drop_overlap, falls_short
 from abstain.recipes.run.checks import asks_confidence, check_words
@@ -134,7 +135,8 @@ class Training:
         Args:
             name: the stage; those before it are complete.
         """
-        loaded, tasks = self.latest_model(), self.tasks()
+        loaded = self.latest_model()
+        tasks, _ = self.fitted(self.tasks(), loaded)
         trainer = self._run_stage(name, loaded, tasks)
         if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
             weights = trainer.accelerator.get_state_dict(trainer.model_wrapped)
@@ -156,6 +158,13 @@ class Training:
         if other:
             task = replace(task, train=drop_overlap(task.train, held_out.held_out, task.name)[0])
         return Tasks(task, self._not_taught(task), held_out)
+
+    def fitted(self, tasks: Tasks, loaded: LoadedModel) -> tuple[Tasks, list[str]]:
+        """The same, with documents that fit into the model's context; and which were cut, in sentences."""
+        how = (loaded.tokenizer, loaded.model.config, self.recipe.model.prompt_format)
+        taught, said = fit_documents(tasks.taught, *how)
+        held_out, more = fit_documents(tasks.held_out, *how) if self.recipe.eval.task else (taught, "")
+        return Tasks(taught, self._not_taught(taught), held_out), [text for text in (said, more) if text]
 
     def told_by_labels(self, tasks: Tasks) -> Tasks:
         """The same, once labels say which questions the format stage teaches.
