@@ -76,6 +76,7 @@ FLOORS = [
     "trainers.heldout",
     "trainers.looks",
     "trainers.verdict_metrics",
+    "trainers.claims",
     "trainers.sft",
     "trainers.rl",
     "trainers.offline",
