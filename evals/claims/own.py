@@ -153,6 +153,8 @@ def _scored(
     ]
     found: list[list[float | None]] = [[None] * len(row) for row in spans]
     asked = [row for row, own in enumerate(tokens) if any(own)]
+    training = model.training
+    model.eval()
     for batch in batches([len(ids[row]) for row in asked], 1, 0, sampler.batch_tokens):
         rows = [asked[place] for place in batch]
         wanted = sorted({token - 1 for row in rows for own in tokens[row] for token in own})
@@ -170,6 +172,7 @@ def _scored(
                 if own:
                     total = sum(float(logprobs[place, place_of[token - 1]]) for token in own)
                     found[row][which] = min(1.0, math.exp(total / len(own) if mean else total))
+    model.train(training)
     return found
 
 

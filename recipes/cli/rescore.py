@@ -105,6 +105,8 @@ def rescore(
     """
     chosen = None if targets is None else parse_targets(targets)
     if long_answers := list(logs) if claims else claim_files(logs):
+        if judge_prompt:
+            raise ValueError("--judge-prompt is about whole answers; claims are checked with a prompt of their own")
         with claimed_results(out, CLAIM_RESULTS):
             asked = judge_from(judge, judge_url, judge_prompt, judge_option or [])
             how: dict[str, Any] = {"judge": asked, "nli": nli, "names": name or [], "out": out, "format": format}

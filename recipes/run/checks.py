@@ -188,6 +188,11 @@ def instruct_problems(recipe: Recipe) -> Problems:
         [('eval', 'instruct')]
     """
     yield from _different(recipe)
+    if recipe.labels and "claims" in {one.instruct for one in [*recipe.stages.values(), recipe.eval]}:
+        yield (
+            ("labels",),
+            "labels say what is known of whole answers, and instruct: claims asks for statements: leave out",
+        )
     if recipe.rl:
         yield from _reward_problems(recipe.rl, own_template="template" in recipe.task.options)
     if not asks_confidence(recipe):
