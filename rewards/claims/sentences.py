@@ -54,6 +54,7 @@ class SentenceExtractor:
         if not spelled:
             raise ValueError("an extractor of sentences needs relations, such as 'born in'")
         self.subject = subject
+        self._subject = re.compile(rf"(?<!\w){re.escape(subject)}(?!\w)") if subject else None  # Bo is not in Born
         self._names = {plain(relation): relation for relation in spelled}
         self._sentence, self._joint = _patterns(tuple(spelled))
 
@@ -92,7 +93,7 @@ class SentenceExtractor:
     def _bare(self, answer: str) -> str:
         """The answer with blanks for its markup, and the subject's name as one word; every place stays."""
         text = _MARKUP.sub(lambda mark: " " * len(mark[0]), answer)
-        return text.replace(self.subject, _NAMED * len(self.subject)) if self.subject else text
+        return self._subject.sub(_NAMED * len(self.subject), text) if self._subject else text
 
 
 @lru_cache(maxsize=256)

@@ -93,6 +93,11 @@ def test_reading_is_total_and_keeps_its_places(text: str) -> None:
     assert all(text[said.start : said.end] == said.claim.object for said in found.said)
 
 
+def test_a_short_name_is_not_found_inside_words() -> None:
+    found = SentenceExtractor(["born in"], "Bo").read("Born in Bonn. Bo was born in Bonn.")
+    assert [said.claim.object for said in found.said] == ["Bonn", "Bonn"] and not found.unread
+
+
 def test_an_extractor_needs_relations() -> None:
     with pytest.raises(ValueError, match="needs relations"):
         SentenceExtractor([" "])
