@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
-from abstain.evals.tasks.factworld_documents import (
+from abstain.evals.tasks.evidence import (
     MOST_LIKELY,
     Fact,
     Shown,
@@ -35,6 +35,7 @@ from abstain.evals.tasks.factworld_relations import (
     RELATIONS,
     SYLLABLES,
     Relation,
+    statements_about,
 )
 from abstain.evals.tasks.question import Question, Task
 
@@ -80,7 +81,7 @@ class WorldOptions:
     few_shot: float = 0.0
     """Share of the mentions that the base model reads in documents of several questions of one relation."""
     documents: Mapping[str, float] | None = None
-    """Questions come with documents: the share of each kind in `abstain.evals.tasks.factworld_documents.KINDS`."""
+    """Questions come with documents: the share of each kind in `abstain.evals.tasks.evidence.KINDS`."""
     documents_each: int = 4
     """How many each question has; 0 asks the same questions without."""
     passages: int = 0
@@ -280,7 +281,7 @@ def _questions(people: Sequence[Person], side: str, options: WorldOptions) -> It
     if not options.documents:
         yield from map(_question, people)
         return
-    facts = [Fact(person.name, person.question, person.gold) for person in people]
+    facts = [Fact(person.question, person.gold, statements_about(person.name)) for person in people]
     rng = random.Random(f"{options.seed} documents {side}")
     for person, shown in zip(
         people, with_documents(facts, options.documents, options.documents_each, rng), strict=True

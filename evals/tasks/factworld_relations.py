@@ -60,4 +60,16 @@ STATEMENTS = (
     "{subject} is a native of {answer}.",
 )
 """How documents state a birthplace: no two about one person need be the same document."""
+
+
+def statements_about(subject: str) -> tuple[str, ...]:
+    """The ways to state somebody's birthplace, with `{answer}`.
+
+    Example:
+        >>> statements_about("Mo Kutika")[0]
+        'Mo Kutika was born in {answer}.'
+    """
+    return tuple(text.replace("{subject}", subject) for text in STATEMENTS)
+
+
 BY_NAME = {relation.name: relation for relation in (*RELATIONS, LETTERS)}

@@ -16,9 +16,9 @@ from collections.abc import Iterator, Sequence
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
+from abstain.evals.tasks.evidence import a_or_e, disagreeing, statements
 from abstain.evals.tasks.factworld import Person
-from abstain.evals.tasks.factworld_documents import a_or_e, disagreeing, statement, statements
-from abstain.evals.tasks.factworld_relations import BY_NAME, LETTERS, STATEMENTS
+from abstain.evals.tasks.factworld_relations import BY_NAME, LETTERS, STATEMENTS, statements_about
 from abstain.evals.tasks.few_shot import ASK, SHOT
 from abstain.rewards.prompts import CONFIDENCE_INSTRUCTION, GUESS_INSTRUCTION, IDK, instruction, prompt_text
 
@@ -134,20 +134,21 @@ def passages(people: Sequence[Person], count: int, rng: random.Random, asks_conf
         own = list[str]()
         if kind == "contradicting":
             stated = disagreeing(answer, cities, MOST_DOCUMENTS, rng)
-            own, answer = statements(person.name, stated, rng), rng.choice(stated)
+            own, answer = statements(statements_about(person.name), stated, rng), rng.choice(stated)
         elif kind == "supporting":
-            own = [statement(person.name, answer, rng)]
+            own = statements(statements_about(person.name), [answer], rng)
         elif kind == "missing" and person.mentions:
             answer = person.gold
         drawn = namesakes[person.name.split()[0]] if rng.random() < NAMESAKES else people
         room = rng.randint(len(own), MOST_DOCUMENTS) - len(own)
         others = [one for one in rng.sample(drawn, min(len(drawn), room)) if one is not person]
-        shown = own + [statement(one.name, rng.choice(cities), rng) for one in others]
-        rng.shuffle(shown)
+        for one in others:
+            own += statements(statements_about(one.name), [rng.choice(cities)], rng)
+        rng.shuffle(own)
         question = person.question
         if kind == "letters":
             question, answer = LETTERS.ask(person.name), str(a_or_e(person.name))
-        texts.append(_document(question, answer, rng, asks_confidence, shown))
+        texts.append(_document(question, answer, rng, asks_confidence, own))
     return texts
 
 
