@@ -55,7 +55,7 @@ def aggregate(labels: Sequence[Support], how: Aggregation = "strict") -> Support
         return None
     if how == "strict":
         return next(label for label in WORST_FIRST if label in labels)
-    counts = Counter(label for label in labels if label is not Support.UNCHECKED)
+    counts: Counter[Support] = Counter(label for label in labels if label is not Support.UNCHECKED)
     if not counts:
         return Support.UNCHECKED
     most = max(counts.values())
