@@ -21,7 +21,7 @@ from typing import Any
 from abstain.evals.metrics.by_category import rates_row
 from abstain.evals.metrics.intervals import share_interval
 from abstain.evals.records import Record
-from abstain.evals.tasks.factworld_documents import KINDS
+from abstain.evals.tasks.evidence import KINDS
 from abstain.evals.tasks.question import Question
 from abstain.rewards.graders.text import tidy, tokenise
 from abstain.rewards.grading import grade_responses
