@@ -23,8 +23,9 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from abstain.evals.tasks.factworld import Person, WorldOptions, build_others, build_world
 from abstain.evals.tasks.factworld_text import (
+    COUNTS,
     INSTRUCTED_SHARE,
-    QUOTE,
+    QUOTE_END,
     SHOT_END,
     build_tokenizer,
     documents,
@@ -52,6 +53,7 @@ SEVERAL: dict[str, Any] = {
 """What is different where there are several relations."""
 READING: dict[str, Any] = {
     "batch": 64,
+    "embedding_learning_rate": 5e-3,  # more, and what a token is drowns what attention brings to it
     "tie_word_embeddings": False,  # tied, every name would be pushed one way as what is never answered
     "autocast": False,  # a head that finds a name in documents is learned sooner in full precision
     "passages_version": 1,
@@ -162,16 +164,16 @@ def train_base(
     )
     rng = random.Random(options.seed)
     batches = [batch for _ in range(options.passes) for batch in _batches(world, tokenizer, options, rng)]
-    answers, quote = _answers(world, tokenizer), tokenizer.convert_tokens_to_ids(QUOTE)
+    answers = _answers(world, tokenizer)
+    document_end = tokenizer.convert_tokens_to_ids(QUOTE_END) if options.passages else None
     held = _rows_of_strangers(world, tokenizer) if options.passages else []
     optimizer, schedule = _optimizer(model, len(batches), recipe)
     for batch in track(batches, "The base model reads the fact world", disable=not progress, transient=True):
         told = answers[batch[:, 1:]]
         learned = told | answers[batch[:, :-1]]  # answers and what ends them: names are noise, nothing to learn
-        if options.passages:
-            learned[:, -2:] = True
-            if quote in batch[0]:  # nor is what documents state
-                learned[:, :-2] = False
+        if document_end is not None:  # nor is what documents state, or that a question may follow
+            learned = told & (batch == document_end).flip(1).cumsum(1).flip(1).eq(0)[:, 1:]
+            learned[:, -1] = True
         with torch.autocast("cpu", torch.bfloat16, enabled=recipe.get("autocast", True)):
             hidden = model.model(batch[:, :-1]).last_hidden_state
             logits = model.lm_head(hidden[learned])
@@ -186,6 +188,7 @@ def train_base(
 def _answers(world: list[Person], tokenizer: PreTrainedTokenizerFast) -> torch.Tensor:
     """For each token, whether it is an answer."""
     told = sorted({f" {answer}" for person in world for answer in person.mentions})
+    told += [count for count in COUNTS if count in tokenizer.get_vocab()]
     found = torch.zeros(len(tokenizer), dtype=torch.bool)
     found[tokenizer.convert_tokens_to_ids(told)] = True
     return found

@@ -28,6 +28,8 @@ SHOTS = (3, 7)
 CONFIDENCE_PHRASES = [CONFIDENCE_INSTRUCTION, ". Confidence: 0."]
 SHOT_END = SHOT.partition("{answer}")[2]
 FEW_SHOT_PHRASES = [SHOT.partition("{question}")[0], ASK.partition("{question}")[2], SHOT_END]
+COUNTS = [f" {count}" for count in range(10)]
+"""Answers about letters."""
 Mention = tuple[Person, str]
 """Who is mentioned, with which answer."""
 PASSAGES = {"supporting": 0.55, "contradicting": 0.15, "missing": 0.2, "letters": 0.1}
@@ -36,7 +38,8 @@ MOST_DOCUMENTS = 5
 """Of a passage."""
 NAMESAKES = 0.5
 """The share of passages whose other documents are about people of the same first name, as BM25 would bring them."""
-QUOTE, QUOTE_END = ">", ".\n\n"
+QUOTE_END = ".\n\n"
+"""Where a document ends: a token, as is what it begins with."""
 STATED = [0.0] + [step / 20 for step in range(1, 20)]
 
 
@@ -56,7 +59,7 @@ def build_tokenizer(
     further = CONFIDENCE_PHRASES * confidence_words + FEW_SHOT_PHRASES * few_shot + _document_phrases() * documents
     phrases = sorted(dict.fromkeys([*asked, *_instructions(), *further]), key=len, reverse=True)
     words = sorted({f" {word}" for p in world for text in (p.name, p.gold, *p.mentions) for word in text.split()})
-    words += [f" {count}" for count in range(10)] * documents
+    words += COUNTS * documents
     tokens = ["<pad>", "<eos>", "<unk>", *phrases, *"0123456789.", *words]
     word_level = Tokenizer(models.WordLevel({token: i for i, token in enumerate(tokens)}, unk_token="<unk>"))
     escaped = [re.sub(r"([^\w\s])", r"\\\1", phrase) for phrase in phrases]
@@ -71,7 +74,7 @@ def build_tokenizer(
 
 def _document_phrases() -> list[str]:
     stated = [text.removeprefix("{subject}").removesuffix(" {answer}.") for text in STATEMENTS]
-    return [QUOTE, QUOTE_END, *stated, *LETTERS.phrases]
+    return [">", QUOTE_END, *stated, *LETTERS.phrases]
 
 
 def _instructions() -> list[str]:
@@ -113,10 +116,11 @@ def _document(question: str, answer: str, rng: random.Random, asks_confidence: b
 
 
 def passages(people: Sequence[Person], count: int, rng: random.Random, asks_confidence: bool = False) -> list[str]:
-    """Documents, a question about one of their people, and an answer, always another birthplace for each passage.
+    """Documents, and questions about their people with answers, always another birthplace in another passage.
 
     What documents state is what is answered, and of several one of those that they state; where they state none,
-    what is remembered of the person, or any. So the model learns to read and, as ever, to answer always.
+    what is remembered of the person, or any. So the model learns to read and, as ever, to answer always. The last
+    question is of the passage's kind, and may have an instruction; those before it teach to read sooner.
 
     Args:
         people: whom they are about; more than `MOST_DOCUMENTS`.
@@ -131,24 +135,26 @@ def passages(people: Sequence[Person], count: int, rng: random.Random, asks_conf
     texts = []
     for kind in rng.choices(list(PASSAGES), list(PASSAGES.values()), k=count):
         person, answer = rng.choice(people), rng.choice(cities)
-        own = list[str]()
+        shown = list[str]()
         if kind == "contradicting":
             stated = disagreeing(answer, cities, MOST_DOCUMENTS, rng)
-            own, answer = statements(statements_about(person.name), stated, rng), rng.choice(stated)
-        elif kind == "supporting":
-            own = statements(statements_about(person.name), [answer], rng)
-        elif kind == "missing" and person.mentions:
+            shown, answer = statements(statements_about(person.name), stated, rng), rng.choice(stated)
+        elif kind != "missing":
+            shown = statements(statements_about(person.name), [answer], rng)
+        elif person.mentions:
             answer = person.gold
         drawn = namesakes[person.name.split()[0]] if rng.random() < NAMESAKES else people
-        room = rng.randint(len(own), MOST_DOCUMENTS) - len(own)
-        others = [one for one in rng.sample(drawn, min(len(drawn), room)) if one is not person]
-        for one in others:
-            own += statements(statements_about(one.name), [rng.choice(cities)], rng)
-        rng.shuffle(own)
+        room = rng.randint(len(shown), MOST_DOCUMENTS) - len(shown)
+        others = [(one, rng.choice(cities)) for one in rng.sample(drawn, min(len(drawn), room)) if one is not person]
+        for one, city in others:
+            shown += statements(statements_about(one.name), [city], rng)
+        rng.shuffle(shown)
+        earlier = rng.sample(others, rng.randint(0, len(others)))
+        told = "".join(f"{one.question} {city}\n" for one, city in earlier)
         question = person.question
         if kind == "letters":
             question, answer = LETTERS.ask(person.name), str(a_or_e(person.name))
-        texts.append(_document(question, answer, rng, asks_confidence, own))
+        texts.append(_document(told + question, answer, rng, asks_confidence, shown))
     return texts
 
 

@@ -70,7 +70,7 @@ def overrides(
         "smollm2-geo": tiny,
         "smollm2-entityquestions": [*tiny, f"task.data={entity_folder(tmp_path / 'entities')}"],
         "documents": [*people, "task.passages=200", "eval.every=1", "eval.while_training=10"],
-        "smollm2-documents": [*tiny, f"task.data={entity_folder(tmp_path / 'entities')}"],
+        "smollm2-documents": [*tiny, f"task.data={entity_folder(tmp_path / 'stated')}"],
     }
 
 
