@@ -218,12 +218,12 @@ def _sure(one: _Long, own: Sequence[OwnClaim]) -> list[float | None]:
     """The probability of what is said in the place of each gold claim: of itself if it is made, else of its rival."""
     if one.checked is None:
         return [None] * len(one.question.gold)
-    by_key = {claim.claim.key: claim.probability for claim in own}
+    by_key = {made.claim.key: made.probability for made in own}
     rivals: dict[tuple[str, str], list[float | None]] = defaultdict(list)
     gold = {claim.key for claim in one.checked.gold}
-    for claim in own:
-        if claim.claim.key not in gold:
-            rivals[claim.claim.key[:2]].append(claim.probability)
+    for key, probability in by_key.items():
+        if key not in gold:
+            rivals[key[:2]].append(probability)
     found = []
     for claim in one.checked.gold:
         others = rivals[claim.key[:2]]

@@ -214,9 +214,9 @@ _BADNESS = {Support.UNCHECKED: 0, Support.ENTAILMENT: 1, Support.NEUTRAL: 2, Sup
 
 def _claim(given: Any, found: Labelled) -> LabelledClaim | None:
     """One claim; `None`, and counted, if it is none or irrelevant."""
-    row: Mapping[str, Any] = (
-        given if isinstance(given, Mapping) else {"triplet": given} if isinstance(given, list) else {"claim": given}
-    )
+    row: Mapping[str, Any] = {"triplet": given} if isinstance(given, list) else {"claim": given}
+    if isinstance(given, Mapping):
+        row = given
     triplet = row.get("triplet")
     if isinstance(triplet, Sequence) and not isinstance(triplet, str) and len(triplet) == 3:
         claim = Claim(*(str(part).strip() for part in triplet))

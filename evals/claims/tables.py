@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from abstain.evals.metrics.schema import OVERALL
 from abstain.evals.tables.document import Block, Format, Heading, Notes, render_tables
 from abstain.evals.tables.formats import decimal, percent, percent_with_interval, schema_column
 from abstain.evals.tables.grid import Column, Grid
@@ -94,5 +95,5 @@ _LENGTHS = (
 _SURE = (
     _MODEL,
     _count("confidence_n", "claims"),
-    *(Column(key, key, lambda row, key=key: decimal(row[key])) for key in ("auroc", "aurc", "ece", "brier")),
+    *(schema_column(key, OVERALL) for key in ("auroc", "aurc", "ece", "brier")),
 )

@@ -64,7 +64,8 @@ def rescore_claims(
 
     if names and len(names) != len(files):
         raise ValueError(f"{len(names)} names for {len(files)} files: give --name once for each, or not at all")
-    read = [read_labelled(file, name) for file, name in zip(files, names or [None] * len(files), strict=True)]
+    called: Sequence[str | None] = names or [None] * len(files)
+    read = [read_labelled(file, name) for file, name in zip(files, called, strict=True)]
     if nli:
         from abstain.evals.claims.nli import NliChecker
 
