@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 QUESTION = typer.Argument(metavar="QUESTION", help="In quotes.")
 TARGET = option("--target", "T", "Confidence target that the prompt states: 0.75, or what it was trained on.")
 GOLD = option("--gold", "ANSWER", "A right answer. May be given again, for aliases.")
+DOCUMENT = option("--document", "TEXT", "What was retrieved for it. May be given again, best first.")
 TEMPLATE = option("--template", "TEXT", "The prompt, with {question} and {instruction}.")
 ROOM = option("--max-new-tokens", "N", "Room for the answer: 64, or as it was trained.", min=1)
 
@@ -47,6 +48,7 @@ def ask(
     question: Annotated[str, QUESTION],
     target: Annotated[str | None, TARGET] = None,
     gold: Annotated[list[str] | None, GOLD] = None,
+    document: Annotated[list[str] | None, DOCUMENT] = None,
     grader: Annotated[str, worded(GRADER, "Compare with it by match, exact, numeric, date …")] = "match",
     template: Annotated[str | None, TEMPLATE] = None,
     max_new_tokens: Annotated[int | None, ROOM] = None,
@@ -67,6 +69,7 @@ def ask(
     \b
       abstain ask runs/quickstart-0/model "Where was Na Topuse born?"
       abstain ask Qwen/Qwen3-0.6B "What is Peru's capital?" --gold Lima
+      abstain ask my-model "Who wrote Emma?" --document "Emma is by Jane Austen."
       abstain ask openai:gpt-4.1-mini "What is Peru's capital?"
     """
     t = None if target is None else parse_target(target)
@@ -93,7 +96,7 @@ def ask(
         say(note)
     grid = Table.grid(padding=(0, 2, 0, 0))
     sampler = sampler_of(loaded, how.prompt_format)
-    for term, meaning in reply_lines(sampler, question, t, gold or [], how.task, how.instruct):
+    for term, meaning in reply_lines(sampler, question, t, gold or [], how.task, how.instruct, document or ()):
         grid.add_row(Text(term, "dim"), Text(meaning))
     Console(highlight=False).print(grid)
 
@@ -109,7 +112,13 @@ def usual_target(trained: Sequence[float]) -> float:
 
 
 def reply_lines(
-    sampler: "AnySampler", question: str, target: float, gold: list[str], task: "Task", instruct: Instruct = "target"
+    sampler: "AnySampler",
+    question: str,
+    target: float,
+    gold: list[str],
+    task: "Task",
+    instruct: Instruct = "target",
+    documents: Sequence[str] = (),
 ) -> Iterator[tuple[str, str]]:
     """What there is to say about one question, as terms and meanings.
 
@@ -120,11 +129,12 @@ def reply_lines(
         gold: right answers; empty if none is known. The answer is read leniently, as in evaluation.
         task: its grader, template, answer format and room for an answer are used.
         instruct: what the prompt says besides the question.
+        documents: that stand before it.
     """
     guessing: Instruct = instruct if instruct in ("nothing", "claims") else "target"
     prompts = [
-        prompt_text(question, target, task.template, instruct),
-        prompt_text(question, 0, task.template, guessing),
+        prompt_text(question, target, task.template, instruct, documents),
+        prompt_text(question, 0, task.template, guessing, documents),
     ]
     (said,), (guessed,) = sampler.sample(prompts, max_new_tokens=task.max_new_tokens)
     reply, guess = (read_response(one.text, one.truncated, task.answer_format) for one in (said, guessed))

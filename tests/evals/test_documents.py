@@ -19,9 +19,11 @@ from abstain.evals.tables.table import render
 from abstain.evals.tasks.catalogue import load_task
 from abstain.evals.tasks.evidence import KINDS, MOST_LIKELY, a_or_e, disagreeing
 from abstain.evals.tasks.factworld import WorldOptions, build_others, build_world, load_factworld
+from abstain.evals.tasks.factworld_model import _key, base_model, train_base
 from abstain.evals.tasks.factworld_text import build_tokenizer, passages
 from abstain.evals.tasks.fitting import fit_documents
 from abstain.evals.tasks.question import Question, Task
+from abstain.recipes.cli.ask import reply_lines
 from abstain.rewards.grading import grade
 from abstain.rewards.prompts import instruction, prompt_text, question_of, quoted, stated_instruction
 from abstain.rewards.verdict import Verdict
@@ -184,6 +186,29 @@ def test_passages_are_about_nobody_who_is_asked_about_and_survive_the_tokenizer(
         assert tokenizer.unk_token_id not in ids and tokenizer.decode(ids) == text
 
 
+def test_a_base_model_that_has_read_no_passages_is_asked_nothing_about_documents() -> None:
+    with pytest.raises(ValueError, match="cannot read documents: give passages=N"):
+        base_model(**WORLD)
+
+
+def test_the_base_model_depends_on_passages_and_not_on_what_questions_show() -> None:
+    bare = {name: value for name, value in WORLD.items() if name != "documents"}
+    keys = [_key(WorldOptions(**one, passages=99)) for one in (bare, WORLD, WORLD | {"documents_each": 0})]
+    assert len(set(keys)) == 1 and _key(WorldOptions(**bare, passages=98)) != keys[0]
+
+
+def test_what_documents_state_is_not_learned_and_strangers_keep_their_rows() -> None:
+    options = WorldOptions(people=60, held_out=10, repeats=(0, 0, 2), passages=64)
+    world = build_world(options)
+    everybody = world + build_others(world, options)
+    tokenizer = build_tokenizer(everybody, documents=True)
+    strangers = [one for one in everybody[len(world) :] if not one.mentions]
+    rows = tokenizer.convert_tokens_to_ids([f" {one.name.split()[1]}" for one in strangers])
+    cities = tokenizer.convert_tokens_to_ids([f" {one.gold}" for one in strangers])
+    weights = train_base(everybody, tokenizer, options).model.embed_tokens.weight
+    assert weights[rows].abs().mean() < 0.03 < weights[cities].abs().mean()  # drawn with a deviation of .02
+
+
 # Where answers come from
 
 DOCUMENTS = ("Ada was born in Lima.", "Bo was born in Oslo.")
@@ -266,6 +291,12 @@ def test_without_any_documents_nothing_is_said_of_them() -> None:
     asked = (Question("1", "Where did Ada live?", ("Lima",)),)
     found = evaluate(Reader(), Task("toy", (), asked), [0.5]).metrics
     assert found["by_documents"] is None and "documents" not in render([found])
+
+
+def test_ask_takes_documents() -> None:
+    task = Task("toy", (), ())
+    lines = dict(reply_lines(Reader(), "Where did Ada live?", 0.5, ["Lima"], task, documents=DOCUMENTS[:1]))
+    assert lines["answer"] == "Lima" and lines["verdict"] == "CORRECT"
 
 
 # What does not fit is cut
