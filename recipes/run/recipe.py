@@ -329,7 +329,7 @@ def find_recipe(name_or_path: str) -> Path:
             f"{name_or_path} holds questions, and a recipe says what to do with them. To write one: "
             f"abstain init --data {shlex.quote(name_or_path)} --model MODEL"
         )
-    if name_or_path in shipped_sweeps() and not Path(name_or_path).exists():
+    if name_or_path in shipped_sweeps().keys() - shipped_recipes().keys() and not Path(name_or_path).exists():
         raise ValueError(f"'{name_or_path}' is a sweep, not a recipe: abstain ablate {name_or_path}")
     return find_file("recipe", name_or_path, shipped_recipes())
 
