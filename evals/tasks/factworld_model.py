@@ -55,7 +55,7 @@ READING: dict[str, Any] = {
     "batch": 64,
     "embedding_learning_rate": 5e-3,  # more, and what a token is drowns what attention brings to it
     "tie_word_embeddings": False,  # tied, every name would be pushed one way as what is never answered
-    "attention_bias": True,  # a key of a random row has nothing in common with others, by which it could be attended to
+    "attention_bias": True,  # without it nothing tells where a random row stands from where another one does
     "autocast": False,  # a head that finds a name in documents is learned sooner in full precision
     "passages_version": 1,
 }
