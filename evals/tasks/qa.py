@@ -156,8 +156,8 @@ class QaSource:
         for found in {str(found.guessed): found.guessed for found in self.found() if found.guessed}.values():
             read = ", ".join(f"{what}_column={name!r}" for what, name in found.items())
             logger.warning("%s: %s, by what stands there; name another if need be", self.tables[0].name, read)
-        for table, found in zip(self.tables, self.found(), strict=True):
-            if column := unread_documents(table, found):
+        for table, columns in zip(self.tables, self.found(), strict=True):
+            if column := unread_documents(table, columns):
                 logger.warning(
                     "%s: column %r looks like documents; to have them in prompts: documents_column=%s",
                     *(table.name, column, column),
