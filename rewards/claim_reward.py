@@ -11,6 +11,7 @@ from typing import Any
 from abstain.rewards.claims.aggregation import VERDICTS
 from abstain.rewards.claims.claim import Support
 from abstain.rewards.claims.gold import CheckedAnswer, check_answer
+from abstain.rewards.parsing.completion import turn_text
 from abstain.rewards.response import Response
 from abstain.rewards.scoring import ConfidenceTarget, Form, confidence_score
 from abstain.rewards.verdict import Verdict
@@ -42,9 +43,10 @@ class ClaimTarget(ConfidenceTarget):
 
     Gold answers are claims, and claims are read from the answer by rules (`abstain.rewards.claims.gold.check_answer`):
     the same claim counts once, several objects where there is one are all false, and read strictly a sentence that is
-    no claim is a false one. An answer without any claim earns 0, and so does an empty one; its verdict is as the
-    grader `claims` says. Besides the strict rates, `claims/said`, `claims/true` and `claims/covered` are logged:
-    claims per answer, the share of them that is supported, and the share of gold claims that is made.
+    no claim is a false one. An answer without any claim earns 0, and so does an empty one; words that cannot be read
+    at all, such as open tags, are a false claim: garbage is no silence. The verdict is as the grader `claims` says.
+    Besides the strict rates, `claims/said`, `claims/true` and `claims/covered` are logged: claims per answer, the
+    share of them that is supported, and the share of gold claims that is made.
 
     Args:
         target, form: as for `ConfidenceTarget`.
@@ -90,12 +92,24 @@ class ClaimTarget(ConfidenceTarget):
         if log_metric is not None:
             for name, value in claim_rates(checked, targets).items():
                 log_metric(name, value)
-        return [None if one is None else self._sum(one, t) for one, t in zip(checked, targets, strict=True)]
+        garbage = [_is_garbage(*pair) for pair in zip(completions, responses, strict=True)]
+        labels = [
+            None if one is None else (Support.NEUTRAL,) if bad else one.labels
+            for one, bad in zip(checked, garbage, strict=True)
+        ]
+        return [None if own is None else self._sum(own, t) for own, t in zip(labels, targets, strict=True)]
 
-    def _sum(self, checked: CheckedAnswer, target: float | None) -> float | None:
+    def _sum(self, labels: Sequence[Support], target: float | None) -> float | None:
         t = target if self.target is None else self.target
         assert t is not None, "_targets refuses a row without a target"
-        return claims_score(checked.labels, t, self.form)
+        return claims_score(labels, t, self.form)
+
+
+def _is_garbage(completion: Any, response: Response) -> bool:
+    """Words of which no answer can be read, such as open tags: not nothing, and no silence."""
+    if response.answer.strip() or (response.abstained and not response.malformed):
+        return False
+    return any(char.isalnum() for char in turn_text(completion, "assistant"))
 
 
 def _verdict(checked: CheckedAnswer | None, response: Response) -> Verdict:

@@ -1,8 +1,9 @@
-"""Rules that read claims where the relations are known: a sentence each, or lines of "relation: object".
+"""Rules that read claims where the relations are known: a sentence each, lines of "relation: object", or with bars.
 
     Mo Kutika was born in Ralvik. He works as Tamist, and is married to Lokacz.
     - **Born in:** Ralvik
     - Works as: unknown
+    Mo Kutika | speaks | Dulash
 
 The grammar is positive: a sentence is a lead (the subject's name or a pronoun), an auxiliary, a relation and an
 object. Whatever else stands there is unread, and so is whatever is added to an object as part of it: "Ralvik or Lima"
@@ -19,7 +20,7 @@ from abstain.rewards.parsing.completion import parse
 _ABBREVIATED = r"(?<!\bSt)(?<!\bDr)(?<!\bMr)(?<!\bMs)(?<!\bMrs)(?<!\bMt)(?<!\b[A-Z])"
 _STOP = re.compile(rf"\n|;(?=\s|\Z)|[!?](?=\s|\Z)|{_ABBREVIATED}\.(?=\s|\Z)|。")
 _NAMED = "\ue000"  # stands for the letters of the subject's name, so that one pattern does for all subjects
-_LEAD = rf"(?:(?:and|but)\s)?(?:(?:{_NAMED}{{1,200}}|he|she|they|it)\s)?"
+_LEAD = rf"(?:(?:and|but)\s)?(?:(?:{_NAMED}{{1,200}}|he|she|they|it)\s)?(?:\|\s)?"
 _AUXILIARY = r"(?:(?:also|is|was|are|were|has|had|have|been)\s){0,3}"
 _MARKUP = re.compile(r"^[ \t]{0,8}(?:[-•–]|\d{1,2}[.)])[ \t]|[*`#>]", re.MULTILINE)
 _UNKNOWN = frozenset({"", "unknown", "not known", "none", "n/a", "na", "unclear", "unsure", "not sure", "–", "-"})
@@ -100,7 +101,7 @@ class SentenceExtractor:
 def _patterns(relations: tuple[str, ...]) -> tuple[re.Pattern[str], re.Pattern[str]]:
     """What a sentence begins with, and where one is joined to the next; the longest relation that fits counts."""
     said = "|".join(re.escape(relation).replace(r"\ ", r"\s") for relation in relations)
-    begins = rf"{_LEAD}{_AUXILIARY}({said})(?!\w)(?:\s{{0,3}}[:：]|\s|\Z)"
+    begins = rf"{_LEAD}{_AUXILIARY}({said})(?!\w)(?:\s{{0,3}}[:：|]|\s|\Z)"
     joined = rf"(?:,\s|,?\sand\s)(?={_LEAD}{_AUXILIARY}(?:{said})(?!\w))"
     return re.compile(begins, re.IGNORECASE), re.compile(joined, re.IGNORECASE)
 

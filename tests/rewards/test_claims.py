@@ -70,6 +70,7 @@ def test_strict_is_right_exactly_if_every_claim_is(labels: list[Support]) -> Non
         ("- **Born in:** Ralvik\n- Works as: Tamist", ["Ralvik", "Tamist"], 0),
         ("1. Born in Ralvik\n2. Speaks: unknown", ["Ralvik"], 0),
         ("born in：Ralvik", ["Ralvik"], 0),
+        ("Mo Kutika | born in | Ralvik\n | speaks | Dulash", ["Ralvik", "Dulash"], 0),
         ("Born in Ralvik or Lima.", ["Ralvik or Lima"], 0),
         ("Born in Ralvik. Loves cats.", ["Ralvik"], 1),
         ("Lu Bo was born in Ralvik.", [], 1),
@@ -156,6 +157,8 @@ def test_nothing_but_true_claims_pays(target: float) -> None:
     assert score(" ".join(TRUE * 5), target) == whole
     for empty in ("", "   ", "I don't know.", "...", "Born in: unknown."):
         assert score(empty, target) == 0
+    for garbage in ("<answer><answer>", "\\boxed{\\boxed{</answer>", "<think>Born in Ralvik."):
+        assert score(garbage, target) == pytest.approx(-penalty(target)), "garbage is no silence"
     assert score(" ".join(TOWNS), target) == pytest.approx(-5 * penalty(target))
     assert score("Born in Ralvik or Lima.", target) == pytest.approx(-penalty(target))
     assert score("Mo Kutika is a person. " * 9, target) == pytest.approx(-penalty(target))
