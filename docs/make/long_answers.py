@@ -47,8 +47,8 @@ def by_claim(found: dict[str, list[PointData]]) -> str:
     for place, target in enumerate(row["target"] for row in paid[0]["by_target"]):
         cells = [[row_at(one, place) for one in of] for of in (paid, warm)]
         told = [spread([row["regret"] for row in of]) for of in cells]
-        baselines = ("regret_fixed_threshold", "regret_isotonic")
-        told += [spread([row[key] for row in cells[0]]) for key in baselines]
+        baselines = ("fixed_threshold_score", "isotonic_score")
+        told += [spread([row["oracle_score"] - row[key] for row in cells[0]]) for key in baselines]
         told += [spread([row[key] for row in cells[0]]) for key in ("coverage", "accuracy_attempted")]
         rows.append([f"{target:g}", *told])
     heads = ["t", "regret, after RL", "after SFT", "threshold t", "the same, recalibrated", "stated", "of these true"]
