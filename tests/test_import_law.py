@@ -49,6 +49,7 @@ FLOORS = [
     "evals.evaluation",
     "evals.policies",
     "evals.audit",
+    "evals.theory",
     "evals.logs",
     "evals.rescore",
     "evals.harnesses",

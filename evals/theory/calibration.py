@@ -132,9 +132,9 @@ class Fooled:
 def fooling(p: np.ndarray, target: float, seed: int = 0) -> dict[str, Fooled]:
     """Two curves that fool the eye, of models that know the same: the chance p of being right on each question.
 
-    "certain" answers iff p > t, always with the whole of its probability, as RL leaves a model. Of its answers it looks
-    sure and is right less often, so that ECE is large, and no policy scores more. "base rate" answers everything with
-    the mean of p for a confidence: ECE is 0, nothing is told apart, and it scores what guessing does.
+    "certain" answers iff p > t, always with the whole of its probability, as RL leaves a model. It looks surer of its
+    answers than it is right, so that ECE is large, and no policy scores more. "base rate" answers everything with the
+    mean of p for a confidence: ECE is 0, nothing is told apart, and it scores what guessing does.
 
     Args:
         p: for each question.

@@ -12,8 +12,8 @@ and Good and Turing (1953) estimate the second by the first: |MM - sr| <= 4.42 s
     err >= sr - 2 / min |E_c| - (35 + 6 ln N) / sqrt(N) - delta                                   (theorem 2)
 
 and one that is calibrated, delta = 0, errs at most sr - sr / (max |E_c| + 1) + 13 / sqrt(N). The term in N is .90 of
-10,000 documents, .12 of a million, .015 of a hundred million: of small worlds theorem 2 says nothing, where lemma 1 and
-the algorithm of the upper bound still can be measured.
+10,000 documents, .12 of a million, .015 of a hundred million: of small worlds theorem 2 says nothing. Lemma 1 and the
+algorithm of the upper bound can be measured there all the same.
 """
 
 import math

@@ -1,10 +1,10 @@
 r"""What a grader pays for: whether saying "I don't know" can ever be the best response.
 
-Kalai et al. 2025, section 4. A binary grader pays 1 or 0, and 0 for abstentions. Whatever one believes of which binary
-grader it will be, no abstention is an optimal response (observation 1). Under a penalty t/(1-t) for mistakes, answering
-with probability p of being right is worth p - (1-p) t/(1-t), which is above 0, what an abstention earns, iff p > t.
+Kalai et al. 2025, section 4. A binary grader pays 1 or 0, and 0 for abstentions. Whatever one believes of which
+binary grader it will be, no abstention is an optimal response (observation 1). Under a penalty t/(1-t) for mistakes,
+answering with probability p of being right is worth p - (1-p) t/(1-t): more than the 0 of an abstention iff p > t.
 
-Every reward of `abstain.rewards` is asked here itself what it pays, by texts, so that what holds here holds in training.
+Every reward of `abstain.rewards` is asked itself what it pays, by texts: what holds here holds in training.
 """
 
 from collections.abc import Sequence

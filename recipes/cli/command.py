@@ -19,6 +19,7 @@ from abstain.recipes.cli.list import graders, rewards, tasks
 from abstain.recipes.cli.mistakes import mended
 from abstain.recipes.cli.report import report
 from abstain.recipes.cli.rescore import rescore
+from abstain.recipes.cli.theory import theory
 from abstain.recipes.cli.train import train
 from abstain.recipes.run.console import complain
 
@@ -69,6 +70,7 @@ app.command("ablate")(ablate)
 app.command("report")(report)
 app.command("eval")(evaluate)
 app.command("label")(label)
+app.command("theory")(theory)
 app.command("rescore")(rescore)
 app.command("ask")(ask)
 app.command("tasks")(tasks)

@@ -13,7 +13,7 @@ from abstain.evals.tasks.catalogue import TASKS
 from abstain.rewards import READY_MADE, REWARDS
 from abstain.rewards.graders import GRADERS
 
-COMMANDS = ("train", "ablate", "report", "eval", "label", "rescore", "ask", "tasks", "rewards", "graders")
+COMMANDS = ("train", "ablate", "report", "eval", "label", "theory", "rescore", "ask", "tasks", "rewards", "graders")
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
