@@ -111,7 +111,7 @@ class Listed:
         return found
 
     def guesses(self) -> tuple[np.ndarray, np.ndarray]:
-        """Of each question the probability of the likeliest answer, given that it is from the list; and if it is right."""
+        """Of each question the probability of the likeliest answer, given the list, and whether it is right."""
         confidence, right = [], []
         for place, logs in enumerate(self.logprobs):
             shares = np.exp(logs - logs.max())
@@ -308,8 +308,8 @@ def _reduction(found: Reduction, learnt: float | None) -> Iterable[Number]:
         "err_iiv",
         "err_iiv",
         found.err_iiv,
-        "How often the model's own probability, cut at 1/|E|, takes a wrong answer for right or a right one for wrong; "
-        "half of what it is shown is wrong, and 1/2 is chance.",
+        "How often the model's own probability, cut at 1/|E|, takes a wrong answer for right or a right one for wrong. "
+        "Half of what it is shown is wrong, and 1/2 is chance.",
         "It is of this one cut, and not of the best use of what the model knows.",
         ends["err_iiv"],
     )
@@ -401,8 +401,8 @@ def _facts(task: Task, listed: Listed, found: Reduction) -> Iterable[Number]:
         "missing_mass",
         "missing mass",
         missing,
-        f"How often a question is asked whose answer stands nowhere in the corpus. |MM − sr| = {abs(missing - singles):.3f}"
-        f", and lemma 1 allows {lemma_1(n):.3f}.",
+        "How often a question is asked whose answer stands nowhere in the corpus. "
+        f"|MM − sr| = {abs(missing - singles):.3f}, and lemma 1 allows {lemma_1(n):.3f}.",
         "Nobody knows it outside of a made world; the singleton rate is what estimates it.",
     )
     bound = theorem_2(singles, n, min(errors), found.delta)

@@ -5,9 +5,9 @@ is the least err_iiv among all of them. Where each prompt has one valid response
 
     err >= 2 (1 - 1/C) opt(G)                          (theorem 3)
 
-for every model of the family; no calibration is asked for. Models that read only the last words of a prompt cannot tell
-apart prompts that end alike: "She lost it and was completely out of ..." and "He lost it and was completely out of ..."
-end in *her mind* and *his mind*, and a trigram model errs on one half of the two (corollary 2).
+for every model of the family; no calibration is asked for. Models that read only the last words of a prompt cannot
+tell apart prompts that end alike: "She lost it and was completely out of ..." goes on with *her mind*, "He lost it and
+was completely out of ..." with *his mind*, and a trigram model errs on one half of the two (corollary 2).
 """
 
 import math

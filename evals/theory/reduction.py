@@ -1,7 +1,7 @@
 r"""Who never errs could tell valid responses from errors: generation reduced to classification.
 
 Kalai et al. 2025 (arXiv 2509.04664), section 3. For each prompt c, drawn from mu, there are valid responses V_c and
-errors E_c, and the language that was learnt is a distribution p with p(V_c | c) = 1. A model phat errs with probability
+errors E_c; the language to be learnt is a distribution p with p(V_c | c) = 1. A model phat errs with probability
 
     err = sum_c mu(c) phat(E_c | c).
 

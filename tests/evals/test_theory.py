@@ -75,7 +75,8 @@ def test_theorem_1_is_never_violated() -> None:
         prompts = an_instance(rng, 1 + number % 4)  # with one prompt it is corollary 1
         found = is_it_valid(prompts)
         assert found.err >= found.bound - ROUNDING, prompts
-        assert (found.err, found.err_iiv, found.delta) == pytest.approx(by_definition(prompts), abs=1e-12)
+        if not number % 10:
+            assert (found.err, found.err_iiv, found.delta) == pytest.approx(by_definition(prompts), abs=1e-12)
         tight += found.bound > 0
     assert tight > 300  # it says something often enough to have been tried
 
@@ -109,7 +110,7 @@ def test_prompts_of_no_use() -> None:
     for values, message in (
         (([], [1.0]), "no valid response"),
         (([1.0], []), "no error"),
-        (([0.5], [0.4]), r"sum to 0.9, not 1; PromptMass.given"),
+        (([0.5], [0.4]), "sum to 0.9, not 1; PromptMass"),
         (([1.2], [-0.2]), "at least 0"),
         (([math.nan], [1.0]), "at least 0"),
         (([0.5], [0.5], [0.5, 0.5]), "2 true probabilities for 1 valid"),
@@ -118,7 +119,7 @@ def test_prompts_of_no_use() -> None:
     ):
         with pytest.raises(ValueError, match=message):
             PromptMass(*values)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="Who\\?: the model gives every candidate probability 0"):
+    with pytest.raises(ValueError, match=r"Who\?: the model gives every candidate probability 0"):
         PromptMass.given([-math.inf] * 3, [True, False, False], name="Who?")
     with pytest.raises(ValueError, match="not a number"):
         PromptMass.given([math.nan, 0.0], [True, False])
