@@ -131,6 +131,7 @@ def list_answers(
     instruct: Instruct = "target",
     prompt_format: PromptFormat = "auto",
     silence: bool = True,
+    ends: Sequence[int] | None = None,
     progress: str | None = None,
 ) -> Listed:
     """The probability of each answer of the lists of a task's relations.
@@ -143,6 +144,8 @@ def list_answers(
         instruct: what prompts say besides the question.
         prompt_format: "auto", "plain" or "chat".
         silence: ask for the probability of "I don't know", too.
+        ends: tokens that end an answer; those of the model by default. With none, a model that is sure to end its
+            answers after them is asked in a fraction of the time.
         progress: what to say of how far it is.
 
     Raises:
@@ -157,7 +160,7 @@ def list_answers(
     lists = [closed[relation_of(one)] for one in asked]
     said = [(*row, IDK) if silence else row for row in lists]
     prompts = [as_prompt(text, tokenizer, prompt_format) for text in texts]
-    logs = candidate_logprobs(model, tokenizer, prompts, said, lead=lead, progress=progress)
+    logs = candidate_logprobs(model, tokenizer, prompts, said, lead=lead, ends=ends, progress=progress)
     if not silence:
         return Listed(asked, lists, logs)
     return Listed(asked, lists, [row[:-1] for row in logs], np.array([row[-1] for row in logs]))
@@ -308,8 +311,8 @@ def _reduction(found: Reduction, learnt: float | None) -> Iterable[Number]:
         "err_iiv",
         "err_iiv",
         found.err_iiv,
-        "How often the model's own probability, cut at 1/|E|, takes a wrong answer for right or a right one for wrong. "
-        "Half of what it is shown is wrong, and 1/2 is chance.",
+        "How often the model's probability, cut at 1/|E|, takes a wrong answer for right, or a right one for wrong; "
+        "half of what it is shown is wrong, and 1/2 is chance.",
         "It is of this one cut, and not of the best use of what the model knows.",
         ends["err_iiv"],
     )

@@ -193,7 +193,7 @@ def test_two_curves_that_fool_the_eye() -> None:
     assert found["base rate"].ece < 1e-9 and found["base rate"].auroc == 0.5
     assert found["base rate"].score < 0.02
     assert (auroc(p, found["base rate"].correct) or 0) > 0.8  # what the same model knows all the while
-    with pytest.raises(ValueError, match="no question has a chance above t = 0.9"):
+    with pytest.raises(ValueError, match=r"no question has a chance above t = 0\.9"):
         fooling(np.array([0.1]), 0.9)
 
 
