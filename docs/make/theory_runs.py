@@ -361,14 +361,14 @@ def stages(sweep: str) -> Callable[[Scale, Sequence[int]], Iterator[Job]]:
         if not (folder / "sweep.json").is_file():
             raise SystemExit(f"{folder} is not there: first `abstain ablate {sweep}`")
         for point in read_sweep(folder).points:
-            world = int(str(point.settings.get("world", 0)))
+            world = point.seed or 0
             if point.status != DONE or world not in seeds:
                 continue
             options = _task_options(point.path)
             places = {"base": None, "sft": point.path / "sft" / "model", "rl": point.path / "model"}
             for stage, place in places.items():
                 if place is None or place.is_dir():
-                    settings = {"point": point.name, "stage": stage, "seed": world, **point.settings}
+                    settings = {**point.settings, "point": point.name, "stage": stage, "seed": world}
                     yield settings, _stage_row(scale, options, place)
 
     return jobs

@@ -1,11 +1,52 @@
 """What `measure_theory` found, for people: numbers with their intervals, and what each says and does not say."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, Field, ValidationError
+
+from abstain.evals.records import read_json
 from abstain.evals.tables.document import Block, Format, Heading, Notes, render_tables
 from abstain.evals.tables.formats import decimal, interval
 from abstain.evals.tables.grid import MISSING, Column, Grid
+
+
+FILE = "theory.json"
+
+
+class _Number(BaseModel):
+    key: str
+    label: str
+    value: float | None
+    says: str
+    says_not: str
+    low: float | None
+    high: float | None
+
+
+class _Theory(BaseModel):
+    model: str
+    task: str
+    target: float
+    n: int
+    answers: list[int] = Field(min_length=2, max_length=2)
+    numbers: list[_Number]
+
+
+def read_theory(path: str | Path) -> dict[str, Any]:
+    """The contents of a `theory.json`, as far as tables and reports show them.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: the file is something else.
+    """
+    try:
+        return _Theory.model_validate(read_json(path)).model_dump()
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise ValueError(f"{path} is not the theory.json of `abstain theory`: {where}: {first['msg']}") from None
 
 
 def render_theory(found: Mapping[str, Any], format: Format = "text", *, width: int = 100, color: bool = False) -> str:
