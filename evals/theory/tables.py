@@ -11,7 +11,6 @@ from abstain.evals.tables.document import Block, Format, Heading, Notes, render_
 from abstain.evals.tables.formats import decimal, interval
 from abstain.evals.tables.grid import MISSING, Column, Grid
 
-
 FILE = "theory.json"
 
 

@@ -25,8 +25,8 @@ def theory_content(found: Mapping[str, Any]) -> dict[str, Any]:
     fewest, most = found["answers"]
     listed = f"{most:,}" if fewest == most else f"{fewest:,} to {most:,}"
     return {
-        "lead": f"{found['n']:,} held-out questions of {shown(found['task'], 80)}, each answered from a list of {listed} "
-        f"answers, asked at t = {found['target']:g}. Every number is of the probabilities of these answers.",
+        "lead": f"{found['n']:,} held-out questions of {shown(found['task'], 80)}, asked at t = {found['target']:g}. "
+        f"Every number is of the probabilities of the answers in a list of {listed}.",
         "table": {"heads": ["", "measured"], "rows": rows, "two": False},
         "terms": terms,
     }
