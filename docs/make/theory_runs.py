@@ -17,7 +17,6 @@ import json
 import random
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +34,7 @@ from abstain.evals.tasks.splits import sample
 from abstain.evals.theory.calibration import reliability
 from abstain.evals.theory.facts import attained, correction, lemma_1, theorem_2
 from abstain.evals.theory.learnt import learnt_error
-from abstain.evals.theory.measuring import Listed, list_answers
+from abstain.evals.theory.measuring import Listed, draw_questions, list_answers
 from abstain.evals.theory.poor import NGram, least_error, optimal_error, theorem_3
 from abstain.evals.theory.reader import train_reader
 from abstain.evals.theory.reduction import is_it_valid, sampled
@@ -90,8 +89,8 @@ def _fact_row(scale: Scale, options: Row) -> Row:
     task, (model, tokenizer) = load_task("factworld", **options), _base(options)
     people = [*task.train, *task.held_out]
     weights = [float(one.metadata["weight"]) for one in people]
-    asked = random.Random(options["seed"]).choices(people, weights, k=scale.asked)
-    listed = list_answers(model, tokenizer, task, _alike(asked), silence=False, ends=[])
+    asked = draw_questions(people, scale.asked, options["seed"])
+    listed = list_answers(model, tokenizer, task, asked, silence=False, ends=[])
     prompts = listed.prompts()
     found = is_it_valid(prompts)
     read = np.array([int(one.metadata["mentions"]) for one in people])
@@ -117,11 +116,6 @@ def _fact_row(scale: Scale, options: Row) -> Row:
         **{f"err_{name}": float(found.errs[here].mean()) if here.any() else None for name, here in groups.items()},
         **{f"n_{name}": int(here.sum()) for name, here in groups.items()},
     }
-
-
-def _alike(questions: Sequence[Question]) -> list[Question]:
-    """Questions that were drawn by their weights, which now count once each."""
-    return [replace(one, metadata={**one.metadata, "weight": 1.0}) for one in questions]
 
 
 def _base(options: Row) -> tuple[Any, Any]:

@@ -6,6 +6,7 @@
 Each number says what it means, and what it does not.
 """
 
+import random
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -105,9 +106,7 @@ class Listed:
             first = question.gold[0].strip().casefold()
             names = [one for one, right in zip(self.candidates[place], valid, strict=True) if right]
             truth = [float(one.casefold() == first) for one in names]
-            weight = float(question.metadata.get("weight", 1.0))
-            logs = self.logprobs[place]
-            found.append(PromptMass.given(logs, valid, truth=truth, weight=weight, name=question.question))
+            found.append(PromptMass.given(self.logprobs[place], valid, truth=truth, name=question.question))
         return found
 
     def guesses(self) -> tuple[np.ndarray, np.ndarray]:
@@ -164,6 +163,26 @@ def list_answers(
     if not silence:
         return Listed(asked, lists, logs)
     return Listed(asked, lists, [row[:-1] for row in logs], np.array([row[-1] for row in logs]))
+
+
+def draw_questions(questions: Sequence[Question], limit: int | None, seed: int = 0) -> list[Question]:
+    """Questions that count once each: a sample, or where each has a weight, so many draws by weight, some again.
+
+    Args:
+        questions: with `metadata["weight"]`, or without.
+        limit: how many; by default as many as there are.
+        seed: of the draw.
+
+    Example:
+        >>> weights = {"famous": 9.0, "rare": 0.0}
+        >>> asked = [Question(name, "?", ("a",), metadata={"weight": weight}) for name, weight in weights.items()]
+        >>> [one.id for one in draw_questions(asked, 3)]
+        ['famous', 'famous', 'famous']
+    """
+    weights = [one.metadata.get("weight") for one in questions]
+    if not questions or None in weights:
+        return list(sample(questions, limit, seed))
+    return random.Random(seed).choices(questions, weights, k=limit or len(questions))  # type: ignore[arg-type]
 
 
 def _listed(question: Question, closed: Mapping[str, tuple[str, ...]]) -> bool:
@@ -223,7 +242,7 @@ def measure_theory(
         name: the model's, for tables.
         target: that prompts state; 0 asks for the best guess.
         instruct: what prompts say besides the question.
-        limit: so many of the questions, drawn by seed.
+        limit: so many of the questions, drawn by seed; see `draw_questions`.
         prompt_format: "auto", "plain" or "chat".
         seed: draws the questions, and the folds of the learnt classifier.
         progress: show a bar.
@@ -239,7 +258,7 @@ def measure_theory(
     there = [one for one in task.held_out if has_answer(one) and _listed(one, closed)]
     bar = f"{task.name}, the probability of each answer" if progress else None
     how: dict[str, Any] = {"target": target, "instruct": instruct, "prompt_format": prompt_format}
-    listed = list_answers(model, tokenizer, task, sample(there, limit, seed), progress=bar, **how)
+    listed = list_answers(model, tokenizer, task, draw_questions(there, limit, seed), progress=bar, **how)
     return describe(listed, task, name=name, target=target, seed=seed)
 
 

@@ -31,6 +31,7 @@ from abstain.recipes.cli.options import (
 )
 from abstain.recipes.run.console import say
 from abstain.recipes.run.directory import claimed_results
+from abstain.rewards.endpoint.client import PREFIX
 from abstain.rewards.named import is_named
 
 RESULTS = ("theory.json", "theory.md")
@@ -72,6 +73,8 @@ def theory(
       abstain report runs/quickstart-0            # which then has a section of it
     """
     t = parse_target(target)
+    if model.startswith(PREFIX):
+        raise ValueError("nobody behind an endpoint tells the probability of an answer that it did not give")
     run = _run_of(model)
     where = run if run and out is None and not (task or data) else out
     name, options = _task_of(run, task, data, task_option)
@@ -92,8 +95,7 @@ def theory(
             revision=revision,
             trust_remote_code=trust_remote_code,
         )
-        if isinstance(loaded, Served):
-            raise ValueError("nobody behind an endpoint tells the probability of an answer that it did not give")
+        assert not isinstance(loaded, Served), "refused above"
         how = as_trained(
             card_of(card, loaded, revision),
             questions,

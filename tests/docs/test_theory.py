@@ -31,7 +31,8 @@ def rows() -> dict[str, list[dict[str, Any]]]:
     counted = {"lemma_1": 0.1, "theorem_2": -0.4, "correction": 0.9, "memoriser": 0.3, "delta": 0.0}
     facts = [
         {"birthdays": days, "rare": rare, "seed": seed, "n": n, "singleton_rate": rare / 2,
-         "missing_mass": rare / 2 + 0.05, "err": 0.4 + seed / 10, "err_unread": 0.98, "err_once": None, "err_more": 0.1, **counted}
+         "missing_mass": rare / 2 + 0.05, "err": 0.4 + seed / 10,
+         "err_unread": 0.98, "err_once": None, "err_more": 0.1, **counted}
         for days in (False, True) for rare, n in ((0.2, 8000), (0.6, 8000), (0.6, 1000)) for seed in (0, 2)
     ]  # fmt: skip
     causes = [{"cause": "cipher", "kind": "secret", "seed": 0, **REDUCED}]

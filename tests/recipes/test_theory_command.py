@@ -48,7 +48,7 @@ def test_a_run_by_its_directory(abstain, tmp_path, tiny_model, recipe_text):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("openai:gpt", "--url", "http://localhost:1/v1"), "No such option: --url"),
+        (("openai:gpt", "--url", "http://localhost:1/v1"), "No such option"),
         (("openai:gpt",), "nobody behind an endpoint tells the probability"),
         (("MODEL", "--target", "1.5"), "outside [0, 1)"),
         (("MODEL", "--limit", "0"), "x>=1"),
