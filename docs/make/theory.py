@@ -161,18 +161,11 @@ def calibration(rows: Rows) -> str:
     cells = []
     for stage in ("base", "sft", "rl"):
         keys = ("reward", "scaling") if stage == "rl" else ()
-        for key, some in groups(_once([row for row in rows if row["stage"] == stage], stage), *keys):
+        for key, some in groups([row for row in rows if row["stage"] == stage], *keys):
             reward, scaling = key or ("", "")
             named = {"group": "yes", "none": "no"}.get(str(scaling), str(scaling))
             cells.append([stage, str(reward), named, *_each(some, "delta", "err", "accuracy", "silence")])
     return table(heads, cells)
-
-
-def _once(rows: Rows, stage: str) -> Rows:
-    """What arms have in common counts once for each seed."""
-    if stage == "rl":
-        return rows
-    return list({row["seed"]: row for row in rows}.values())
 
 
 def sizes(rows: Rows, points: Sequence[PointData] = ()) -> str:

@@ -348,7 +348,10 @@ def _smollm2_bound(kind: str) -> Callable[[], Row]:
 
 
 def stages(sweep: str) -> Callable[[Scale, Sequence[int]], Iterator[Job]]:
-    """δ of the model that each run of a sweep starts from, of what SFT makes of it, and of what RL does."""
+    """δ of the model that each run of a sweep starts from, of what SFT makes of it, and of what RL does.
+
+    What comes before RL is the same in all runs of a world and size, and measured once.
+    """
 
     def jobs(scale: Scale, seeds: Sequence[int]) -> Iterator[Job]:
         folder = Path("runs") / sweep
@@ -362,8 +365,8 @@ def stages(sweep: str) -> Callable[[Scale, Sequence[int]], Iterator[Job]]:
             places = {"base": None, "sft": point.path / "sft" / "model", "rl": point.path / "model"}
             for stage, place in places.items():
                 if place is None or place.is_dir():
-                    settings = {**point.settings, "point": point.name, "stage": stage, "seed": world}
-                    yield settings, _stage_row(scale, options, place)
+                    differs = {key: value for key, value in point.settings.items() if stage == "rl" or key == "size"}
+                    yield {**differs, "stage": stage, "seed": world}, _stage_row(scale, options, place)
 
     return jobs
 
@@ -409,6 +412,7 @@ def measure_part(part: str, folder: Path, scale: Scale, seeds: Sequence[int]) ->
         key = hashlib.sha256(json.dumps([part, settings, vars(scale)], sort_keys=True).encode()).hexdigest()[:16]
         if key in known:
             continue
+        known.add(key)
         print(f"{part}: {', '.join(f'{name}={value}' for name, value in settings.items())}", flush=True)
         rows.append({"key": key, **settings, **measure()})
         write_rows(path, rows)

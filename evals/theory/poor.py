@@ -80,7 +80,10 @@ class NGram:
         Raises:
             ValueError: the answer has no words.
         """
-        said, words = [*words_of(answer), END], words_of(before)
+        return self._log_probability(words_of(before), answer)
+
+    def _log_probability(self, before: Sequence[str], answer: str) -> float:
+        said, words = [*words_of(answer), END], [*before][-self.order :]
         if len(said) == 1:
             raise ValueError(f"the answer {answer!r} has no words")
         total = 0.0
@@ -98,7 +101,8 @@ class NGram:
         Raises:
             ValueError: it says none of them.
         """
-        shares = [math.exp(self.log_probability(prompt, one)) for one in candidates]
+        words = words_of(prompt)
+        shares = [math.exp(self._log_probability(words, one)) for one in candidates]
         if not (total := sum(shares)):
             raise ValueError(f"after {prompt!r} the model says none of {len(candidates)} candidates")
         return [share / total for share in shares]
