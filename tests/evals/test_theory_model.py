@@ -16,7 +16,7 @@ from abstain.evals.theory.candidates import candidate_logprobs
 from abstain.evals.theory.learnt import learnt_error
 from abstain.evals.theory.measuring import closed_answers, list_answers, measure_theory
 from abstain.evals.theory.reader import train_reader
-from abstain.evals.theory.reduction import is_it_valid
+from abstain.evals.theory.reduction import PromptMass, is_it_valid
 from abstain.evals.theory.tables import read_theory, render_theory
 
 CITIES = ("Lima", "Oslo", "Rome", "Cairo")
@@ -130,7 +130,9 @@ def test_a_learnt_classifier_uses_what_the_cut_wastes() -> None:
         order = rng.permutation(4)
         logs.append(np.log(shares[order]))
         valid.append(order == 1)
-    assert (learnt_error(logs, valid) or 0) < 0.1
+    cut = is_it_valid([PromptMass.given(row, right) for row, right in zip(logs, valid, strict=True)])
+    assert cut.err_iiv == pytest.approx(2 / 3)  # it misses every right one, and takes one wrong one of three
+    assert (learnt_error(logs, valid) or 1) < 0.2
     assert learnt_error(logs[:5], valid[:5]) is None
 
 

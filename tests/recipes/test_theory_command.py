@@ -51,7 +51,7 @@ def test_a_run_by_its_directory(abstain, tmp_path, tiny_model, recipe_text):
         (("openai:gpt", "--url", "http://localhost:1/v1"), "No such option"),
         (("openai:gpt",), "nobody behind an endpoint tells the probability"),
         (("MODEL", "--target", "1.5"), "outside [0, 1)"),
-        (("MODEL", "--limit", "0"), "x>=1"),
+        (("MODEL", "--limit", "0"), "Invalid value for '--limit'"),
     ],
 )
 def test_what_cannot_be(abstain, tiny_model, question_file, arguments, message):
@@ -68,7 +68,7 @@ def test_open_questions_are_refused_before_a_model_is_loaded(abstain, tmp_path):
 
 THEORY = {
     "model": "m",
-    "task": "<b>toy</b>",
+    "task": "<u>toy</u>",
     "target": 0,
     "n": 40,
     "answers": [4, 4],
@@ -94,7 +94,7 @@ def test_the_section_of_a_report(tmp_path, monkeypatch):
     page = render_page(TEMPLATE, run_content(read_run(run))[0])
     assert '<section id="theory">' in page and '<a href="#theory">Why it errs</a>' in page
     assert "0.250 <small>0.10 to 0.40</small>" in page
-    assert "<b>toy</b>" not in page and "&lt;b&gt;toy" in page and "How often <i>" not in page
+    assert "<u>toy</u>" not in page and "&lt;u&gt;toy" in page and "How often <i>" not in page
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"numbers": []}', json.dumps(THEORY | {"answers": [4]})])
