@@ -294,7 +294,7 @@ def incentives_picture(file: Path) -> None:
             axes.plot(p, [paid.gain(one) for one in p], color=color(role), label=f"t = {target:g}")
             axes.plot([target], [0], marker="o", color=color(role))
         axes.axhline(0, color=color("ink"), linewidth=0.8)
-        axes.annotate("“I don't know”", (0.02, 0.0), xytext=(0, 3), textcoords="offset points", fontsize=7.5)
+        axes.annotate("“I don't know”", (0.02, 0.0), xytext=(0, -11), textcoords="offset points", fontsize=7.5)
         axes.set(xlabel="probability of being right", ylabel="answering earns")
         percent_axis(axes.xaxis)
         axes.legend(fontsize=7.5, loc="upper left")
@@ -326,9 +326,9 @@ def breadth_picture(file: Path) -> None:
 
 def fooled_picture(file: Path) -> None:
     """Two reliability curves that fool the eye."""
-    p = np.random.default_rng(0).beta(0.6, 0.6, 4_000)
-    found = fooling(p, 0.75)
-    titles = {"certain": "answers only above t = .75", "base rate": "always as sure as it is right"}
+    p = np.random.default_rng(0).random(4_000)
+    found = fooling(p, 0.5)
+    titles = {"certain": "answers only above t = .5", "base rate": "always as sure as it is right"}
     with styled():
         figure = Figure(figsize=(7.2, 3.1), layout="constrained")
         for axes, (name, one) in zip(figure.subplots(1, 2, sharey=True), found.items(), strict=True):
