@@ -143,14 +143,14 @@ def poor(rows: Rows) -> str:
 
 def bounds(rows: Rows) -> str:
     """Both sides of theorem 1 on models, listed; and what sampling makes of err."""
-    heads = ["model", "answers", "errs", "err_iiv", "learnt", "δ", "bound", "says", "err of 20,000 samples"]
+    heads = ["model", "answers", "P(list)", "errs", "err_iiv", "learnt", "δ", "bound", "says", "err of 20,000 samples"]
     cells = []
     for (model, birthdays, kind), some in groups(rows, "model", "birthdays", "kind"):
         name = f"{model}, {kind}" if kind else f"{model}, {_kind(birthdays)}"
         low = fmean(row["bound"] for row in some)
         drawn = spread([row["sampled"]["err"][0] for row in some])
         says = "nothing" if low <= 0 else "something"
-        numbers = _each(some, "err", "err_iiv", "learnt", "delta", "bound")
+        numbers = _each(some, "mass", "err", "err_iiv", "learnt", "delta", "bound")
         cells.append([name, str(some[0]["answers"]), *numbers, says, drawn])
     return table(heads, cells)
 
