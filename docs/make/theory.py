@@ -333,8 +333,8 @@ def fooled_picture(file: Path) -> None:
         figure = Figure(figsize=(7.2, 3.1), layout="constrained")
         for axes, (name, one) in zip(figure.subplots(1, 2, sharey=True), found.items(), strict=True):
             bins = [(b.confidence, b.right, b.low, b.high) for b in reliability(one.confidence, one.correct)]
-            score = f"{one.score:.2f}".replace("-", "−")
-            _reliability(axes, bins, f"{titles[name]}\nECE {one.ece:.2f}, score {score}, best possible {one.best:.2f}")
+            numbers = f"ECE {one.ece:.2f}, score {one.score:z.2f}, best possible {one.best:.2f}".replace("-", "−")
+            _reliability(axes, bins, f"{titles[name]}\n{numbers}")
             axes.set_xlabel("confidence")
         figure.axes[0].set_ylabel("share that is right")
         figure.savefig(file, dpi=DPI, facecolor="white")

@@ -150,7 +150,7 @@ def fooling(p: np.ndarray, target: float, seed: int = 0) -> dict[str, Fooled]:
         {'certain': (0.2, 0.3, 0.3), 'base rate': (0.0, 0.0, 0.3)}
     """
     p = np.asarray(p, dtype=float)
-    right = (np.random.default_rng(seed).random(p.size) < p).astype(float)
+    right = (np.random.default_rng((seed, 1)).random(p.size) < p).astype(float)
     answered = p > target
     if not answered.any():
         raise ValueError(f"no question has a chance above t = {target:g}: there is no answer to look at")

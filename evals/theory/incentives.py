@@ -9,10 +9,12 @@ Every reward of `abstain.rewards` is asked itself what it pays, by texts: what h
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from abstain.rewards.prompts import IDK, in_format, penalty
+from abstain.rewards.response import AnswerFormat
 from abstain.rewards.verdict_reward import VerdictReward
 
 RIGHT, WRONG = "Lima", "Quito"
@@ -70,15 +72,16 @@ def payoff_of(reward: VerdictReward, target: float | None = None, confidence: fl
         >>> payoff_of(confidence_target, target=0.75), payoff_of(knowrl).threshold
         (Payoff(correct=0.25, wrong=-0.75, abstain=0.0), 0.6666666666666666)
     """
-    form = "plain" if confidence is None else "tag"
+    form: AnswerFormat = "plain" if confidence is None else "tag"
     said = [in_format(text, form, confidence) for text in (RIGHT, WRONG)]
-    targets = {} if target is None else {"target": [target] * 3}
-    paid = reward(completions=[*said, IDK], answers=[[RIGHT]] * 3, **targets)
+    paid: Any = reward(
+        completions=[*said, IDK], answers=[[RIGHT]] * 3, target=None if target is None else [target] * 3
+    )
     if not isinstance(paid, list) or None in paid:
         if not isinstance(paid, list):
             paid.close()  # a judge's coroutine, which nobody will await
         raise ValueError(f"{reward!r} does not say what it pays without asking somebody")
-    return Payoff(*map(float, paid))  # type: ignore[arg-type]
+    return Payoff(*map(float, paid))
 
 
 def best_under_graders(graders: np.ndarray, belief: np.ndarray) -> tuple[float, float]:
