@@ -269,8 +269,9 @@ def load_factworld(**options: Any) -> Task:
     """
     chosen = WorldOptions(**options)
     sides: dict[str, list[Question]] = {"train": [], "held_out": [], "examples": []}
-    trained = {relation.name for relation in RELATIONS[: chosen.relations - chosen.held_out_relations]}
-    held_out = {RELATIONS[i].name: _share(chosen.held_out, i, chosen.relations) for i in range(chosen.relations)}
+    names = [BIRTHDAY.name] if chosen.birthdays else [relation.name for relation in RELATIONS[: chosen.relations]]
+    trained = set(names[: len(names) - chosen.held_out_relations])
+    held_out = {name: _share(chosen.held_out, place, len(names)) for place, name in enumerate(names)}
     seen: Counter[str] = Counter()
     for person in build_world(chosen):
         place = seen[person.relation] - held_out[person.relation]

@@ -97,6 +97,9 @@ def test_a_world_of_birthdays() -> None:
     assert ids[-2] == tokenizer.convert_tokens_to_ids(f" {person.gold}") and tokenizer.unk_token_id not in ids
     assert len(set(tokenizer.get_vocab().values())) == len(tokenizer)
     assert grade(f" {person.gold}", [person.gold]) is Verdict.CORRECT
+    task = load_factworld(people=60, held_out=20, birthdays=True)
+    assert len(task.train) == 40 and len(task.held_out) == 20
+    assert all(one.metadata["relation"] == "birthday" and one.gold[0] in DAYS for one in task.held_out)
     other = next(day for day in DAYS if day != person.gold)
     assert grade(other, [person.gold], reading="strict") is Verdict.INCORRECT
 
