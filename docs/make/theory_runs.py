@@ -59,7 +59,7 @@ class Scale:
 
     def __init__(self, small: bool) -> None:
         self.small = small
-        self.people, self.read = (400, (200, 400)) if small else (16_000, READ)
+        self.people, self.read = (1_600, (400, 800)) if small else (16_000, READ)
         self.asked, self.drawn = (30, 200) if small else (1_000, 20_000)
         self.rare = RARE[::4] if small else RARE
         self.false = FALSE[::3] if small else FALSE
