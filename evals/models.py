@@ -87,8 +87,8 @@ def load_model(
     prepare_tokenizer(tokenizer, model, source)
     name = Path(options["gguf_file"]).stem if "gguf_file" in options else str(name_or_path)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    stored_half = model.dtype == torch.bfloat16
-    if dtype == "auto" and stored_half and not takes_bfloat16(torch.device(device).type, stored_half):
+    half = model.dtype == torch.bfloat16
+    if dtype == "auto" and half and not takes_bfloat16(torch.device(device).type, half):
         model = model.float()
     return LoadedModel(model.to(device), tokenizer, name, source)
 

@@ -50,15 +50,15 @@ def notes_of(name: str, reasons: Sequence[str]) -> tuple[str, ...]:
     )
 
 
-def why_not(pair: Pair, least: int = 1) -> str:
+def why_not(pair: Pair) -> str:
     """Why a response cannot be held against its samples; "" if it can.
 
     Example:
         >>> [why_not(Pair("Who?", *said)) for said in (("Bo",), (" ", (), ("Al",)), ("Bo", (), ("Al",)))]
         ['no samples', 'an empty response', '']
     """
-    if len(pair.samples) < least:
-        return "no samples" if least == 1 or not pair.samples else f"fewer than {least} samples"
+    if not pair.samples:
+        return "no samples"
     return "" if pair.response.strip() else "an empty response"
 
 

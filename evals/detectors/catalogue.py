@@ -296,8 +296,6 @@ ONE_PASS = tuple(name for name, one in DETECTORS.items() if one.passes in ("0", 
 """Those that one forward pass gives, together."""
 OF_SAMPLES = tuple(name for name, one in DETECTORS.items() if one.passes.startswith("N samples"))
 """Those that need samples."""
-FITTED = tuple(name for name, one in DETECTORS.items() if one.fitted)
-"""Those that are learned from labelled responses."""
 
 
 def check_names(names: Collection[str]) -> tuple[str, ...]:

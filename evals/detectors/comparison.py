@@ -24,17 +24,15 @@ from abstain.evals.detectors.scored import Scored
 from abstain.evals.metrics.intervals import KIND, LEVEL
 from abstain.evals.metrics.oracle import BaseGuesses, ForcedAnswers
 from abstain.evals.policies.conformal import DELTA
-from abstain.evals.policies.rows import Policy, policy_rows
-from abstain.evals.policies.thresholds import Verdicts, guess_policies
+from abstain.evals.policies.rows import Policy, points_of, policy_rows
+from abstain.evals.policies.thresholds import OF_ALL, OF_ANSWERS, Verdicts, guess_policies
 from abstain.evals.records import write_text
-from abstain.rewards.prompts import penalty
 from abstain.rewards.verdict import Verdict
 
 RESULTS = ("detect.json", "detect.md", "detector.json", "detect.png", "detect.svg")
 TRAINED = "trained policy"
 _REFERENCES = (PROBABILITY, "msp", "perplexity", "length")
-_OF_FILES = ("always answer", "fitted threshold", "conformal, answers", "conformal, all")
-_WORTH = {Verdict.CORRECT: 1.0, Verdict.INCORRECT: -1.0, Verdict.ABSTAINED: 0.0}
+_OF_FILES = ("always answer", "fitted threshold", OF_ANSWERS, OF_ALL)
 
 
 @dataclass(frozen=True)
@@ -176,7 +174,7 @@ def _rows(
         return rows, overall
     weights = _draws(questions, draws, seed)
     targets = sorted(reference.verdicts)
-    points = {policy.name: _points(policy, targets) for policy in policies}
+    points = {policy.name: points_of(policy, targets) for policy in policies}
     base = points[reference.name]
     for row in rows:
         column = targets.index(row["target"])
@@ -194,26 +192,18 @@ def _draws(questions: Sequence[str], draws: int, seed: int) -> np.ndarray:
     """How often each response is drawn, (draws, n), where whole questions are."""
     _, of = np.unique(np.asarray(questions, dtype=object).astype(str), return_inverse=True)
     rng, count = np.random.default_rng(seed), int(of.max()) + 1
-    return np.stack([np.bincount(rng.integers(0, count, count), minlength=count)[of] for _ in range(draws)])
+    drawn = [np.bincount(rng.integers(0, count, count), minlength=count)[of] for _ in range(draws)]
+    return np.stack(drawn).astype(float)
 
 
 def _drawn(values: np.ndarray, weights: np.ndarray) -> list[float] | None:
     """Interval of the mean over columns of the means over responses; what is not graded is left out."""
     known = ~np.isnan(values)
-    totals = weights @ known
+    totals = weights @ known.astype(float)
     with np.errstate(invalid="ignore"):
         means = ((weights @ np.nan_to_num(values)) / totals).mean(axis=1)
     means = means[~np.isnan(means)]
     return [float(end) for end in np.percentile(means, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])] if len(means) else None
-
-
-def _points(policy: Policy, targets: Sequence[float]) -> np.ndarray:
-    """Points of each response at each target, (n, targets); NaN where it is not graded."""
-    columns = []
-    for t in targets:
-        earned = np.array([_WORTH.get(verdict, np.nan) for verdict in policy.verdicts[t]])
-        columns.append(np.where(earned < 0, earned * penalty(t), earned))
-    return np.stack(columns, axis=1)
 
 
 def _add_regret(

@@ -227,7 +227,7 @@ def detect_on_task(
     held_out = draw_in_order(task.held_out, options.limit, options.seed)
     train = draw_in_order(task.train, options.train_limit, options.seed)
     asking: dict[str, Any] = {"instruct": instruct, "judge": judge, "kept": kept}
-    bar = {name: f"{task.name}: {name}" if options.progress else None for name in ("answers", "scores", "samples")}
+    bar = {name: f"{task.name}: {name}" if options.progress else None for name in ("answers", "scores")}
     asked = best_guesses(sampler, task, [*train, *held_out], progress=bar["answers"], **asking)
     is_train = np.arange(len(asked.pairs)) < len(train)
     notes = []
@@ -237,12 +237,13 @@ def detect_on_task(
     ours, theirs = asked.pick(is_train), asked.pick(~is_train)
     scored = score_pairs(asked.pairs, means, how, kept=kept, progress=bar["scores"])
     scored = scored.with_values(**{PROBABILITY: own_doubt(asked.completions)})
+    fitted_on, measured = scored.pick(is_train), scored.pick(~is_train)
     labelled = None
     if how.probes and means.loaded is not None and (pairs := labelled_responses(ours, options.seed)):
         only = replace(how, scores=())
         labelled = score_pairs(pairs, means, only, kept=kept, progress=bar["scores"] and f"{task.name}: valid or not")
     fit = fit_detectors(
-        scored.pick(is_train),
+        fitted_on,
         model=source.model,
         fingerprint=source.fingerprint,
         scorer=(source.scorer, source.scorer_fingerprint),
@@ -256,16 +257,16 @@ def detect_on_task(
     start = BaseGuesses(sampler.name, ours.forced, theirs.forced)
     true_p = [question.metadata["true_p"] for question in theirs.questions] if known else None
     oracle = baselines(start, options.targets, true_p, options.seed)
-    others = _others(sampler, task, theirs, options, judge, bar["samples"])
+    others = _others(sampler, task, theirs, options, judge)
     if trained is not None:
         name, records = trained
         verdicts = {(record.id, record.target): record.verdict for record in records}
         others.append(trained_policy(verdicts, [question.id for question in theirs.questions], name))
     compared = compare_detectors(
         fit,
-        scored.pick(~is_train),
+        measured,
         _shared(options.targets, others),
-        train=scored.pick(is_train),
+        train=fitted_on,
         start=None if start.held_out.unsure else start,
         verdicts=theirs.verdicts,
         others=others,
@@ -278,12 +279,12 @@ def detect_on_task(
 
 
 def _others(
-    sampler: AnySampler, task: Task, asked: Guesses, options: Options, judge: JudgeGrader | None, progress: str | None
+    sampler: AnySampler, task: Task, asked: Guesses, options: Options, judge: JudgeGrader | None
 ) -> list[Policy]:
     """The policy of two samples that agree."""
     if not options.agree:
         return []
-    how: dict[str, Any] = {"judge": judge, "seed": options.seed, "progress": progress is not None}
+    how: dict[str, Any] = {"judge": judge, "seed": options.seed, "progress": options.progress}
     agreed = ask_samples(sampler, task, asked.questions, samples=SAMPLES, temperature=TEMPERATURE, **how)
     shares = BaseGuesses(sampler.name, as_forced((), (), SAMPLES), as_forced(asked.questions, agreed, SAMPLES))
     verdicts = sample_verdicts(agreed, [Verdict.ABSTAINED] * len(agreed))

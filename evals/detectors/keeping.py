@@ -9,7 +9,6 @@ say that there is something to take up.
 """
 
 import hashlib
-import io
 import json
 import shutil
 from collections.abc import Callable, Sequence
@@ -64,9 +63,7 @@ class Kept:
         if scored.features is not None:
             arrays["features"] = scored.features
         with whole_file(file) as out:
-            buffer = io.BytesIO()
-            np.savez(buffer, about=np.frombuffer(json.dumps(about).encode(), dtype=np.uint8), **arrays)
-            out.write(buffer.getvalue())
+            np.savez(out, about=np.frombuffer(json.dumps(about).encode(), dtype=np.uint8), **arrays)
         return scored
 
     def forget(self) -> None:

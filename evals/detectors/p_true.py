@@ -46,9 +46,7 @@ def p_true_prompt(pair: Pair, *, with_samples: bool = False) -> str:
         The proposed answer is:
     """
     ideas = "\n".join(sample.strip() for sample in pair.samples) if with_samples else ""
-    shown = (question_of(pair.prompt), ideas and _IDEAS.format(ideas), pair.response.strip())
-    parts = _ASKED.split("{}")  # braces in the texts are left alone
-    return parts[0] + "".join(text + part for text, part in zip(shown, parts[1:], strict=True))
+    return _ASKED.format(question_of(pair.prompt), ideas and _IDEAS.format(ideas), pair.response.strip())
 
 
 def p_false(

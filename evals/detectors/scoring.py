@@ -62,10 +62,11 @@ class Scoring:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in check_names(self.scores):
+        names = check_names(self.scores)
+        for name in names:
             if DETECTORS[name].fitted:
                 raise ValueError(f"{name} is fitted, not computed: it is there where the scores that it sees are")
-        object.__setattr__(self, "scores", check_names(self.scores))
+        object.__setattr__(self, "scores", names)
 
     def as_dict(self) -> dict[str, Any]:
         """For a file."""

@@ -165,16 +165,9 @@ class PromptJudge:
         self, texts: Sequence[tuple[str, str]], *, progress: str | Advance | None = None
     ) -> tuple[np.ndarray, Replies]:
         """See `Judge`."""
-        prompts = [_prompt(context, sentence) for context, sentence in texts]
+        prompts = [PROMPT.format(context=context.replace("\n", " "), sentence=sentence) for context, sentence in texts]
         replies = ask_all(self.sampler, prompts, max_new_tokens=_ROOM, progress=progress)
         return np.array([read_verdict(row[0].text) if row else np.nan for row in replies.rows]), replies
-
-
-def _prompt(context: str, sentence: str) -> str:
-    """The prompt; braces in either text are left alone."""
-    before, _, after = PROMPT.partition("{context}")
-    between, _, end = after.partition("{sentence}")
-    return before + context.replace("\n", " ") + between + sentence + end
 
 
 def read_verdict(reply: str) -> float:

@@ -15,12 +15,12 @@ from abstain.evals.detectors.asked import Asked, notes_of
 from abstain.evals.detectors.nli import CONTRADICTION, ENTAILMENT, NEUTRAL, Entailment
 from abstain.evals.detectors.pair import Pair
 from abstain.evals.evaluation import grade_by
+from abstain.evals.policies.agreement import words_of
 from abstain.evals.tasks.question import Question, Task
 from abstain.rewards.errors import nearest
 from abstain.rewards.judge.grader import JudgeGrader
 from abstain.rewards.parsing.completion import read_response
 from abstain.rewards.prompts import question_of
-from abstain.rewards.response import Response
 from abstain.rewards.verdict import Verdict
 
 Form = Literal["discrete", "likelihood", "kuhn"]
@@ -95,7 +95,7 @@ class GraderEquivalence:
         """See `Equivalence`."""
         texts = [text for _, one, other in cases for text in (one, other)]
         read = {text: read_response(text, False, self.task.answer_format) for text in texts}
-        words = {text: _words(said) for text, said in read.items()}  # "" where there is no answer
+        words = {text: words_of(said) for text, said in read.items()}  # "" where there is no answer
         ways = [(i, *both) for i, (_, one, other) in enumerate(cases) for both in ((one, other), (other, one))]
         asked = [way for way in ways if words[way[1]] and words[way[2]] and words[way[1]] != words[way[2]]]
         questions = [Question("", question_of(cases[place][0].prompt), ()) for place, _, _ in asked]
@@ -106,10 +106,6 @@ class GraderEquivalence:
         for (place, _, _), verdict in zip(asked, verdicts, strict=True):
             right[place] += verdict is Verdict.CORRECT
         return [right[place] == 2 or words[one] == words[other] for place, (_, one, other) in enumerate(cases)]
-
-
-def _words(response: Response) -> str:
-    return "" if response.abstained or response.malformed else response.answer.strip().casefold()
 
 
 def cluster_samples(

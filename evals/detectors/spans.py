@@ -67,8 +67,8 @@ def encode_pairs(
         return [], []
     prompts = tokenizer([as_prompt(pair.prompt, tokenizer, prompt_format) for pair in pairs])["input_ids"]
     responses = tokenizer([pair.response for pair in pairs], add_special_tokens=False)["input_ids"]
-    bos, first = tokenizer.bos_token_id, tokenizer.bos_token_id
-    first = tokenizer.eos_token_id if first is None else first
+    bos = tokenizer.bos_token_id
+    first = tokenizer.eos_token_id if bos is None else bos
     spans, lost, ends, empty = [], [], [], 0
     for prompt, response in zip(prompts, responses, strict=True):
         if not prompt:

@@ -57,10 +57,7 @@ def ask_confidence(sampler: AnySampler, pairs: Sequence[Pair], *, progress: str 
 
 
 def _prompt(pair: Pair) -> str:
-    """Braces in the texts are left alone."""
-    before, _, after = ASKED.partition("{question}")
-    between, _, end = after.partition("{response}")
-    return before + question_of(pair.prompt) + between + pair.response.strip() + end
+    return ASKED.format(question=question_of(pair.prompt), response=pair.response.strip())
 
 
 def _confidence(reply: str) -> float | None:

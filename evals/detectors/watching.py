@@ -8,7 +8,7 @@ the model's own outputs from then on, which is slower and takes more memory, and
 import inspect
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from abstain.evals.detectors.asked import reading_only
 from abstain.evals.detectors.attention import NAME, Watch, watched, with_attention
 from abstain.evals.trie.head import CHUNK, LogitTransform
 
@@ -98,18 +99,9 @@ class Watched:
         self.sight: Sight = _SIGHTS[model]
         self.passes = 0
 
-    @contextmanager
-    def running(self) -> Iterator[None]:
+    def running(self) -> AbstractContextManager[None]:
         """Evaluation mode and no gradients; then the mode that it was in."""
-        training = [module for module in self.model.modules() if module.training]
-        device = self.model.device.type
-        self.model.eval()
-        try:
-            with torch.no_grad(), torch.autocast(device, torch.bfloat16) if self.autocast else nullcontext():
-                yield
-        finally:
-            for module in training:
-                module.training = True
+        return reading_only(self.model, self.autocast)
 
     def read(self, ids: Tensor, watch: Watch | None = None, hidden: Hidden | None = None, cache: Any = None) -> Read:
         """One forward pass over (B, T) tokens, padded on the right, where no causal model looks back from.

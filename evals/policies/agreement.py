@@ -139,7 +139,7 @@ def _agreement(
     """For each question, which of its responses say the same, (k, k); the same words do, whatever they are."""
     found, pairs = [], []
     for row, said in enumerate(responses):
-        words = [_words(response) for response in said]
+        words = [words_of(response) for response in said]
         found.append(np.array([[bool(one) and one == other for other in words] for one in words]))
         apart = np.argwhere(~found[-1])
         pairs += [(row, int(i), int(j)) for i, j in apart if i != j and words[i] and words[j]]
@@ -154,7 +154,7 @@ def _agreement(
     return found
 
 
-def _words(response: Response) -> str:
+def words_of(response: Response) -> str:
     """What an answer says, for comparing; nothing if there is none."""
     return "" if response.abstained or response.malformed else response.answer.strip().casefold()
 

@@ -61,11 +61,11 @@ def policy_rows(policies: Sequence[Policy], reference: Policy) -> tuple[list[dic
         -0.5
     """
     targets = sorted(reference.verdicts)
-    base = _points(reference, targets)
+    base = points_of(reference, targets)
     rows, overall = [], []
     for policy in policies:
         same = policy is reference
-        found = differences(_points(policy, targets) - base, targets)
+        found = differences(points_of(policy, targets) - base, targets)
         gaps = dict(zip(targets, found["by_target"], strict=True))
         ours = [_row(policy, t, None if same else gaps[t]) for t in targets]
         scores = [row["score"] for row in ours]
@@ -96,7 +96,7 @@ def _row(policy: Policy, target: float, gap: Mapping[str, Any] | None) -> dict[s
     }
 
 
-def _points(policy: Policy, targets: Sequence[float]) -> np.ndarray:
+def points_of(policy: Policy, targets: Sequence[float]) -> np.ndarray:
     """Points of each question at each target; NaN where the answer is not graded."""
     columns = []
     for t in targets:

@@ -44,7 +44,7 @@ def render_policies(
     Raises:
         ValueError: an unknown format.
     """
-    rows = [_flat(row) for row in found["rows"]]
+    rows = [split_interval(row) for row in found["rows"]]
     caption = f"Ways to abstain: {found['model']} on {found['n']:,} questions of {found['task']}."
     return render_tables(_blocks(found), format, rows=rows, data=found, caption=caption, width=width, color=color)
 
@@ -113,10 +113,3 @@ _BY_TARGET = (
     *map(schema_column, ("abstained", "correct", "incorrect", "accuracy_attempted", "score", "score_ci")),
     UNGRADED,
 )
-
-
-def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row with both ends of its intervals in columns of their own, for CSV."""
-    low, high = row["difference_ci"] or (None, None)
-    flat = {key: value for key, value in split_interval(row).items() if key != "difference_ci"}
-    return flat | {"difference_low": low, "difference_high": high}
