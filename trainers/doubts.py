@@ -64,6 +64,7 @@ def p_correct(
         path, name = named_detector(detector)
         found = read_detectors(path)
         found.check_model(fingerprint(sampler.model), sampler.name, path)
+        found.check_own_scores(path)
         said = [Completion(one.text, math.log(max(one.probability, 1e-300)), 0, False) for one in guesses]
         p = Confider(found, found.one(name), means)([one.prompt for one in guesses], said)
     else:

@@ -128,10 +128,13 @@ def reading_only(model: "PreTrainedModel", autocast: bool = False) -> Iterator[N
 
     Args:
         model: any.
-        autocast: compute in bfloat16.
+        autocast: compute in bfloat16, where the device does at speed.
     """
     import torch
 
+    from abstain.evals.models import takes_bfloat16
+
+    autocast = takes_bfloat16(model.device.type, autocast)
     training = [module for module in model.modules() if module.training]
     model.eval()
     try:

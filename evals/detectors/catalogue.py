@@ -195,7 +195,7 @@ DETECTORS: dict[str, Detector] = {
             "semantic entropy",
             "−Σ_c p(c) ln p(c) over clusters of samples that mean the same",
             "Farquhar et al. 2024, Nature; Kuhn et al. 2023, arXiv 2302.09664",
-            "clusters by their first member; likelihoods normalised by their sum",
+            "clusters by their first member; p(c) is a cluster's share of the samples",
             "text",
             "N samples",
             "a grader, or an NLI model",

@@ -249,7 +249,7 @@ def _cascade(fit: FittedOn, sure: Mapping[str, np.ndarray]) -> dict[str, Any] | 
     one = fit.detectors.detectors.get("cascade")
     if not isinstance(one, FittedCascade):
         return None
-    clear = is_clear(sure[one.first], one.low, one.high)
+    clear = is_clear(sure[one.first], sure[one.then], one.low, one.high)
     share = float(1 - clear.mean()) if len(clear) else None
     return {"first": one.first, "then": one.then, "low": one.low, "high": one.high, "share_of_second": share}
 

@@ -81,7 +81,7 @@ def eigenscores(
     """
     rows = ((pair.prompt, sample) for pair in pairs if len(pair.samples) > 1 for sample in pair.samples)
     texts = [Pair(*row) for row in dict.fromkeys(rows)]
-    context = getattr(model.config, "max_position_embeddings", None)
+    context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     spans, cut = encode_pairs(texts, tokenizer, context=context, prompt_format=prompt_format)
     there = [place for place, span in enumerate(spans) if span.length]
     back = 1 if convention == "paper" else 2

@@ -219,7 +219,7 @@ class Detectors(BaseModel, frozen=True, extra="forbid"):
         found = self.detectors[name]
         if isinstance(found, FittedCascade):
             first, then = self.p_correct(found.first, scored), self.p_correct(found.then, scored)
-            return np.where(is_clear(first, found.low, found.high) | np.isnan(then), first, then)
+            return np.where(is_clear(first, then, found.low, found.high), first, then)
         return found.calibrator(self.risk(name, scored))
 
     def _combined(self, names: Sequence[str], scored: Scored, network: Network) -> np.ndarray:
@@ -237,6 +237,18 @@ class Detectors(BaseModel, frozen=True, extra="forbid"):
                 f"{file} was fitted on responses of {self.model} (fingerprint {self.fingerprint}), and {name} is "
                 f"another model ({fingerprint}): what a score means differs from model to model. Fit one: "
                 f"abstain detect {name} --task NAME --out DIR"
+            )
+
+    def check_own_scores(self, file: str | Path = FILE) -> None:
+        """Refuse it where scores are to be the judged model's own.
+
+        Raises:
+            ValueError: they were another model's.
+        """
+        if self.scorer:
+            raise ValueError(
+                f"{file}: its scores are by {self.scorer}, which read what {self.model} said; training has only the "
+                "model itself. Fit detectors without --scorer"
             )
 
     def save(self, path: str | Path) -> None:
@@ -306,11 +318,11 @@ def features_of(scored: Scored) -> np.ndarray:
     return scored.features
 
 
-def is_clear(p: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Where the first detector of a cascade decides alone.
+def is_clear(p: np.ndarray, then: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Where the first detector of a cascade decides alone, by its P(correct), or since the second says nothing.
 
     Example:
-        >>> is_clear(np.array([0.05, 0.5, 0.95]), 0.1, 0.9)
-        array([ True, False,  True])
+        >>> is_clear(np.array([0.05, 0.5, 0.95, 0.5]), np.array([0.1, 0.1, 0.1, np.nan]), 0.1, 0.9)
+        array([ True, False,  True,  True])
     """
-    return (p < low) | (p > high)
+    return (p < low) | (p > high) | np.isnan(then)

@@ -377,12 +377,13 @@ class _Fitter:
         p, q, c = p[known], q[known], self.correct[known]
         tried = []
         for low, above in product(CLEAR, CLEAR):
-            clear = is_clear(p, low, 1 - above)
+            clear = is_clear(p, q, low, 1 - above)
             belief = np.clip(np.where(clear, p, q), 1e-3, 1 - 1e-3)  # one certain mistake must not decide
             loss = float(-np.mean(c * np.log(belief) + (1 - c) * np.log(1 - belief)))
             tried.append((loss, float(1 - clear.mean()), low, 1 - above))
         _, share, low, high = min(tried)
-        own = np.where(is_clear(self.own[first], low, high), self.own[first], self.own[then])
+        p, q = self.own[first], self.own[then]
+        own = np.where(is_clear(p, q, low, high), p, q)
         rank = rank_of(own, self.correct)
         self.found["cascade"] = FittedCascade(first=first, then=then, low=low, high=high, share=share, auroc=rank)
         self.own["cascade"] = own

@@ -72,9 +72,11 @@ class NliModel:
             OSError: no such model.
             ValueError: no classifier, or its labels are none of NLI.
         """
+        import torch
         from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
         model = AutoModelForSequenceClassification.from_pretrained(name)
+        model.to("cuda" if torch.cuda.is_available() else "cpu")
         return cls(model, AutoTokenizer.from_pretrained(name), **options)
 
     def __call__(self, texts: Sequence[tuple[str, str]], *, progress: str | Advance | None = None) -> np.ndarray:

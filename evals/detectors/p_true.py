@@ -78,7 +78,7 @@ def p_false(
     rows, choices = _encode(
         tokenizer, [p_true_prompt(pair, with_samples=with_samples) for pair in pairs], prompt_format
     )
-    context = getattr(model.config, "max_position_embeddings", None) or float("inf")
+    context = getattr(model.config.get_text_config(), "max_position_embeddings", None) or float("inf")
     empty = ["" if pair.response.strip() else "an empty response" for pair in pairs]
     long = ["" if len(row) <= context else "it does not fit the model's context" for row in rows]
     reasons = [one or other for one, other in zip(empty, long, strict=True)]

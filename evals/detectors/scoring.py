@@ -220,13 +220,14 @@ def _asked(pairs: list[Pair], means: Means, how: Scoring) -> tuple[dict[str, Ask
         assert means.sampler is not None
         drawn = draw_samples(
             means.sampler,
-            pairs,
+            [pair for pair in pairs if not pair.samples],
             samples=how.samples,
             temperature=how.temperature,
             max_new_tokens=means.task.max_new_tokens,
             seed=how.seed,
         )
-        pairs = [pair if pair.samples else other for pair, other in zip(pairs, drawn.pairs, strict=True)]
+        drawn_for = iter(drawn.pairs)
+        pairs = [pair if pair.samples else next(drawn_for) for pair in pairs]
         notes += drawn.notes
     for name in wanted:
         try:

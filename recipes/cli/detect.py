@@ -129,7 +129,7 @@ def detect(
     name, settings = task_named(task, data, task_option) if file is None else ("", {})
     with claimed_results(out, RESULTS):
         passing = {"prompt_format": prompt_format, "batch_tokens": batch_tokens}
-        reading = _scorer(scorer, given)
+        reading = _scorer(scorer, given if file is not None else given | {"revision": None})
         entailing = _nli(nli)
         if file is not None:
             fit, found, kept = _of_file(file, unit, how, options, reading, entailing, passing, out)
@@ -207,10 +207,14 @@ def _source(name: str, whose: str, reading: "LoadedModel | None") -> "Source":
     return Source(name, whose, reading.name, fingerprint(reading.model))
 
 
-def _kept(out: Path | None, source: "Source", **passing: Any) -> "Kept":
+def _kept(out: Path | None, source: "Source", passes: "LoadedModel | None", entailing: Any, **asked: Any) -> "Kept":
+    """Where scores are kept, by all that they depend on; not by the size of batches, which a resumed run may halve."""
     from abstain.evals.detectors.keeping import Kept
+    from abstain.evals.knowledge.fingerprint import fingerprint
 
-    return Kept(out, {"source": vars(source), **passing})
+    nli = "" if entailing is None else fingerprint(entailing.model)
+    dtype = "" if passes is None else str(passes.model.dtype)
+    return Kept(out, {"source": vars(source), "nli": nli, "dtype": dtype, **asked})
 
 
 def _of_file(
@@ -236,7 +240,7 @@ def _of_file(
     wrong = sum(bool(pair.error) for pair in pairs)
     say(f"{file}: {len(pairs):,} responses, {labelled:,} of them labelled, {wrong:,} wrong")
     source = _source(file.stem if file.name != RECORDS else file.parent.name, "", reading)
-    kept = _kept(out, source, **passing, dtype=str(reading.model.dtype) if reading else "")
+    kept = _kept(out, source, reading, entailing, prompt_format=passing["prompt_format"])
     sampler = sampler_of(reading, passing["prompt_format"], passing["batch_tokens"]) if reading else None
     means = Means(reading, sampler, nli=entailing, **passing)
     name = file.name
@@ -319,8 +323,9 @@ def _of_model(
         sides = [(questions.train, options.train_limit), (questions.held_out, options.limit)]
         drawn = [one for side, most in sides for one in draw_in_order(side, most, options.seed)]
         announce([prompt_text(one.question, 0, questions.template) for one in drawn])
-    computed = "" if passes is None else str(passes.model.dtype)
-    kept = _kept(out, source, prompt_format=known.prompt_format, template=questions.template, dtype=computed)
+    compared = {"grader": questions.grader, "format": questions.answer_format, "room": questions.max_new_tokens}
+    asked = {"prompt_format": known.prompt_format, "template": questions.template, **compared}
+    kept = _kept(out, source, passes, entailing, **asked)
     means = Means(passes, sampler, questions, entailing, known.prompt_format, batch_tokens)
     instruct = known.instruct
     fit, found = detect_on_task(

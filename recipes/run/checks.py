@@ -107,7 +107,9 @@ def _detector_problems(recipe: Recipe, name: str, stage: SftStage) -> Problems:
         return
     path, one = named_detector(stage.detector)
     try:
-        read_detectors(path).one(one)
+        found = read_detectors(path)
+        found.one(one)
+        found.check_own_scores(path)
     except (OSError, ValueError) as error:
         yield (name, "detector"), str(error)
     if recipe.model.lora is not None:

@@ -55,6 +55,9 @@ def test_a_detector_of_a_file(loaded: LoadedModel, sampler: Sampler, tmp_path: P
     other.save(tmp_path / "detector.json")
     with pytest.raises(ValueError, match="was fitted on responses of tiny"):
         p_correct(sampler, TASK, guesses(), str(tmp_path), seed=0)
+    fit.model_copy(update={"scorer": "big"}).save(tmp_path / "detector.json")
+    with pytest.raises(ValueError, match="its scores are by big, which read what tiny said"):
+        p_correct(sampler, TASK, guesses(), str(tmp_path), seed=0)
 
 
 def test_too_few_guesses_for_a_probe(sampler: Sampler) -> None:

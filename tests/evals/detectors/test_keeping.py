@@ -14,6 +14,8 @@ from abstain.evals.sampling import Completion
 from abstain.evals.tasks.question import Question, Task
 from abstain.rewards.verdict import Verdict
 
+from .asked_stub import ScriptedSampler
+
 
 class Scripted:
     """Says where everybody was born; `False` once it is told to fail."""
@@ -98,3 +100,11 @@ def test_valid_and_wrong_answers_of_one_relation() -> None:
     found = labelled_responses(guesses)
     assert [pair.response for pair in found] == ["Lima", "Oslo", "Oslo", "Lima", "red", "blue", "blue", "red"]
     assert [pair.error for pair in found] == [False, True] * 4
+
+
+def test_only_who_has_no_samples_is_asked_for_some() -> None:
+    sampler = ScriptedSampler(lambda prompt, draw: "Bo")
+    pairs = [Pair("Who?", "Bo", samples=("Al", "Cy")), Pair("Where?", "Bo"), Pair("When?", "Bo", samples=("Bo", "Bo"))]
+    found = score_pairs(pairs, Means(sampler=sampler), Scoring(("agreement", "dissent"), probes=False, samples=2))
+    assert set(sampler.prompts) == {"Where?"}
+    assert found.values["dissent"].tolist() == [1, 0, 0]
