@@ -50,6 +50,7 @@ FLOORS = [
     "evals.policies",
     "evals.detectors",
     "evals.audit",
+    "evals.theory",
     "evals.logs",
     "evals.rescore",
     "evals.harnesses",

@@ -187,6 +187,14 @@ TASKS: dict[str, TaskSpec] = {
         "how often a letter stands in a word, in English, Japanese and Chinese",
         *("abstain.evals.tasks.letters", "load_letters"),
     ),
+    "cipher": TaskSpec(
+        "messages in cipher, which nobody reads without the key (key=open: can be learnt)",
+        *("abstain.evals.tasks.cipher", "load_cipher"),
+    ),
+    "riddle": TaskSpec(
+        "a pound of feathers or a pound of lead: the usual answer to comparisons is wrong",
+        *("abstain.evals.tasks.riddle", "load_riddle"),
+    ),
     "entityquestions": TaskSpec(
         "EntityQuestions: 24 Wikidata relations, 220,000 questions (data=FOLDER)",
         *("abstain.evals.tasks.entity_questions", "load_entity_questions"),
@@ -230,8 +238,8 @@ def load_task(name: str, **options: Any) -> Task:
         >>> load_task("leters")
         Traceback (most recent call last):
         ...
-        ValueError: unknown task 'leters'. Did you mean 'letters'? Allowed: entityquestions, factworld, geo, letters,
-        nq_open, popqa, qa, selfaware, simpleqa, simpleqa_verified, triviaqa, truthfulqa.
+        ValueError: unknown task 'leters'. Did you mean 'letters'? Allowed: cipher, entityquestions, factworld, geo,
+        letters, nq_open, popqa, qa, riddle, selfaware, simpleqa, simpleqa_verified, triviaqa, truthfulqa.
     """
     spec = find_task(name)
     spec.check(name, options)

@@ -2,12 +2,14 @@
 
     Where was Mo Kutika born? Ralvik
 
-With `relations` above 1 there are books, companies, countries and more besides the people, each with one fact.
+With `birthdays` it is "When is Mo Kutika's birthday? 03-07": one of 365 answers, so that a guess is worth less. With
+`relations` above 1 there are books, companies, countries and more besides the people, each with one fact.
 
 A fact read eight times is known, one read once is a guess, one never read is unknown: the arbitrary-facts setting of
 Kalai et al. 2025, section 3.3, with P(correct) spread over the whole of [0, 1]. With `conflict=True` mentions of one
 person disagree, the gold answer is drawn from the same distribution as the mentions, and the true P(correct) of the
-best answer is known (`metadata["true_p"]`): what even a perfect reader cannot know better.
+best answer is known (`metadata["true_p"]`): what even a perfect reader cannot know better. With `drawn`, mentions are
+drawn at random, as the theorems of that paper have it, and `metadata["weight"]` is how likely each question is.
 
 Everything is made here from a seed; the base model is in `abstain.evals.tasks.factworld_model`.
 """
@@ -15,12 +17,14 @@ Everything is made here from a seed; the base model is in `abstain.evals.tasks.f
 import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any
 
 from abstain.evals.tasks.factworld_relations import (
+    BIRTHDAY,
     BY_NAME,
+    DAYS,
     MOST_ANSWERS,
     MOST_SUBJECTS,
     RELATIONS,
@@ -28,12 +32,16 @@ from abstain.evals.tasks.factworld_relations import (
     Relation,
 )
 from abstain.evals.tasks.question import Question, Task
+from abstain.rewards.errors import nearest
 
 CITIES = [(syllable + end).capitalize() for end in ("dlin", "ndor", "rmar", "ston", "lvik") for syllable in SYLLABLES]
 
 SHARES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 CONFLICT_MENTIONS = 10
 EXAMPLES = 50
+FAMOUS = 40
+"""One person in so many is famous where mentions are drawn."""
+SIZES = ("small", "medium", "large")
 
 
 @dataclass(frozen=True)
@@ -68,10 +76,23 @@ class WorldOptions:
     as about everyone. By default none with one relation, and 50 with several."""
     few_shot: float = 0.0
     """Share of the mentions that the base model reads in documents of several questions of one relation."""
+    birthdays: bool = False
+    """People are asked for their birthday, one of 365, instead of the city that they were born in."""
+    drawn: int = 0
+    """So many mentions are drawn at random instead of `repeats`: of one person in forty, who are famous, or of all
+    others alike. 0: none are."""
+    rare: float = 0.5
+    """Share of the drawn mentions that is not of the famous. The more of them, the more facts are read just once."""
+    false_share: float = 0.0
+    """Share of the people of whom all that is read is wrong. The gold answer is the right one all the same."""
+    size: str = "medium"
+    """Of the base model: small, medium or large."""
 
     @property
     def mean_mentions(self) -> float:
         """Of a person, in what the base model reads."""
+        if self.drawn:
+            return self.drawn / self.people
         return CONFLICT_MENTIONS if self.conflict else sum(self.repeats) / len(self.repeats)
 
     def __post_init__(self) -> None:
@@ -89,6 +110,22 @@ class WorldOptions:
         if not any(self.repeats) or min(self.repeats) < 0:
             raise ValueError(f"repeats={list(self.repeats)} must be counts, at least one of them above 0")
         self._check_relations()
+        self._check_kinds()
+
+    def _check_kinds(self) -> None:
+        if self.drawn < 0:
+            raise ValueError(f"drawn={self.drawn} mentions: give 0 for none, or more")
+        for name in ("rare", "false_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name}={getattr(self, name)} is outside [0, 1]")
+        if self.size not in SIZES:
+            raise ValueError(f"unknown size {self.size!r}. {nearest(str(self.size), SIZES)}")
+        for name in ("drawn", "birthdays"):
+            if getattr(self, name) and (self.relations > 1 or self.conflict):
+                other = "conflict" if self.conflict else f"relations={self.relations}"
+                raise ValueError(f"{name} is of one kind of facts that nobody disputes; leave out {other}")
+        if self.conflict and self.false_share:
+            raise ValueError("with conflict mentions are wrong already; leave out false_share")
 
     def _check_relations(self) -> None:
         if not 1 <= self.relations <= len(RELATIONS):
@@ -117,6 +154,7 @@ class Person:
         gold: the right answer.
         true_p: true probability that the best answer is right; `None` where only the model's memory limits it.
         relation: what is told of them.
+        weight: how often they are asked about, beside a person of weight 1, where mentions are drawn.
     """
 
     name: str
@@ -124,6 +162,7 @@ class Person:
     gold: str
     true_p: float | None = None
     relation: str = RELATIONS[0].name
+    weight: float | None = field(default=None, repr=False)
 
     @property
     def question(self) -> str:
@@ -142,8 +181,12 @@ def build_world(options: WorldOptions) -> list[Person]:
     if options.relations > 1:
         people = list(_of_relations(options, rng))
     else:
-        cities = rng.sample(CITIES, options.cities)
+        cities = DAYS if options.birthdays else rng.sample(CITIES, options.cities)
         people = [_person(name, i, cities, options, rng) for i, name in enumerate(_names(options.people, rng))]
+        if options.birthdays:
+            people = [replace(person, relation=BIRTHDAY.name) for person in people]
+        if options.drawn:
+            people = list(_drawn(people, options, rng))
     rng.shuffle(people)
     return people
 
@@ -183,9 +226,21 @@ def _invented(relation: Relation, count: int, first: Sequence[str], rng: random.
 def _person(name: str, i: int, answers: Sequence[str], options: WorldOptions, rng: random.Random) -> Person:
     if options.conflict:
         return _conflicting(name, SHARES[i % len(SHARES)], answers, rng)
-    mentions = options.repeats[i % len(options.repeats)]
-    answer = rng.choice(answers)
-    return Person(name, (answer,) * mentions, answer)
+    mentions = 1 if options.drawn else options.repeats[i % len(options.repeats)]
+    answer = told = rng.choice(answers)
+    if options.false_share and rng.random() < options.false_share:
+        told = rng.choice([other for other in answers if other != answer])
+    return Person(name, (told,) * mentions, answer)
+
+
+def _drawn(people: Sequence[Person], options: WorldOptions, rng: random.Random) -> Iterator[Person]:
+    """The same people, mentioned as often as they are drawn."""
+    famous = max(1, len(people) // FAMOUS)
+    rare = options.rare if len(people) > famous else 0.0
+    shares = [(1 - rare) / famous] * famous + [rare / max(1, len(people) - famous)] * (len(people) - famous)
+    counts = Counter(rng.choices(range(len(people)), shares, k=options.drawn))
+    for place, (person, share) in enumerate(zip(people, shares, strict=True)):
+        yield replace(person, mentions=person.mentions * counts[place], weight=share * len(people))
 
 
 def _conflicting(name: str, share: float, answers: Sequence[str], rng: random.Random) -> Person:
@@ -214,8 +269,9 @@ def load_factworld(**options: Any) -> Task:
     """
     chosen = WorldOptions(**options)
     sides: dict[str, list[Question]] = {"train": [], "held_out": [], "examples": []}
-    trained = {relation.name for relation in RELATIONS[: chosen.relations - chosen.held_out_relations]}
-    held_out = {RELATIONS[i].name: _share(chosen.held_out, i, chosen.relations) for i in range(chosen.relations)}
+    names = [BIRTHDAY.name] if chosen.birthdays else [relation.name for relation in RELATIONS[: chosen.relations]]
+    trained = set(names[: len(names) - chosen.held_out_relations])
+    held_out = {name: _share(chosen.held_out, place, len(names)) for place, name in enumerate(names)}
     seen: Counter[str] = Counter()
     for person in build_world(chosen):
         place = seen[person.relation] - held_out[person.relation]
@@ -232,4 +288,6 @@ def _question(person: Person) -> Question:
     metadata: dict[str, Any] = {"mentions": len(person.mentions), "relation": person.relation}
     if person.true_p is not None:
         metadata["true_p"] = person.true_p
+    if person.weight is not None:
+        metadata["weight"] = person.weight
     return Question(person.name, person.question, (person.gold,), person.name, metadata)

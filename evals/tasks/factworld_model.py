@@ -44,6 +44,12 @@ SEVERAL: dict[str, Any] = {
     "relations_version": 2,
 }
 """What is different where there are several relations."""
+SIZES: dict[str, dict[str, Any]] = {
+    "small": {"hidden_size": 64, "intermediate_size": 192, "num_hidden_layers": 2, "num_attention_heads": 2},
+    "medium": {},
+    "large": {"hidden_size": 256, "intermediate_size": 768, "num_hidden_layers": 4, "num_attention_heads": 8},
+}
+"""What is different of base models of other sizes."""
 ADDED_LATER = {
     "confidence_words": False,
     "passes": 1,
@@ -52,6 +58,11 @@ ADDED_LATER = {
     "answers": 400,
     "examples": 0,
     "few_shot": 0.0,
+    "birthdays": False,
+    "drawn": 0,
+    "rare": 0.5,
+    "false_share": 0.0,
+    "size": "medium",
 }
 """Options of a world that came later, and what they were before: worlds that leave them so keep their cached model."""
 STEPS = 500
@@ -93,7 +104,7 @@ def _key(chosen: WorldOptions) -> str:
 
 
 def _recipe(chosen: WorldOptions) -> dict[str, Any]:
-    return RECIPE | (SEVERAL if chosen.relations > 1 else {})
+    return RECIPE | (SEVERAL if chosen.relations > 1 else {}) | SIZES[chosen.size]
 
 
 def _batch_size(mentions: int, largest: int) -> int:

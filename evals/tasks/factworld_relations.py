@@ -6,6 +6,12 @@ from itertools import product
 ONSETS = "bdfghklmnprstvz"
 VOWELS = "aeiou"
 SYLLABLES = [onset + vowel for onset, vowel in product(ONSETS, VOWELS)]
+DAYS = [
+    f"{day:02}-{month:02}"
+    for month, days in enumerate((31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31), 1)
+    for day in range(1, days + 1)
+]
+"""Day and month, as Kalai et al. (2025) ask for them."""
 MOST_ANSWERS = len(SYLLABLES) ** 2
 MOST_SUBJECTS = len(SYLLABLES) ** 3
 
@@ -52,4 +58,6 @@ RELATIONS = (
     Relation("singer", "Who sang {subject}?", "ph", "ng"),
     Relation("language", "Which language is spoken on {subject}?", "holm", "sh"),
 )
-BY_NAME = {relation.name: relation for relation in RELATIONS}
+BIRTHDAY = Relation("birthday", "When is {subject}'s birthday?", "", "")
+"""Asked alone: its answers are `DAYS`."""
+BY_NAME = {relation.name: relation for relation in (*RELATIONS, BIRTHDAY)}

@@ -16,7 +16,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from abstain.evals.tasks.factworld import Person
-from abstain.evals.tasks.factworld_relations import BY_NAME
+from abstain.evals.tasks.factworld_relations import BIRTHDAY, BY_NAME, DAYS
 from abstain.evals.tasks.few_shot import ASK, SHOT
 from abstain.rewards.prompts import CONFIDENCE_INSTRUCTION, GUESS_INSTRUCTION, IDK, instruction, prompt_text
 
@@ -44,9 +44,10 @@ def build_tokenizer(
     relations = dict.fromkeys(person.relation for person in world)
     asked = [phrase for name in relations for phrase in BY_NAME[name].phrases]
     further = CONFIDENCE_PHRASES * confidence_words + FEW_SHOT_PHRASES * few_shot
-    phrases = sorted(dict.fromkeys([*asked, *_instructions(), *further]), key=len, reverse=True)
+    days = [f" {day}" for day in DAYS] if BIRTHDAY.name in relations else []
+    phrases = sorted(dict.fromkeys([*asked, *_instructions(), *further, *days]), key=len, reverse=True)
     words = sorted({f" {word}" for p in world for text in (p.name, p.gold, *p.mentions) for word in text.split()})
-    tokens = ["<pad>", "<eos>", "<unk>", *phrases, *"0123456789.", *words]
+    tokens = dict.fromkeys(["<pad>", "<eos>", "<unk>", *phrases, *"0123456789.", *words])
     word_level = Tokenizer(models.WordLevel({token: i for i, token in enumerate(tokens)}, unk_token="<unk>"))
     escaped = [re.sub(r"([^\w\s])", r"\\\1", phrase) for phrase in phrases]
     word_level.pre_tokenizer = pre_tokenizers.Split(

@@ -20,6 +20,7 @@ from abstain.recipes.cli.list import detectors, graders, rewards, tasks
 from abstain.recipes.cli.mistakes import mended
 from abstain.recipes.cli.report import report
 from abstain.recipes.cli.rescore import rescore
+from abstain.recipes.cli.theory import theory
 from abstain.recipes.cli.train import train
 from abstain.recipes.run.console import complain
 
@@ -71,6 +72,7 @@ app.command("report")(report)
 app.command("eval")(evaluate)
 app.command("label")(label)
 app.command("detect")(detect)
+app.command("theory")(theory)
 app.command("rescore")(rescore)
 app.command("ask")(ask)
 app.command("tasks")(tasks)

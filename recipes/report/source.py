@@ -13,6 +13,8 @@ from abstain.evals.conclusion import labels
 from abstain.evals.metrics.oracle import BaseGuesses
 from abstain.evals.metrics.schema import Metrics, number, read_metrics
 from abstain.evals.records import Record, read_json, read_records
+from abstain.evals.theory.tables import FILE as THEORY
+from abstain.evals.theory.tables import read_theory
 from abstain.recipes.run.directory import measurements, without_secrets
 from abstain.recipes.run.recipe import STAGES
 from abstain.recipes.run.yaml_lines import read_yaml
@@ -37,6 +39,7 @@ class RunData:
         metrics: by "before", the stages between, and "after", as far as they were measured.
         records: by "before" and "after".
         start: the starting model's best guesses.
+        theory: what `abstain theory` measured of the trained model; empty if nobody asked.
         stages: the `trainer_state.json` of each, with the curves of training.
         missing: what an unfinished run has not got to, in sentences.
         broken: files that cannot be read, and why.
@@ -47,6 +50,7 @@ class RunData:
     metrics: dict[str, Metrics] = field(default_factory=dict)
     records: dict[str, list[Record]] = field(default_factory=dict)
     start: BaseGuesses | None = None
+    theory: dict[str, Any] = field(default_factory=dict)
     stages: dict[str, dict[str, Any]] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
@@ -110,6 +114,7 @@ def read_run(path: Path) -> RunData:
         if label in ("before", "after") and (found := run.read(folder / "records.jsonl", _records)):
             run.records[label] = found
     run.start = run.read(path / "before" / "start.json", read_start)
+    run.theory = run.read(path / THEORY, read_theory) or {}
     for stage in STAGES:
         if (state := _latest_state(run, stage)) is not None:
             run.stages[stage] = state

@@ -46,6 +46,8 @@ OFFLINE: dict[str, dict[str, Any]] = {
     "factworld": {"people": 400, "held_out": 100},
     "geo": {"kinds": "country,capital,continent", "min_population": 300_000},
     "letters": {"n": 300, "languages": "en,ja,zh"},
+    "cipher": {"n": 300},
+    "riddle": {},
 }
 REAL: dict[str, tuple[str, str, dict[str, Any]]] = {
     "simpleqa": ("simpleqa", "simpleqa/simple_qa_test_set.csv", {}),

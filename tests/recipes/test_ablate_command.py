@@ -133,7 +133,7 @@ def test_shipped_sweeps_run(name, sweep, small, tmp_path, monkeypatch, capsys):
     ablate(name, ["task.people=400", "task.held_out=40", *small], jobs=1, format="json")
     rows = json.loads(capsys.readouterr().out)
     assert {row["status"] for row in rows} == {"complete"}
-    worlds = {"stated": 3, "study": 3}.get(name, 1)
+    worlds = {"stated": 3, "study": 3, "calibration": 3, "sizes": 9}.get(name, 1)
     assert len(list((tmp_path / "cache").glob("factworld-*"))) == worlds  # and as many base models
 
 

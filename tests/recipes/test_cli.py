@@ -15,7 +15,7 @@ from abstain.rewards import READY_MADE, REWARDS
 from abstain.rewards.graders import GRADERS
 
 COMMANDS = (
-    *("train", "ablate", "report", "eval", "label", "detect", "rescore", "ask"),
+    *("train", "ablate", "report", "eval", "label", "detect", "theory", "rescore", "ask"),
     *("tasks", "rewards", "graders", "detectors"),
 )
 
