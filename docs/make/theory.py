@@ -3,7 +3,8 @@
     python docs/make/theory.py             # from runs/theory and runs/sizes, as far as they are there
     python docs/make/theory.py pictures    # only what is drawn from equations: nothing has to be run for it
 
-Numbers are means ± standard deviations over seeds. `docs/make/theory_runs.py` measures them.
+Numbers are means ± standard deviations over seeds, or of one seed with their 95 % interval over questions.
+`docs/make/theory_runs.py` measures them.
 """
 
 import re
@@ -16,8 +17,10 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from abstain.evals.metrics.intervals import Interval
 from abstain.evals.plots.style import DPI, color, percent_axis, ramp, styled
 from abstain.evals.records import read_rows, write_text
+from abstain.evals.tables.formats import interval
 from abstain.evals.theory.calibration import fooling, reliability
 from abstain.evals.theory.incentives import breadth, payoff_of
 from abstain.recipes.report.source import DONE, read_sweep
@@ -39,6 +42,12 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def over_seeds(rows: Rows, key: str, digits: int = 3) -> str:
     """Mean ± standard deviation of what is known."""
     return spread([row[key] for row in rows if row.get(key) is not None], digits)
+
+
+def with_ends(values: Sequence[tuple[float, Interval | None]]) -> str:
+    """The same of numbers with their intervals, which stand there if there is one seed only."""
+    found = spread([value for value, _ in values])
+    return f"{found} {interval(ends, 2)}" if len(values) == 1 and (ends := values[0][1]) else found
 
 
 def groups(rows: Rows, *keys: str) -> list[tuple[tuple[Any, ...], list[Row]]]:
@@ -100,9 +109,10 @@ def lemma(rows: Rows) -> str:
     allowed = [row["lemma_1"] for row in rows]
     within = sum(one <= other for one, other in zip(apart, allowed, strict=True))
     share = max(one / other for one, other in zip(apart, allowed, strict=True))
+    attained = sum(row["memoriser"] <= row["attained"] for row in rows)
     return (
         f"In {within} of {len(rows)} worlds |MM − sr| is within lemma 1; at most it is {max(apart):.3f}, and "
-        f"{100 * share:.0f} % of what the lemma allows."
+        f"{100 * share:.0f} % of what the lemma allows. The algorithm errs no more than the upper bound in {attained}."
     )
 
 
@@ -147,11 +157,13 @@ def bounds(rows: Rows) -> str:
     cells = []
     for (model, birthdays, kind), some in groups(rows, "model", "birthdays", "kind"):
         name = f"{model}, {kind}" if kind else f"{model}, {_kind(birthdays)}"
-        low = fmean(row["bound"] for row in some)
-        drawn = spread([row["sampled"]["err"][0] for row in some])
-        says = "nothing" if low <= 0 else "something"
-        numbers = _each(some, "mass", "err", "err_iiv", "learnt", "delta", "bound")
-        cells.append([name, str(some[0]["answers"]), *numbers, says, drawn])
+        says = "nothing" if fmean(row["bound"] for row in some) <= 0 else "something"
+        err, err_iiv, delta = (
+            with_ends([(row[key], row[f"{key}_ci"]) for row in some]) for key in ("err", "err_iiv", "delta")
+        )
+        mass, learnt, bound = _each(some, "mass", "learnt", "bound")
+        drawn = with_ends([row["sampled"]["err"] for row in some])
+        cells.append([name, str(some[0]["answers"]), mass, err, err_iiv, learnt, delta, bound, says, drawn])
     return table(heads, cells)
 
 
@@ -348,14 +360,18 @@ DRAWN: dict[str, tuple[str, str, Callable[[Rows, Path], None]]] = {
 PICTURES = {"incentives": incentives_picture, "breadth": breadth_picture, "fooled": fooled_picture}
 
 
+def rows_of(part: str) -> list[dict[str, Any]]:
+    """All that was measured of a part, seed after seed."""
+    return [row for file in sorted((RUNS / "theory").glob(f"{part}-*.jsonl")) for row in read_rows(file)]
+
+
 def main(only: str = "") -> None:
     """The command lines above."""
     for name, draw in PICTURES.items():
         draw(IMAGES / f"theory-{name}.png")
     if only == "pictures":
         return
-    names = {part for part, _ in TABLES.values()}
-    parts = {name: read_rows(file) for name in names if (file := RUNS / "theory" / f"{name}.jsonl").is_file()}
+    parts = {part: rows for part in {part for part, _ in TABLES.values()} if (rows := rows_of(part))}
     if not parts:
         raise SystemExit("runs/theory holds nothing: docs/make/theory_runs.py measures it")
     swept = RUNS / "sizes" / "sweep.json"

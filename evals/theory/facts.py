@@ -18,7 +18,7 @@ algorithm of the upper bound can be measured there all the same.
 
 import math
 from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,7 +48,7 @@ def singleton_rate(documents: Iterable[Document]) -> float:
     return sum(count == 1 for count in counts.values()) / len(read)
 
 
-def good_turing(counts: Mapping[Hashable, int]) -> float:
+def good_turing(counts: Iterable[int]) -> float:
     """Good and Turing's estimate of how much of what will be seen has not been seen: once seen over all seen.
 
     Args:
@@ -58,13 +58,13 @@ def good_turing(counts: Mapping[Hashable, int]) -> float:
         ValueError: nothing was seen.
 
     Example:
-        >>> good_turing({"Ada": 1, "Bo": 2, "Cy": 1, "Di": 0})
+        >>> good_turing([1, 2, 1, 0])
         0.5
     """
-    total = sum(counts.values())
-    if total <= 0 or min(counts.values()) < 0:
+    seen = list(counts)
+    if (total := sum(seen)) <= 0 or min(seen) < 0:
         raise ValueError(f"counts that sum to {total} are no sample: each must be at least 0, and one above it")
-    return sum(count == 1 for count in counts.values()) / total
+    return sum(count == 1 for count in seen) / total
 
 
 def lemma_1(n: int, gamma: float = 0.01) -> float:

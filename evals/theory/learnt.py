@@ -1,11 +1,11 @@
 """A classifier of Is-It-Valid that is learnt from a model's probabilities, beside the one that only cuts them.
 
 The smaller err_iiv can be made, the less theorem 1 says; how small it can be made with all that the probabilities tell
-is measured here: a logistic regression on the probability of a response, its rank, how likely it is to any prompt, and
-how sure the model is of its best one, judged on prompts that it was not fitted on.
+is measured here: a logistic regression on the probability of a response, its rank, its lead over the others, and how
+unsure the model is of the prompt, judged on prompts that it was not fitted on.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 
@@ -14,10 +14,13 @@ ERRORS = 16
 """Wrong responses of a prompt that it is shown at most."""
 
 
-def learnt_error(logprobs: Sequence[np.ndarray], is_valid: Sequence[np.ndarray], seed: int = 0) -> float | None:
+def learnt_error(
+    prompts: Sequence[Hashable], logprobs: Sequence[np.ndarray], is_valid: Sequence[np.ndarray], seed: int = 0
+) -> float | None:
     """err_iiv of the learnt classifier, on prompts that it has not seen; `None` of fewer than ten prompts.
 
     Args:
+        prompts: what each is; one that was drawn several times is never both fitted on and judged.
         logprobs: of each prompt, the natural log of each response's probability.
         is_valid: of each prompt, which of them are valid.
         seed: draws the wrong responses.
@@ -25,10 +28,11 @@ def learnt_error(logprobs: Sequence[np.ndarray], is_valid: Sequence[np.ndarray],
     Example:
         >>> rng = np.random.default_rng(0)
         >>> sure = [np.log([0.9, 0.05, 0.05]) for _ in range(40)]
-        >>> learnt_error(sure, [np.array([True, False, False])] * 40)
+        >>> learnt_error(range(40), sure, [np.array([True, False, False])] * 40)
         0.0
     """
-    if len(logprobs) < 2 * FOLDS:
+    places = {prompt: place for place, prompt in enumerate(dict.fromkeys(prompts))}
+    if len(places) < 2 * FOLDS:
         return None
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import GroupKFold
@@ -37,7 +41,7 @@ def learnt_error(logprobs: Sequence[np.ndarray], is_valid: Sequence[np.ndarray],
 
     rng = np.random.default_rng(seed)
     features, labels, weights, groups = [], [], [], []
-    for place, (logs, valid) in enumerate(zip(logprobs, is_valid, strict=True)):
+    for prompt, logs, valid in zip(prompts, logprobs, is_valid, strict=True):
         told = _features(logs)
         right, wrong = np.flatnonzero(valid), np.flatnonzero(~valid)
         if len(wrong) > ERRORS:
@@ -46,7 +50,7 @@ def learnt_error(logprobs: Sequence[np.ndarray], is_valid: Sequence[np.ndarray],
         features.append(told[chosen])
         labels.append(valid[chosen].astype(int))
         weights.append(np.where(valid[chosen], 0.5 / len(right), 0.5 / len(wrong)))
-        groups.append(np.full(len(chosen), place))
+        groups.append(np.full(len(chosen), places[prompt]))
     x, y, weight, group = (np.concatenate(parts) for parts in (features, labels, weights, groups))
     missed = 0.0
     for train, test in GroupKFold(FOLDS).split(x, y, group):

@@ -24,7 +24,7 @@ from abstain.evals.tasks.question import Question, Task
 from abstain.evals.tasks.splits import sample
 from abstain.evals.theory.calibration import reliability
 from abstain.evals.theory.candidates import candidate_logprobs
-from abstain.evals.theory.facts import attained, correction, lemma_1, theorem_2
+from abstain.evals.theory.facts import attained, correction, good_turing, lemma_1, theorem_2
 from abstain.evals.theory.learnt import learnt_error
 from abstain.evals.theory.reduction import PromptMass, Reduction, is_it_valid
 from abstain.rewards.prompts import IDK, Instruct, prompt_text
@@ -109,6 +109,11 @@ class Listed:
             found.append(PromptMass.given(self.logprobs[place], valid, truth=truth, name=question.question))
         return found
 
+    def learnt_error(self, seed: int = 0) -> float | None:
+        """What a classifier that is fitted on these probabilities errs at Is-It-Valid, on other questions."""
+        asked = [(one.id, one.question) for one in self.questions]
+        return learnt_error(asked, self.logprobs, [self.valid(place) for place in range(len(asked))], seed)
+
     def guesses(self) -> tuple[np.ndarray, np.ndarray]:
         """Of each question the probability of the likeliest answer, given the list, and whether it is right."""
         confidence, right = [], []
@@ -173,6 +178,9 @@ def draw_questions(questions: Sequence[Question], limit: int | None, seed: int =
         limit: how many; by default as many as there are.
         seed: of the draw.
 
+    Raises:
+        ValueError: all weights are 0.
+
     Example:
         >>> weights = {"famous": 9.0, "rare": 0.0}
         >>> asked = [Question(name, "?", ("a",), metadata={"weight": weight}) for name, weight in weights.items()]
@@ -182,6 +190,8 @@ def draw_questions(questions: Sequence[Question], limit: int | None, seed: int =
     weights = [one.metadata.get("weight") for one in questions]
     if not questions or None in weights:
         return list(sample(questions, limit, seed))
+    if not any(weights):
+        raise ValueError(f"none of these {len(questions):,} questions is ever asked: all their weights are 0")
     return random.Random(seed).choices(questions, weights, k=limit or len(questions))  # type: ignore[arg-type]
 
 
@@ -244,7 +254,7 @@ def measure_theory(
         instruct: what prompts say besides the question.
         limit: so many of the questions, drawn by seed; see `draw_questions`.
         prompt_format: "auto", "plain" or "chat".
-        seed: draws the questions, and the folds of the learnt classifier.
+        seed: draws the questions, and the wrong answers that the learnt classifier is shown.
         progress: show a bar.
 
     Returns:
@@ -275,7 +285,7 @@ def describe(listed: Listed, task: Task, *, name: str = "", target: float = 0.0,
     sizes = [len(row) for row in listed.candidates]
     numbers = [
         *_mass(listed, target),
-        *_reduction(reduction, learnt_error(listed.logprobs, [listed.valid(i) for i in range(len(sizes))], seed)),
+        *_reduction(reduction, listed.learnt_error(seed)),
         *_guesses(confidence, right),
         *_facts(task, listed, reduction),
     ]
@@ -359,7 +369,7 @@ def _reduction(found: Reduction, learnt: float | None) -> Iterable[Number]:
         "What the bound loses to the number of answers.",
         "It is of the list that was looked at. In open questions |E| is unknown and large.",
     )
-    vacuous = " Here it is below 0: it says nothing." if found.bound <= 0 else ""
+    vacuous = " Here it is not above 0: it says nothing." if found.bound <= 0 else ""
     yield _number(
         "bound",
         "bound of theorem 1",
@@ -401,10 +411,9 @@ def _facts(task: Task, listed: Listed, found: Reduction) -> Iterable[Number]:
     if not people or not all("mentions" in one.metadata for one in people):
         return
     read = [int(one.metadata["mentions"]) for one in people]
-    n = sum(read)
-    if not n:
+    if not (n := sum(read)):
         return
-    singles = sum(count == 1 for count in read) / n
+    singles = good_turing(read)
     drawn = all("weight" in one.metadata for one in people)
     yield _number(
         "singleton_rate",
@@ -428,13 +437,13 @@ def _facts(task: Task, listed: Listed, found: Reduction) -> Iterable[Number]:
         "Nobody knows it outside of a made world; the singleton rate is what estimates it.",
     )
     bound = theorem_2(singles, n, min(errors), found.delta)
-    vacuous = " Below 0 it says nothing, as in every world of this size." if bound <= 0 else ""
+    vacuous = " Here it is not above 0: it says nothing." if bound <= 0 else ""
     yield _number(
         "theorem_2",
         "bound of theorem 2",
         bound,
         f"sr − 2/|E| − {correction(n):.3f} for chance − δ.{vacuous}",
-        "The term for chance is .90 of 10,000 facts and .12 of a million: it is of large corpora.",
+        "The term for chance is .90 of 10,000 facts, .33 of 100,000 and .12 of a million: it is of large corpora.",
     )
     yield _number(
         "attained",

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from rich.progress import track
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from abstain.evals.progress import followed
 
 PAD, END = "<pad>", "<eos>"
 IGNORED = -100
@@ -78,18 +79,18 @@ def train_reader(
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min(1.0, (step + 1) / 30) * (1 - step / len(steps))
     )
-    for some in track(steps, progress or "", disable=progress is None, transient=True):
-        ids = pad_sequence([rows[place] for place in some], batch_first=True, padding_value=tokenizer.pad_token_id)
-        told = pad_sequence([labels[place] for place in some], batch_first=True, padding_value=IGNORED)
-        learned = told[:, 1:] != IGNORED
-        hidden = model.model(
-            ids[:, :-1]
-        ).last_hidden_state  # what is padded stands on the right, and is never looked at
-        cross_entropy(model.lm_head(hidden[learned]), told[:, 1:][learned]).backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad()
+    with followed(progress, len(steps)) as advance:
+        for some in steps:
+            ids = pad_sequence([rows[place] for place in some], batch_first=True, padding_value=tokenizer.pad_token_id)
+            told = pad_sequence([labels[place] for place in some], batch_first=True, padding_value=IGNORED)
+            learned = told[:, 1:] != IGNORED
+            hidden = model.model(ids[:, :-1]).last_hidden_state  # padded on the right, which is never looked at
+            cross_entropy(model.lm_head(hidden[learned]), told[:, 1:][learned]).backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+            optimizer.zero_grad()
+            advance(1)
     return model.eval(), tokenizer
 
 

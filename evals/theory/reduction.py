@@ -91,6 +91,16 @@ class PromptMass:
         """phat(E_c | c)."""
         return float(self.errors.sum())
 
+    def above(self, threshold: float) -> tuple[float, float]:
+        """phat(A | c) and p(A | c), with A the responses of more probability than a threshold.
+
+        Example:
+            >>> PromptMass([0.5], [0.3, 0.2, 0, 0]).above(0.25)
+            (0.8, 1.0)
+        """
+        valid, errors = self.valid > threshold, self.errors > threshold
+        return float(self.valid[valid].sum() + self.errors[errors].sum()), float(self.p[valid].sum())
+
     @classmethod
     def given(
         cls,
@@ -209,9 +219,10 @@ def is_it_valid(prompts: Sequence[PromptMass]) -> Reduction:
     threshold = 1 / least
     iivs, gaps = [], []
     for prompt in prompts:
-        valid, errors = prompt.valid > threshold, prompt.errors > threshold
-        iivs.append((prompt.p[~valid].sum() + errors.mean()) / 2)
-        gaps.append(prompt.valid[valid].sum() + prompt.errors[errors].sum() - prompt.p[valid].sum())
+        model, truth = prompt.above(threshold)
+        missed = float(prompt.p[prompt.valid <= threshold].sum())
+        iivs.append((missed + (prompt.errors > threshold).mean()) / 2)
+        gaps.append(model - truth)
     return Reduction(
         np.array([prompt.err for prompt in prompts]),
         np.array(iivs),

@@ -205,10 +205,14 @@ def test_singletons_are_prompts_and_not_documents() -> None:
     # Bo and Di are answered once; Ada's fact twice, though it is the same one
     assert singleton_rate(read) == pytest.approx(2 / 6)
     assert singleton_rate([("Ada", None)]) == 0
-    assert good_turing(Counter("abbc")) == 0.5
-    for function, nothing in ((singleton_rate, []), (good_turing, {})):
-        with pytest.raises(ValueError):
-            function(nothing)
+    assert good_turing(Counter("abbc").values()) == 0.5
+    told_twice = [("Bo", "2"), ("Bo", "2"), ("Cy", "3")]  # a fact that stands twice is no singleton
+    assert singleton_rate(told_twice) == good_turing([2, 1]) == pytest.approx(1 / 3)
+    with pytest.raises(ValueError, match="no documents"):
+        singleton_rate([])
+    for counts in ([], [0], [2, -1]):
+        with pytest.raises(ValueError, match="are no sample"):
+            good_turing(counts)
 
 
 def test_the_numbers_of_theorem_2() -> None:
@@ -234,9 +238,7 @@ def test_lemma_1_and_the_upper_bound_hold_in_worlds_that_are_read() -> None:
         counts = world.read(n, rng)
         singles = float((counts == 1).sum()) / n
         assert abs(world.missing_mass(counts) - singles) <= lemma_1(n)
-        err = world.memoriser_err(counts)
-        assert err <= attained(singles, n, int(world.answers.max()) - 1)
-        assert err >= theorem_2(singles, n, int(world.answers.min()) - 1)
+        assert world.memoriser_err(counts) <= attained(singles, n, int(world.answers.max()) - 1)
 
 
 def test_the_memoriser_is_calibrated_and_errs_as_it_is_said_to() -> None:
@@ -256,6 +258,20 @@ def test_a_million_documents_make_missing_mass_and_singletons_the_same() -> None
     singles = (counts == 1).sum() / 1_000_000
     assert abs(world.missing_mass(counts) - singles) < lemma_1(1_000_000) < 0.0111
     assert world.memoriser_err(counts) == pytest.approx(world.missing_mass(counts) * 364 / 365)
+
+
+@pytest.mark.parametrize(("n", "least"), [(100_000, 0.37), (1_000_000, 0.58)])
+def test_theorem_2_says_something_of_large_corpora(n: int, least: float) -> None:
+    size = 4 * n
+    world = ArbitraryFacts(np.full(size, 1 / size), np.full(size, 365), np.full(size, 0.9))
+    counts = world.read(n, np.random.default_rng(0))
+    singles = float((counts == 1).sum()) / n  # N counts "I don't know", too
+    bound = theorem_2(singles, n, 364)
+    assert least < bound <= world.memoriser_err(counts) <= attained(singles, n, 364)
+    # whoever always abstains never errs, and pays in delta: it abstains on all, p on a tenth
+    silent = is_it_valid([PromptMass([0.0, 1.0], np.zeros(364), [0.9, 0.1])])
+    assert silent.err == 0 < bound and silent.delta == pytest.approx(0.9)
+    assert silent.err >= theorem_2(singles, n, 364, silent.delta)
 
 
 def test_worlds_that_are_none() -> None:

@@ -14,7 +14,7 @@ from abstain.evals.models import LoadedModel, load_model
 from abstain.evals.tasks.question import Question, Task
 from abstain.evals.theory.candidates import candidate_logprobs
 from abstain.evals.theory.learnt import learnt_error
-from abstain.evals.theory.measuring import closed_answers, list_answers, measure_theory
+from abstain.evals.theory.measuring import closed_answers, draw_questions, list_answers, measure_theory
 from abstain.evals.theory.reader import train_reader
 from abstain.evals.theory.reduction import PromptMass, is_it_valid
 from abstain.evals.theory.tables import read_theory, render_theory
@@ -132,8 +132,9 @@ def test_a_learnt_classifier_uses_what_the_cut_wastes() -> None:
         valid.append(order == 1)
     cut = is_it_valid([PromptMass.given(row, right) for row, right in zip(logs, valid, strict=True)])
     assert cut.err_iiv == pytest.approx(2 / 3)  # it misses every right one, and takes one wrong one of three
-    assert (learnt_error(logs, valid) or 1) < 0.2
-    assert learnt_error(logs[:5], valid[:5]) is None
+    assert (learnt_error(range(60), logs, valid) or 1) < 0.2
+    assert learnt_error(range(5), logs[:5], valid[:5]) is None
+    assert learnt_error([place % 9 for place in range(60)], logs, valid) is None  # nine, some asked again
 
 
 def test_a_reader_learns_what_it_reads() -> None:
@@ -145,3 +146,10 @@ def test_a_reader_learns_what_it_reads() -> None:
     assert all(math.exp(row.max()) > 0.8 for row in found)
     with pytest.raises(ValueError, match="nothing to read"):
         train_reader([])
+
+
+def test_questions_that_nobody_asks() -> None:
+    never = [Question(str(i), "?", ("a",), metadata={"weight": 0.0}) for i in range(3)]
+    with pytest.raises(ValueError, match="none of these 3 questions is ever asked"):
+        draw_questions(never, 2)
+    assert len(draw_questions(toy().held_out, 5)) == 5
