@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from abstain.evals.metrics.confidence import reliability
 from abstain.evals.metrics.intervals import Interval
 from abstain.evals.plots.style import DPI, color, percent_axis, ramp, styled
 from abstain.evals.records import read_rows, write_text
 from abstain.evals.tables.formats import interval
-from abstain.evals.theory.calibration import fooling, reliability
+from abstain.evals.theory.calibration import fooling
 from abstain.evals.theory.incentives import breadth, payoff_of
 from abstain.recipes.report.source import DONE, read_sweep
 from abstain.recipes.sweep.ranking import PointData, spread

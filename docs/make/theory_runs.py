@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from abstain.evals.metrics.confidence import reliability
 from abstain.evals.metrics.intervals import share_interval
 from abstain.evals.models import load_model
 from abstain.evals.records import read_rows, write_rows
@@ -33,7 +34,6 @@ from abstain.evals.tasks.factworld_model import base_model
 from abstain.evals.tasks.letters import letters_of
 from abstain.evals.tasks.question import Question, Task, with_choices
 from abstain.evals.tasks.splits import sample
-from abstain.evals.theory.calibration import reliability
 from abstain.evals.theory.facts import attained, correction, good_turing, lemma_1, theorem_2
 from abstain.evals.theory.measuring import Listed, draw_questions, list_answers
 from abstain.evals.theory.poor import NGram, least_error, optimal_error, theorem_3

@@ -6,7 +6,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "by_category": ["split_by_category"],
-        "confidence": ["augrc", "aurc", "brier_score", "expected_calibration_error", "smooth_calibration_error"],
+        "confidence": [
+            *("augrc", "aurc", "brier_score", "expected_calibration_error", "reliability", "smooth_calibration_error")
+        ],
         "intervals": ["mean_interval", "paired_difference", "points_interval"],
         "measuring": ["measure", "target_row"],
         "schema": ["read_metrics"],

@@ -12,7 +12,9 @@ import numpy as np
 from scipy.fft import dct, idct
 from scipy.optimize import brentq, isotonic_regression
 
-BINS = 15
+from abstain.evals.metrics.intervals import share_interval
+
+BINS, CURVE_BINS = 15, 10
 _GRID = 4096
 
 
@@ -161,6 +163,56 @@ def equal_mass_calibration_error(
         return None
     gaps = ties.shares() - np.repeat(ties.confidence, ties.n)
     return float(sum(abs(part.sum()) for part in np.array_split(gaps, bins)) / len(gaps))
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Answers of about equal confidence.
+
+    Args:
+        confidence: their mean.
+        right: the share that is right.
+        low, high: its 95 % interval.
+        n: how many.
+    """
+
+    confidence: float
+    right: float
+    low: float
+    high: float
+    n: int
+
+
+def reliability(confidence: np.ndarray, correct: np.ndarray, bins: int = CURVE_BINS) -> list[Bin]:
+    """How often answers of a given confidence are right, in bins of equally many; answers of one value stay together.
+
+    Args:
+        confidence: in [0, 1], one per answer.
+        correct: 1 if it is right, 0 if not.
+        bins: at most so many.
+
+    Raises:
+        ValueError: not as many confidences as outcomes.
+
+    Example:
+        >>> [(b.confidence, b.right, b.n) for b in reliability(np.array([0.2, 0.2, 0.8, 0.8]), np.array([0, 1, 1, 1]))]
+        [(0.2, 0.5, 2), (0.8, 1.0, 2)]
+    """
+    q, c = np.asarray(confidence, dtype=float), np.asarray(correct, dtype=float)
+    if q.shape != c.shape:
+        raise ValueError(f"{q.size} confidences for {c.size} outcomes")
+    if not q.size:
+        return []
+    order = np.argsort(q, kind="stable")
+    q, c = q[order], c[order]
+    cuts = [int(np.searchsorted(q, q[place], side="left")) for place in (np.arange(bins) * len(q) // bins)]
+    starts = sorted(set(cuts))
+    found = []
+    for start, end in zip(starts, [*starts[1:], len(q)], strict=True):
+        right, n = float(c[start:end].sum()), end - start
+        low, high = share_interval([right], [n])
+        found.append(Bin(float(q[start:end].mean()), right / n, float(low[0]), float(high[0]), n))
+    return found
 
 
 def smooth_calibration_error(confidence: Confidence, correct: np.ndarray | None = None) -> float | None:

@@ -5,8 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from abstain.evals.metrics.confidence import risk_coverage
-from abstain.evals.metrics.intervals import share_interval
+from abstain.evals.metrics.confidence import reliability, risk_coverage
 from abstain.evals.metrics.oracle import ForcedAnswers
 from abstain.evals.metrics.schema import Metrics
 from abstain.evals.plots.style import Plot, color, legend_above, listed, new_axes, percent_axis, stage_styles, styled
@@ -14,7 +13,6 @@ from abstain.evals.records import Record
 from abstain.evals.tables.footnotes import ECE_GROWS, ece_grew
 from abstain.rewards.verdict import Verdict
 
-BINS = 10
 _MOST_STEPS = 200
 _NEAR_AXIS = 0.25  # a label to the left of a dot that covers less would stand on the axis
 _RISK = (
@@ -100,11 +98,13 @@ def reliability_plot(guesses: Guesses, metrics: Sequence[Metrics | None] = ()) -
         for (label, answers), (role, marker), error in zip(
             guesses.items(), stage_styles(len(guesses)), errors, strict=False
         ):
-            said, right, low, high = _bins(answers)
+            bins = reliability(answers.confidence, answers.correct)
+            said = [one.confidence for one in bins]
             name = label if error is None else f"{label} (ECE {error:.3f})"
-            axes.vlines(said, low, high, color=color(role), linewidth=0.9, alpha=0.7)
-            axes.plot(said, right, marker=marker, color=color(role), label=name)
-            pairs = [f"{q:.0%} said {c:.0%} right" for q, c in zip(said, right, strict=True)]
+            ends = [one.low for one in bins], [one.high for one in bins]
+            axes.vlines(said, *ends, color=color(role), linewidth=0.9, alpha=0.7)
+            axes.plot(said, [one.right for one in bins], marker=marker, color=color(role), label=name)
+            pairs = [f"{one.confidence:.0%} said {one.right:.0%} right" for one in bins]
             words.append(f"{name}: {listed(pairs)}.")
         axes.set(xlabel="confidence", ylabel="share that is right", xlim=(0, 1.02), ylim=(0, 1.02))
         percent_axis(axes.xaxis)
@@ -118,17 +118,6 @@ def _graded(guesses: Guesses) -> Guesses:
     """The graded answers with a confidence, of each model that has any."""
     known = {label: answers.graded() for label, answers in guesses.items()}
     return {label: answers for label, answers in known.items() if answers.ids}
-
-
-def _bins(answers: ForcedAnswers) -> tuple[np.ndarray, ...]:
-    """Mean confidence, share right and its 95 % interval, in bins of equally many; ties stay together."""
-    order = np.argsort(answers.confidence, kind="stable")
-    q, right = answers.confidence[order], answers.correct[order]
-    edges = np.unique(np.searchsorted(q, np.quantile(q, np.linspace(0, 1, BINS + 1)[1:-1])))
-    parts = [part for part in np.split(np.arange(len(q)), edges) if len(part)]
-    said, share = np.array([q[part].mean() for part in parts]), np.array([right[part].mean() for part in parts])
-    low, high = share_interval([right[part].sum() for part in parts], [len(part) for part in parts])
-    return said, share, low, high
 
 
 def _done(metrics: Metrics) -> list[tuple[float, float, float]]:

@@ -5,7 +5,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "calibration": ["reliability", "threshold_gap"],
+        "calibration": ["threshold_gap"],
         "candidates": ["candidate_logprobs"],
         "facts": ["ArbitraryFacts", "good_turing", "singleton_rate"],
         "incentives": ["Payoff", "payoff_of"],

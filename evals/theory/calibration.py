@@ -1,4 +1,4 @@
-r"""Does a model's probability mean what it says? At one threshold, in bins, and where the eye is fooled.
+r"""Does a model's probability mean what it says? At one threshold, and where the eye is fooled by a curve.
 
 Kalai et al. 2025, section 3.1: delta = |phat(A) - p(A)| with A the responses above one threshold is the size of the
 slope of the pre-training loss, |d/ds L(phat_s)| at s = 1, as all of A is made s times as likely. So a model that
@@ -11,11 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from abstain.evals.metrics.confidence import auroc, expected_calibration_error
-from abstain.evals.metrics.intervals import share_interval
 from abstain.evals.theory.reduction import PromptMass
 from abstain.rewards.prompts import penalty
-
-BINS = 10
 
 
 def threshold_gap(prompts: Sequence[PromptMass], threshold: float) -> float:
@@ -55,56 +52,6 @@ def boosted_loss(prompts: Sequence[PromptMass], threshold: float, s: float) -> f
         loss += prompt.weight * (np.log(s * model + 1 - model) - truth * np.log(s))
         total += prompt.weight
     return float(loss / total)
-
-
-@dataclass(frozen=True)
-class Bin:
-    """Answers of about equal confidence.
-
-    Args:
-        confidence: their mean.
-        right: the share that is right.
-        low, high: its 95 % interval.
-        n: how many.
-    """
-
-    confidence: float
-    right: float
-    low: float
-    high: float
-    n: int
-
-
-def reliability(confidence: np.ndarray, correct: np.ndarray, bins: int = BINS) -> list[Bin]:
-    """How often answers of a given confidence are right, in bins of equally many; answers of one value stay together.
-
-    Args:
-        confidence: in [0, 1], one per answer.
-        correct: 1 if it is right, 0 if not.
-        bins: at most so many.
-
-    Raises:
-        ValueError: not as many confidences as outcomes.
-
-    Example:
-        >>> [(b.confidence, b.right, b.n) for b in reliability(np.array([0.2, 0.2, 0.8, 0.8]), np.array([0, 1, 1, 1]))]
-        [(0.2, 0.5, 2), (0.8, 1.0, 2)]
-    """
-    q, c = np.asarray(confidence, dtype=float), np.asarray(correct, dtype=float)
-    if q.shape != c.shape:
-        raise ValueError(f"{q.size} confidences for {c.size} outcomes")
-    if not q.size:
-        return []
-    order = np.argsort(q, kind="stable")
-    q, c = q[order], c[order]
-    cuts = [int(np.searchsorted(q, q[place], side="left")) for place in (np.arange(bins) * len(q) // bins)]
-    starts = sorted(set(cuts))
-    found = []
-    for start, end in zip(starts, [*starts[1:], len(q)], strict=True):
-        right, n = float(c[start:end].sum()), end - start
-        low, high = share_interval([right], [n])
-        found.append(Bin(float(q[start:end].mean()), right / n, float(low[0]), float(high[0]), n))
-    return found
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,12 @@ import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from abstain.evals.knowledge.exemplars import has_answer, relation_of
-from abstain.evals.metrics.confidence import auroc, expected_calibration_error
+from abstain.evals.metrics.confidence import auroc, expected_calibration_error, reliability
 from abstain.evals.metrics.intervals import LEVEL, Interval, mean_interval
 from abstain.evals.sampler import as_prompt, uses_chat
 from abstain.evals.sampling import PromptFormat
 from abstain.evals.tasks.question import Question, Task
 from abstain.evals.tasks.splits import sample
-from abstain.evals.theory.calibration import reliability
 from abstain.evals.theory.candidates import candidate_logprobs
 from abstain.evals.theory.facts import attained, correction, good_turing, lemma_1, theorem_2
 from abstain.evals.theory.learnt import learnt_error

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from abstain.evals.metrics.confidence import auroc
-from abstain.evals.theory.calibration import boosted_loss, fooling, reliability, threshold_gap
+from abstain.evals.metrics.confidence import auroc, reliability
+from abstain.evals.theory.calibration import boosted_loss, fooling, threshold_gap
 from abstain.evals.theory.facts import (
     ArbitraryFacts,
     attained,
