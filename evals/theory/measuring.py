@@ -444,14 +444,14 @@ def _facts(task: Task, listed: Listed, found: Reduction) -> Iterable[Number]:
         f"sr − 2/|E| − {correction(n):.3f} for chance − δ.{vacuous}",
         "The term for chance is .90 of 10,000 facts, .33 of 100,000 and .12 of a million: it is of large corpora.",
     )
-    most = attained(singles, n, max(errors))
+    most, guessed = attained(singles, n, max(errors)), missing * (1 - 1 / (max(errors) + 1))
     vacuous = " Here that is no less than always: it says nothing." if most >= 1 else ""
     yield _number(
         "attained",
         "upper bound of theorem 2",
         most,
         "The algorithm that says what it has read, and else guesses, errs at most so often, with .99 certainty."
-        f"{vacuous} In this corpus it errs {missing * (1 - 1 / (max(errors) + 1)):.3f}; what a model errs more is what "
-        "learning costs.",
+        f"{vacuous} In this corpus it errs {guessed:.3f}: what a model errs more is what "
+        "it has not learnt.",
         "A model may err more than that: it is a bound for the best.",
     )
