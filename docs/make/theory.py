@@ -249,7 +249,7 @@ def facts_picture(rows: Rows, file: Path) -> None:
             for key, role, marker, label in marks:
                 xs, ys = [row["singleton_rate"] for row in some], [row[key] for row in some]
                 axes.scatter(xs, ys, s=18, marker=marker, color=color(role), alpha=0.8, label=label)
-            axes.set(xlabel=f"singleton rate, {_kind(birthdays)}", xlim=(-0.02, 1), ylim=(-0.02, 1.02))
+            axes.set(xlabel=f"singleton rate, {_kind(birthdays)}", xlim=(-0.02, 0.82), ylim=(-0.02, 1.02))
             percent_axis(axes.xaxis)
         figure.axes[0].set_ylabel("sampled answers that are wrong")
         percent_axis(figure.axes[0].yaxis)
@@ -271,6 +271,7 @@ def calibration_picture(rows: Rows, file: Path) -> None:
         axes = np.atleast_1d(figure.subplots(-(-len(shown) // 3), 3, sharex=True, sharey=True)).ravel()
         for place, (name, row) in enumerate(shown):
             _reliability(axes[place], row["reliability"], f"{name}: δ = {row['delta']:.3f}")
+        axes[0].set_xticks([0, 0.5, 1])
         for left in axes[len(shown) :]:
             left.set_axis_off()
         figure.supxlabel("probability of the best guess", fontsize=8)
