@@ -18,7 +18,7 @@ import numpy as np
 
 from abstain.evals.detectors.fitted import PROBABILITY, FittedCascade, is_clear
 from abstain.evals.detectors.fitting import FittedOn
-from abstain.evals.detectors.measures import DRAWS, measure_scores
+from abstain.evals.detectors.measures import DRAWS, measure_kinds, measure_scores, question_draws
 from abstain.evals.detectors.measures import KIND as RANKING_KIND
 from abstain.evals.detectors.scored import Scored
 from abstain.evals.metrics.intervals import KIND, LEVEL
@@ -91,9 +91,9 @@ def compare_detectors(
 
     Returns:
         `found` has `detectors` (`abstain.evals.detectors.measures.measure_scores`, with `sign`, `layer` and
-        `fitted_auroc`), `rows` and `overall` (`abstain.evals.policies.rows.policy_rows`, with `regret` and
-        `mean_regret`), `equal_coverage`, `cascade`, `reference`, `best`, and what it was: `model`, `task`, `n`,
-        `n_train`, `notes`.
+        `fitted_auroc`), `kinds` (`abstain.evals.detectors.measures.measure_kinds`), `rows` and `overall`
+        (`abstain.evals.policies.rows.policy_rows`, with `regret` and `mean_regret`), `equal_coverage`, `cascade`,
+        `reference`, `best`, and what it was: `model`, `task`, `n`, `n_train`, `notes`.
 
     Raises:
         ValueError: responses of the same question on both sides.
@@ -136,6 +136,9 @@ def compare_detectors(
         "best": detectors.best,
         "settings": detectors.settings,
         "detectors": ranked,
+        "kinds": measure_kinds(
+            risks, error, [pair.kinds for pair in test.pairs], test.questions, draws=draws, seed=seed
+        ),
         "rows": rows,
         "overall": overall,
         "equal_coverage": _at_equal_coverage(trained, on, sure, targets, test.questions, draws, seed),
@@ -172,7 +175,7 @@ def _rows(
     rows, overall = policy_rows(policies, reference)
     if len(set(questions)) == len(questions):
         return rows, overall
-    weights = _draws(questions, draws, seed)
+    weights = question_draws(questions, draws, seed).astype(float)
     targets = sorted(reference.verdicts)
     points = {policy.name: points_of(policy, targets) for policy in policies}
     base = points[reference.name]
@@ -186,14 +189,6 @@ def _rows(
         if row["mean_difference"] is not None:
             row["mean_difference_ci"] = _drawn(points[row["policy"]] - base, weights)
     return rows, overall
-
-
-def _draws(questions: Sequence[str], draws: int, seed: int) -> np.ndarray:
-    """How often each response is drawn, (draws, n), where whole questions are."""
-    _, of = np.unique(np.asarray(questions, dtype=object).astype(str), return_inverse=True)
-    rng, count = np.random.default_rng(seed), int(of.max()) + 1
-    drawn = [np.bincount(rng.integers(0, count, count), minlength=count)[of] for _ in range(draws)]
-    return np.stack(drawn).astype(float)
 
 
 def _drawn(values: np.ndarray, weights: np.ndarray) -> list[float] | None:

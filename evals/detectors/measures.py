@@ -4,7 +4,7 @@ Only the order of a score counts here. What is to be found is a wrong response: 
 is not one of each there is nothing to tell: `None`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -128,16 +128,72 @@ def measure_scores(
     graded = ~np.isnan(error)
     kept = {name: risk[graded] for name, risk in risks.items()}
     wrong = error[graded]
-    _, of = np.unique(np.asarray(questions, dtype=object)[graded].astype(str), return_inverse=True)
-    count = int(of.max()) + 1 if len(of) else 0
-    rng = np.random.default_rng(seed)
-    weights = [np.bincount(rng.integers(0, count, count), minlength=count)[of] for _ in range(draws if count else 0)]
+    weights = question_draws([one for one, known in zip(questions, graded, strict=True) if known], draws, seed)
     base = kept[reference]
     return [_row(name, risk, base, wrong, weights, name == reference) for name, risk in kept.items()]
 
 
+def measure_kinds(
+    risks: Mapping[str, np.ndarray],
+    error: np.ndarray,
+    kinds: Sequence[Collection[str]],
+    questions: Sequence[str],
+    *,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> list[dict[str, Any]]:
+    """A row for each score and kind of error: its AUROC of finding the responses of that kind among the right ones.
+
+    Wrong responses without that kind are left out, and one with errors of several kinds counts for each of them.
+
+    Args:
+        risks, error, questions, draws, seed: as for `measure_scores`, whose draws are the same.
+        kinds: of the errors of each response.
+
+    Returns:
+        Rows with `detector`, `kind`, `n` (graded responses of that kind), `auroc` and `auroc_ci`; none where no graded
+        response has a kind.
+
+    Example:
+        >>> risks = {"score": np.array([3.0, 0.0, 2.0, 1.0])}
+        >>> kinds = [("unsupported",), ("distorted",), (), ()]
+        >>> rows = measure_kinds(risks, np.array([1, 1, 0, 0]), kinds, list("abcd"), draws=20)
+        >>> [(row["kind"], row["n"], row["auroc"]) for row in rows]
+        [('distorted', 1, 0.0), ('unsupported', 1, 1.0)]
+    """
+    graded = ~np.isnan(error)
+    weights = question_draws([one for one, known in zip(questions, graded, strict=True) if known], draws, seed)
+    wrong, rows = error[graded] == 1, []
+    told = [one for one, known in zip(kinds, graded, strict=True) if known]
+    names = sorted({kind for one in told for kind in one})
+    masks = {kind: wrong & np.array([kind in one for one in told]) for kind in names}
+    for name, risk in risks.items():
+        for kind, mask in masks.items():
+            there = ~np.isnan(risk[graded]) & (mask | ~wrong)
+            one = _Grouped(risk[graded][there], wrong[there].astype(float))
+            found = auroc(one.ties)
+            drawn = [auroc(one.drawn(weight)) for weight in weights[:, there]]
+            ends = _interval(drawn, found)
+            rows.append({"detector": name, "kind": kind, "n": int(mask.sum()), "auroc": found, "auroc_ci": ends})
+    return rows
+
+
+def question_draws(questions: Sequence[str], draws: int, seed: int) -> np.ndarray:
+    """How often each response is drawn, (draws, n), where whole questions are drawn again with all their responses.
+
+    Example:
+        >>> question_draws(["a", "b", "a"], 2, seed=0)
+        array([[0, 2, 0],
+               [0, 2, 0]])
+    """
+    names, of = np.unique(np.asarray(questions, dtype=object).astype(str), return_inverse=True)
+    rng, count = np.random.default_rng(seed), len(names)
+    drawn = [np.bincount(rng.integers(0, count, count), minlength=count)[of] for _ in range(draws if count else 0)]
+    return np.stack(drawn) if drawn else np.zeros((0, count), dtype=int)
+
+
 def _row(
-    name: str, risk: np.ndarray, base: np.ndarray, wrong: np.ndarray, weights: Sequence[np.ndarray], is_base: bool
+    name: str, risk: np.ndarray, base: np.ndarray, wrong: np.ndarray, weights: np.ndarray, is_base: bool
 ) -> dict[str, Any]:
     there = ~np.isnan(risk)
     one = _Grouped(risk[there], wrong[there])

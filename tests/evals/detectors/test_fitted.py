@@ -1,6 +1,7 @@
 """Signs, layers, calibration and probes that are fitted on other responses, and the file that holds them."""
 
 import json
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from abstain.evals.detectors.fitted import (
     read_detectors,
 )
 from abstain.evals.detectors.fitting import SIMILARITY, FittedOn, calibrate, cross_fitted_p, fit_detectors, fit_score
-from abstain.evals.detectors.pair import Pair
+from abstain.evals.detectors.pair import DISTORTED, UNSUPPORTED, Pair
 from abstain.evals.detectors.probes import Affine, Network, cross_fit, fit_linear, fit_mlp, folds_of, rank_of
 from abstain.evals.detectors.scored import Scored, joined
 from abstain.evals.detectors.tables import render_detectors
@@ -244,6 +245,21 @@ def test_policies_answer_where_p_exceeds_t() -> None:
     )
     for format in ("text", "markdown", "latex", "csv", "json"):
         assert "probe" in render_detectors(found.found, format)  # type: ignore[arg-type]
+
+
+def test_kinds_of_error_have_a_table_where_people_told_them_apart() -> None:
+    test, rng = toy(seed=1), np.random.default_rng(0)
+    options = ((UNSUPPORTED,), (DISTORTED,), (DISTORTED, UNSUPPORTED))
+    pairs = tuple(replace(one, kinds=options[rng.integers(3)] if one.error else ()) for one in test.pairs)
+    plain = compare_detectors(fitted(), test, [0.5], train=toy(), draws=20).found
+    told = compare_detectors(fitted(), replace(test, pairs=pairs), [0.5], train=toy(), draws=20).found
+    assert plain["kinds"] == [] and {**told, "kinds": []} == plain
+    assert {(row["detector"], row["kind"]) for row in told["kinds"]} == {
+        (row["detector"], kind) for row in told["detectors"] for kind in (DISTORTED, UNSUPPORTED)
+    }
+    count = sum(UNSUPPORTED in one.kinds for one in pairs)
+    assert f"unsupported ({count})" in render_detectors(told, "markdown")
+    assert "unsupported" not in render_detectors(plain, "markdown")
 
 
 def test_results_are_saved(tmp_path: Path) -> None:
