@@ -18,7 +18,7 @@ import numpy as np
 
 from abstain.evals.detectors.fitted import PROBABILITY, FittedCascade, is_clear
 from abstain.evals.detectors.fitting import FittedOn
-from abstain.evals.detectors.measures import DRAWS, measure_kinds, measure_scores, question_draws
+from abstain.evals.detectors.measures import DRAWS, measure_kinds, measure_scores, middle_of, question_draws
 from abstain.evals.detectors.measures import KIND as RANKING_KIND
 from abstain.evals.detectors.scored import Scored
 from abstain.evals.metrics.intervals import KIND, LEVEL
@@ -104,8 +104,9 @@ def compare_detectors(
     names = list(detectors.detectors)
     reference = next((name for name in _REFERENCES if name in names), names[0])
     error = 1 - test.correct
-    risks = {name: detectors.risk(name, test) for name in names}
-    sure = {name: detectors.p_correct(name, test) for name in names}
+    judged = detectors.judge(test)
+    risks = {name: one.risk for name, one in judged.items()}
+    sure = {name: one.p_correct for name, one in judged.items()}
     ranked = measure_scores(risks, error, test.questions, reference, draws=draws, seed=seed)
     for row in ranked:
         one = detectors.detectors[row["detector"]]
@@ -143,7 +144,14 @@ def compare_detectors(
         "overall": overall,
         "equal_coverage": _at_equal_coverage(trained, on, sure, targets, test.questions, draws, seed),
         "cascade": _cascade(fit, sure),
-        "interval": {"level": LEVEL, "kind": KIND, "ranking": RANKING_KIND, "draws": draws, "seed": seed},
+        "delta": delta,
+        "interval": {
+            "level": LEVEL,
+            "kind": RANKING_KIND if _repeat(test.questions) else KIND,
+            "ranking": RANKING_KIND,
+            "draws": draws,
+            "seed": seed,
+        },
         "notes": list(dict.fromkeys([*notes, *train.notes, *test.notes, *fit.notes])),
     }
     curves = {}
@@ -173,7 +181,7 @@ def _rows(
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """`policy_rows`; where a question has several responses, its intervals are of a bootstrap over questions."""
     rows, overall = policy_rows(policies, reference)
-    if len(set(questions)) == len(questions):
+    if not _repeat(questions):
         return rows, overall
     weights = question_draws(questions, draws, seed).astype(float)
     targets = sorted(reference.verdicts)
@@ -191,14 +199,18 @@ def _rows(
     return rows, overall
 
 
+def _repeat(questions: Sequence[str]) -> bool:
+    """Whether a question has several responses."""
+    return len(set(questions)) < len(questions)
+
+
 def _drawn(values: np.ndarray, weights: np.ndarray) -> list[float] | None:
     """Interval of the mean over columns of the means over responses; what is not graded is left out."""
     known = ~np.isnan(values)
     totals = weights @ known.astype(float)
     with np.errstate(invalid="ignore"):
         means = ((weights @ np.nan_to_num(values)) / totals).mean(axis=1)
-    means = means[~np.isnan(means)]
-    return [float(end) for end in np.percentile(means, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])] if len(means) else None
+    return middle_of(means[~np.isnan(means)])
 
 
 def _add_regret(

@@ -5,6 +5,7 @@ is not one of each there is nothing to tell: `None`.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -86,6 +87,7 @@ MEASURES: dict[str, Callable[[Ties], float | None]] = {
     "aurc": aurc,
 }
 """By their names in `detect.json`: how often a wrong response is riskier than a right one, and so on."""
+_RANK = {"auroc": auroc}
 
 
 def measure_scores(
@@ -129,8 +131,26 @@ def measure_scores(
     kept = {name: risk[graded] for name, risk in risks.items()}
     wrong = error[graded]
     weights = question_draws([one for one, known in zip(questions, graded, strict=True) if known], draws, seed)
-    base = kept[reference]
-    return [_row(name, risk, base, wrong, weights, name == reference) for name, risk in kept.items()]
+    of_base: dict[bytes, _Drawn] = {}  # by the responses that are compared, mostly the same ones for all scores
+    rows = []
+    for name, risk in kept.items():
+        there = ~np.isnan(risk)
+        drawn = _Drawn.of(risk, wrong, weights, there, MEASURES)
+        row: dict[str, Any] = {"detector": name, "n": int(there.sum()), "missing": int((~there).sum())}
+        for key in MEASURES:
+            row[key], row[f"{key}_ci"] = drawn.value[key], _interval(drawn.draws[key], drawn.value[key])
+        row |= {"difference": None, "difference_ci": None}
+        both = there & ~np.isnan(kept[reference])
+        if name != reference and both.any():
+            ours = drawn if (both == there).all() else _Drawn.of(risk, wrong, weights, both, _RANK)
+            if (key := both.tobytes()) not in of_base:
+                of_base[key] = _Drawn.of(kept[reference], wrong, weights, both, _RANK)
+            base = of_base[key]
+            row["difference"] = _less(ours.value["auroc"], base.value["auroc"])
+            apart = map(_less, ours.draws["auroc"], base.draws["auroc"])
+            row["difference_ci"] = _interval(list(apart), row["difference"])
+        rows.append(row)
+    return rows
 
 
 def measure_kinds(
@@ -170,10 +190,8 @@ def measure_kinds(
     for name, risk in risks.items():
         for kind, mask in masks.items():
             there = ~np.isnan(risk[graded]) & (mask | ~wrong)
-            one = _Grouped(risk[graded][there], wrong[there].astype(float))
-            found = auroc(one.ties)
-            drawn = [auroc(one.drawn(weight)) for weight in weights[:, there]]
-            ends = _interval(drawn, found)
+            one = _Drawn.of(risk[graded], wrong.astype(float), weights, there, _RANK)
+            found, ends = one.value["auroc"], _interval(one.draws["auroc"], one.value["auroc"])
             rows.append({"detector": name, "kind": kind, "n": int(mask.sum()), "auroc": found, "auroc_ci": ends})
     return rows
 
@@ -184,7 +202,7 @@ def question_draws(questions: Sequence[str], draws: int, seed: int) -> np.ndarra
     Example:
         >>> question_draws(["a", "b", "a"], 2, seed=0)
         array([[0, 2, 0],
-               [0, 2, 0]])
+               [1, 1, 1]])
     """
     names, of = np.unique(np.asarray(questions, dtype=object).astype(str), return_inverse=True)
     rng, count = np.random.default_rng(seed), len(names)
@@ -192,24 +210,40 @@ def question_draws(questions: Sequence[str], draws: int, seed: int) -> np.ndarra
     return np.stack(drawn) if drawn else np.zeros((0, count), dtype=int)
 
 
-def _row(
-    name: str, risk: np.ndarray, base: np.ndarray, wrong: np.ndarray, weights: np.ndarray, is_base: bool
-) -> dict[str, Any]:
-    there = ~np.isnan(risk)
-    one = _Grouped(risk[there], wrong[there])
-    drawn = [one.drawn(weight[there]) for weight in weights]
-    row: dict[str, Any] = {"detector": name, "n": int(there.sum()), "missing": int((~there).sum())}
-    for key, measure in MEASURES.items():
-        row[key] = measure(one.ties) if one.ties.n.size else None
-        row[f"{key}_ci"] = _interval([measure(ties) if ties.n.size else None for ties in drawn], row[key])
-    row |= {"difference": None, "difference_ci": None}
-    both = there & ~np.isnan(base)
-    if not is_base and both.any():
-        first, second = _Grouped(risk[both], wrong[both]), _Grouped(base[both], wrong[both])
-        row["difference"] = _less(auroc(first.ties), auroc(second.ties))
-        apart = [_less(auroc(first.drawn(w[both])), auroc(second.drawn(w[both]))) for w in weights]
-        row["difference_ci"] = _interval(apart, row["difference"])
-    return row
+@dataclass(frozen=True)
+class _Drawn:
+    """Measures of a score by name: of some responses, and of each draw of them."""
+
+    value: Mapping[str, float | None]
+    draws: Mapping[str, Sequence[float | None]]
+
+    @classmethod
+    def of(
+        cls,
+        risk: np.ndarray,
+        wrong: np.ndarray,
+        weights: np.ndarray,
+        rows: np.ndarray,
+        measures: Mapping[str, Callable[[Ties], float | None]],
+    ) -> "_Drawn":
+        grouped = _Grouped(risk[rows], wrong[rows])
+        whole, *drawn = [
+            {key: measure(ties) if ties.n.size else None for key, measure in measures.items()}
+            for ties in (grouped.ties, *map(grouped.drawn, weights[:, rows]))
+        ]
+        return cls(whole, {key: [one[key] for one in drawn] for key in measures})
+
+
+def middle_of(values: Sequence[float] | np.ndarray) -> list[float] | None:
+    """Between which percentiles the middle `LEVEL` of some draws lies; `None` if there are none.
+
+    Example:
+        >>> middle_of(np.arange(41)), middle_of([])
+        ([1.0, 39.0], None)
+    """
+    if not len(values):
+        return None
+    return [float(end) for end in np.percentile(values, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])]
 
 
 class _Grouped:
@@ -229,10 +263,7 @@ class _Grouped:
 
 
 def _interval(values: Sequence[float | None], value: float | None) -> list[float] | None:
-    known = [one for one in values if one is not None]
-    if value is None or not known:
-        return None
-    return [float(end) for end in np.percentile(known, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])]
+    return None if value is None else middle_of([one for one in values if one is not None])
 
 
 def _less(more: float | None, less: float | None) -> float | None:

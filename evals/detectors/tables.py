@@ -184,7 +184,7 @@ def _legend(found: Found) -> list[tuple[str, str]]:
         "start": found["model"],
         "confidence": "probability",
         "fitted": "the responses that detectors are fitted on",
-        "sure": 0.9,
+        "sure": 1 - found["delta"],
         "samples": SAMPLES,
         "temperature": TEMPERATURE,
     }

@@ -11,6 +11,7 @@ from abstain.evals.detectors.measures import (
     measure_kinds,
     measure_scores,
     prr,
+    question_draws,
     riskiest_first,
     tpr_at_fpr,
 )
@@ -61,6 +62,26 @@ def test_what_is_known_of_both_is_compared() -> None:
     assert other["difference"] == -1.0
     with pytest.raises(ValueError, match="no score is called 'c'; there are: a, b"):
         measure_scores(risks, error, list("abcde"), "c")
+
+
+def test_differences_are_those_of_each_draw() -> None:
+    """The reference is drawn once for all scores of the same responses, and the same draws are paired with each."""
+    rng = np.random.default_rng(1)
+    error = (np.arange(30) % 2).astype(float)
+    names = [str(i // 3) for i in range(30)]
+    risks = {"a": error + rng.normal(size=30), "b": error + rng.normal(size=30), "c": rng.normal(size=30)}
+    risks["c"][::4] = np.nan
+    rows = {row["detector"]: row for row in measure_scores(risks, error, names, "a", draws=100, seed=2)}
+    drawn = question_draws(names, 100, 2)
+    for name in ("b", "c"):
+        there = ~np.isnan(risks[name])
+        apart = []
+        for weight in drawn[:, there]:
+            wrong = np.repeat(error[there], weight)
+            if 0 < wrong.sum() < len(wrong):
+                one, other = (roc_auc_score(wrong, np.repeat(risks[key][there], weight)) for key in (name, "a"))
+                apart.append(one - other)
+        assert rows[name]["difference_ci"] == pytest.approx(np.percentile(apart, [2.5, 97.5]).tolist())
 
 
 def test_a_question_with_many_responses_counts_once_in_an_interval() -> None:
