@@ -238,7 +238,7 @@ def middle_of(values: Sequence[float] | np.ndarray) -> list[float] | None:
     """Between which percentiles the middle `LEVEL` of some draws lies; `None` if there are none.
 
     Example:
-        >>> middle_of(np.arange(41)), middle_of([])
+        >>> [round(end, 6) for end in middle_of(np.arange(41))], middle_of([])
         ([1.0, 39.0], None)
     """
     if not len(values):

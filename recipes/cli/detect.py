@@ -144,9 +144,8 @@ def detect(
             loaded = load(
                 what, url, endpoint_option, batch_tokens=batch_tokens, task=name, task_options=settings, **given
             )
-            asked: dict[str, Any] = {"questions": questions, "trained": trained, "given": set(settings)}
-            asked |= {"card": card, "yes": yes}
-            asked |= {"revision": revision, "prompt_format": prompt_format, "batch_tokens": batch_tokens}
+            asked: dict[str, Any] = {"questions": questions, "trained": trained, "given": set(settings), "yes": yes}
+            asked |= {"card": card, "revision": revision, "prompt_format": prompt_format, "batch_tokens": batch_tokens}
             fit, found, kept = _of_model(loaded, how, options, reading, entailing, out, **asked)
         if out:
             found.save(out)
