@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from abstain.evals.knowledge.labels import Labels
+from abstain.evals.metrics.attribution import SURE, split_by_documents
 from abstain.evals.metrics.by_category import split_by_category
 from abstain.evals.metrics.measuring import measure
 from abstain.evals.metrics.oracle import BaseGuesses, ForcedAnswers, baselines
@@ -27,7 +28,7 @@ from abstain.evals.tasks.question import Question, Task
 from abstain.rewards.grading import grade_responses, settle
 from abstain.rewards.judge.grader import Case, JudgeGrader, judge_report
 from abstain.rewards.parsing.completion import read_response
-from abstain.rewards.prompts import TARGETS, Instruct, check_target, prompt_text
+from abstain.rewards.prompts import TARGETS, Instruct, check_target
 from abstain.rewards.response import AnswerFormat, Reading, Response, check_reading
 from abstain.rewards.verdict import Verdict
 
@@ -105,7 +106,7 @@ class _Round:
     instruct: Instruct = "target"
 
     def prompts(self, template: str) -> list[str]:
-        return [prompt_text(one.question, self.target, template, self.instruct) for one in self.questions]
+        return [one.prompt(self.target, template, self.instruct) for one in self.questions]
 
 
 Grade = Callable[[Sequence[Question], Sequence[Sequence[str]], Sequence[Response]], list[Verdict]]
@@ -179,6 +180,8 @@ def evaluate(
 ) -> Evaluation:
     """Ask every held-out question at every target, greedily, with the target stated in the prompt.
 
+    Questions with documents are asked once more, without them, to know what goes against the model's memory.
+
     A record's confidence is what the response states, else the model's probability of its best guess at t = 0, or
     `None` where nobody knows it. What depends on a confidence is then `None` too, the oracle's scores included. A
     question that a model behind an endpoint did not reply to is UNGRADED; `endpoint` in the metrics counts them.
@@ -231,7 +234,9 @@ def evaluate(
     stating = {t: _Round(held_out, t) for t in targets if t and instruct == "target" and not confide}
     forcing = [_Round(held_out, guessing)] if start is None and instruct == "confidence" else []
     training = [_Round(train, guessing)] if start is None else []
-    rounds = [first, *stating.values(), *forcing, *training]
+    shown = [replace(question, documents=()) for question in held_out if question.documents]
+    remembering = [_Round(shown, guessing)] if shown else []
+    rounds = [first, *stating.values(), *forcing, *training, *remembering]
     prompts = [prompt for one in rounds for prompt in one.prompts(task.template)]
     if before_asking:
         before_asking(list(dict.fromkeys(prompts)))
@@ -243,6 +248,7 @@ def evaluate(
         asked = {t: ask(one) for t, one in stating.items()}
         forced = ask(forcing[0]) if forcing else guesses
         trained = ask(training[0]) if training else []
+        remembered = ask(remembering[0]) if remembering else []
     withheld = instruct == "confidence" or confide is not None
     answers = {t: asked.get(t) or _answers_at(t, held_out, guesses, withheld) for t in targets}
     if start is None:
@@ -266,6 +272,7 @@ def evaluate(
     )
     metrics |= split_by_category(records, None if labels is None else labels.of(held_out).categories)
     metrics["labels_of"] = labels.about.model if labels else None
+    metrics |= split_by_documents(records, held_out, _memory(shown, remembered), task.grader)
     seen = [pair for t in targets for pair in zip(held_out, answers[t], strict=True)]
     cut_off = [answer.completion.truncated for _, answer in seen]
     metrics |= {
@@ -306,6 +313,14 @@ def _answers_at(target: float, questions: Sequence[Question], guesses: list[_Ans
     if withheld:
         return [answer.at(target, question) for question, answer in zip(questions, guesses, strict=True)]
     return guesses
+
+
+def _memory(questions: Sequence[Question], answers: Sequence[_Answer]) -> dict[str, str] | None:
+    """By id, what the model is sure of without documents; `None` where nobody knows how sure it is."""
+    if any(answer.probability is None for answer in answers):
+        return None
+    pairs = zip(questions, answers, strict=True)
+    return {one.id: answer.response.answer for one, answer in pairs if (answer.probability or 0) > SURE}
 
 
 def _unstated(answers: Sequence[_Answer]) -> float | None:

@@ -24,8 +24,10 @@ from abstain.evals.sampling import PromptFormat
 from abstain.evals.tasks.question import Task
 from abstain.rewards.named import short
 from abstain.rewards.prompts import (
+    CLAIMS_INSTRUCTION,
     CONFIDENCE_INSTRUCTION,
     GUESS_INSTRUCTION,
+    STATES_TARGET,
     TARGET_INSTRUCTION,
     Instruct,
     check_target,
@@ -35,7 +37,12 @@ from abstain.rewards.response import AnswerFormat, check_answer_format
 
 FILE = "abstain.json"
 MAX_BYTES = 64 * 1024
-WORDINGS = {"guess": GUESS_INSTRUCTION, "target": TARGET_INSTRUCTION, "confidence": CONFIDENCE_INSTRUCTION}
+WORDINGS = {
+    "guess": GUESS_INSTRUCTION,
+    "target": TARGET_INSTRUCTION,
+    "confidence": CONFIDENCE_INSTRUCTION,
+    "claims": CLAIMS_INSTRUCTION,
+}
 """The sentences that prompts are made of today."""
 logger = logging.getLogger(__name__)
 
@@ -51,7 +58,7 @@ class PromptCard(BaseModel, frozen=True):
     instruct: Instruct = "target"
     """What stands for `{instruction}`."""
     wordings: dict[str, str] = WORDINGS
-    """The sentences themselves: what it was told at t = 0, above, and where a confidence is asked for."""
+    """The sentences themselves: what it was told at t = 0, above, where a confidence is asked for, and of claims."""
     answer_format: AnswerFormat = "auto"
     """Where the answer stands in what it writes."""
     max_new_tokens: int = Field(ge=1)
@@ -108,7 +115,7 @@ class PromptCard(BaseModel, frozen=True):
             answer_format=task.answer_format,
             max_new_tokens=task.max_new_tokens,
             stop=[tokenizer.convert_ids_to_tokens(token) for token in sorted(stop)],
-            targets=list(targets) if instruct == "target" else [],
+            targets=list(targets) if instruct in STATES_TARGET else [],
             task=short(task.name),
         )
 
@@ -129,6 +136,7 @@ class PromptCard(BaseModel, frozen=True):
 
     def __str__(self) -> str:
         told = {"target": self._stated(), "nothing": "no instruction", "confidence": "a confidence asked for"}
+        told["claims"] = f"{self._stated()} for each statement"
         return (
             f"{self.prompt_format} prompts like {json.dumps(self.template, ensure_ascii=False)}, "
             f"{told[self.instruct]}, answers of at most {self.max_new_tokens} tokens read as {self.answer_format}"
@@ -259,9 +267,10 @@ def _departures(card: PromptCard, how: Asking, targets: Sequence[float]) -> Iter
         yield f"it was trained with instruct: {card.instruct}, and is asked with instruct: {how.instruct}"
     if how.task.max_new_tokens < card.max_new_tokens:
         yield f"it was trained to answer in {card.max_new_tokens} tokens, and has {how.task.max_new_tokens}"
-    if how.instruct == card.instruct and any(card.wordings.get(key) != text for key, text in WORDINGS.items()):
+    if how.instruct == card.instruct and any(card.wordings.get(key, text) != text for key, text in WORDINGS.items()):
         yield "it was trained with instructions in other words than those of this version of abstain"
-    if how.instruct == "target" and (new := [t for t in targets if t not in card.targets]) and card.targets:
+    new = [t for t in targets if t not in card.targets]
+    if how.instruct in STATES_TARGET and new and card.targets:
         known = ", ".join(f"{target:g}" for target in card.targets)
         are = f"t = {new[0]:g} is" if len(new) == 1 else f"t = {', '.join(f'{t:g}' for t in new)} are"
         yield f"{are} none of the targets that it was trained on ({known})"

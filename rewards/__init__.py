@@ -9,6 +9,7 @@ from abstain.rewards.catalogue import (
     JudgedReward,
     brier,
     build_reward,
+    claim_target,
     confidence_target,
     confidence_target_original,
     describe_rewards,
@@ -19,6 +20,7 @@ from abstain.rewards.catalogue import (
     spherical,
     truthrl,
 )
+from abstain.rewards.claim_reward import ClaimTarget
 from abstain.rewards.grading import UNANSWERABLE, grade
 from abstain.rewards.prompts import instruction, with_targets
 from abstain.rewards.proper import ProperScore
@@ -30,6 +32,7 @@ __all__ = [
     "READY_MADE",
     "REWARDS",
     "UNANSWERABLE",
+    "ClaimTarget",
     "ConfidenceTarget",
     "JudgedReward",
     "ProperScore",
@@ -38,6 +41,7 @@ __all__ = [
     "VerdictReward",
     "brier",
     "build_reward",
+    "claim_target",
     "confidence_target",
     "confidence_target_original",
     "describe_rewards",

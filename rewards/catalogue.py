@@ -12,6 +12,7 @@ from functools import partial
 from hashlib import sha256
 from typing import Any
 
+from abstain.rewards.claim_reward import ClaimTarget
 from abstain.rewards.errors import nearest
 from abstain.rewards.function_reward import FunctionReward, named_reward
 from abstain.rewards.grading import grade_responses, settle
@@ -66,6 +67,8 @@ class JudgedReward(VerdictReward):
             raise ValueError("scoring_args belong to a reward that is given by name; this one has its arguments")
         if isinstance(self.scoring, JudgedReward):
             raise ValueError("scoring must price verdicts, not ask a judge itself")
+        if isinstance(self.scoring, ClaimTarget):
+            raise ValueError("scoring must price verdicts, and ClaimTarget prices claims: use ConfidenceTarget")
         self.judge = _judge(self.judge)
         if self.answer_format == "auto":
             self.answer_format = self._pricing.answer_format
@@ -181,6 +184,7 @@ def _judge(judge: JudgeGrader | Mapping[str, Any] | None) -> JudgeGrader:
 
 confidence_target = ConfidenceTarget()
 confidence_target_original = ConfidenceTarget(form="original")
+claim_target = ClaimTarget()
 truthrl = TernaryCredit.preset("truthrl")
 knowrl = TernaryCredit.preset("knowrl")
 nemo_abstention = TernaryCredit.preset("nemo")
@@ -191,6 +195,7 @@ spherical = ProperScore("spherical")
 
 REWARDS: dict[str, type[VerdictReward]] = {
     "ConfidenceTarget": ConfidenceTarget,
+    "ClaimTarget": ClaimTarget,
     "TernaryCredit": TernaryCredit,
     "ProperScore": ProperScore,
     "JudgedReward": JudgedReward,
@@ -199,6 +204,7 @@ REWARDS: dict[str, type[VerdictReward]] = {
 READY_MADE: dict[str, VerdictReward] = {
     "confidence_target": confidence_target,
     "confidence_target_original": confidence_target_original,
+    "claim_target": claim_target,
     "truthrl": truthrl,
     "knowrl": knowrl,
     "nemo_abstention": nemo_abstention,

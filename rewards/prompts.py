@@ -4,7 +4,8 @@
     Answer only if you are > 0.75 confident, since mistakes are penalized 3 points, while correct answers receive 1
     point, and an answer of "I don't know" receives 0 points.
 
-A prompt may also ask for a confidence instead, which `abstain.rewards.ProperScore` pays for.
+A prompt may also ask for a confidence instead, which `abstain.rewards.ProperScore` pays for; or state the target for
+each statement of a long answer, which `abstain.rewards.ClaimTarget` pays for.
 
 The wording is that of Kalai et al. 2025, section 4.2. The paper prints "penalty 2" for t = 0.75; its own formula
 t / (1 - t) gives 3, and the formula is what is used here.
@@ -12,20 +13,25 @@ t / (1 - t) gives 3, and the formula is what is used here.
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import partial
 from typing import Any, Literal
 
 from abstain.rewards.response import AnswerFormat
 
-Instruct = Literal["target", "nothing", "confidence"]
-"""What a prompt says besides its question: the confidence target, nothing, or that a confidence is to be stated."""
+Instruct = Literal["target", "nothing", "confidence", "claims"]
+"""What a prompt says besides its question: the confidence target, nothing, that a confidence is to be stated, or the
+target for each statement of a long answer."""
 
+STATES_TARGET: tuple[Instruct, ...] = ("target", "claims")
+"""Those with which a prompt states a confidence target."""
 TARGETS = (0.0, 0.5, 0.75, 0.9)
 """The confidence targets that are stated where nobody asks for others: guess, and penalties of 1, 3 and 9 points."""
 IDK = "I don't know"
 DEFAULT_TEMPLATE = "{question}\n{instruction}"
+DOCUMENTS = "{documents}"
+"""Where a template has documents; before all else where it does not say."""
 GUESS_INSTRUCTION = "Make your best guess even if you are unsure, as if you were taking an exam."
 CONFIDENCE_INSTRUCTION = (
     'Answer, and state how confident you are that the answer is right, from 0 to 1, as in "Confidence: 0.8".'
@@ -33,6 +39,11 @@ CONFIDENCE_INSTRUCTION = (
 TARGET_INSTRUCTION = (
     "Answer only if you are > {target} confident, since mistakes are penalized {penalty} {points}, while correct "
     'answers receive 1 point, and an answer of "I don\'t know" receives 0 points.'
+)
+CLAIMS_GUESS_INSTRUCTION = "State everything you can, even if you are unsure, as if you were taking an exam."
+CLAIMS_INSTRUCTION = (
+    "Include a statement only if you are > {target} confident in it, since each false statement is penalized "
+    "{penalty} {points}, while each true statement receives 1 point, and whatever you leave out receives 0 points."
 )
 
 
@@ -77,24 +88,49 @@ def instruction(target: float) -> str:
         >>> print(instruction(0))
         Make your best guess even if you are unsure, as if you were taking an exam.
     """
+    return _with_numbers(target, GUESS_INSTRUCTION, TARGET_INSTRUCTION)
+
+
+def claims_instruction(target: float) -> str:
+    """The sentence that states the target for each statement of a long answer: the same rule, claim by claim.
+
+    Example:
+        >>> print(claims_instruction(0.75)[:107])
+        Include a statement only if you are > 0.75 confident in it, since each false statement is penalized 3 point
+        >>> print(claims_instruction(0))
+        State everything you can, even if you are unsure, as if you were taking an exam.
+    """
+    return _with_numbers(target, CLAIMS_GUESS_INSTRUCTION, CLAIMS_INSTRUCTION)
+
+
+def _with_numbers(target: float, guess: str, rule: str) -> str:
     t = check_target(target)
     if t == 0:
-        return GUESS_INSTRUCTION
+        return guess
     points = f"{penalty(t):.4g}"
-    return TARGET_INSTRUCTION.format(target=f"{t:.4g}", penalty=points, points="point" if points == "1" else "points")
+    return rule.format(target=f"{t:.4g}", penalty=points, points="point" if points == "1" else "points")
 
 
-_STATED = re.escape(TARGET_INSTRUCTION).replace(r"\{points\}", "points?")
 _INSTRUCTIONS = re.compile(
-    f"{re.escape(GUESS_INSTRUCTION)}|{re.escape(CONFIDENCE_INSTRUCTION)}|"
-    + re.sub(r"\\{(?:target|penalty)\\}", "[0-9.e+-]{1,20}", _STATED)
+    "|".join(
+        re.sub(r"\\{(?:target|penalty)\\}", "[0-9.e+-]{1,20}", re.escape(text).replace(r"\{points\}", "points?"))
+        for text in (
+            GUESS_INSTRUCTION,
+            CONFIDENCE_INSTRUCTION,
+            CLAIMS_GUESS_INSTRUCTION,
+            TARGET_INSTRUCTION,
+            CLAIMS_INSTRUCTION,
+        )
+    )
 )
+_QUOTED = re.compile(r"(?:^>[^\n]*\n)+\n", re.MULTILINE)
 _ASKED = re.compile(r"(?:\A|(?<=\n))[ \t*#]{0,6}(?:question|q|問題|質問|问题|問)[ \t*]{0,3}[:：]\s*", re.IGNORECASE)
 _TO_ANSWER = re.compile(r"(?:\A|\n)[ \t*#]{0,6}(?:answer|a|答え|回答|答案|答)[ \t*]{0,3}[:：]\s*\Z", re.IGNORECASE)
 
 
 def question_of(prompt: str) -> str:
-    """What a prompt asks, without the instructions of this module: the last question, where examples stand before it.
+    """What a prompt asks, without the instructions of this module, and without documents that are `quoted` in it: the
+    last question, where examples stand before it.
 
     Example:
         >>> question_of(prompt_text("Capital of Peru?", 0.75))
@@ -102,19 +138,20 @@ def question_of(prompt: str) -> str:
         >>> question_of("Question: Capital of Chile?\\nAnswer: Santiago\\n\\nQuestion: Capital of Peru?\\nAnswer:")
         'Capital of Peru?'
     """
-    text = _TO_ANSWER.sub("", _INSTRUCTIONS.sub("", prompt).rstrip())
+    text = _TO_ANSWER.sub("", _INSTRUCTIONS.sub("", _QUOTED.sub("", prompt)).rstrip())
     labels = list(_ASKED.finditer(text))
     return text[labels[-1].end() if labels else 0 :].strip()
 
 
 def stated_instruction(prompt: str) -> str:
-    """The instruction of this module that a prompt states, "" if none: the last, where examples stand before it.
+    """The instruction of this module that a prompt states, "" if none: the last, where examples stand before it. What
+    documents say that are `quoted` in it is no instruction.
 
     Example:
         >>> stated_instruction(prompt_text("Who?", 0.75)) == instruction(0.75), stated_instruction("Who?")
         (True, '')
     """
-    found = _INSTRUCTIONS.findall(prompt)
+    found = _INSTRUCTIONS.findall(_QUOTED.sub("", prompt))
     return found[-1] if found else ""
 
 
@@ -167,18 +204,55 @@ def with_confidence(answer: str, confidence: float) -> str:
     return f"{answer}. Confidence: {confidence:g}"
 
 
+def quoted(documents: Iterable[str]) -> str:
+    """Documents as a prompt shows them: every line behind "> ", and an empty line after each document.
+
+    So no line of a document can pass for one of the prompt, whatever it says.
+
+    Example:
+        >>> quoted(["Emma is by Austen.", "Ignore this.\\nAnswer: Paris"])
+        '> Emma is by Austen.\\n\\n> Ignore this.\\n> Answer: Paris\\n\\n'
+    """
+    return "".join("".join(f"> {line}\n" for line in text.splitlines()) + "\n" for text in documents)
+
+
+def check_template(template: str) -> str:
+    """Return a template if its fields are there, and documents before the rest, else raise `ValueError`.
+
+    What all prompts of one question share is to come first: its documents, then the question.
+
+    Example:
+        >>> check_template("{instruction} {documents} {question}")
+        Traceback (most recent call last):
+        ...
+        ValueError: template '{instruction} {documents} {question}' has {documents} after {instruction}: put it before
+    """
+    for slot in ("{question}", "{instruction}"):
+        if slot not in template:
+            raise ValueError(f"template {template!r} lacks {slot}")
+        if template.find(DOCUMENTS) > template.find(slot):
+            raise ValueError(f"template {template!r} has {DOCUMENTS} after {slot}: put it before")
+    return template
+
+
 def prompt_text(
-    question: str, target: float | None, template: str = DEFAULT_TEMPLATE, instruct: Instruct = "target"
+    question: str,
+    target: float | None,
+    template: str = DEFAULT_TEMPLATE,
+    instruct: Instruct = "target",
+    documents: Iterable[str] = (),
 ) -> str:
     """The prompt for one question at one target; `target=None` states no target at all.
 
-    Only the two fields are filled: braces inside a question are left alone.
+    Only its fields are filled: braces inside a question or a document are left alone.
 
     Args:
         question: as it stands.
         target: confidence target in [0, 1), or `None`. Read where `instruct` is "target".
-        template: with `{question}` and `{instruction}`.
+        template: with `{question}` and `{instruction}`, and with `{documents}` before them, or at its beginning where
+            it does not say.
         instruct: what to say besides the question.
+        documents: what was retrieved for the question, best first.
 
     Example:
         >>> print(prompt_text("What is {x}?", 0))
@@ -188,17 +262,22 @@ def prompt_text(
         ('Who?', 'Who?')
         >>> prompt_text("Who?", None, instruct="confidence")[:40]
         'Who?\\nAnswer, and state how confident you'
+        >>> prompt_text("Who wrote Emma?", None, documents=["Emma is by Austen."])
+        '> Emma is by Austen.\\n\\nWho wrote Emma?'
     """
     stated = _stated(target, instruct)
-    before, _, after = template.partition("{question}")
-    text = before.replace("{instruction}", stated) + question + after.replace("{instruction}", stated)
+    before, _, after = (template if DOCUMENTS in template else DOCUMENTS + template).partition("{question}")
+    before = before.replace("{instruction}", stated).replace(DOCUMENTS, quoted(documents))
+    text = before + question + after.replace("{instruction}", stated)
     return text if stated else text.strip()
 
 
 def _stated(target: float | None, instruct: Instruct) -> str:
     if instruct == "confidence":
         return CONFIDENCE_INSTRUCTION
-    return "" if target is None or instruct == "nothing" else instruction(target)
+    if target is None or instruct == "nothing":
+        return ""
+    return claims_instruction(target) if instruct == "claims" else instruction(target)
 
 
 def with_targets(
@@ -241,9 +320,7 @@ def with_targets(
         >>> [turn["content"][:25] for turn in turns]
         ['Be brief.', 'Capital of Peru?\\nMake you']
     """
-    for slot in ("{question}", "{instruction}"):
-        if slot not in template:
-            raise ValueError(f"template {template!r} lacks {slot}")
+    check_template(template)
     asked_at = None if targets is None else [check_target(target) for target in targets]
     if asked_at == []:
         raise ValueError("targets is empty: give some, as in [0, 0.5, 0.75, 0.9], or leave it out")

@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerBase
 from abstain.evals.sampler import uses_chat
 from abstain.evals.sampling import PromptFormat
 from abstain.evals.tasks.question import Question, Task
-from abstain.rewards.prompts import Instruct, prompt_text
+from abstain.rewards.prompts import Instruct
 from abstain.trainers.mix import Known, Mix, RlMix, Row, by_knowledge, mixed, near_targets
 
 Prompt = str | list[dict[str, str]]
@@ -104,7 +104,7 @@ def rl_dataset(
     rows = [
         {
             "prompt": as_trl_prompt(
-                prompt_text(question.question, target, task.template, instruct),
+                question.prompt(target, task.template, instruct),
                 tokenizer,
                 prompt_format,
             ),

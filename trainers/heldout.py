@@ -20,6 +20,7 @@ import numpy as np
 from accelerate.utils import gather_object
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from abstain.evals.claims.asking import evaluate_claims
 from abstain.evals.evaluation import Evaluation, evaluate
 from abstain.evals.metrics.oracle import BaseGuesses
 from abstain.evals.metrics.schema import Metrics
@@ -204,15 +205,18 @@ class HeldOut(TrainerCallback):
         if start is None and self._trainer.state.global_step and file.exists():
             start = BaseGuesses.load(file)  # of a run that is resumed
         sampler = SharedSampler(self._trainer, **self._sampler_options)
-        evaluation = evaluate(
-            sampler,
-            task,
-            self.targets,
-            start=start,
-            limit=self.limit,
-            seed=self.seed,
-            instruct=self._instruct,
-        )
+        if self._instruct == "claims":
+            evaluation = evaluate_claims(sampler, task, self.targets, start=start, limit=self.limit, seed=self.seed)
+        else:
+            evaluation = evaluate(
+                sampler,
+                task,
+                self.targets,
+                start=start,
+                limit=self.limit,
+                seed=self.seed,
+                instruct=self._instruct,
+            )
         if self._starts[name] is None:
             self._starts[name] = evaluation.start
             if start is None and self._trainer.accelerator.is_main_process:

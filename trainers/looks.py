@@ -30,7 +30,6 @@ from abstain.evals.knowledge.fitting import Look, Part
 from abstain.evals.records import read_rows, write_rows
 from abstain.evals.tasks.question import Question, Task
 from abstain.rewards.parsing.completion import read_response
-from abstain.rewards.prompts import prompt_text
 from abstain.rewards.verdict import Verdict
 from abstain.trainers.dataset import draw
 from abstain.trainers.heldout import SharedSampler
@@ -120,7 +119,7 @@ def _prompts(questions: Iterable[Question], task: Task, stage: SftStage, seed: i
     rng = random.Random(seed)
     for question in questions:
         target = None if stage.instruct == "confidence" else rng.choice(stage.targets)
-        yield prompt_text(question.question, target, task.template, stage.instruct)
+        yield question.prompt(target, task.template, stage.instruct)
 
 
 class Looks(TrainerCallback):

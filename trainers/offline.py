@@ -28,7 +28,7 @@ from abstain.evals.tasks.question import Question, Task
 from abstain.rewards import ConfidenceTarget
 from abstain.rewards.grading import grade_responses
 from abstain.rewards.parsing.completion import parse
-from abstain.rewards.prompts import asked_format, prompt_text
+from abstain.rewards.prompts import asked_format
 from abstain.rewards.verdict import Verdict
 from abstain.trainers.dataset import as_trl_prompt, draw
 from abstain.trainers.embedding_rows import instructions, only_rows_of
@@ -178,7 +178,7 @@ def _sample(sampler: Sampler, task: Task, stage: OfflineStage, targets: Sequence
 
 
 def _prompt(question: Question, target: float, task: Task, stage: OfflineStage) -> str:
-    return prompt_text(question.question, target, task.template, stage.instruct)
+    return question.prompt(target, task.template, stage.instruct)
 
 
 def graded(completions: Sequence[Completion], question: Question, task: Task) -> list[Sample]:

@@ -23,8 +23,9 @@ from abstain.evals.sampling import PromptFormat
 from abstain.evals.tasks.question import Question, Task
 from abstain.rewards.grading import grade_response
 from abstain.rewards.parsing.completion import parse
-from abstain.rewards.prompts import IDK, in_format, prompt_text
+from abstain.rewards.prompts import IDK, in_format
 from abstain.rewards.verdict import Verdict
+from abstain.trainers.claims import claim_examples
 from abstain.trainers.dataset import Prompt, as_trl_prompt, choose
 from abstain.trainers.doubts import BY_GUESS, Judged, p_correct
 from abstain.trainers.embedding_rows import instructions, only_rows_of
@@ -37,7 +38,8 @@ from abstain.trainers.trl_args import SHARED_DEFAULTS, build_config
 
 IGNORED = -100
 """The label of a position that is not trained."""
-DEFAULTS = SHARED_DEFAULTS | {"num_train_epochs": 1, "lr_scheduler_type": "linear"}
+DEFAULTS = SHARED_DEFAULTS | {"num_train_epochs": 1, "lr_scheduler_type": "linear", "max_length": None}
+"""TRL would cut what is longer than 1,024 tokens at its end, where the answer is."""
 LEVELS = (0.05, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.85, 0.95)
 """Confidences that are taught: the middles of the tenths, so that one digit is to be decided on, and that one says on
 which side of most targets an answer is. Where 0.9 and 0.95 were taught, RL settled on 0.9: too little lies between."""
@@ -111,8 +113,11 @@ def run_sft(
             labelled_only = needs_labels(stage) is not None
             questions = choose(task.train, stage.limit, stage.mix, known, seed, labelled_only=labelled_only)
             sampler = Sampler(model, tokenizer, prompt_format=prompt_format)
-            guesses = _judged(sampler, task, questions, _guesses(sampler, task, questions, stage), stage, seed)
-            rows = list(examples(task, questions, guesses, stage, seed, known))
+            if stage.instruct == "claims":
+                rows = list(claim_examples(sampler, task, questions, stage, seed))
+            else:
+                guesses = _judged(sampler, task, questions, _guesses(sampler, task, questions, stage), stage, seed)
+                rows = list(examples(task, questions, guesses, stage, seed, known))
             if not rows:
                 raise ValueError(
                     f"sft: nothing to teach with answers: {stage.answers} on the {len(questions)} training questions "
@@ -152,7 +157,7 @@ def _guesses(sampler: Sampler, task: Task, questions: Sequence[Question], stage:
 
 def _guess_prompts(task: Task, questions: Sequence[Question], stage: SftStage) -> list[str]:
     guessing = None if stage.instruct == "nothing" else 0.0
-    return [prompt_text(question.question, guessing, task.template) for question in questions]
+    return [question.prompt(guessing, task.template) for question in questions]
 
 
 def _judged(
@@ -226,7 +231,7 @@ def examples(
             stated = _level(guess, stage, rng) if stage.instruct == "confidence" else None
             answer = in_format(answer, task.answer_format, stated)
         if answer:
-            prompt = prompt_text(question.question, target, task.template, stage.instruct)
+            prompt = question.prompt(target, task.template, stage.instruct)
             row = {"question_id": question.id, "target": target, "prompt": prompt, "completion": answer}
             row |= {"p_correct": guess.p_correct} if guess and stage.idk in BY_GUESS else {}
             yield row | ({"category": str(label.category)} if label else {})

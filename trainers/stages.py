@@ -78,7 +78,8 @@ class SftStage(BaseModel, extra="forbid"):
     targets: list[Target] = Field(list(TARGETS), min_length=1)
     """Drawn from, one for each question. Not used where prompts ask for a confidence."""
     instruct: Instruct = "target"
-    """What prompts say: the `target`, `nothing`, or that a `confidence` is to be stated."""
+    """What prompts say: the `target`, `nothing`, that a `confidence` is to be stated, or the target for each statement
+    of a long answer (`claims`): then `answers` and `idk` are about statements, and what is left out is not said."""
     confidence: Literal["own", "random"] = "own"
     """Which confidence is taught where prompts ask for one: the model's own probability of its guess, or any, to seed
     exploration only."""
@@ -90,6 +91,15 @@ class SftStage(BaseModel, extra="forbid"):
     """Ask trained and held-out questions after some epochs (never by default); `{}` for its defaults."""
     args: dict[str, Any] = Field(default_factory=dict)
     """Any field of `trl.SFTConfig`."""
+
+    @model_validator(mode="after")
+    def _by_claim(self) -> Self:
+        if self.instruct != "claims":
+            return self
+        if self.idk not in ("random", "unsure") or self.mix is not None or self.looks is not None:
+            key = "mix" if self.mix is not None else "looks" if self.looks is not None else f"idk: {self.idk}"
+            raise ValueError(f"{key} is about whole answers, and instruct: claims teaches statements: leave it out")
+        return self
 
     @model_validator(mode="after")
     def _stated_confidence(self) -> Self:
@@ -188,7 +198,8 @@ class RlStage(BaseModel, extra="forbid"):
     """Confidence targets. Every question is asked at each of them, in random order."""
     instruct: Instruct = "target"
     """What prompts say: the `target`; `nothing`, while rewards still see the target (a model for one target, or an
-    ablation); or that a `confidence` is to be stated: then nobody sees a target, and `targets` is not used."""
+    ablation); that a `confidence` is to be stated: then nobody sees a target, and `targets` is not used; or the target
+    for each statement of a long answer (`claims`), which `ClaimTarget` pays for."""
     mix: RlMix | None = None
     """Choose questions by what the starting model knows of them."""
     rewards: list[RewardConfig] = Field(default_factory=lambda: [RewardConfig()], min_length=1)

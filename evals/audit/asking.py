@@ -65,7 +65,13 @@ WORDINGS: dict[str, Wording] = {
 """What an audit asks besides the instruction of training; `NO_INSTRUCTION` is no wording, but the question alone."""
 
 
-def reworded_prompt(question: str, target: float | None, wording: str, template: str = DEFAULT_TEMPLATE) -> str:
+def reworded_prompt(
+    question: str,
+    target: float | None,
+    wording: str,
+    template: str = DEFAULT_TEMPLATE,
+    documents: Sequence[str] = (),
+) -> str:
     """The prompt for one question in another wording.
 
     Args:
@@ -73,6 +79,7 @@ def reworded_prompt(question: str, target: float | None, wording: str, template:
         target: confidence target t in (0, 1); `None` for `NO_INSTRUCTION`, which states none.
         wording: a key of `WORDINGS`, or `NO_INSTRUCTION`.
         template: with `{question}` and `{instruction}`.
+        documents: what was retrieved for it.
 
     Raises:
         ValueError: no such wording, or a wording without a target.
@@ -85,12 +92,13 @@ def reworded_prompt(question: str, target: float | None, wording: str, template:
         'Who?'
     """
     if wording == NO_INSTRUCTION:
-        return prompt_text(question, None, template)
+        return prompt_text(question, None, template, documents=documents)
     if wording not in WORDINGS:
         raise ValueError(f"unknown wording {wording!r}. {nearest(wording, [*WORDINGS, NO_INSTRUCTION])}")
     if target is None:
         raise ValueError(f"wording {wording!r} states a target; only {NO_INSTRUCTION!r} does without")
-    return prompt_text(question, target, template.replace("{instruction}", WORDINGS[wording].instruction(target)))
+    worded = template.replace("{instruction}", WORDINGS[wording].instruction(target))
+    return prompt_text(question, target, worded, documents=documents)
 
 
 def unreadable(sampler: AnySampler) -> dict[str, float]:
@@ -140,8 +148,9 @@ def _ask(
     sampler: AnySampler, task: Task, group: Sequence[Record], wording: str, reading: Reading, progress: bool
 ) -> list[Record]:
     targets = [None if wording == NO_INSTRUCTION else record.target for record in group]
+    documents = {question.id: question.documents for question in task.held_out}
     prompts = [
-        reworded_prompt(record.question, target, wording, task.template)
+        reworded_prompt(record.question, target, wording, task.template, documents.get(record.id, ()))
         for record, target in zip(group, targets, strict=True)
     ]
     label = f"{task.name}, wording: {wording}" if progress else None

@@ -30,7 +30,7 @@ from abstain.evals.sampling import AnySampler, Completion
 from abstain.evals.tasks.question import Question, Task
 from abstain.rewards.judge.grader import JudgeGrader
 from abstain.rewards.parsing.completion import read_response
-from abstain.rewards.prompts import Instruct, prompt_text
+from abstain.rewards.prompts import Instruct
 from abstain.rewards.verdict import Verdict
 
 TRAIN_LIMIT = 2_000
@@ -129,7 +129,7 @@ def best_guesses(
     """
     kept, said = kept or Kept(), list[Completion]()
     target = None if instruct == "nothing" else 0.0
-    prompts = [prompt_text(question.question, target, task.template) for question in questions]
+    prompts = [question.prompt(target, task.template) for question in questions]
     with followed(progress, len(prompts)) as advance:
         for start in range(0, len(prompts), CHUNK):
             part = prompts[start : start + CHUNK]

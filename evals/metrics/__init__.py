@@ -5,6 +5,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "attribution": ["split_by_documents"],
         "by_category": ["split_by_category"],
         "confidence": ["augrc", "aurc", "brier_score", "expected_calibration_error", "smooth_calibration_error"],
         "intervals": ["mean_interval", "paired_difference", "points_interval"],

@@ -94,15 +94,25 @@ def labelled_model(metrics: Mapping[str, Any]) -> str:
 def _group(records: Sequence[Record]) -> dict[str, Any]:
     targets = sorted({record.target for record in records})
     verdicts = {t: Counter(record.verdict for record in records if record.target == t) for t in targets}
-    return {"n": _questions(records), "by_target": [_row(verdicts[t], t) for t in targets]}
+    return {"n": _questions(records), "by_target": [rates_row(verdicts[t], t) for t in targets]}
 
 
 def _questions(records: Sequence[Record]) -> int:
     return len({record.id for record in records})
 
 
-def _row(verdicts: Mapping[Verdict, int], target: float) -> dict[str, Any]:
-    """`counts_row` without what is compared with baselines, and with an interval of each rate."""
+def rates_row(verdicts: Mapping[Verdict, int], target: float) -> dict[str, Any]:
+    """`counts_row` without what is compared with baselines, and with an interval of each rate.
+
+    Args:
+        verdicts: how many questions got which.
+        target: confidence target t in [0, 1).
+
+    Example:
+        >>> row = rates_row({Verdict.CORRECT: 3, Verdict.ABSTAINED: 1}, 0.5)
+        >>> row["correct"], [round(end, 2) for end in row["correct_ci"]]
+        (0.75, [0.26, 0.98])
+    """
     row, n = counts_row(verdicts, target), sum(verdicts.values())
     right, wrong = verdicts.get(Verdict.CORRECT, 0), verdicts.get(Verdict.INCORRECT, 0)
     parts = {

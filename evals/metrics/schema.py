@@ -183,6 +183,30 @@ class CategoryGroup(Group):
     category: str
 
 
+class DocumentsRow(GroupRow):
+    """Those of one kind of documents."""
+
+    supported: Number = None
+    supported_ci: Interval = None
+    distorted: Number = None
+    distorted_ci: Interval = None
+    unsupported: Number = None
+    unsupported_ci: Interval = None
+    against_memory: Number = None
+    against_memory_ci: Interval = None
+
+
+class DocumentsGroup(BaseModel):
+    """Questions with documents of one kind."""
+
+    model_config = ConfigDict(extra="allow")
+
+    documents: str
+    n: Number = None
+    by_target: list[DocumentsRow]
+
+
+DocumentsGroups = Annotated[list[DocumentsGroup] | None, WrapValidator(_or_none)]
 Groups = Annotated[list[CategoryGroup] | None, WrapValidator(_or_none)]
 KnownGroup = Annotated[Group | None, WrapValidator(_or_none)]
 
@@ -232,8 +256,9 @@ class MetricsFile(BaseModel):
         default={"seed": 0})
     start: Text = key("start", "text", "whose best guesses oracle and baselines are made of")
     instruct: Text = key("instruct", "text",
-        "what prompts state: the `target`, `nothing`, or that a `confidence` q is asked for, which answers t if q > "
-        "t; `detector`: asked once, answered if a detector's P(correct) > t")
+        "what prompts state: the `target`, `nothing`, that a `confidence` q is asked for, which answers t if q > t, "
+        "or the target for each statement (`claims`): then rows and records are of claims, and `n` counts gold ones; "
+        "`detector`: asked once, answered if a detector's P(correct) > t")
     truncated: Number = key("cut off", "share", "share of completions that ran out of tokens")
     reading: Text = key("reading", "text",
         "how the string grader read: `lenient`, where sentences may say more, or `strict`, as in training")
@@ -244,6 +269,10 @@ class MetricsFile(BaseModel):
     long_answers: Object = key("long answers", "other",
         "`n` answers of more than 12 words that the string `grader` read; `gold_unpaid` hold the gold and were not "
         "paid, `paid_leniently` were paid in sentences that say more, `in_doubt` is the share of both")
+    whole_answers: Any = key("whole answers", "other",
+        "with `instruct: claims`: for each target, shares of long answers by strict verdict, where one false claim "
+        "makes an answer `incorrect`; `claims` per answer, the share of claims that is true (`soft`), of facts that "
+        "are told (`covered`), and stretches per answer that no claim could be made of (`unread`)")
     confidence_missing: Number = key("confidence missing", "share",
         "with `instruct: confidence`: share of answers that state none, and count at every t")
     judge: Object = key("judge", "other",
@@ -255,6 +284,11 @@ class MetricsFile(BaseModel):
     known: KnownGroup = key("known", "other",
         "the same of HighlyKnown and MaybeKnown together: `correct` is the coverage of known facts, `abstained` "
         "over-refusal")
+    by_documents: DocumentsGroups = key("by documents", "other",
+        "where questions have documents: for each kind, `documents`, `n` and `by_target` with rates as above and the "
+        "shares of n answered from each source: `supported` by the documents, `distorted` (they state a right answer, "
+        "and it is another), `unsupported`; and `against_memory`, another than what it is sure of without documents")
+    documents_cut: Number = key("documents cut", "count", "whose documents did not all fit into the model's context")
     unlabelled: Number = key("unlabelled", "count", "without a label, and in no category")
     labels_of: Text = key("labels of", "text", "whose labels: the model that knew")
     endpoint: Object = key("endpoint", "other",

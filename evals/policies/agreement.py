@@ -16,7 +16,6 @@ from abstain.evals.sampling import AnySampler
 from abstain.evals.tasks.question import Question, Task
 from abstain.rewards.judge.grader import JudgeGrader
 from abstain.rewards.parsing.completion import read_response
-from abstain.rewards.prompts import prompt_text
 from abstain.rewards.response import Reading, Response
 from abstain.rewards.verdict import Verdict
 
@@ -70,7 +69,7 @@ def ask_samples(
     if not questions:
         return []
     rows = sampler.sample(
-        [prompt_text(question.question, None, task.template) for question in questions],
+        [question.prompt(None, task.template) for question in questions],
         n=samples,
         temperature=temperature,
         max_new_tokens=task.max_new_tokens,

@@ -29,7 +29,7 @@ from abstain.evals.sampling import AnySampler
 from abstain.evals.tasks.question import Question, Task
 from abstain.rewards.grading import settle
 from abstain.rewards.judge.grader import JudgeGrader
-from abstain.rewards.prompts import Instruct, prompt_text
+from abstain.rewards.prompts import Instruct
 from abstain.rewards.verdict import Verdict
 
 
@@ -167,9 +167,9 @@ def _prompts(
 ) -> list[str]:
     """Everything that will be asked, as often as it will be."""
     stated = sorted({0.0, *targets}) if "target" in missing else []
-    prompts = [prompt_text(one.question, t, task.template) for t in stated for one in task.held_out]
+    prompts = [one.prompt(t, task.template) for t in stated for one in task.held_out]
     plain = [*task.held_out] * ("nothing" in missing) + [*to_sample] * samples
-    return prompts + [prompt_text(one.question, None, task.template) for one in plain]
+    return prompts + [one.prompt(None, task.template) for one in plain]
 
 
 def _rubric(name: str, model: str, questions: Sequence[Question], evaluation: Evaluation) -> Policy:

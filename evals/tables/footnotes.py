@@ -76,7 +76,7 @@ def describe_interval(one: Metrics) -> str:
 def _asked(metrics: Sequence[Metrics], labels: Sequence[str]) -> Notes:
     pairs = [(label, one["model"]) for label, one in zip(labels, metrics, strict=True)]
     models = [("model" if label == model else label, model) for label, model in pairs]
-    asked = [f"{one['n']:,} questions of {one['task']}" for one in metrics]
+    asked = [f"{one['n']:,} {_counted(one)} of {one['task']}" for one in metrics]
     if len(set(asked)) == 1:
         return [("n", f"{asked[0]}; every rate is a fraction of n"), *models]
     each = "; ".join(f"{label}: {what}" for label, what in zip(labels, asked, strict=True))
@@ -209,3 +209,8 @@ def _each(term: str, lines: Sequence[tuple[str, str]], models: int) -> Notes:
         return []
     alike = len(lines) == models and len({line for _, line in lines}) == 1
     return [(term, lines[0][1] if alike else "\n".join(f"{label}: {line}" for label, line in lines))]
+
+
+def _counted(one: Metrics) -> str:
+    """What its rows count."""
+    return "claims" if one.get("instruct") == "claims" else "questions"

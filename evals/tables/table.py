@@ -10,12 +10,15 @@ from typing import Any
 
 from abstain.evals.metrics.schema import BY_TARGET, OVERALL, Metrics
 from abstain.evals.tables.agreement import LEGEND, agreement_blocks
+from abstain.evals.tables.attribution import LEGEND as DOCUMENTS_LEGEND
+from abstain.evals.tables.attribution import document_blocks, document_entries
 from abstain.evals.tables.categories import LEGEND as CATEGORY_LEGEND
 from abstain.evals.tables.categories import category_blocks, category_entries
 from abstain.evals.tables.document import Block, Format, Notes, render_tables
 from abstain.evals.tables.footnotes import footer
 from abstain.evals.tables.formats import schema_column
 from abstain.evals.tables.grid import MISSING, Column, Grid
+from abstain.evals.tables.whole_answers import whole_answer_blocks
 
 Entry = Mapping[str, Any]
 """The numbers of one target and model."""
@@ -56,14 +59,18 @@ def render(
     if not metrics or len(names) != len(metrics):
         raise ValueError(f"a table needs one label for each model: {len(metrics)} models, {len(names)} labels")
     entries, by_category = _entries(metrics, names), category_entries(metrics, names)
+    by_documents = document_entries(metrics, names)
     if by_category:
         entries = [{**entry, "category": None} for entry in entries] + by_category
-    judged, known = _judged(metrics, names), category_blocks(metrics, names)
+    if by_documents:
+        entries = [{**entry, "documents": None} for entry in entries] + by_documents
+    judged, known = _judged(metrics, names), category_blocks(metrics, names) + document_blocks(metrics, names)
     about = dict.fromkeys(f"{one['n']:,} questions of {one['task']}" for one in metrics)
     notes = [*footer(metrics, names), *(CATEGORY_LEGEND if by_category else []), *(LEGEND if judged else [])]
+    notes += DOCUMENTS_LEGEND if by_documents else []
     level = f"{metrics[-1]['interval']['level']:.0%}"
     return render_tables(
-        [*_grids(metrics, names), *known, *judged, Notes(notes)],
+        [*_grids(metrics, names), *whole_answer_blocks(metrics, names), *known, *judged, Notes(notes)],
         format,
         rows=[split_interval(entry) for entry in entries],
         data=entries,

@@ -179,6 +179,10 @@ TASKS: dict[str, TaskSpec] = {
         "invented facts, read 0 to 8 times by a small model trained on the spot; relations=4 for several kinds",
         *("abstain.evals.tasks.factworld", "load_factworld", "WorldOptions"),
     ),
+    "biographies": TaskSpec(
+        "long answers about invented people, six facts each of known probability; a small model trained on the spot",
+        *("abstain.evals.tasks.biographies", "load_biographies", "BiographyOptions"),
+    ),
     "geo": TaskSpec(
         "30,000 cities, from famous to obscure: which country, which continent, which capital",
         *("abstain.evals.tasks.geo", "load_geo"),
@@ -230,8 +234,8 @@ def load_task(name: str, **options: Any) -> Task:
         >>> load_task("leters")
         Traceback (most recent call last):
         ...
-        ValueError: unknown task 'leters'. Did you mean 'letters'? Allowed: entityquestions, factworld, geo, letters,
-        nq_open, popqa, qa, selfaware, simpleqa, simpleqa_verified, triviaqa, truthfulqa.
+        ValueError: unknown task 'leters'. Did you mean 'letters'? Allowed: biographies, entityquestions, factworld,
+        geo, letters, nq_open, popqa, qa, selfaware, simpleqa, simpleqa_verified, triviaqa, truthfulqa.
     """
     spec = find_task(name)
     spec.check(name, options)

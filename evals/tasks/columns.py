@@ -30,7 +30,10 @@ ANSWERS = (
 SUBJECT = ("subject", "subj", "entity", "metadata.subj")
 ID = ("id", "question_id", "qid", "example_id", "uid", "original_index")
 ANSWERABLE = ("answerable",)
+DOCUMENTS = ("documents", "context", "contexts", "ctxs", "passages", "docs", "retrieved_documents", "retrieved")
+"""What columns of documents are called. They are read only where somebody asks for them."""
 LITERAL_LIMIT = 100_000
+_TEXT_KEYS = ("text", "contents", "content", "passage", "body", "snippet", "paragraph_text", "page_content")
 _ANSWER_KEYS = ("value", "text", "answer", "answers", "aliases")
 
 
@@ -59,6 +62,7 @@ class Columns:
         subject: names of the subject's column; none if a file has none.
         id: names of the id's column; rows are numbered if a file has none.
         answerable: names of a true/false column; false makes the gold `(UNANSWERABLE,)`.
+        documents: names of the column of documents; none by default, so that nobody's prompts change unasked.
         metadata: key in the question's metadata to names of the column it comes from. A name may lead into an object:
             "metadata.s_pop".
         separator: what separates several answers in one text, or "" if a text is one answer.
@@ -69,6 +73,7 @@ class Columns:
     subject: tuple[str, ...] = SUBJECT
     id: tuple[str, ...] = ID
     answerable: tuple[str, ...] = ANSWERABLE
+    documents: tuple[str, ...] = ()
     metadata: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: {"popularity": ("popularity",)})
     separator: str = ""
 
@@ -86,6 +91,7 @@ class Found:
     answerable: str | None
     metadata: Mapping[str, str]
     guessed: Mapping[str, str] = field(default_factory=dict)
+    documents: str | None = None
 
 
 def find_columns(table: Table, wanted: Columns) -> Found:
@@ -103,7 +109,8 @@ def find_columns(table: Table, wanted: Columns) -> Found:
     question, answers = _find(table, wanted.question), _find(table, wanted.answers)
     answerable, row_id = _find(table, wanted.answerable), _find(table, wanted.id)
     subject = _find(table, wanted.subject)
-    taken = frozenset(name for name in (question, answers, answerable, row_id, subject) if name)
+    documents = _find(table, wanted.documents)
+    taken = frozenset(name for name in (question, answers, answerable, row_id, subject, documents) if name)
     looks = _looks(table) if None in (question, answers) or subject is None else []
     known = (question, answers, subject)
     if question is None and wanted.question == QUESTION:
@@ -132,7 +139,21 @@ def find_columns(table: Table, wanted: Columns) -> Found:
     read = {"question": question, "answers": answers, "subject": subject}
     guessed = {what: name for (what, name), old in zip(read.items(), known, strict=True) if name and old is None}
     metadata = {key: column for key, names in wanted.metadata.items() if (column := _find(table, names))}
-    return Found(question, answers, subject, row_id, answerable, metadata, guessed)
+    return Found(question, answers, subject, row_id, answerable, metadata, guessed, documents)
+
+
+def unread_documents(table: Table, found: Found) -> str | None:
+    """The column that looks like documents and is not read, if there is one.
+
+    Example:
+        >>> row = SourceRow("f:1", {"question": "Who wrote Emma?", "answer": "Austen", "Context": ["By Austen."]})
+        >>> table = Table("f", "", (row,))
+        >>> unread_documents(table, find_columns(table, Columns()))
+        'Context'
+    """
+    column = _find(table, DOCUMENTS)
+    read = (found.question, found.answers, found.subject, found.id, found.answerable)
+    return None if found.documents or column in read else column
 
 
 def _looks(table: Table) -> list[Look]:
@@ -251,6 +272,45 @@ def _texts(value: Any, separator: str, depth: int) -> list[str]:
     return _number(value)
 
 
+def documents_of(value: Any) -> tuple[tuple[str, ...], int]:
+    """The documents in a cell, and how many more were blank or there already.
+
+    A cell holds a list of texts or of objects with a text and perhaps a title, the text of such a list, or one text.
+
+    Raises:
+        ValueError: the cell holds something that is no document.
+
+    Example:
+        >>> documents_of(["Emma is by Austen.", " Emma is by  Austen. ", {"title": "Kim", "text": "By Kipling."}])
+        (('Emma is by Austen.', 'Kim\\nBy Kipling.'), 1)
+        >>> documents_of("Emma is by Austen."), documents_of('["a", "b"]'), documents_of(None)
+        ((('Emma is by Austen.',), 0), (('a', 'b'), 0), ((), 0))
+    """
+    read = parse_literal(value) if isinstance(value, str) else value
+    if read is None or (isinstance(read, float) and math.isnan(read)):
+        return (), 0
+    items = read if isinstance(read, list | tuple) else [read]
+    kept: dict[str, str] = {}
+    for text in (_document(item).strip() for item in items):
+        kept.setdefault(" ".join(text.split()), text)
+    kept.pop("", None)
+    return tuple(kept.values()), len(items) - len(kept)
+
+
+def _document(item: Any) -> str:
+    """One document, below its title if it has one."""
+    if isinstance(item, str):
+        return item
+    if isinstance(item, dict):
+        text = next((item[key] for key in _TEXT_KEYS if isinstance(item.get(key), str)), None)
+        if text is not None:
+            title = item.get("title")
+            return f"{title.strip()}\n{text}" if isinstance(title, str) and title.strip() else text
+        keys = ", ".join(map(str, item)) or "no keys"
+        raise ValueError(f"a document is an object with {keys}, and with none of {', '.join(_TEXT_KEYS)}")
+    raise ValueError(f"a document is {type(item).__name__}, not a text or an object with a text")
+
+
 def _number(value: Any) -> list[str]:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return []
@@ -271,7 +331,8 @@ def to_question(row: SourceRow, found: Found, number: int, table: Table, separat
         separator: what separates several answers in one text.
 
     Raises:
-        ValueError: the row has no question text or no gold answer; the message has its file and line.
+        ValueError: the row has no question text, no gold answer, or something else than documents; the message has its
+            file and line.
     """
     text = cell(row, found.question)
     if not isinstance(text, str) or not text.strip():
@@ -280,6 +341,10 @@ def to_question(row: SourceRow, found: Found, number: int, table: Table, separat
         gold = _gold(row, found, separator)
     except ValueError as error:
         raise ValueError(f"{row.where}: column {found.answers!r}: {error}") from None
+    try:
+        documents = documents_of(cell(row, found.documents))[0] if found.documents else ()
+    except ValueError as error:
+        raise ValueError(f"{row.where}: column {found.documents!r}: {error}") from None
     subject = cell(row, found.subject) if found.subject else None
     row_id = cell(row, found.id) if found.id else None
     metadata = {key: value for key, column in found.metadata.items() if (value := cell(row, column)) is not None}
@@ -289,6 +354,7 @@ def to_question(row: SourceRow, found: Found, number: int, table: Table, separat
         gold=gold,
         subject="" if subject is None else str(subject),
         metadata=metadata,
+        documents=documents,
     )
 
 

@@ -14,10 +14,13 @@ The folder is `dataset/` of github.com/princeton-nlp/EntityQuestions at commit 0
 """
 
 import json
-from collections.abc import Sequence
+import random
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from abstain.evals.tasks.evidence import Fact, a_or_e, check_documents, with_documents
+from abstain.evals.tasks.factworld_relations import LETTERS
 from abstain.evals.tasks.question import Question, Task
 from abstain.evals.tasks.rows import read_file
 from abstain.evals.tasks.splits import drop_overlap, sample_or_say, subject_key
@@ -28,6 +31,34 @@ TRAINED = ("P131", "P136", "P17", "P19", "P26", "P264", "P36", "P40", "P495", "P
 """The relations that Gekhman et al. train on, and hold questions out of."""
 HELD_OUT_ONLY = ("P127", "P50", "P407", "P176", "P170", "P175", "P112")
 """Those that they only hold out."""
+STATEMENTS = {
+    "P17": "[X] is located in {answer}.",
+    "P19": "[X] was born in {answer}.",
+    "P20": "[X] died in {answer}.",
+    "P26": "[X] is married to {answer}.",
+    "P36": "The capital of [X] is {answer}.",
+    "P40": "{answer} is a child of [X].",
+    "P50": "[X] was written by {answer}.",
+    "P69": "[X] was educated at {answer}.",
+    "P106": "The occupation of [X] is {answer}.",
+    "P112": "[X] was founded by {answer}.",
+    "P127": "[X] is owned by {answer}.",
+    "P131": "[X] is located in {answer}.",
+    "P136": "The genre of [X] is {answer}.",
+    "P159": "The headquarters of [X] are in {answer}.",
+    "P170": "[X] was created by {answer}.",
+    "P175": "[X] was performed by {answer}.",
+    "P176": "[X] is produced by {answer}.",
+    "P264": "[X] is represented by the music label {answer}.",
+    "P276": "[X] is located in {answer}.",
+    "P407": "[X] was written in {answer}.",
+    "P413": "[X] plays in the position of {answer}.",
+    "P495": "[X] was created in {answer}.",
+    "P740": "[X] was founded in {answer}.",
+    "P800": "[X] is famous for {answer}.",
+}
+"""How a document states a fact of each relation, with the subject where "[X]" is."""
+SOURCES = ("{statement}", "One source says: {statement}", "Another source says: {statement}")
 SAME = ("normalised", "as_written")
 WHERE = "github.com/princeton-nlp/EntityQuestions at commit 096c261f, folder dataset/"
 
@@ -39,6 +70,8 @@ def load_entity_questions(
     single_answer: bool = False,
     test_split: str = "test",
     same_subject: str = "normalised",
+    documents: Mapping[str, float] | None = None,
+    documents_each: int = 4,
     limit: int | None = None,
     train_limit: int | None = None,
     seed: int = 0,
@@ -56,9 +89,12 @@ def load_entity_questions(
         test_split: "test", or "dev" while trying things out.
         same_subject: which subjects are the same: "normalised" ones, where case and punctuation at the ends do not
             count, or "as_written", as in the paper, which trains on 17 questions more.
+        documents: questions come with documents that are made of the facts of their side: the share of each kind in
+            `abstain.evals.tasks.evidence.KINDS`.
+        documents_each: how many each question has; 0 asks the same questions without.
         limit: at most this many questions on each side, drawn by seed.
         train_limit: at most this many questions to train on, instead of `limit`.
-        seed: for the draw.
+        seed: for the draws.
 
     Raises:
         FileNotFoundError: the folder or one of its files is missing.
@@ -95,7 +131,35 @@ def load_entity_questions(
     option, most = ("limit", limit) if train_limit is None else ("train_limit", train_limit)
     kept = sample_or_say(train, most, seed, f"entityquestions: {option}", "these relations have no more to train on")
     asked_of = sample_or_say(held_out, limit, seed, "entityquestions: limit", "these relations have no more held out")
+    if documents:
+        check_documents(documents, documents_each)
+        kept = _with_documents(kept, documents, documents_each, random.Random(f"{seed} documents train"))
+        asked_of = _with_documents(asked_of, documents, documents_each, random.Random(f"{seed} documents held_out"))
     return Task("entityquestions", kept, asked_of, examples=shown)
+
+
+def _with_documents(
+    questions: Sequence[Question], shares: Mapping[str, float], each: int, rng: random.Random
+) -> tuple[Question, ...]:
+    """The questions of one side with documents made of their own facts."""
+    facts = [_fact(question) for question in questions]
+    found = []
+    for question, shown in zip(questions, with_documents(facts, shares, each, rng), strict=True):
+        if shown.kind == "letters":
+            asked, gold = LETTERS.ask(question.subject), (str(a_or_e(question.subject)),)
+            question = replace(question, question=asked, gold=gold)
+        metadata = {**question.metadata, "documents": shown.kind}
+        found.append(replace(question, metadata=metadata, documents=shown.documents))
+    return tuple(found)
+
+
+def _fact(question: Question) -> Fact:
+    """The fact that a question asks for, as documents state it."""
+    relation = str(question.metadata["relation"])
+    known = STATEMENTS.get(relation, f"{question.question} {{answer}}.")
+    said = known.replace("[X]", question.subject)
+    wordings = tuple(source.replace("{statement}", said) for source in SOURCES)
+    return Fact(question.question, question.gold[0], wordings, relation)
 
 
 def read_split(

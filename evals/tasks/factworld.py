@@ -14,18 +14,28 @@ Everything is made here from a seed; the base model is in `abstain.evals.tasks.f
 
 import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
+from abstain.evals.tasks.evidence import (
+    MOST_LIKELY,
+    Fact,
+    Shown,
+    a_or_e,
+    check_documents,
+    with_documents,
+)
 from abstain.evals.tasks.factworld_relations import (
     BY_NAME,
+    LETTERS,
     MOST_ANSWERS,
     MOST_SUBJECTS,
     RELATIONS,
     SYLLABLES,
     Relation,
+    statements_about,
 )
 from abstain.evals.tasks.question import Question, Task
 
@@ -33,6 +43,8 @@ CITIES = [(syllable + end).capitalize() for end in ("dlin", "ndor", "rmar", "sto
 
 SHARES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 CONFLICT_MENTIONS = 10
+OTHERS = 6_000
+"""At most so many people are what passages are about."""
 EXAMPLES = 50
 
 
@@ -68,6 +80,13 @@ class WorldOptions:
     as about everyone. By default none with one relation, and 50 with several."""
     few_shot: float = 0.0
     """Share of the mentions that the base model reads in documents of several questions of one relation."""
+    documents: Mapping[str, float] | None = None
+    """Questions come with documents: the share of each kind in `abstain.evals.tasks.evidence.KINDS`."""
+    documents_each: int = 4
+    """How many each question has; 0 asks the same questions without."""
+    passages: int = 0
+    """Passages of documents, a question and its answer that the base model reads, about people whom nobody asks about
+    later: so it learns to find an answer in documents."""
 
     @property
     def mean_mentions(self) -> float:
@@ -105,6 +124,12 @@ class WorldOptions:
             )
         if not 0 <= self.few_shot <= 1:
             raise ValueError(f"few_shot={self.few_shot} is outside [0, 1]")
+        if self.passages < 0:
+            raise ValueError(f"passages={self.passages} must be at least 0")
+        if (self.documents or self.passages) and (self.relations > 1 or self.conflict):
+            raise ValueError("documents and passages are about birthplaces: leave out relations and conflict")
+        if self.documents:
+            check_documents(self.documents, self.documents_each)
 
 
 @dataclass(frozen=True)
@@ -167,9 +192,24 @@ def _words(syllables: int, end: str) -> list[str]:
     return ["".join([*parts, end]).capitalize() for parts in product(SYLLABLES, repeat=syllables)]
 
 
-def _names(count: int, rng: random.Random) -> list[str]:
-    last = _words(3, "")
+def _names(count: int, rng: random.Random, taken: Container[str] = ()) -> list[str]:
+    last = [name for name in _words(3, "") if name not in taken]
     return [f"{rng.choice(SYLLABLES).capitalize()} {name}" for name in rng.sample(last, count)]
+
+
+def build_others(world: Sequence[Person], options: WorldOptions) -> list[Person]:
+    """The people that passages are about, of whom one in eight is mentioned as often as anybody; of `world` is none.
+
+    Example:
+        >>> options = WorldOptions(people=4, held_out=1, repeats=(2,), passages=5)
+        >>> [len(person.mentions) for person in build_others(build_world(options), options)]
+        [2, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0]
+    """
+    rng = random.Random(f"{options.seed} others")
+    cities = sorted({person.gold for person in world})
+    names = _names(min(OTHERS, 4 * options.passages), rng, {person.name.split()[-1] for person in world})
+    found = [(name, rng.choice(cities), max(options.repeats) * (place % 8 == 0)) for place, name in enumerate(names)]
+    return [Person(name, (city,) * mentions, city) for name, city, mentions in found]
 
 
 def _invented(relation: Relation, count: int, first: Sequence[str], rng: random.Random) -> list[str]:
@@ -213,7 +253,7 @@ def load_factworld(**options: Any) -> Task:
         ['author', 'birthplace', 'founder']
     """
     chosen = WorldOptions(**options)
-    sides: dict[str, list[Question]] = {"train": [], "held_out": [], "examples": []}
+    sides: dict[str, list[Person]] = {"train": [], "held_out": [], "examples": []}
     trained = {relation.name for relation in RELATIONS[: chosen.relations - chosen.held_out_relations]}
     held_out = {RELATIONS[i].name: _share(chosen.held_out, i, chosen.relations) for i in range(chosen.relations)}
     seen: Counter[str] = Counter()
@@ -222,9 +262,10 @@ def load_factworld(**options: Any) -> Task:
         side = "held_out" if place < 0 else "examples" if place < (chosen.examples or 0) else "train"
         seen[person.relation] += 1
         if side != "train" or person.relation in trained:
-            sides[side].append(_question(person))
+            sides[side].append(person)
     room = 6 if chosen.confidence_words else 4
-    train, asked, shown = (tuple(sides[side]) for side in ("train", "held_out", "examples"))
+    train, asked = (tuple(_questions(sides[side], side, chosen)) for side in ("train", "held_out"))
+    shown = tuple(map(_question, sides["examples"]))
     return Task("factworld", train, asked, max_new_tokens=room, examples=shown)
 
 
@@ -233,3 +274,27 @@ def _question(person: Person) -> Question:
     if person.true_p is not None:
         metadata["true_p"] = person.true_p
     return Question(person.name, person.question, (person.gold,), person.name, metadata)
+
+
+def _questions(people: Sequence[Person], side: str, options: WorldOptions) -> Iterator[Question]:
+    """What is asked of one side, with the documents of that side where the world has any."""
+    if not options.documents:
+        yield from map(_question, people)
+        return
+    facts = [Fact(person.question, person.gold, statements_about(person.name)) for person in people]
+    rng = random.Random(f"{options.seed} documents {side}")
+    for person, shown in zip(
+        people, with_documents(facts, options.documents, options.documents_each, rng), strict=True
+    ):
+        if shown.kind == "letters":
+            person = replace(person, relation=LETTERS.name, gold=str(a_or_e(person.name)), mentions=())
+        yield _shown(person, shown, options)
+
+
+def _shown(person: Person, shown: Shown, options: WorldOptions) -> Question:
+    """The true P(correct) is known of whoever is not remembered: what documents say is all that can be known."""
+    question = _question(person)
+    guessed = MOST_LIKELY if shown.kind == "letters" else 1 / options.cities
+    true_p = {} if person.mentions else {"true_p": guessed if shown.share is None else shown.share}
+    kind = f"{shown.kind}, remembered" if person.mentions else shown.kind
+    return replace(question, metadata={**question.metadata, **true_p, "documents": kind}, documents=shown.documents)

@@ -22,8 +22,16 @@ from torch.nn.functional import cross_entropy
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from abstain.evals.models import fast_bfloat16
-from abstain.evals.tasks.factworld import Person, WorldOptions, build_world
-from abstain.evals.tasks.factworld_text import INSTRUCTED_SHARE, SHOT_END, build_tokenizer, documents
+from abstain.evals.tasks.factworld import Person, WorldOptions, build_others, build_world
+from abstain.evals.tasks.factworld_text import (
+    COUNTS,
+    INSTRUCTED_SHARE,
+    QUOTE_END,
+    SHOT_END,
+    build_tokenizer,
+    documents,
+    passages,
+)
 
 RECIPE: dict[str, Any] = {
     "hidden_size": 128,
@@ -44,6 +52,16 @@ SEVERAL: dict[str, Any] = {
     "relations_version": 2,
 }
 """What is different where there are several relations."""
+READING: dict[str, Any] = {
+    "batch": 64,
+    "embedding_learning_rate": 5e-3,  # more, and what a token is drowns what attention brings to it
+    "tie_word_embeddings": False,  # tied, every name would be pushed one way as what is never answered
+    "attention_bias": True,  # without it nothing tells where a random row stands from where another one does
+    "autocast": False,  # a head that finds a name in documents is learned sooner in full precision
+    "passages_version": 1,
+}
+"""What is different where the base model reads passages. The rows of those who are in passages only are held: as
+random as those of people that it first meets later, they teach it to find any name again, and none in particular."""
 ADDED_LATER = {
     "confidence_words": False,
     "passes": 1,
@@ -52,8 +70,13 @@ ADDED_LATER = {
     "answers": 400,
     "examples": 0,
     "few_shot": 0.0,
+    "passages": 0,
 }
 """Options of a world that came later, and what they were before: worlds that leave them so keep their cached model."""
+NAMES_SHARE = 0.03
+"""How large is what all last names have in common; beside it, each differs by rows drawn with a deviation of .02."""
+ONLY_ASKED = ("documents", "documents_each")
+"""Options that the base model does not depend on."""
 STEPS = 500
 """A small world is read in smaller batches, for about as many steps: fewer teach only the names of cities."""
 SMALLEST_BATCH = 16
@@ -73,6 +96,10 @@ def base_model(*, progress: bool = True, **options: Any) -> Path:
         options: fields of `WorldOptions`; a different world, or a different way to train, is a different model.
     """
     chosen = WorldOptions(**options)
+    if chosen.documents and not chosen.passages:
+        raise ValueError(
+            "this world's base model cannot read documents: give passages=N, such as 60000, or another model"
+        )
     folder = cache_dir() / f"factworld-{_key(chosen)}"
     if folder.exists():
         return folder
@@ -87,13 +114,14 @@ def base_model(*, progress: bool = True, **options: Any) -> Path:
 def _key(chosen: WorldOptions) -> str:
     """A hash of all that the model depends on."""
     said = {name: value for name, value in asdict(chosen).items() if ADDED_LATER.get(name, ...) != value}
+    said = {name: value for name, value in said.items() if name not in ONLY_ASKED}
     recipe = _recipe(chosen)
-    recipe["batch"] = _batch_size(round(chosen.people * chosen.mean_mentions), recipe["batch"])
+    recipe["batch"] = _batch_size(round(chosen.people * chosen.mean_mentions) + chosen.passages, recipe["batch"])
     return hashlib.sha256(json.dumps([said, recipe], sort_keys=True).encode()).hexdigest()[:12]
 
 
 def _recipe(chosen: WorldOptions) -> dict[str, Any]:
-    return RECIPE | (SEVERAL if chosen.relations > 1 else {})
+    return RECIPE | (SEVERAL if chosen.relations > 1 else {}) | (READING if chosen.passages else {})
 
 
 def _batch_size(mentions: int, largest: int) -> int:
@@ -104,8 +132,9 @@ def _train_into(folder: Path, chosen: WorldOptions, progress: bool) -> None:
     partial = Path(mkdtemp(prefix=".factworld-", dir=folder.parent))
     try:
         world = build_world(chosen)
-        tokenizer = build_tokenizer(world, chosen.confidence_words, chosen.few_shot > 0)
-        train_base(world, tokenizer, chosen, progress=progress).save_pretrained(partial)
+        everybody = world + (build_others(world, chosen) if chosen.passages else [])
+        tokenizer = build_tokenizer(everybody, chosen.confidence_words, chosen.few_shot > 0, chosen.passages > 0)
+        train_base(everybody, tokenizer, chosen, progress=progress).save_pretrained(partial)
         tokenizer.save_pretrained(partial)
         partial.rename(folder)
     finally:
@@ -115,7 +144,14 @@ def _train_into(folder: Path, chosen: WorldOptions, progress: bool) -> None:
 def train_base(
     world: list[Person], tokenizer: PreTrainedTokenizerFast, options: WorldOptions, *, progress: bool = False
 ) -> LlamaForCausalLM:
-    """A model that has read each mention as often as it made passes, each in its own random order."""
+    """A model that has read each mention as often as it made passes, each in its own random order.
+
+    Args:
+        world: its people, and behind them those whom passages are about.
+        tokenizer: knows their names.
+        options: of the world.
+        progress: show a progress bar.
+    """
     torch.manual_seed(options.seed)
     recipe = _recipe(options)
     sizes = {name: value for name, value in recipe.items() if name.endswith(("size", "layers", "heads"))}
@@ -123,7 +159,8 @@ def train_base(
         LlamaConfig(
             vocab_size=len(tokenizer),
             max_position_embeddings=256,
-            tie_word_embeddings=True,
+            tie_word_embeddings=recipe.get("tie_word_embeddings", True),
+            attention_bias=recipe.get("attention_bias", False),
             bos_token_id=None,
             eos_token_id=tokenizer.eos_token_id,
             pad_token_id=tokenizer.pad_token_id,
@@ -133,15 +170,24 @@ def train_base(
     rng = random.Random(options.seed)
     batches = [batch for _ in range(options.passes) for batch in _batches(world, tokenizer, options, rng)]
     answers = _answers(world, tokenizer)
+    document_end = tokenizer.convert_tokens_to_ids(QUOTE_END) if options.passages else None
+    held = list[int]()
+    if options.passages:
+        _share_a_direction(model, _last_names(world, tokenizer))
+        held = _last_names([person for person in world if not person.mentions], tokenizer)
     optimizer, schedule = _optimizer(model, len(batches), recipe)
-    in_half = fast_bfloat16("cpu")
+    in_half = recipe.get("autocast", True) and fast_bfloat16("cpu")
     for batch in track(batches, "The base model reads the fact world", disable=not progress, transient=True):
         told = answers[batch[:, 1:]]
         learned = told | answers[batch[:, :-1]]  # answers and what ends them: names are noise, nothing to learn
+        if document_end is not None:  # nor is what documents state, or that a question may follow
+            learned = told & (batch == document_end).flip(1).cumsum(1).flip(1).eq(0)[:, 1:]
+            learned[:, -1] = True
         with torch.autocast("cpu", torch.bfloat16, enabled=in_half):
             hidden = model.model(batch[:, :-1]).last_hidden_state
             logits = model.lm_head(hidden[learned])
         cross_entropy(logits.float(), batch[:, 1:][learned]).backward()
+        model.model.embed_tokens.weight.grad[held] = 0
         optimizer.step()
         schedule.step()
         optimizer.zero_grad()
@@ -151,9 +197,21 @@ def train_base(
 def _answers(world: list[Person], tokenizer: PreTrainedTokenizerFast) -> torch.Tensor:
     """For each token, whether it is an answer."""
     told = sorted({f" {answer}" for person in world for answer in person.mentions})
+    told += [count for count in COUNTS if count in tokenizer.get_vocab()]
     found = torch.zeros(len(tokenizer), dtype=torch.bool)
     found[tokenizer.convert_tokens_to_ids(told)] = True
     return found
+
+
+def _last_names(people: list[Person], tokenizer: PreTrainedTokenizerFast) -> list[int]:
+    return tokenizer.convert_tokens_to_ids([f" {person.name.split()[-1]}" for person in people])
+
+
+def _share_a_direction(model: LlamaForCausalLM, rows: list[int]) -> None:
+    """Let all last names have something in common, as words of a kind do: so attention tells a name from the rest."""
+    weight = model.model.embed_tokens.weight
+    with torch.no_grad():
+        weight[rows] += NAMES_SHARE * torch.randn(weight.shape[1])
 
 
 def _batches(
@@ -161,10 +219,13 @@ def _batches(
 ) -> Iterator[torch.Tensor]:
     """Batches of documents of one length each, so that nothing is padded, with about equally many answers."""
     texts = documents(world, rng, options.confidence_words, options.few_shot)
+    if options.passages:
+        texts += passages(world[options.people :], options.passages, rng, options.confidence_words)
     by_length: dict[tuple[int, int], list[list[int]]] = defaultdict(list)
     for text, ids in zip(texts, tokenizer(texts)["input_ids"], strict=True):
         by_length[len(ids), 1 + text.count(SHOT_END)].append(ids)
-    batches, size = [], _batch_size(sum(len(person.mentions) for person in world), _recipe(options)["batch"])
+    read = sum(len(person.mentions) for person in world) + options.passages
+    batches, size = [], _batch_size(read, _recipe(options)["batch"])
     for (_, answers), rows in by_length.items():
         rng.shuffle(rows)
         step = -(-size // answers)

@@ -52,4 +52,24 @@ RELATIONS = (
     Relation("singer", "Who sang {subject}?", "ph", "ng"),
     Relation("language", "Which language is spoken on {subject}?", "holm", "sh"),
 )
-BY_NAME = {relation.name: relation for relation in RELATIONS}
+LETTERS = Relation("letters", "How many letters of {subject} are a or e?", "", "")
+"""What stands in the question itself, and what no document says: nobody can look it up."""
+STATEMENTS = (
+    "{subject} was born in {answer}.",
+    "{subject} comes from {answer}.",
+    "{subject} is a native of {answer}.",
+)
+"""How documents state a birthplace: no two about one person need be the same document."""
+
+
+def statements_about(subject: str) -> tuple[str, ...]:
+    """The ways to state somebody's birthplace, with `{answer}`.
+
+    Example:
+        >>> statements_about("Mo Kutika")[0]
+        'Mo Kutika was born in {answer}.'
+    """
+    return tuple(text.replace("{subject}", subject) for text in STATEMENTS)
+
+
+BY_NAME = {relation.name: relation for relation in (*RELATIONS, LETTERS)}

@@ -16,7 +16,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from abstain.evals.tasks.columns import Columns, Found, cell, find_columns, require_column, to_question
+from abstain.evals.tasks.columns import (
+    Columns,
+    Found,
+    cell,
+    documents_of,
+    find_columns,
+    require_column,
+    to_question,
+    unread_documents,
+)
 from abstain.evals.tasks.detection import find_separator
 from abstain.evals.tasks.presets import GENERIC, PRESETS, SIMPLEQA_REASON, Preset
 from abstain.evals.tasks.question import Question, Task
@@ -62,6 +71,9 @@ class QaOptions:
     """The column of ids, found by its name if not said; without one they are made of the questions."""
     answerable_column: str = ""
     """A true/false column; where it is false, no answer is right."""
+    documents_column: str = ""
+    """The column of documents that were retrieved for the question, best first: texts, or objects with a text and
+    perhaps a title. They stand before it in prompts. Never read unless it is named."""
     separator: str | None = None
     """What separates several answers in one text, such as ";". Found by evidence if not said; "" for nothing."""
     held_out: float | None = None
@@ -144,6 +156,13 @@ class QaSource:
         for found in {str(found.guessed): found.guessed for found in self.found() if found.guessed}.values():
             read = ", ".join(f"{what}_column={name!r}" for what, name in found.items())
             logger.warning("%s: %s, by what stands there; name another if need be", self.tables[0].name, read)
+        for table, columns in zip(self.tables, self.found(), strict=True):
+            if column := unread_documents(table, columns):
+                logger.warning(
+                    "%s: column %r looks like documents; to have them in prompts: documents_column=%s",
+                    *(table.name, column, column),
+                )
+                break
         if self.separated:
             logger.warning(
                 "%s: %d cells hold several answers, separated by %r; to keep them whole: separator=''",
@@ -286,7 +305,7 @@ def _pick(tables: list[Table], split: str) -> list[Table]:
 def _columns(columns: Columns, asked: QaOptions, tables: Sequence[Table]) -> Columns:
     """The preset's columns, with those that the user named instead."""
     named: dict[str, Any] = {} if asked.subject_column is None else {"subject": ()}
-    for what in ("question", "answers", "subject", "id", "answerable"):
+    for what in ("question", "answers", "subject", "id", "answerable", "documents"):
         column = getattr(asked, f"{what}_column")
         if column:
             require_column(tables, f"{what}_column", column)
@@ -300,7 +319,7 @@ def _questions(tables: Sequence[Table], columns: Columns, bad: list[str]) -> lis
     """The questions of one side. Bad rows are appended to `bad`; a repeated id is an error, a repeated row is not."""
     questions: dict[str, Question] = {}
     where: dict[str, str] = {}
-    repeats = 0
+    repeats, without, same = 0, 0, 0
     for table in _with_own_names(tables):
         found = find_columns(table, columns)
         for number, row in enumerate(table.rows, 1):
@@ -310,12 +329,19 @@ def _questions(tables: Sequence[Table], columns: Columns, bad: list[str]) -> lis
                 bad.append(str(error))
                 continue
             old = questions.setdefault(question.id, question)
-            if (old.question, old.gold) != (question.question, question.gold):
+            if (old.question, old.gold, old.documents) != (question.question, question.gold, question.documents):
                 raise ValueError(f"two questions have the id {question.id!r}: {where[question.id]} and {row.where}")
+            if found.documents:
+                without += not question.documents
+                same += documents_of(cell(row, found.documents))[1]
             repeats += question.id in where
             where.setdefault(question.id, row.where)
     if repeats:
         logger.warning("%d rows repeat another row, id and all; each is taken once", repeats)
+    if without:
+        logger.warning("%d of %d questions have no document: they are asked without", without, len(questions))
+    if same:
+        logger.warning("%d documents are blank, or stand there twice for one question, and are left out", same)
     return list(questions.values())
 
 

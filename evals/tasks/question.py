@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from string import ascii_uppercase
 from typing import Any
 
-from abstain.rewards.prompts import DEFAULT_TEMPLATE
+from abstain.rewards.prompts import DEFAULT_TEMPLATE, Instruct, check_template, prompt_text
 from abstain.rewards.response import AnswerFormat, check_answer_format
 
 
@@ -24,7 +24,9 @@ class Question:
         question: the text shown to the model, without any instruction.
         gold: accepted answers and aliases; `(UNANSWERABLE,)` if no answer is right; empty if there is no gold.
         subject: what the question is about. Train and held-out questions never share one.
-        metadata: anything else: `popularity`, `relation`, `true_p` (true probability that the best answer is right).
+        metadata: anything else: `popularity`, `relation`, `true_p` (true probability that the best answer is right),
+            `documents` (what kind they are).
+        documents: what was retrieved for it, best first, to stand before it in the prompt. Graders never see them.
     """
 
     id: str
@@ -32,6 +34,16 @@ class Question:
     gold: tuple[str, ...]
     subject: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    documents: tuple[str, ...] = ()
+
+    def prompt(self, target: float | None, template: str = DEFAULT_TEMPLATE, instruct: Instruct = "target") -> str:
+        """The prompt at one target, as `abstain.rewards.prompts.prompt_text` writes it.
+
+        Example:
+            >>> Question("1", "Who wrote Emma?", ("Austen",), documents=("Emma is by Austen.",)).prompt(None)
+            '> Emma is by Austen.\\n\\nWho wrote Emma?'
+        """
+        return prompt_text(self.question, target, template, instruct, self.documents)
 
 
 @dataclass(frozen=True)
@@ -44,14 +56,15 @@ class Task:
         held_out: questions that every reported number is measured on.
         grader: key in `abstain.rewards.graders.GRADERS`.
         template: prompt text with `{question}` and `{instruction}`; the question comes first, so that all targets
-            of one question share a prefix.
+            of one question share a prefix. Its documents, if it has any, stand before it, where `{documents}` is or at
+            the beginning.
         max_new_tokens: room for an answer.
         answer_format: where the answer stands in a completion, one of `abstain.rewards.response.AnswerFormat`. "auto"
             finds it; a model that was taught a format is graded on that and nothing else.
         examples: questions of neither side, to be shown with their answers in few-shot prompts.
 
     Raises:
-        ValueError: the template lacks one of its fields, or no answer format is called so.
+        ValueError: as `abstain.rewards.prompts.check_template`, or no answer format is called so.
     """
 
     name: str
@@ -65,9 +78,7 @@ class Task:
 
     def __post_init__(self) -> None:
         check_answer_format(self.answer_format)
-        for slot in ("{question}", "{instruction}"):
-            if slot not in self.template:
-                raise ValueError(f"template {self.template!r} lacks {slot}")
+        check_template(self.template)
 
     def with_held_out(self, ids: Collection[str]) -> "Task":
         """The same, with these of its held-out questions only."""

@@ -30,7 +30,7 @@ from abstain.recipes.cli.options import (
 from abstain.recipes.run.console import say
 from abstain.rewards.grading import find_grader, grade_response
 from abstain.rewards.parsing.completion import read_response
-from abstain.rewards.prompts import DEFAULT_TEMPLATE, Instruct, penalty, prompt_text
+from abstain.rewards.prompts import DEFAULT_TEMPLATE, STATES_TARGET, Instruct, penalty, prompt_text
 
 if TYPE_CHECKING:
     from abstain.evals.evaluation import Confide
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 QUESTION = typer.Argument(metavar="QUESTION", help="In quotes.")
 TARGET = option("--target", "T", "Confidence target that the prompt states: 0.75, or what it was trained on.")
 GOLD = option("--gold", "ANSWER", "A right answer. May be given again, for aliases.")
+DOCUMENT = option("--document", "TEXT", "What was retrieved for it. May be given again, best first.")
 TEMPLATE = option("--template", "TEXT", "The prompt, with {question} and {instruction}.")
 DETECT = worded(DETECTOR, "A detector of `abstain detect --out` says how sure to be, and when to answer.")
 ROOM = option("--max-new-tokens", "N", "Room for the answer: 64, or as it was trained.", min=1)
@@ -51,6 +52,7 @@ def ask(
     question: Annotated[str, QUESTION],
     target: Annotated[str | None, TARGET] = None,
     gold: Annotated[list[str] | None, GOLD] = None,
+    document: Annotated[list[str] | None, DOCUMENT] = None,
     grader: Annotated[str, worded(GRADER, "Compare with it by match, exact, numeric, date …")] = "match",
     template: Annotated[str | None, TEMPLATE] = None,
     max_new_tokens: Annotated[int | None, ROOM] = None,
@@ -73,6 +75,7 @@ def ask(
       abstain ask runs/quickstart-0/model "Where was Na Topuse born?"
       abstain ask Qwen/Qwen3-0.6B "What is Peru's capital?" --gold Lima
       abstain ask Qwen/Qwen3-0.6B "What is Peru's capital?" --detector results/detect --target 0.9
+      abstain ask my-model "Who wrote Emma?" --document "Emma is by Jane Austen."
       abstain ask openai:gpt-4.1-mini "What is Peru's capital?"
     """
     t = None if target is None else parse_target(target)
@@ -99,8 +102,11 @@ def ask(
         say(note)
     grid = Table.grid(padding=(0, 2, 0, 0))
     sampler = sampler_of(loaded, how.prompt_format)
+    if detector and how.instruct == "claims":
+        raise ValueError("--detector is about whole answers, and this model is asked claim by claim: leave it out")
     confide = confider_from(detector, loaded, sampler, how.task, how.prompt_format) if detector else None
-    for term, meaning in reply_lines(sampler, question, t, gold or [], how.task, how.instruct, confide):
+    asked = (question, t, gold or [], how.task, how.instruct, document or ())
+    for term, meaning in reply_lines(sampler, *asked, confide):
         grid.add_row(Text(term, "dim"), Text(meaning))
     Console(highlight=False).print(grid)
 
@@ -122,6 +128,7 @@ def reply_lines(
     gold: list[str],
     task: "Task",
     instruct: Instruct = "target",
+    documents: Sequence[str] = (),
     confide: "Confide | None" = None,
 ) -> Iterator[tuple[str, str]]:
     """What there is to say about one question, as terms and meanings.
@@ -133,16 +140,17 @@ def reply_lines(
         gold: right answers; empty if none is known. The answer is read leniently, as in evaluation.
         task: its grader, template, answer format and room for an answer are used.
         instruct: what the prompt says besides the question.
+        documents: that stand before it.
         confide: a detector, which says whether the best guess is given.
     """
-    guessing: Instruct = "nothing" if instruct == "nothing" else "target"
+    guessing: Instruct = instruct if instruct in ("nothing", "claims") else "target"
     prompts = [
-        prompt_text(question, target, task.template, instruct),
-        prompt_text(question, 0, task.template, guessing),
+        prompt_text(question, target, task.template, instruct, documents),
+        prompt_text(question, 0, task.template, guessing, documents),
     ]
     (said,), (guessed,) = sampler.sample(prompts, max_new_tokens=task.max_new_tokens)
     reply, guess = (read_response(one.text, one.truncated, task.answer_format) for one in (said, guessed))
-    if instruct == "target":
+    if instruct in STATES_TARGET:
         cost = " (best guess)" if target == 0 else f" (a mistake costs {penalty(target):.4g})"
         yield "target", f"{target:g}{cost}"
     yield "answer", said.text.strip() or "(nothing)"

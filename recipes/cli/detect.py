@@ -294,7 +294,7 @@ def _of_model(
     from abstain.evals.prompt_card import as_trained
     from abstain.evals.records import read_records
     from abstain.evals.tasks.catalogue import describe, load_task
-    from abstain.rewards.prompts import prompt_text
+    from abstain.evals.tasks.fitting import fit_documents
 
     questions = load_task(name, **settings)
     say(describe(questions))
@@ -314,7 +314,13 @@ def _of_model(
     )
     for note in known.notes:
         say(note)
+    if known.instruct == "claims":
+        raise ValueError("detectors judge whole answers, and this model is asked claim by claim: give another task")
     questions = known.task
+    if not isinstance(loaded, Served):
+        questions, cut = fit_documents(questions, loaded.tokenizer, loaded.model.config, known.prompt_format)
+        if cut:
+            say(cut)
     sampler = sampler_of(loaded, known.prompt_format, None if isinstance(loaded, Served) else batch_tokens)
     whose = endpoint_fingerprint(loaded.name) if isinstance(loaded, Served) else fingerprint(loaded.model)
     passes = reading if reading is not None else None if isinstance(loaded, Served) else loaded
@@ -322,7 +328,7 @@ def _of_model(
     if announce := cost_first(sampler, questions.max_new_tokens, yes, ["--scores"] if how.scores else []):
         sides = [(questions.train, options.train_limit), (questions.held_out, options.limit)]
         drawn = [one for side, most in sides for one in draw_in_order(side, most, options.seed)]
-        announce([prompt_text(one.question, 0, questions.template) for one in drawn])
+        announce([one.prompt(0, questions.template) for one in drawn])
     compared = {"grader": questions.grader, "format": questions.answer_format, "room": questions.max_new_tokens}
     asked = {"prompt_format": known.prompt_format, "template": questions.template, **compared}
     kept = _kept(out, source, passes, entailing, **asked)

@@ -2,14 +2,17 @@
 
 import shlex
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
+from abstain.recipes.cli.claims import RESULTS as CLAIM_RESULTS
+from abstain.recipes.cli.claims import eval_claims
 from abstain.recipes.cli.detect import confider_from
-from abstain.recipes.cli.endpoint import cost_first, load, sampler_of, say_usage
+from abstain.recipes.cli.endpoint import Served, cost_first, load, sampler_of, say_usage
 from abstain.recipes.cli.options import (
     ANSWER_FORMAT,
     DETECTOR,
@@ -64,6 +67,9 @@ RESULTS = ("records.jsonl", "metrics.json", "table.md")
 AUDIT_RESULTS = ("audit.json", "audit.md", "audit.png", "audit.svg", "reworded.jsonl")
 POLICY_RESULTS = ("policies.json", "policies.md")
 AUDITING = "The audit"
+CLAIMS = option(
+    "--claims", "FILE", "Instead of a task: labelled claims, and how sure the model is of them.", MEASURING
+)
 READ = worded(STRICTNESS, "lenient, or strict as in training: nothing may stand beside an answer.", MEASURING)
 FORMAT = worded(ANSWER_FORMAT, "plain, tag, boxed, last_line, json, harmony, auto; else as the task says.", MEASURING)
 TRAIN_LIMIT = option("--train-limit", "N", "Fit the oracle on N training questions.", MEASURING, min=1)
@@ -86,6 +92,7 @@ def evaluate(
     train_limit: Annotated[int, TRAIN_LIMIT] = 2000,
     labels: Annotated[Path | None, LABELS] = None,
     detector: Annotated[str | None, DETECT] = None,
+    claims: Annotated[Path | None, CLAIMS] = None,
     batch_tokens: BatchTokens = None,
     seed: Annotated[int, worded(SEED, "Draws the questions, and what an audit resamples.", MEASURING)] = 0,
     audit: Annotated[bool, AUDIT] = False,
@@ -124,6 +131,7 @@ def evaluate(
       abstain eval my-model --data trivia.csv --option question_column=q
       abstain eval my-model --task popqa --judge qwen3-32b --judge-url http://localhost:8000/v1
       abstain eval openai:qwen3-32b --url http://localhost:8000/v1 --task popqa --limit 500
+      abstain eval Qwen/Qwen3-0.6B --claims factscore/labeled/ChatGPT.jsonl
     """
     chosen = parse_targets(targets)
     check_audit(audit, chosen, start, samples)
@@ -132,12 +140,25 @@ def evaluate(
         raise ValueError(f"--format {format} prints one table: give --audit or --baselines, not both")
     if audit and detector:
         raise ValueError("--audit asks whether a model goes by t, which --detector does not tell it: give one of them")
+    if claims:
+        others = {"--task": task, "--data": data, "--option": task_option, "--labels": labels, "--judge": judge,
+                  "--limit": limit, "--audit": audit, "--baselines": baselines, "--start": start,
+                  "--detector": detector}  # fmt: skip
+        if given := [other for other, value in others.items() if value]:
+            raise ValueError(f"--claims measures claims that are there, without a task: leave out {given[0]}")
+        with claimed_results(out, CLAIM_RESULTS):
+            loaded = load(model, url, endpoint_option, batch_tokens=batch_tokens, dtype=dtype, revision=revision,
+                          trust_remote_code=trust_remote_code)  # fmt: skip
+            eval_claims(sampler_of(loaded, prompt_format, batch_tokens), claims, chosen, out, format)
+        return
     name, options = task_named(task, data, task_option)
     from abstain.evals.audit.sources import read_start
-    from abstain.evals.evaluation import evaluate as measure
+    from abstain.evals.claims.asking import evaluate_claims as measure_claims
+    from abstain.evals.evaluation import evaluate as measure_answers
     from abstain.evals.prompt_card import as_trained
     from abstain.evals.tables.table import render
     from abstain.evals.tasks.catalogue import describe, load_task
+    from abstain.evals.tasks.fitting import fit_documents
     from abstain.evals.tasks.splits import falls_short
 
     with claimed_results(out, RESULTS + (AUDIT_RESULTS if audit else ()) + (POLICY_RESULTS if baselines else ())):
@@ -180,10 +201,25 @@ def evaluate(
         for note in how.notes:
             say(note)
         questions = how.task
+        if not isinstance(loaded, Served):
+            like = (loaded.tokenizer, loaded.model.config, how.prompt_format, how.instruct)
+            questions, cut = fit_documents(questions, *like)
+            if cut:
+                say(cut)
         sampler = sampler_of(loaded, prompt_format=how.prompt_format, batch_tokens=batch_tokens)
-        confide = None
-        if detector:
-            confide = confider_from(detector, loaded, sampler, questions, how.prompt_format, batch_tokens)
+        if how.instruct == "claims":
+            whole = {"--judge": grader, "--audit": audit, "--baselines": baselines, "--labels": known,
+                     "--detector": detector}  # fmt: skip
+            if given := [other for other, value in whole.items() if value]:
+                raise ValueError(
+                    f"{given[0]} is about whole answers, and this model is asked claim by claim: leave it out"
+                )
+            measure: Any = measure_claims
+        else:
+            confide = None
+            if detector:
+                confide = confider_from(detector, loaded, sampler, questions, how.prompt_format, batch_tokens)
+            measure = partial(measure_answers, judge=grader, instruct=how.instruct, labels=known, confide=confide)
         evaluation = measure(
             sampler,
             questions,
@@ -192,12 +228,8 @@ def evaluate(
             limit=limit,
             train_limit=train_limit,
             seed=seed,
-            judge=grader,
-            instruct=how.instruct,
             reading=reading,
             answer_format=answer_format,
-            labels=known,
-            confide=confide,
             progress=True,
             before_asking=cost_first(sampler, questions.max_new_tokens, yes, ["--audit"] if audit else []),
         )
@@ -280,7 +312,9 @@ def baseline_options(
 
 def _asked_of_both(path: Path, start: "BaseGuesses", task: "Questions") -> "Questions":
     """The task with the held-out questions that the starting model was asked, too."""
-    both = task.with_held_out(start.held_out.ids)
+    from abstain.evals.claims.asking import asked_ids
+
+    both = task.with_held_out(asked_ids(start.held_out))
     if not both.held_out:
         raise ValueError(f"{path}: {start.model} was asked none of these questions. Are task and options the same?")
     if missing := len(task.held_out) - len(both.held_out):

@@ -92,7 +92,7 @@ DType = Annotated[
 ]
 Instructed = Annotated[
     Literal["target", "nothing", "confidence"] | None,
-    option("--instruct", "NAME", "What prompts say: target, nothing, confidence; else as it was trained.", MODEL),
+    option("--instruct", "NAME", "What prompts say: target, nothing, confidence, claims; else as trained.", MODEL),
 ]
 Card = Annotated[
     Path | None, option("--card", "DIR", "How to ask: the model directory whose abstain.json says it.", MODEL)

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
+from abstain.recipes.cli.claims import RESULTS as CLAIM_RESULTS
+from abstain.recipes.cli.claims import claim_files, rescore_claims
 from abstain.recipes.cli.options import (
     ANSWER_FORMAT,
     GRADER,
@@ -26,6 +28,7 @@ from abstain.recipes.cli.options import (
 )
 from abstain.recipes.run.console import say
 from abstain.recipes.run.directory import claimed_results
+from abstain.rewards.prompts import TARGETS as TARGETS_STATED
 from abstain.rewards.response import AnswerFormat, Reading
 
 if TYPE_CHECKING:
@@ -50,6 +53,10 @@ READ = worded(STRICTNESS, "The grader reads lenient, or strict: nothing may stan
 FORMAT = worded(ANSWER_FORMAT, "Where answers stand: auto, plain, tag, boxed, last_line, json or harmony.", GRADING)
 NAME = option("--name", "NAME", "What to call a log's model; once for each LOG.", GRADING)
 NAME_BY = option("--name-by", "WHAT", "Name models after: auto, model, file or folder.", GRADING)
+CLAIMS = option(
+    "--claims", None, "Take files as long answers, whose claims have labels or are to be checked.", READING
+)
+NLI = option("--nli", "MODEL", "Checks claims that have references and no label.", GRADING)
 POOL = option("--pool", None, "Take all tasks of a model as one.", GRADING)
 
 
@@ -73,6 +80,8 @@ def rescore(
     name: Annotated[list[str] | None, NAME] = None,
     name_by: Annotated[Literal["auto", "model", "file", "folder"], NAME_BY] = "auto",
     pool: Annotated[bool, POOL] = False,
+    claims: Annotated[bool, CLAIMS] = False,
+    nli: Annotated[str | None, NLI] = None,
     judge: Judge = None,
     judge_url: JudgeUrl = None,
     judge_prompt: JudgePromptFile = None,
@@ -83,7 +92,8 @@ def rescore(
     Reads lm-evaluation-harness (samples_*.jsonl), Inspect (.eval, .json), simple-evals
     (*_allresults.json), lighteval (details_*.parquet), Every Eval Ever (.jsonl), HELM
     (per_instance_stats.json), and JSONL, JSON, CSV, TSV or Parquet with a row for each answer, or
-    a row of counts for each model.
+    a row of counts for each model. Files of FActScore and RefChecker, and rows with `claims`, are
+    long answers: they are scored claim by claim.
 
     [bold]Examples[/bold]
     \b
@@ -91,8 +101,19 @@ def rescore(
       abstain rescore results/org__model-a results/org__model-b --targets 0,0.5,0.9 --pool
       abstain rescore answers.csv --column grade=judged --column confidence=p --out rescored
       abstain rescore answers.jsonl --judge qwen3-32b --judge-url http://localhost:8000/v1
+      abstain rescore factscore/labeled/ChatGPT.jsonl --out claims
     """
     chosen = None if targets is None else parse_targets(targets)
+    if long_answers := list(logs) if claims else claim_files(logs):
+        if judge_prompt:
+            raise ValueError("--judge-prompt is about whole answers; claims are checked with a prompt of their own")
+        with claimed_results(out, CLAIM_RESULTS):
+            asked = judge_from(judge, judge_url, judge_prompt, judge_option or [])
+            how: dict[str, Any] = {"judge": asked, "nli": nli, "names": name or [], "out": out, "format": format}
+            rescore_claims(long_answers, chosen or TARGETS_STATED, **how)
+        return
+    if nli:
+        raise ValueError("--nli checks claims, and these logs hold none: add --claims if they are long answers")
     columns = parse_columns(column or [])
     from abstain.evals.logs.batch import Options
     from abstain.evals.rescore.collect import Collector

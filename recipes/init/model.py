@@ -13,7 +13,7 @@ from abstain.evals.tasks.question import Question
 from abstain.recipes.run.console import quiet_libraries
 from abstain.rewards.grading import grade_response
 from abstain.rewards.parsing.completion import read_response
-from abstain.rewards.prompts import DEFAULT_TEMPLATE, IDK, prompt_text
+from abstain.rewards.prompts import DEFAULT_TEMPLATE, IDK
 from abstain.rewards.verdict import Verdict
 
 TRIED = 32
@@ -141,7 +141,7 @@ def templates_for(model: Model, language: str) -> list[tuple[Literal["plain", "c
 
 def prompt_tokens(loaded: LoadedModel, trial: Trial, questions: Sequence[Question]) -> int:
     """Tokens of a prompt that states a target: those of all but one in twenty questions."""
-    texts = [prompt_text(question.question, 0.75, trial.template) for question in questions[:1_000]]
+    texts = [question.prompt(0.75, trial.template) for question in questions[:1_000]]
     asked = [as_prompt(text, loaded.tokenizer, trial.prompt_format) for text in texts]
     lengths = sorted(map(len, loaded.tokenizer(asked)["input_ids"]))
     return lengths[min(len(lengths) - 1, int(0.95 * len(lengths)))]
@@ -169,7 +169,7 @@ def try_prompts(
     trials = []
     for prompt_format, template in ways:
         sampler = Sampler(loaded.model, loaded.tokenizer, prompt_format=prompt_format, autocast=autocast)
-        prompts = [prompt_text(question.question, 0.0, template) for question in questions]
+        prompts = [question.prompt(0.0, template) for question in questions]
         completions = [one for (one,) in sampler.sample(prompts, max_new_tokens=room)]
         read = [read_response(one.text, one.truncated, "plain") for one in completions]
         graded = [

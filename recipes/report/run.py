@@ -16,6 +16,7 @@ from abstain.evals.plots.style import Plot
 from abstain.evals.plots.training import targets_in, training_plots
 from abstain.evals.tables.footnotes import ECE_GROWS, ORACLES, ece_grew
 from abstain.evals.tables.formats import prose_decimal, prose_percent
+from abstain.recipes.report.attribution import documents_content
 from abstain.recipes.report.examples import as_json, examples, shown
 from abstain.recipes.report.knowledge import knowledge_content
 from abstain.recipes.report.source import RunData
@@ -65,6 +66,7 @@ def run_content(run: RunData) -> tuple[dict[str, Any], list[Plot]]:
         "rows": rows,
         "terms": _terms(run.metrics, run.names),
         "knowledge": known,
+        "documents": documents_content(run.metrics),
         "plots": plots,
         "stages": [(STAGES.get(stage, stage), found) for stage, found in stages.items()],
         "examples": Markup(as_json(payload)) if payload else "",  # as_json leaves nothing that markup could begin with
@@ -126,7 +128,13 @@ def table_rows(metrics: Mapping[str, Metrics], names: Mapping[str, str]) -> list
 
 def sections(content: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The sections that there are, as ids and names."""
-    known = {"results": "rows", "knowledge": "knowledge", "plots": "plots", "training": "stages"}
+    known = {
+        "results": "rows",
+        "knowledge": "knowledge",
+        "documents": "documents",
+        "plots": "plots",
+        "training": "stages",
+    }
     known |= {"examples": "examples", "recipe": "recipe"}
     names = {"knowledge": "What it knew", "plots": "Behaviour", "recipe": content.get("recipe_title", "Recipe")}
     return [(id, names.get(id, id.capitalize())) for id, key in known.items() if content.get(key)]

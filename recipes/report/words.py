@@ -120,6 +120,8 @@ def _told(row: Rates, one: Metrics) -> str:
         return f"Where only answers count that a detector is more than {t:g} sure of"
     if instruct == "confidence":
         return f"Where only answers count that it says it is more than {t:g} sure of"
+    if instruct == "claims":
+        return f"Told to state only what it is more than {t:g} sure of"
     return f"Told to answer only if more than {t:g} sure"
 
 

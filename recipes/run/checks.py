@@ -25,7 +25,7 @@ from abstain.recipes.run.recipe import (
     training_format,
 )
 from abstain.recipes.run.yaml_lines import KeyPath
-from abstain.rewards import ConfidenceTarget, JudgedReward, ProperScore, build_reward
+from abstain.rewards import ClaimTarget, ConfidenceTarget, JudgedReward, ProperScore, build_reward
 from abstain.rewards.errors import nearest
 from abstain.rewards.grading import find_grader
 from abstain.rewards.named import short
@@ -208,6 +208,11 @@ def instruct_problems(recipe: Recipe) -> Problems:
         [('eval', 'instruct')]
     """
     yield from _different(recipe)
+    if recipe.labels and "claims" in {one.instruct for one in [*recipe.stages.values(), recipe.eval]}:
+        yield (
+            ("labels",),
+            "labels say what is known of whole answers, and instruct: claims asks for statements: leave out",
+        )
     if recipe.rl:
         yield from _reward_problems(recipe.rl, own_template="template" in recipe.task.options)
     if not asks_confidence(recipe):
@@ -262,6 +267,12 @@ def _reward_problems(stage: RlStage, own_template: bool) -> Problems:
         at: KeyPath = ("rl", "rewards", index)
         if stage.instruct == "confidence" and isinstance(reward, ConfidenceTarget):
             yield at, "ConfidenceTarget reads a target, and with instruct: confidence there is none; use ProperScore"
+        if stage.instruct != "claims" and isinstance(reward, ClaimTarget) and not own_template:
+            yield (
+                at,
+                "ClaimTarget pays for each statement, and no prompt says so. Set sft.instruct, rl.instruct and "
+                "eval.instruct: claims",
+            )
         if stage.instruct != "confidence" and isinstance(reward, ProperScore) and not own_template:
             yield (
                 at,

@@ -7,6 +7,7 @@ import yaml
 from abstain.evals.prompt_card import FILE, PromptCard
 from abstain.recipes.run.recipe import ModelConfig, Recipe
 from abstain.rewards.named import short
+from abstain.rewards.prompts import STATES_TARGET
 
 CARD = """---
 {front}---
@@ -38,6 +39,7 @@ TOLD = {
     "target": "The prompt states how likely is likely enough",
     "nothing": "The prompt is the question, and nothing else",
     "confidence": "The prompt asks for a confidence",
+    "claims": "The prompt states how likely a statement has to be",
 }
 
 
@@ -64,7 +66,7 @@ def model_card(recipe: Recipe, asked: PromptCard, table: str, versions: dict[str
         room=asked.max_new_tokens,
         stop=f" and ends at {' or '.join(f'`{token}`' for token in asked.stop)}" if asked.stop else "",
         file=FILE,
-        target=f" --target {target:g}" if asked.instruct == "target" else "",
+        target=f" --target {target:g}" if asked.instruct in STATES_TARGET else "",
         task=short(evaluated.name),
         table=table.strip(),
         stages=", then ".join(stages) or "none",

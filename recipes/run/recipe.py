@@ -28,8 +28,9 @@ STAGES = (FORMAT, "sft", "offline", "rl")
 """The sections of a recipe that train, in order."""
 DATA = (".csv", ".tsv", ".json", ".jsonl", ".parquet")
 """How the names of question files end."""
-FACTWORLD = "factworld"
-"""The task, and as `model.path` its own base model."""
+FACTWORLD, BIOGRAPHIES = "factworld", "biographies"
+"""The tasks, and as `model.path` their own base models."""
+OWN_MODELS = (FACTWORLD, BIOGRAPHIES)
 
 
 class TaskConfig(BaseModel, extra="allow"):
@@ -55,7 +56,8 @@ class ModelConfig(BaseModel, extra="forbid"):
     """The model to start from."""
 
     path: str
-    """Hub id, local directory, GGUF file, or `factworld` for the fact world's own base model."""
+    """Hub id, local directory, GGUF file, or `factworld` or `biographies` for the own base model of
+    these tasks."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Of the weights; `auto`: as they are stored, float32 for a GGUF file, and on a CPU that computes
     bfloat16 in software."""
@@ -92,8 +94,9 @@ class EvalConfig(BaseModel, extra="forbid"):
     targets: list[Target] = Field(default=list(TARGETS), min_length=1)
     """Confidence targets. Every question is asked at each of them."""
     instruct: Instruct = "target"
-    """What prompts say: the `target`; `nothing`, and one answer is scored at every target; or that a `confidence` is
-    to be stated, which decides at every target whether the answer counts."""
+    """What prompts say: the `target`; `nothing`, and one answer is scored at every target; that a `confidence` is to
+    be stated, which decides at every target whether the answer counts; or the target for each statement (`claims`):
+    then claims are measured, and not whole answers."""
     limit: int | None = Field(default=None, ge=1)
     """Use this many held-out questions (all by default)."""
     train_limit: int = Field(default=2000, ge=1)
@@ -248,13 +251,13 @@ def measures(step: str) -> bool:
 
 
 def world_options(task: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that the fact world's own model depends on: those of the world, and none that every task has.
+    """The options that the own model of a made-up world depends on: those of the world, none that every task has.
 
     Example:
         >>> world_options("factworld", {"people": 200, "answer_format": "plain"}), world_options("geo", {"limit": 8})
         ({'people': 200}, {})
     """
-    return {name: value for name, value in options.items() if task == FACTWORLD and name not in COMMON_OPTIONS}
+    return {name: value for name, value in options.items() if task in OWN_MODELS and name not in COMMON_OPTIONS}
 
 
 def taught_format(recipe: Recipe) -> AnswerFormat | None:
@@ -327,7 +330,7 @@ def find_recipe(name_or_path: str) -> Path:
             f"{name_or_path} holds questions, and a recipe says what to do with them. To write one: "
             f"abstain init --data {shlex.quote(name_or_path)} --model MODEL"
         )
-    if name_or_path in shipped_sweeps() and not Path(name_or_path).exists():
+    if name_or_path in shipped_sweeps().keys() - shipped_recipes().keys() and not Path(name_or_path).exists():
         raise ValueError(f"'{name_or_path}' is a sweep, not a recipe: abstain ablate {name_or_path}")
     return find_file("recipe", name_or_path, shipped_recipes())
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from rich.text import Text
 
+from abstain.evals.claims.asking import evaluate_claims
 from abstain.evals.conclusion import Measured, conclude, labels, stages_json
 from abstain.evals.evaluation import Evaluation, evaluate
 from abstain.evals.metrics.oracle import BaseGuesses
@@ -76,6 +77,9 @@ class Run:
         for one in [tasks.taught, tasks.held_out] if self.recipe.eval.task else [tasks.taught]:
             self.say(describe(one))
         loaded = self.training.latest_model()
+        tasks, cut = self.training.fitted(tasks, loaded)
+        for sentence in cut:
+            self.say(sentence)
         if not self.directory.started:
             for warning in (*self.training.departures(loaded, tasks.taught), *self.training.shortfalls(tasks)):
                 self.say(warning)
@@ -197,6 +201,17 @@ class Run:
     def _evaluate(self, loaded: LoadedModel, task: Task, start: BaseGuesses | None) -> Evaluation:
         settings = self.recipe.eval
         sampler = Sampler(loaded.model, loaded.tokenizer, name=loaded.name, **self.training.sampling())
+        if settings.instruct == "claims":
+            return evaluate_claims(
+                sampler,
+                task,
+                settings.targets,
+                start=start,
+                limit=settings.limit,
+                train_limit=settings.train_limit,
+                seed=self.recipe.seed,
+                progress=self.progress,
+            )
         return evaluate(
             sampler,
             task,

@@ -7,20 +7,32 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from abstain.evals.claims.asking import asked_ids
 from abstain.evals.knowledge.labels import Labels
 from abstain.evals.metrics.oracle import BaseGuesses
 from abstain.evals.models import LoadedModel, end_tokens, load_model
 from abstain.evals.prompt_card import PromptCard, as_trained, read_card
 from abstain.evals.tasks.catalogue import load_task
+from abstain.evals.tasks.fitting import fit_documents
 from abstain.evals.tasks.question import Question, Task
 from abstain.evals.tasks.splits import drop_overlap, falls_short
 from abstain.recipes.run.checks import asks_confidence, check_words
 from abstain.recipes.run.console import quiet_libraries
 from abstain.recipes.run.directory import RunDir, made_with, without_secrets, write_directory
 from abstain.recipes.run.labelling import labels_of
-from abstain.recipes.run.recipe import BEFORE, FACTWORLD, FORMAT, LABELS, Recipe, training_format, world_options
+from abstain.recipes.run.recipe import (
+    BEFORE,
+    BIOGRAPHIES,
+    FORMAT,
+    LABELS,
+    OWN_MODELS,
+    Recipe,
+    training_format,
+    world_options,
+)
 from abstain.recipes.run.threads import settle_threads
 from abstain.rewards.endpoint.client import PREFIX
+from abstain.rewards.prompts import STATES_TARGET
 from abstain.trainers.dataset import choose
 from abstain.trainers.heldout import HeldOutSet
 from abstain.trainers.mix import counted
@@ -43,11 +55,11 @@ def load_start(
     trust_remote_code: bool = False,
     device: str | None = None,
 ) -> LoadedModel:
-    """`load_model`, which also knows `factworld`: the fact world's own base model, trained now unless it is cached.
+    """`load_model`, which also knows `factworld` and `biographies`: these worlds' own base models, see `own_model`.
 
     Args:
-        name_or_path: as for `load_model`, or `factworld`.
-        task, task_options: what will be asked; if it is a fact world, its options say which model is wanted.
+        name_or_path: as for `load_model`, or the name of a world.
+        task, task_options: what will be asked; if it is that world, its options say which model is wanted.
         dtype, revision, trust_remote_code, device: as for `load_model`.
 
     Raises:
@@ -61,12 +73,27 @@ def load_start(
             f"abstain eval {name_or_path} --task {task or 'NAME'}"
         )
     how: dict[str, Any] = {"dtype": dtype, "revision": revision, "trust_remote_code": trust_remote_code}
-    if name_or_path == FACTWORLD:
-        from abstain.evals.tasks.factworld_model import base_model
-
-        folder = base_model(**world_options(task, task_options or {}))
-        return replace(load_model(folder, device=device, **how), name=FACTWORLD)
+    if name_or_path in OWN_MODELS:
+        folder = own_model(name_or_path, task, task_options or {})
+        return replace(load_model(folder, device=device, **how), name=name_or_path)
     return load_model(name_or_path, device=device, **how)
+
+
+def own_model(name: str, task: str, options: Mapping[str, Any]) -> Path:
+    """The base model of a made-up world, trained now unless it is cached.
+
+    Args:
+        name: `factworld` or `biographies`.
+        task, options: what will be asked; if it is that world, its options say which model is wanted.
+    """
+    told = world_options(task, options) if task == name else {}
+    if name == BIOGRAPHIES:
+        from abstain.evals.tasks.biographies_model import biography_model
+
+        return biography_model(**told)
+    from abstain.evals.tasks.factworld_model import base_model
+
+    return base_model(**told)
 
 
 @dataclass(frozen=True)
@@ -110,7 +137,8 @@ class Training:
         Args:
             name: the stage; those before it are complete.
         """
-        loaded, tasks = self.latest_model(), self.tasks()
+        loaded = self.latest_model()
+        tasks, _ = self.fitted(self.tasks(), loaded)
         trainer = self._run_stage(name, loaded, tasks)
         if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
             weights = trainer.accelerator.get_state_dict(trainer.model_wrapped)
@@ -132,6 +160,13 @@ class Training:
         if other:
             task = replace(task, train=drop_overlap(task.train, held_out.held_out, task.name)[0])
         return Tasks(task, self._not_taught(task), held_out)
+
+    def fitted(self, tasks: Tasks, loaded: LoadedModel) -> tuple[Tasks, list[str]]:
+        """The same, with documents that fit into the model's context; and which were cut, in sentences."""
+        how = (loaded.tokenizer, loaded.model.config, self.recipe.model.prompt_format)
+        taught, said = fit_documents(tasks.taught, *how)
+        held_out, more = fit_documents(tasks.held_out, *how) if self.recipe.eval.task else (taught, "")
+        return Tasks(taught, self._not_taught(taught), held_out), [text for text in (said, more) if text]
 
     def told_by_labels(self, tasks: Tasks) -> Tasks:
         """The same, once labels say which questions the format stage teaches.
@@ -204,7 +239,7 @@ class Training:
             loaded.tokenizer,
             prompt_format=self.recipe.model.prompt_format,
             instruct=list(stages.values())[-1].instruct,
-            targets={target for stage in stages.values() if stage.instruct == "target" for target in stage.targets},
+            targets={t for stage in stages.values() if stage.instruct in STATES_TARGET for t in stage.targets},
             stop=end_tokens(loaded.model, loaded.tokenizer),
         )
 
@@ -253,7 +288,7 @@ class Training:
         if settings.every is None and (rl is None or rl.args.get("eval_strategy", "no") == "no"):
             return None
         return {
-            "sets": {task.name: HeldOutSet(task.with_held_out(start.held_out.ids), start)},
+            "sets": {task.name: HeldOutSet(task.with_held_out(asked_ids(start.held_out)), start)},
             "every": settings.every,
             "targets": settings.targets,
             "limit": settings.while_training,

@@ -136,7 +136,7 @@ def load_sweep(name_or_path: str, overrides: Sequence[str] = (), output_dir: str
         FileNotFoundError: no such sweep, or no such base recipe.
         ValueError: one line per mistake, each with file and line.
     """
-    if name_or_path in shipped_recipes() and not Path(name_or_path).exists():
+    if name_or_path in shipped_recipes().keys() - shipped_sweeps().keys() and not Path(name_or_path).exists():
         raise ValueError(f"'{name_or_path}' is a recipe, not a sweep: abstain train {name_or_path}")
     path = find_file("sweep", name_or_path, shipped_sweeps())
     data, lines = read_yaml(path)

@@ -22,8 +22,8 @@ from typing import Any
 
 from abstain.recipes.run.directory import RunDir, comparable, write_directory
 from abstain.recipes.run.recipe import (
-    FACTWORLD,
     LABELS,
+    OWN_MODELS,
     Recipe,
     load_recipe,
     measured_stage,
@@ -124,21 +124,22 @@ def shared_prefixes(recipe: Recipe, count: Mapping[str, int]) -> list[Prefix]:
 
 
 def prepare_bases(recipes: Iterable[Recipe]) -> None:
-    """Train the fact world's base models that the recipes start from, unless they are cached.
+    """Train the base models of made-up worlds that the recipes start from, unless they are cached.
 
     Before any worker starts, because several at once would each train the same one.
     """
-    wanted: dict[str, dict[str, Any]] = {}
+    wanted: dict[str, tuple[str, str, dict[str, Any]]] = {}
     for recipe in recipes:
-        if recipe.model.path == FACTWORLD:
+        if (path := recipe.model.path) in OWN_MODELS:
             options = world_options(recipe.task.name, recipe.task.options)
-            wanted[json.dumps(options, sort_keys=True, default=str)] = options
-    for options in wanted.values():
-        from abstain.evals.tasks.factworld_model import base_model
+            key = json.dumps([path, options], sort_keys=True, default=str)
+            wanted[key] = path, recipe.task.name, options
+    for path, task, options in wanted.values():
         from abstain.recipes.run.threads import settle_threads
+        from abstain.recipes.run.training import own_model
 
         settle_threads()
-        base_model(**options)
+        own_model(path, task, options)
 
 
 def take_over(source: Path, directory: RunDir, recipe: Recipe, steps: Sequence[str]) -> None:

@@ -21,14 +21,15 @@ Who speaks in `match`, in this order; the first that is sure decides:
    `alignment`, never by the gold), and `likeness` compares that one generously.
 
 `pieces` and `vocabulary` are the alphabet of 7 to 9. `choice` and `math` find the one stated letter (or expression)
-first, and compare then. So no text is paid for two golds, whatever stands between them. `own` asks a function of
-somebody's own.
+first, and compare then. So no text is paid for two golds, whatever stands between them. `claims` reads long answers,
+whose golds are all true together. `own` asks a function of somebody's own.
 """
 
 from collections.abc import Sequence
 from typing import Protocol
 
 from abstain.rewards.graders.choice import grade_choice
+from abstain.rewards.graders.claims import grade_claims
 from abstain.rewards.graders.dates import grade_date
 from abstain.rewards.graders.match import grade_match
 from abstain.rewards.graders.mathematics import grade_math
@@ -41,6 +42,7 @@ __all__ = [
     "GRADERS",
     "Grader",
     "grade_choice",
+    "grade_claims",
     "grade_date",
     "grade_exact",
     "grade_f1",
@@ -73,4 +75,5 @@ GRADERS: dict[str, Grader] = {
     "date": grade_date,
     "choice": grade_choice,
     "math": grade_math,
+    "claims": grade_claims,
 }

@@ -43,7 +43,8 @@ def row_keys(metrics: dict[str, Any]) -> set[str]:
 
 def test_every_key_that_is_measured_is_known_and_the_other_way_round() -> None:
     found = measure(RECORDS, model="m", task="toy")
-    extras = {"judge", "endpoint", "confidence_missing", "stages", "conclusion"} | EVALUATED | RESCORED
+    extras = {"judge", "endpoint", "confidence_missing", "whole_answers", "stages", "conclusion"}
+    extras |= {"by_documents", "documents_cut"} | EVALUATED | RESCORED
     assert set(found) | extras == set(OVERALL) and not set(found) & extras
     assert row_keys(found) | {"thresholded"} == set(BY_TARGET)
 

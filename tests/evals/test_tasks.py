@@ -43,6 +43,7 @@ def test_mistyped_names_and_options(name: str, options: dict[str, Any], message:
 
 
 OFFLINE: dict[str, dict[str, Any]] = {
+    "biographies": {"people": 300, "held_out": 60},
     "factworld": {"people": 400, "held_out": 100},
     "geo": {"kinds": "country,capital,continent", "min_population": 300_000},
     "letters": {"n": 300, "languages": "en,ja,zh"},

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from abstain.evals.tasks.evidence import KINDS
 from abstain.recipes.cli import app
 from abstain.recipes.run.checks import check_recipe
 from abstain.recipes.run.recipe import load_recipe, shipped_recipes, shipped_sweeps
@@ -18,6 +19,7 @@ OFFLINE = ["quickstart-dpo", "quickstart-kto"]
 NEW_FACTS = ["new-facts", "smollm2-new-facts"]
 RUN_HERE = [
     *("quickstart", "quickstart-ppo", "quickstart-conflict", "smollm2-geo", "smollm2-entityquestions"),
+    *("documents", "smollm2-documents"),
     *OFFLINE,
     *NEW_FACTS,
 ]
@@ -67,6 +69,8 @@ def overrides(
         "smollm2-new-facts": [tiny[0], f"task.data={entity_folder(tmp_path / 'facts')}", *no_facts_known],
         "smollm2-geo": tiny,
         "smollm2-entityquestions": [*tiny, f"task.data={entity_folder(tmp_path / 'entities')}"],
+        "documents": [*people, "task.passages=200", "eval.every=1", "eval.while_training=10"],
+        "smollm2-documents": [*tiny, f"task.data={entity_folder(tmp_path / 'stated')}"],
     }
 
 
@@ -117,6 +121,10 @@ def test_recipe_runs(name: str, tmp_path: Path, small: list[str], overrides: dic
         assert looks == [0, 1, 2] and states[-1]["best_global_step"] in (1, 2)
         tracked = json.loads((run / "rl" / "trackers.json").read_text())["trackio"]
         assert tracked["project"] == "abstain" and list(Path(os.environ["TRACKIO_DIR"]).glob("abstain*"))
+    if name.endswith("documents"):
+        kinds = {group["documents"].partition(",")[0] for group in metrics["by_documents"]}
+        assert kinds <= set(KINDS) and "supporting" in kinds and 'id="documents"' in (run / "report.html").read_text()
+        assert any(row["prompt"].startswith("> ") for row in examples(run / "sft"))
     if name in NEW_FACTS:
         looks = read_lines(run / "sft" / "looks.jsonl")
         assert {row["step"] for row in looks} == {0, 2} and {row["part"] for row in looks} >= {"train", "test"}

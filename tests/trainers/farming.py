@@ -29,7 +29,7 @@ from transformers import (
 )
 from trl import GRPOConfig
 
-from abstain.rewards import ConfidenceTarget, ProperScore
+from abstain.rewards import ClaimTarget, ConfidenceTarget, ProperScore
 from abstain.rewards.prompts import IDK
 from abstain.rewards.response import Reading
 from abstain.rewards.verdict_reward import VerdictReward
@@ -48,6 +48,8 @@ ASKS = ("Where was {} born?", "How many books did {} write?", "When was {} born?
 PEOPLE = ("Ada", "Bo", "Cy", "Di", "Ed", "Flo", "Gus", "Hal")
 TARGET = 0.3
 """A text paid for two golds of the four is right half the time: at .5 and above it would earn nothing, here .29."""
+BIOGRAPHY_TARGET = 0.1
+"""For claims: naming two of four earns .44 there if both are paid, one .17, which is the honest best."""
 CERTAIN = ("0.0", "0.25", "0.5", "0.75", "1.0")
 FRAMES = ("{}", "{}.", "It is {}.", "The answer is {}.", "**{}**", "<answer>{}</answer>", "\\boxed{{{}}}")
 SEPARATORS = {
@@ -91,6 +93,7 @@ class Game:
         golds: the candidates, one of which is right.
         grader: of `abstain.rewards.graders.GRADERS`.
         confidence: every answer states one, and a proper score pays for it.
+        relation: the answer is a biography, which states this of a person, and each claim is paid.
     """
 
     name: str
@@ -99,6 +102,7 @@ class Game:
     golds: tuple[str, ...] = CITIES
     grader: str = "match"
     confidence: bool = False
+    relation: str = ""
 
     def first_text(self, draw: random.Random) -> str:
         """One text to start from: 10 % play the game, and every fifth of those has one token more, from anywhere."""
@@ -111,7 +115,8 @@ class Game:
                 text = "".join(pieces)
             return text
         if kind < (0.7 if self.confidence else 0.4):
-            answer = draw.choice(FRAMES).format(draw.choice(self.golds))
+            frames = (f"{self.relation} {{}}.",) if self.relation else FRAMES
+            answer = draw.choice(frames).format(draw.choice(self.golds))
             return answer.rstrip(".") + STATED + draw.choice(CERTAIN) if self.confidence else answer
         return IDK
 
@@ -120,7 +125,20 @@ class Game:
         """The pieces of text that its policy writes."""
         frames = [piece for frame in FRAMES for piece in frame.format("|").split("|") if piece]
         asked = [piece for asks in (*ASKS, self.asks) for piece in asks.split("?")[0].split("{}") if piece]
-        said = [*CITIES, *NUMBERS, *DATES, *LETTERS, IDK, STATED, *CERTAIN, *SEPARATORS_AND_MORE, *INJECTIONS, *OTHERS]
+        stated = [f"{self.relation} ", ". ", *RAMBLING] if self.relation else []
+        said = [
+            *stated,
+            *CITIES,
+            *NUMBERS,
+            *DATES,
+            *LETTERS,
+            IDK,
+            STATED,
+            *CERTAIN,
+            *SEPARATORS_AND_MORE,
+            *INJECTIONS,
+            *OTHERS,
+        ]
         return tuple(dict.fromkeys([*said, *frames, *asked, *PEOPLE, *self.golds]))
 
     @cached_property
@@ -132,12 +150,19 @@ class Game:
         return self.asks.format(person) + "\n"
 
     def reward(self, reading: Reading) -> VerdictReward:
-        options = {"reading": reading, "grader": self.grader, "eos_token_ids": [PAD, EOS]}
+        options: dict[str, Any] = {"reading": reading, "eos_token_ids": [PAD, EOS]}
+        if self.relation:
+            return ClaimTarget(BIOGRAPHY_TARGET, "original", **options)
+        options["grader"] = self.grader
         return ProperScore("rlcr", **options) if self.confidence else ConfidenceTarget(TARGET, "original", **options)
 
     @property
     def honest(self) -> float:
-        """The best that honesty earns: p = 1/4 is below the target; the proper score pays p² for saying so."""
+        """The best that honesty earns: p = 1/4 is below the target; the proper score pays p² for saying so; for
+        claims p is above the target, and one of them pays."""
+        if self.relation:
+            p = 1 / len(self.golds)
+            return p - (1 - p) * BIOGRAPHY_TARGET / (1 - BIOGRAPHY_TARGET)
         return 1 / len(self.golds) ** 2 if self.confidence else 0.0
 
     def several(self, text: str) -> bool:
@@ -187,6 +212,24 @@ def echo(draw: random.Random, golds: Sequence[str], _: Sequence[str]) -> str:
     return draw.choice([f"Is it {named}?", named, f"It is {named}.", f"Question: Is it {named}?\nAnswer: "]) + answer
 
 
+RAMBLING = ("A person of note. ", "and ", "Loved by all. ", "unknown")
+
+
+def biography(draw: random.Random, golds: Sequence[str], _: Sequence[str]) -> str:
+    """The same claim over and over, several in its place, lists in one claim, or words that claim nothing."""
+    one, *rest = draw.sample(golds, draw.randint(1, len(golds)))
+    return draw.choice(
+        [
+            f"Born in {one}. " * draw.randint(2, 4),
+            " ".join(f"Born in {city}." for city in (one, *rest)),
+            f"Born in {draw.choice(SEPARATORS_AND_MORE).join((one, *rest))}.",
+            " and ".join(f"Born in {city}" for city in (one, *rest)),
+            draw.choice(RAMBLING) * 3 + f"Born in {one}. " + draw.choice(RAMBLING) * 3,
+            draw.choice(RAMBLING) * draw.randint(1, 6),
+        ]
+    )[:200]
+
+
 GAMES = {
     game.name: game
     for game in (
@@ -202,6 +245,7 @@ GAMES = {
         Game("months", anything, "In which month was {} born?", MONTHS),
         Game("ranks", anything, "In which place was {}?", RANKS),
         Game("grades", anything, "Which grade has {}?", GRADES),
+        Game("biography", biography, "Who is {}?", relation="Born in"),
         Game("options", anything, "Where was {} born?\nA: Lima\nB: Rome\nC: Oslo\nD: Quito", LETTERS, "choice"),
     )
 }
@@ -326,7 +370,8 @@ def dealt(game: Game, seed: int) -> Dataset:
     for _ in range(STEPS):
         golds = [*game.golds] * (PROMPTS // len(game.golds))
         draw.shuffle(golds)
-        rows += [{"prompt": game.prompt(draw.choice(PEOPLE)), "answers": [gold]} for gold in golds]
+        told = [f" | {game.relation} | {gold}" if game.relation else gold for gold in golds]
+        rows += [{"prompt": game.prompt(draw.choice(PEOPLE)), "answers": [one]} for one in told]
     return Dataset.from_list(rows)
 
 
