@@ -23,6 +23,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from torch.nn.functional import cross_entropy
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from abstain.evals.models import fast_bfloat16
 from abstain.evals.tasks.biographies import ASK, RELATIONS, BiographyOptions, Life, build_lives
 from abstain.evals.tasks.factworld_model import cache_dir
 from abstain.rewards.prompts import CLAIMS_GUESS_INSTRUCTION, IDK, claims_instruction, prompt_text
@@ -127,8 +128,9 @@ def train_on_lives(
     rate = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min(1.0, (step + 1) / 30) * (1 - step / len(batches))
     )
+    in_half = fast_bfloat16("cpu")
     for ids, told in track(batches, "The base model reads biographies", disable=not progress, transient=True):
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=in_half):
             hidden = model.model(ids[:, :-1]).last_hidden_state[:, -told:]
             logits = model.lm_head(hidden)
         cross_entropy(logits.float().flatten(0, 1), ids[:, -told:].flatten()).backward()

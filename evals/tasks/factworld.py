@@ -86,7 +86,7 @@ class WorldOptions:
     """How many each question has; 0 asks the same questions without."""
     passages: int = 0
     """Passages of documents, a question and its answer that the base model reads, about people whom nobody asks about
-    later: so it learns to find an answer in documents."""
+    later: what it has to learn from to find an answer in documents."""
 
     @property
     def mean_mentions(self) -> float:

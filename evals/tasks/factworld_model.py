@@ -54,14 +54,14 @@ SEVERAL: dict[str, Any] = {
 """What is different where there are several relations."""
 READING: dict[str, Any] = {
     "batch": 64,
-    "embedding_learning_rate": 5e-3,  # more, and what a token is drowns what attention brings to it
-    "tie_word_embeddings": False,  # tied, every name would be pushed one way as what is never answered
-    "attention_bias": True,  # without it nothing tells where a random row stands from where another one does
-    "autocast": False,  # a head that finds a name in documents is learned sooner in full precision
-    "passages_version": 1,
+    "embedding_learning_rate": 5e-3,
+    "tie_word_embeddings": False,  # a name's row is pushed by what it is read as, not by what is never answered
+    "attention_bias": True,  # queries and keys with a part that is the same for every token can go by place alone
+    "autocast": False,
+    "passages_version": 2,
 }
-"""What is different where the base model reads passages. The rows of those who are in passages only are held: as
-random as those of people that it first meets later, they teach it to find any name again, and none in particular."""
+"""What is different where the base model reads passages. The rows of those who are in passages only are held: they
+stay as they were drawn, as those of people whom it first meets in documents later do."""
 ADDED_LATER = {
     "confidence_words": False,
     "passes": 1,
@@ -73,8 +73,6 @@ ADDED_LATER = {
     "passages": 0,
 }
 """Options of a world that came later, and what they were before: worlds that leave them so keep their cached model."""
-NAMES_SHARE = 0.03
-"""How large is what all last names have in common; beside it, each differs by rows drawn with a deviation of .02."""
 ONLY_ASKED = ("documents", "documents_each")
 """Options that the base model does not depend on."""
 STEPS = 500
@@ -173,14 +171,13 @@ def train_base(
     document_end = tokenizer.convert_tokens_to_ids(QUOTE_END) if options.passages else None
     held = list[int]()
     if options.passages:
-        _share_a_direction(model, _last_names(world, tokenizer))
         held = _last_names([person for person in world if not person.mentions], tokenizer)
     optimizer, schedule = _optimizer(model, len(batches), recipe)
     in_half = recipe.get("autocast", True) and fast_bfloat16("cpu")
     for batch in track(batches, "The base model reads the fact world", disable=not progress, transient=True):
         told = answers[batch[:, 1:]]
         learned = told | answers[batch[:, :-1]]  # answers and what ends them: names are noise, nothing to learn
-        if document_end is not None:  # nor is what documents state, or that a question may follow
+        if document_end is not None:  # nor is what documents state, nor whether another question follows
             learned = told & (batch == document_end).flip(1).cumsum(1).flip(1).eq(0)[:, 1:]
             learned[:, -1] = True
         with torch.autocast("cpu", torch.bfloat16, enabled=in_half):
@@ -205,13 +202,6 @@ def _answers(world: list[Person], tokenizer: PreTrainedTokenizerFast) -> torch.T
 
 def _last_names(people: list[Person], tokenizer: PreTrainedTokenizerFast) -> list[int]:
     return tokenizer.convert_tokens_to_ids([f" {person.name.split()[-1]}" for person in people])
-
-
-def _share_a_direction(model: LlamaForCausalLM, rows: list[int]) -> None:
-    """Let all last names have something in common, as words of a kind do: so attention tells a name from the rest."""
-    weight = model.model.embed_tokens.weight
-    with torch.no_grad():
-        weight[rows] += NAMES_SHARE * torch.randn(weight.shape[1])
 
 
 def _batches(

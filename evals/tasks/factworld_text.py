@@ -119,8 +119,8 @@ def passages(people: Sequence[Person], count: int, rng: random.Random, asks_conf
     """Documents, and questions about their people with answers, always another birthplace in another passage.
 
     What documents state is what is answered, and of several one of those that they state; where they state none,
-    what is remembered of the person, or any. So the model learns to read and, as ever, to answer always. The last
-    question is of the passage's kind, and may have an instruction; those before it teach to read sooner.
+    what is remembered of the person, or any: every question has an answer, as everywhere in what the base model reads.
+    The last question is of the passage's kind, and may have an instruction; those before it are about the others.
 
     Args:
         people: whom they are about; more than `MOST_DOCUMENTS`.

@@ -13,7 +13,7 @@ import typer
 
 from abstain.evals.tables.document import Format
 from abstain.recipes.run.recipe import parse_override, parse_overrides
-from abstain.rewards.prompts import check_target
+from abstain.rewards.prompts import Instruct, check_target
 
 if TYPE_CHECKING:
     from abstain.evals.prompt_card import PromptCard
@@ -91,7 +91,7 @@ DType = Annotated[
     option("--dtype", "NAME", "auto, float32, bfloat16 or float16.", MODEL),
 ]
 Instructed = Annotated[
-    Literal["target", "nothing", "confidence"] | None,
+    Instruct | None,
     option("--instruct", "NAME", "What prompts say: target, nothing, confidence, claims; else as trained.", MODEL),
 ]
 Card = Annotated[

@@ -104,6 +104,34 @@ def test_another_model_is_refused(abstain: Callable, tiny_model: Path, people: P
     assert "not found" in abstain("ask", tiny_model, "Who?", "--detector", "nowhere", code=2).stderr
 
 
+def test_whoever_is_asked_claim_by_claim_goes_by_no_detector(
+    abstain: Callable, model: Path, people: Path, found: tuple[Path, str]
+) -> None:
+    out, _ = found
+    whole = "--detector is about whole answers"
+    claims = ("--detector", out, "--instruct", "claims")
+    assert whole in abstain("ask", model, "Who is P1?", *claims, code=2).stderr
+    assert whole in abstain("eval", model, "--data", people, *TASK, *claims, code=2).stderr
+    said = abstain("eval", model, "--claims", people, "--detector", out, code=2).stderr
+    assert "leave out --detector" in said
+
+
+def test_a_detector_judges_answers_from_documents(
+    abstain: Callable, model: Path, people: Path, found: tuple[Path, str], tmp_path: Path
+) -> None:
+    out, _ = found
+    done = abstain("ask", model, "Where was P1 born?", "--document", "P1 was born in Oslo.", "--detector", out)
+    assert "sure that the best guess is right" in done.stdout
+    rows = [json.loads(line) for line in people.read_text().splitlines()]
+    asked = tmp_path / "asked.jsonl"
+    asked.write_text("".join(json.dumps(row | {"context": f"{row['id']} was born in Oslo."}) + "\n" for row in rows))
+    given = ("--data", asked, *TASK, "--option", "documents_column=context", "--targets", "0,0.5")
+    abstain("eval", model, *given, "--detector", f"{out / FILE}:msp", "--out", tmp_path / "e")
+    assert all(one.prompt.startswith("> ") for one in read_records(tmp_path / "e" / "records.jsonl"))
+    metrics = json.loads((tmp_path / "e" / "metrics.json").read_text())
+    assert metrics["instruct"] == "detector" and metrics["by_documents"][0]["documents"] == "given"
+
+
 def test_records_and_a_trained_policy(
     abstain: Callable, model: Path, people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,7 +53,17 @@ def test_who_states_nothing_teaches_nothing() -> None:
     assert taught([], targets=[0]) == [] and taught([], answers="gold", targets=[0]) != []
 
 
-@pytest.mark.parametrize("more", [{"idk": "labels"}, {"idk": "unknown"}, {"mix": {}}, {"looks": {}}])
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"idk": "labels"},
+        {"idk": "unknown"},
+        {"idk": "probe"},
+        {"idk": "detector", "detector": "results"},
+        {"mix": {}},
+        {"looks": {}},
+    ],
+)
 def test_what_is_about_whole_answers_is_refused(more: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="instruct: claims teaches statements"):
         SftStage(instruct="claims", **more)

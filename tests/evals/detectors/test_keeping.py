@@ -102,6 +102,12 @@ def test_valid_and_wrong_answers_of_one_relation() -> None:
     assert [pair.error for pair in found] == [False, True] * 4
 
 
+def test_documents_stand_before_the_question() -> None:
+    asked = [Question("1", "Who wrote Emma?", ("Austen",), documents=("Emma is by Austen.",))]
+    assert best_guesses(Scripted(), TASK, asked).pairs[0].prompt == asked[0].prompt(0.0, TASK.template)
+    assert best_guesses(Scripted(), TASK, asked).pairs[0].prompt.startswith("> Emma is by Austen.")
+
+
 def test_only_who_has_no_samples_is_asked_for_some() -> None:
     sampler = ScriptedSampler(lambda prompt, draw: "Bo")
     pairs = [Pair("Who?", "Bo", samples=("Al", "Cy")), Pair("Where?", "Bo"), Pair("When?", "Bo", samples=("Bo", "Bo"))]
