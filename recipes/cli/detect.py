@@ -252,8 +252,9 @@ def pairs_of_records(file: Path) -> "tuple[list[Any], dict[int, float]]":
     """The best guesses of an evaluation, those at its lowest target, and the confidence that is known, by place.
 
     Raises:
-        ValueError: a line is no record, or there are none.
+        ValueError: a line is no record, there are none, or several are of one response: those of claims.
     """
+    from abstain.evals.claims.asking import MARK
     from abstain.evals.detectors.pair import Pair
     from abstain.evals.records import read_records
     from abstain.rewards.verdict import Verdict
@@ -264,6 +265,8 @@ def pairs_of_records(file: Path) -> "tuple[list[Any], dict[int, float]]":
     lowest = min(record.target for record in records)
     error = {Verdict.CORRECT: False, Verdict.INCORRECT: True}
     asked = [record for record in records if record.target == lowest]
+    if all(MARK in one.id for one in asked) and len({one.prompt for one in asked}) < len(asked):
+        raise ValueError(f"{file}: these are records of claims, several to a response, and detectors judge whole ones")
     pairs = [Pair(one.prompt, one.completion, error=error.get(one.verdict), id=one.id) for one in asked]
     return pairs, {place: one.confidence for place, one in enumerate(asked) if one.confidence is not None}
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from abstain.evals.detectors.fitted import FILE, PROBABILITY, read_detectors
-from abstain.evals.records import read_records
+from abstain.evals.records import Record, read_records, write_records
+from abstain.rewards.verdict import Verdict
 
 NAMES = [f"P{i}" for i in range(96)]
 TASK = ("--option", "held_out=0.25", "--option", "max_new_tokens=2", "--option", "grader=exact")
@@ -114,6 +115,17 @@ def test_whoever_is_asked_claim_by_claim_goes_by_no_detector(
     assert whole in abstain("eval", model, "--data", people, *TASK, *claims, code=2).stderr
     said = abstain("eval", model, "--claims", people, "--detector", out, code=2).stderr
     assert "leave out --detector" in said
+
+
+def test_records_of_claims_are_no_responses(abstain: Callable, tmp_path: Path) -> None:
+    claims = [
+        Record(
+            f"mo#{i}", "people", "Who is Mo?", (gold,), 0, "Who is Mo?", "Born in Oslo.", "Oslo", Verdict.CORRECT, 0.5
+        )
+        for i, gold in enumerate(("Mo | born in | Oslo", "Mo | works as | Potter"))
+    ]
+    write_records(tmp_path / "records.jsonl", claims)
+    assert "records of claims, several to a response" in abstain("detect", tmp_path, code=2).stderr
 
 
 def test_a_detector_judges_answers_from_documents(
