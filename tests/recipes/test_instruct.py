@@ -99,7 +99,7 @@ def test_a_stated_confidence_goes_through_every_stage(
         (["rl.guards.seed_idk={}"], "it seeds where a target is above 0"),
         (["rl.args.scale_rewards=group"], "allow_threshold_drift"),
         (["sft.idk=unsure"], "set idk: random"),
-        (["rl.instruct=target_confidence"], "'rl.instruct' must be 'target', 'nothing' or 'confidence'"),
+        (["rl.instruct=target_confidence"], "'rl.instruct' must be 'target', 'nothing', 'confidence' or 'claims'"),
         (["rl.state_target=false"], "unknown key 'rl.state_target'. Did you mean 'targets'?"),
     ],
 )
