@@ -144,20 +144,27 @@ class _Asking:
         prompts = one.prompts(self.task.template)
         sampled = self.sampler.sample(prompts, max_new_tokens=self.task.max_new_tokens, progress=self.advance)
         completions = [row[0] for row in sampled]
-        read = [read_response(said.text, said.truncated, self.task.answer_format) for said in completions]
-        asked, said = _replied(one.questions, read, completions)
-        verdicts = iter(self.grade(asked, [question.gold for question in asked], said))
-        graded = [Verdict.UNGRADED if reply.failure else next(verdicts) for reply in completions]
+        read, graded = read_and_grade(self.task, one.questions, completions, self.grade)
         return [_Answer(*row) for row in zip(prompts, completions, read, graded, strict=True)]
 
 
-def _replied(
-    questions: Sequence[Question], responses: Sequence[Response], completions: Sequence[Completion]
-) -> tuple[list[Question], list[Response]]:
-    """Those that there is a reply to."""
-    rows = zip(questions, responses, completions, strict=True)
-    kept = [(question, response) for question, response, said in rows if not said.failure]
-    return [question for question, _ in kept], [response for _, response in kept]
+def read_and_grade(
+    task: Task, questions: Sequence[Question], completions: Sequence[Completion], grade: Grade
+) -> tuple[list[Response], list[Verdict]]:
+    """What completions say, and the verdicts on them; UNGRADED where there was no reply.
+
+    Args:
+        task: says how answers are read.
+        questions: one for each completion.
+        completions: greedy ones, say.
+        grade: see `grade_by`.
+    """
+    read = [read_response(said.text, said.truncated, task.answer_format) for said in completions]
+    rows = zip(questions, read, completions, strict=True)
+    replied = [(question, response) for question, response, said in rows if not said.failure]
+    asked, given = [question for question, _ in replied], [response for _, response in replied]
+    verdicts = iter(grade(asked, [question.gold for question in asked], given))
+    return read, [Verdict.UNGRADED if said.failure else next(verdicts) for said in completions]
 
 
 def evaluate(

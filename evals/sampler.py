@@ -85,6 +85,16 @@ def batches(lengths: list[int], n: int, room: int, batch_tokens: int) -> Iterato
         start += size
 
 
+def room_of(batch_tokens: int | None, device: torch.device) -> int:
+    """Tokens of a batch, padding included: by default 4,096 on a CPU, where more is slower, and 16,384 elsewhere.
+
+    Example:
+        >>> room_of(None, torch.device("cpu")), room_of(512, torch.device("cpu"))
+        (4096, 512)
+    """
+    return batch_tokens or (4_096 if device.type == "cpu" else 16_384)
+
+
 def left_pad(rows: list[list[int]], pad: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     """Token ids and attention mask, padded on the left, so that every row is continued at its last column.
 
@@ -131,7 +141,7 @@ class Sampler:
         self.tokenizer = tokenizer
         self.name = name or model.config.name_or_path or type(model).__name__
         self.prompt_format = prompt_format
-        self.batch_tokens = batch_tokens or (4_096 if model.device.type == "cpu" else 16_384)
+        self.batch_tokens = room_of(batch_tokens, model.device)
         self.max_new_tokens = max_new_tokens
         self.autocast = takes_bfloat16(model.device.type, autocast)
 

@@ -6,7 +6,6 @@ not seen its question: a probe would remember the others, and teach the model to
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -24,33 +23,21 @@ BY_GUESS = ("probe", "detector")
 """Values of `idk` that go by P(correct) of the model's own guess."""
 
 
-@dataclass(frozen=True)
-class Judged:
-    """A guess that is to be judged.
-
-    Args:
-        question: the id of its question.
-        prompt, text: what was asked and said.
-        probability: the model's own, of exactly this text.
-        correct: whether it is right.
-    """
-
-    question: str
-    prompt: str
-    text: str
-    probability: float
-    correct: bool
-
-
 def p_correct(
-    sampler: Sampler, task: Task, guesses: Sequence[Judged], detector: str | None, seed: int
+    sampler: Sampler,
+    task: Task,
+    guesses: Sequence[Pair],
+    probabilities: Sequence[float],
+    detector: str | None,
+    seed: int,
 ) -> list[float | None]:
     """P(correct) of each guess, `None` where it cannot be told.
 
     Args:
         sampler: the model whose guesses they are.
         task: how answers are compared.
-        guesses: to judge.
+        guesses: to judge, with their verdicts.
+        probabilities: the model's own, of exactly these responses.
         detector: a file of detectors, as `--detector` takes it; a cross-fitted probe without one.
         seed: of the probe's folds.
 
@@ -65,11 +52,11 @@ def p_correct(
         found = read_detectors(path)
         found.check_model(fingerprint(sampler.model), sampler.name, path)
         found.check_own_scores(path)
-        said = [Completion(one.text, math.log(max(one.probability, 1e-300)), 0, False) for one in guesses]
-        p = Confider(found, found.one(name), means)([one.prompt for one in guesses], said)
+        rows = zip(guesses, probabilities, strict=True)
+        said = [Completion(one.response, math.log(max(p, 1e-300)), 0, False) for one, p in rows]
+        sure = Confider(found, found.one(name), means)([one.prompt for one in guesses], said)
     else:
-        pairs = [Pair(one.prompt, one.text, error=not one.correct, id=one.question) for one in guesses]
-        scored = score_pairs(pairs, means, Scoring(scores=("length",)), progress="hidden states")
+        scored = score_pairs(guesses, means, Scoring(scores=("length",)), progress="hidden states")
         assert scored.features is not None, "a probe asks for them"
-        p = cross_fitted_p(scored.features, scored.correct, scored.questions, seed=seed)
-    return [None if np.isnan(one) else float(one) for one in p]
+        sure = cross_fitted_p(scored.features, scored.correct, scored.questions, seed=seed)
+    return [None if np.isnan(p) else float(p) for p in sure]

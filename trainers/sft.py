@@ -16,6 +16,7 @@ from accelerate import PartialState
 from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from abstain.evals.detectors.pair import Pair
 from abstain.evals.knowledge.labels import Label
 from abstain.evals.records import read_rows, write_rows
 from abstain.evals.sampler import Sampler
@@ -27,7 +28,7 @@ from abstain.rewards.prompts import IDK, in_format
 from abstain.rewards.verdict import Verdict
 from abstain.trainers.claims import claim_examples
 from abstain.trainers.dataset import Prompt, as_trl_prompt, choose
-from abstain.trainers.doubts import BY_GUESS, Judged, p_correct
+from abstain.trainers.doubts import BY_GUESS, p_correct
 from abstain.trainers.embedding_rows import instructions, only_rows_of
 from abstain.trainers.looks import Looks, questions_to_ask
 from abstain.trainers.mix import Known, least_known, says_idk, warn_of_the_rest
@@ -173,11 +174,10 @@ def _judged(
     if stage.idk not in BY_GUESS or not asked:
         return list(guesses)
     prompts = _guess_prompts(task, questions, stage)
-    responses = [
-        Judged(questions[place].id, prompts[place], guess.text, guess.probability, guess.correct)
-        for place, guess in asked
+    pairs = [
+        Pair(prompts[place], guess.text, error=not guess.correct, id=questions[place].id) for place, guess in asked
     ]
-    sure = p_correct(sampler, task, responses, stage.detector, seed)
+    sure = p_correct(sampler, task, pairs, [guess.probability for _, guess in asked], stage.detector, seed)
     found = list(guesses)
     for (place, guess), p in zip(asked, sure, strict=True):
         found[place] = replace(guess, p_correct=p)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from abstain.evals.detectors.catalogue import DETECTORS
-from abstain.evals.detectors.tables import equal_grid, policy_grid, ranking_grid, sentences
+from abstain.evals.detectors.tables import equal_grid, kinds_grid, policy_grid, ranking_grid, sentences
 from abstain.evals.records import read_json, write_text
 from abstain.evals.tables.grid import Grid, markdown_lines
 
@@ -41,7 +41,10 @@ def access() -> str:
 def comparison(found: Mapping[str, Any]) -> str:
     """What a `detect.json` says: sentences, how well each ranks, what each scores."""
     told = f"{found['model']}, {found['n_graded']:,} graded responses, fitted on {found['n_train']:,} others."
-    parts = [" ".join([told, *sentences(found)]), _table(ranking_grid(found)), _table(policy_grid(found))]
+    parts = [" ".join([told, *sentences(found)]), _table(ranking_grid(found))]
+    if found.get("kinds"):  # results of before had none
+        parts += ["AUROC of finding each kind of error among right responses:", _table(kinds_grid(found))]
+    parts.append(_table(policy_grid(found)))
     if found["equal_coverage"]:
         parts += ["Points more than the trained policy, with as many answers:", _table(equal_grid(found))]
     return "\n\n".join(parts)

@@ -13,6 +13,9 @@ from abstain.rewards.errors import nearest
 Access = Literal["text", "logprobs", "states", "attention"]
 """What has to be seen of the model: what it writes, its tokens' log-probabilities, hidden states, attention."""
 
+Convention = Literal["paper", "official"]
+"""Where a paper and its code differ: what the one says, or what the other computes."""
+
 
 @dataclass(frozen=True)
 class Detector:

@@ -18,7 +18,7 @@ import numpy as np
 
 from abstain.evals.detectors.fitted import PROBABILITY, FittedCascade, is_clear
 from abstain.evals.detectors.fitting import FittedOn
-from abstain.evals.detectors.measures import DRAWS, measure_scores
+from abstain.evals.detectors.measures import DRAWS, measure_kinds, measure_scores, middle_of, question_draws
 from abstain.evals.detectors.measures import KIND as RANKING_KIND
 from abstain.evals.detectors.scored import Scored
 from abstain.evals.metrics.intervals import KIND, LEVEL
@@ -91,9 +91,9 @@ def compare_detectors(
 
     Returns:
         `found` has `detectors` (`abstain.evals.detectors.measures.measure_scores`, with `sign`, `layer` and
-        `fitted_auroc`), `rows` and `overall` (`abstain.evals.policies.rows.policy_rows`, with `regret` and
-        `mean_regret`), `equal_coverage`, `cascade`, `reference`, `best`, and what it was: `model`, `task`, `n`,
-        `n_train`, `notes`.
+        `fitted_auroc`), `kinds` (`abstain.evals.detectors.measures.measure_kinds`), `rows` and `overall`
+        (`abstain.evals.policies.rows.policy_rows`, with `regret` and `mean_regret`), `equal_coverage`, `cascade`,
+        `reference`, `best`, and what it was: `model`, `task`, `n`, `n_train`, `notes`.
 
     Raises:
         ValueError: responses of the same question on both sides.
@@ -104,8 +104,9 @@ def compare_detectors(
     names = list(detectors.detectors)
     reference = next((name for name in _REFERENCES if name in names), names[0])
     error = 1 - test.correct
-    risks = {name: detectors.risk(name, test) for name in names}
-    sure = {name: detectors.p_correct(name, test) for name in names}
+    judged = detectors.judge(test)
+    risks = {name: one.risk for name, one in judged.items()}
+    sure = {name: one.p_correct for name, one in judged.items()}
     ranked = measure_scores(risks, error, test.questions, reference, draws=draws, seed=seed)
     for row in ranked:
         one = detectors.detectors[row["detector"]]
@@ -136,11 +137,21 @@ def compare_detectors(
         "best": detectors.best,
         "settings": detectors.settings,
         "detectors": ranked,
+        "kinds": measure_kinds(
+            risks, error, [pair.kinds for pair in test.pairs], test.questions, draws=draws, seed=seed
+        ),
         "rows": rows,
         "overall": overall,
         "equal_coverage": _at_equal_coverage(trained, on, sure, targets, test.questions, draws, seed),
         "cascade": _cascade(fit, sure),
-        "interval": {"level": LEVEL, "kind": KIND, "ranking": RANKING_KIND, "draws": draws, "seed": seed},
+        "delta": delta,
+        "interval": {
+            "level": LEVEL,
+            "kind": RANKING_KIND if _repeat(test.questions) else KIND,
+            "ranking": RANKING_KIND,
+            "draws": draws,
+            "seed": seed,
+        },
         "notes": list(dict.fromkeys([*notes, *train.notes, *test.notes, *fit.notes])),
     }
     curves = {}
@@ -170,9 +181,9 @@ def _rows(
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """`policy_rows`; where a question has several responses, its intervals are of a bootstrap over questions."""
     rows, overall = policy_rows(policies, reference)
-    if len(set(questions)) == len(questions):
+    if not _repeat(questions):
         return rows, overall
-    weights = _draws(questions, draws, seed)
+    weights = question_draws(questions, draws, seed).astype(float)
     targets = sorted(reference.verdicts)
     points = {policy.name: points_of(policy, targets) for policy in policies}
     base = points[reference.name]
@@ -188,12 +199,9 @@ def _rows(
     return rows, overall
 
 
-def _draws(questions: Sequence[str], draws: int, seed: int) -> np.ndarray:
-    """How often each response is drawn, (draws, n), where whole questions are."""
-    _, of = np.unique(np.asarray(questions, dtype=object).astype(str), return_inverse=True)
-    rng, count = np.random.default_rng(seed), int(of.max()) + 1
-    drawn = [np.bincount(rng.integers(0, count, count), minlength=count)[of] for _ in range(draws)]
-    return np.stack(drawn).astype(float)
+def _repeat(questions: Sequence[str]) -> bool:
+    """Whether a question has several responses."""
+    return len(set(questions)) < len(questions)
 
 
 def _drawn(values: np.ndarray, weights: np.ndarray) -> list[float] | None:
@@ -202,8 +210,7 @@ def _drawn(values: np.ndarray, weights: np.ndarray) -> list[float] | None:
     totals = weights @ known.astype(float)
     with np.errstate(invalid="ignore"):
         means = ((weights @ np.nan_to_num(values)) / totals).mean(axis=1)
-    means = means[~np.isnan(means)]
-    return [float(end) for end in np.percentile(means, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])] if len(means) else None
+    return middle_of(means[~np.isnan(means)])
 
 
 def _add_regret(

@@ -16,9 +16,10 @@ from abstain.evals.detectors.comparison import DetectorComparison, compare_detec
 from abstain.evals.detectors.fitted import PROBABILITY
 from abstain.evals.detectors.fitting import Calibration, FittedOn, fit_detectors
 from abstain.evals.detectors.keeping import Kept
-from abstain.evals.detectors.pair import Pair, question_ids
+from abstain.evals.detectors.pair import Pair, errors_of, question_ids
+from abstain.evals.detectors.probes import check_verdicts
 from abstain.evals.detectors.scoring import CHUNK, Means, Scoring, own_doubt, score_pairs
-from abstain.evals.evaluation import draw_in_order, grade_by
+from abstain.evals.evaluation import draw_in_order, grade_by, read_and_grade
 from abstain.evals.metrics.oracle import BaseGuesses, ForcedAnswers, baselines, halves
 from abstain.evals.policies.agreement import SAMPLES, TEMPERATURE, as_forced, ask_samples
 from abstain.evals.policies.comparison import agreement_policies, sample_verdicts
@@ -29,7 +30,6 @@ from abstain.evals.records import Record
 from abstain.evals.sampling import AnySampler, Completion
 from abstain.evals.tasks.question import Question, Task
 from abstain.rewards.judge.grader import JudgeGrader
-from abstain.rewards.parsing.completion import read_response
 from abstain.rewards.prompts import Instruct
 from abstain.rewards.verdict import Verdict
 
@@ -135,13 +135,7 @@ def best_guesses(
             part = prompts[start : start + CHUNK]
             said += kept.answers(part, {"room": task.max_new_tokens}, partial(_greedy, sampler, part, task))
             advance(len(part))
-    read = [read_response(one.text, one.truncated, task.answer_format) for one in said]
-    there = [place for place, one in enumerate(said) if not one.failure]
-    golds = [questions[place].gold for place in there]
-    graded = grade_by(task, judge)([questions[place] for place in there], golds, [read[place] for place in there])
-    verdicts = [Verdict.UNGRADED] * len(said)
-    for place, verdict in zip(there, graded, strict=True):
-        verdicts[place] = verdict
+    _, verdicts = read_and_grade(task, questions, said, grade_by(task, judge))
     error = {Verdict.CORRECT: False, Verdict.INCORRECT: True}
     pairs = tuple(
         Pair(prompt, one.text, error=error.get(verdict), id=question.id)
@@ -235,6 +229,7 @@ def detect_on_task(
         is_train = halves(len(held_out), options.seed)[0]
         notes.append("there are no training questions: detectors are fitted on half of the held-out ones")
     ours, theirs = asked.pick(is_train), asked.pick(~is_train)
+    check_verdicts("detectors are", 1 - errors_of(ours.pairs))  # before scores, which take long
     scored = score_pairs(asked.pairs, means, how, kept=kept, progress=bar["scores"])
     scored = scored.with_values(**{PROBABILITY: own_doubt(asked.completions)})
     fitted_on, measured = scored.pick(is_train), scored.pick(~is_train)
@@ -340,6 +335,7 @@ def detect_in_pairs(
     places = [place for place, one in enumerate(question_ids(pairs)) if one in sides]
     chosen = [pairs[place] for place in places]
     is_train = np.array([sides[one] for one in question_ids(chosen)], dtype=bool)
+    check_verdicts("detectors are", 1 - errors_of(chosen)[is_train])  # before scores, which take long
     scored = score_pairs(chosen, means, how, kept=kept, progress=f"{name}: scores" if options.progress else None)
     if confidence:
         scored = scored.with_values(**{PROBABILITY: np.array([1 - confidence.get(at, np.nan) for at in places])})

@@ -1,7 +1,7 @@
 """EigenScore: how far apart a model's samples lie inside it (INSIDE, Chen et al. 2024, arXiv 2402.03744)."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import get_args
 
 import numpy as np
 import torch
@@ -9,14 +9,14 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from abstain.evals.detectors.asked import Asked, notes_of, reading_only
+from abstain.evals.detectors.catalogue import Convention
 from abstain.evals.detectors.pair import Pair
 from abstain.evals.detectors.spans import encode_pairs
 from abstain.evals.progress import Advance, followed
-from abstain.evals.sampler import batches
+from abstain.evals.sampler import batches, room_of
 from abstain.evals.sampling import PromptFormat
 from abstain.rewards.errors import nearest
 
-Convention = Literal["paper", "official"]
 _ALPHA = 1e-3
 
 
@@ -38,7 +38,7 @@ def log_determinant(states: np.ndarray, convention: Convention = "paper") -> flo
         >>> round(log_determinant(np.ones((4, 8))), 4), round(log_determinant(np.ones((4, 8)), "official"), 4)
         (-6.9078, -3.0)
     """
-    if convention not in (allowed := ("paper", "official")):
+    if convention not in (allowed := get_args(Convention)):
         raise ValueError(f"unknown convention {convention!r}. {nearest(convention, allowed)}")
     if states.ndim != 2 or min(states.shape) < 2:
         raise ValueError(f"states of shape {states.shape}; there must be two samples and two features at least")
@@ -111,7 +111,7 @@ def _states(
 ) -> np.ndarray:
     """States in the middle layer `back` tokens from the end, (rows, d)."""
     device = model.device
-    room = batch_tokens or (4_096 if device.type == "cpu" else 16_384)
+    room = room_of(batch_tokens, device)
     ids = [torch.tensor(row) for row in rows]
     found: list[np.ndarray] = [np.zeros(0)] * len(rows)
     with followed(progress, len(rows)) as advance, reading_only(model, autocast):

@@ -5,9 +5,8 @@ says so best, and how often a response of this score is right depends on the mod
 fitted, on responses of known verdict to other questions, and a file that holds it is refused for another model.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import numpy as np
 from pydantic import BaseModel, Field, ValidationError, model_validator
@@ -121,6 +120,18 @@ AnyFitted = Annotated[
 ]
 
 
+class Opinion(NamedTuple):
+    """What a detector says of n responses.
+
+    Args:
+        risk: how likely each is wrong, in the detector's own unit, (n,); NaN where unknown.
+        p_correct: the same as a probability.
+    """
+
+    risk: np.ndarray
+    p_correct: np.ndarray
+
+
 class Detectors(BaseModel, frozen=True, extra="forbid"):
     """Everything that was fitted on the responses of one model: the contents of `detector.json`."""
 
@@ -197,18 +208,7 @@ class Detectors(BaseModel, frozen=True, extra="forbid"):
         Raises:
             ValueError: a score that it needs is not there.
         """
-        match found := self.detectors[name]:
-            case FittedScore():
-                return found.sign * column_of(scored, name, found.column)
-            case FittedProbe():
-                return -found.network.log_odds(features_of(scored))
-            case FittedCombination():
-                return -found.network.log_odds(self._combined(found.scores, scored, found.network))
-            case FittedRetrieval():
-                standard = (self.risk(found.score, scored) - found.centre) / found.spread
-                return standard - found.weight * column_of(scored, "similarity", None)
-            case _:
-                return 1 - self.p_correct(name, scored)
+        return self._judge(name, scored, {}).risk
 
     def p_correct(self, name: str, scored: Scored) -> np.ndarray:
         """P(correct) of each response by a detector; NaN where it says nothing.
@@ -216,15 +216,39 @@ class Detectors(BaseModel, frozen=True, extra="forbid"):
         Raises:
             ValueError: as `risk`.
         """
-        found = self.detectors[name]
-        if isinstance(found, FittedCascade):
-            first, then = self.p_correct(found.first, scored), self.p_correct(found.then, scored)
-            return np.where(is_clear(first, then, found.low, found.high), first, then)
-        return found.calibrator(self.risk(name, scored))
+        return self._judge(name, scored, {}).p_correct
 
-    def _combined(self, names: Sequence[str], scored: Scored, network: Network) -> np.ndarray:
-        columns = np.stack([self.risk(name, scored) for name in names], axis=1)
-        return np.where(np.isnan(columns), np.array(network.mean), columns)
+    def judge(self, scored: Scored) -> dict[str, "Opinion"]:
+        """What every detector says of each response; none is asked twice, whoever else goes by it.
+
+        Raises:
+            ValueError: as `risk`.
+        """
+        found: dict[str, Opinion] = {}
+        return {name: self._judge(name, scored, found) for name in self.detectors}
+
+    def _judge(self, name: str, scored: Scored, found: "dict[str, Opinion]") -> "Opinion":
+        """What a detector says; `found` is what was asked already, and is added to."""
+        if name in found:
+            return found[name]
+        match one := self.detectors[name]:
+            case FittedCascade():
+                first, then = (self._judge(part, scored, found).p_correct for part in (one.first, one.then))
+                p = np.where(is_clear(first, then, one.low, one.high), first, then)
+                found[name] = Opinion(1 - p, p)
+                return found[name]
+            case FittedScore():
+                risk = one.sign * column_of(scored, name, one.column)
+            case FittedProbe():
+                risk = -one.network.log_odds(features_of(scored))
+            case FittedCombination():
+                columns = np.stack([self._judge(part, scored, found).risk for part in one.scores], axis=1)
+                risk = -one.network.log_odds(np.where(np.isnan(columns), np.array(one.network.mean), columns))
+            case FittedRetrieval():
+                standard = (self._judge(one.score, scored, found).risk - one.centre) / one.spread
+                risk = standard - one.weight * column_of(scored, "similarity", None)
+        found[name] = Opinion(risk, one.calibrator(risk))
+        return found[name]
 
     def check_model(self, fingerprint: str, name: str, file: str | Path = FILE) -> None:
         """Refuse it for another model than the one whose responses it was fitted on.

@@ -28,10 +28,10 @@ from abstain.evals.detectors.fitted import (
     is_clear,
 )
 from abstain.evals.detectors.probes import (
-    FEWEST,
     FOLDS,
     Fit,
     can_be_fitted,
+    check_verdicts,
     cross_fit,
     fit_linear,
     fit_mlp,
@@ -98,12 +98,7 @@ def fit_detectors(
         (-1, array([0., 1.]))
     """
     correct = scored.correct
-    if not can_be_fitted(np.zeros((len(correct), 1)), correct):
-        known = correct[~np.isnan(correct)]
-        raise ValueError(
-            f"detectors are fitted on {FEWEST} responses of known verdict or more, at least two right and two wrong: "
-            f"here are {len(known):,}, {int(known.sum()):,} of them right"
-        )
+    check_verdicts("detectors are", correct)
     fitter = _Fitter(scored, correct, calibration, seed)
     for name in scored.values:
         if name in DETECTORS or name == PROBABILITY:
@@ -175,12 +170,7 @@ def cross_fitted_p(
     Raises:
         ValueError: too few responses of known verdict.
     """
-    if not can_be_fitted(x, correct):
-        known = correct[~np.isnan(correct)]
-        raise ValueError(
-            f"a probe is fitted on {FEWEST} responses of known verdict or more, at least two right and two wrong: "
-            f"here are {len(known):,}, {int(known.sum()):,} of them right"
-        )
+    check_verdicts("a probe is", np.where(np.isnan(x).any(axis=1), np.nan, correct))
     logits = cross_fit(fit_linear, x, correct, questions, seed)
     fold, out = folds_of(questions, seed=seed), np.full(len(x), np.nan)
     for one in range(FOLDS):
@@ -201,22 +191,28 @@ def fit_score(
         how: as in `calibrate`.
         layers: what the columns are called.
     """
-    columns = values[:, None] if values.ndim == 1 else values
-    ranks = [rank_of(-column, correct) for column in columns.T]  # a high score ought to be wrong
-    known = [place for place, rank in enumerate(ranks) if rank is not None]
-    if not known:
+    if (found := _sign_and_column(values, correct)) is None:
         return None
-    place = max(known, key=lambda at: abs((ranks[at] or 0.0) - 0.5))
-    rank = ranks[place] or 0.0
-    sign: Literal[1, -1] = 1 if rank >= 0.5 else -1
+    sign, place, rank = found
     layered = values.ndim == 2
     return FittedScore(
         sign=sign,
         column=place if layered else None,
         layer=int(layers[place]) if layered and place < len(layers) else None,
-        calibrator=calibrate(sign * columns[:, place], correct, how),
+        calibrator=calibrate(sign * (values[:, place] if layered else values), correct, how),
         auroc=max(rank, 1 - rank),
     )
+
+
+def _sign_and_column(values: np.ndarray, correct: np.ndarray) -> tuple[Literal[1, -1], int, float] | None:
+    """Of the column with the AUROC furthest from one half: its sign, its place, and that AUROC, as it is."""
+    columns = values[:, None] if values.ndim == 1 else values
+    ranks = [rank_of(-column, correct) for column in columns.T]  # a high score ought to be wrong
+    known = [(place, rank) for place, rank in enumerate(ranks) if rank is not None]
+    if not known:
+        return None
+    place, rank = max(known, key=lambda one: abs(one[1] - 0.5))
+    return 1 if rank >= 0.5 else -1, place, rank
 
 
 class _Fitter:
@@ -268,7 +264,7 @@ class _Fitter:
         else:
             on, known, asked = features_of(labelled), labelled.correct, labelled.questions
             logits = self._judged_by_labelled(fit, x, on, known, asked)
-        if not can_be_fitted(on, known) or np.isnan(logits).all():
+        if not can_be_fitted(on, known) or not self._is_known(logits).any():
             self.notes.append(f"{name}: too few responses of known verdict with hidden states")
             return
         network = fit(on, known, asked)
@@ -293,7 +289,14 @@ class _Fitter:
         return out
 
     def _meaning(self, risk: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """P(correct) by what these rows say of a risk; NaN where none of them has it and a verdict."""
+        if not self._is_known(risk, others).any():
+            return np.full(len(risk), np.nan)
         return calibrate(risk[others], self.correct[others], self.how)(risk)
+
+    def _is_known(self, risk: np.ndarray, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
+        """Of which of these rows a risk and the verdict are known."""
+        return ~(np.isnan(risk[rows]) | np.isnan(self.correct[rows]))
 
     def combination(self) -> None:
         names = [name for name in self.found if name in DETECTORS and isinstance(self.found[name], FittedScore)]
@@ -302,7 +305,7 @@ class _Fitter:
         x = np.stack([self.risks[name] for name in names], axis=1)
         x = np.where(np.isnan(x), np.nanmean(x, axis=0), x)
         logits = self._crossed(lambda others: self._combined(names, others))
-        if np.isnan(logits).all():
+        if not self._is_known(logits).any():
             self.notes.append("combined: too few responses of known verdict")
             return
         self.found["combined"] = FittedCombination(
@@ -316,9 +319,8 @@ class _Fitter:
     def _risk_by(self, name: str, rows: np.ndarray) -> np.ndarray:
         """A score of all responses, with the sign and the layer that these rows give it."""
         values = self.scored.values[name]
-        part = fit_score(values[rows], self.correct[rows], self.how)
-        column = values if values.ndim == 1 else values[:, (part.column if part else None) or 0]
-        return (part.sign if part else 1) * column
+        sign, place, _ = _sign_and_column(values[rows], self.correct[rows]) or (1, 0, 0.5)
+        return sign * (values if values.ndim == 1 else values[:, place])
 
     def _combined(self, names: Sequence[str], others: np.ndarray) -> np.ndarray:
         """Log-odds by a combination whose signs and layers, too, were fitted on the other folds."""
@@ -350,6 +352,9 @@ class _Fitter:
             return chosen
 
         name, centre, spread, weight, mixed = choose(np.ones(len(near), dtype=bool))
+        if not self._is_known(mixed).any():
+            self.notes.append("retrieval: no response of known verdict has documents and a score")
+            return
         self.own["retrieval"] = self._crossed(lambda others: self._meaning(choose(others)[-1], others))
         self.found["retrieval"] = FittedRetrieval(
             score=name,

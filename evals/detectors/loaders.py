@@ -12,12 +12,12 @@ Which it is, the columns say. No data comes with abstain.
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from abstain.evals.detectors.pair import Pair
+from abstain.evals.detectors.pair import DISTORTED, UNSUPPORTED, Pair
 from abstain.evals.tasks.columns import answers_of, parse_literal, plain_name
 from abstain.evals.tasks.rows import SourceRow, Table, read_file, read_folder
 from abstain.rewards.errors import nearest
@@ -52,6 +52,9 @@ def load_pairs(path: str | Path, *, file_format: str = "auto", unit: Unit = "res
     "NS" (not supported) in FActScore, whose irrelevant facts ("IR") do not count; any span in RAGTruth; any claim that
     is not "Entailment" in RefChecker (its strict aggregation). It is `None` where they said nothing, as of FActScore's
     abstentions, and in RAGTruth where the response's quality is not "good", as its authors leave those out.
+
+    `Pair.kinds` are known of wrong responses in RAGTruth, whose spans are "baseless info" (`UNSUPPORTED`) or
+    "conflict" (`DISTORTED`), evident or subtle, and in RefChecker: "Neutral" and "Contradiction". Both may be there.
 
     Pairs of one question, source, dialogue or topic share their `id`. TruthfulQA's "I have no comment" is no answer,
     and is left out, as is what a question lists as correct and incorrect. RefChecker's questions and references are
@@ -285,6 +288,12 @@ def _answers(value: Any) -> tuple[str, ...]:
 
 # --- RAGTruth (Niu et al. 2024, arXiv 2401.00396)
 
+_SPANS = {
+    f"{strength} {what}": kind
+    for what, kind in (("Baseless Info", UNSUPPORTED), ("Conflict", DISTORTED))
+    for strength in ("Evident", "Subtle")
+}
+
 
 def _ragtruth(table: Table, unit: Unit) -> Iterator[Pair]:
     """Responses of six models to each source, with the spans that people found unsupported or contradicted."""
@@ -300,6 +309,7 @@ def _ragtruth(table: Table, unit: Unit) -> Iterator[Pair]:
             raise ValueError(f"{row.where}: source_id {source_id!r} is not in {beside}")
         labels = _objects(row.where, "labels", row.fields.get("labels"))
         good = str(row.fields.get("quality", "good")).strip().lower() == "good"
+        kinds = [_one_of(row.where, "label_type", one["label_type"], _SPANS) for one in labels if "label_type" in one]
         yield Pair(
             _text(source, "prompt"),
             _text(row, "response", empty=True),
@@ -307,7 +317,13 @@ def _ragtruth(table: Table, unit: Unit) -> Iterator[Pair]:
             error=bool(labels) if good else None,
             id=source_id,
             split="/".join(filter(None, (_text(source, "task_type"), str(row.fields.get("split") or "")))),
+            kinds=_distinct(kinds) if good else (),
         )
+
+
+def _distinct(kinds: Iterable[str]) -> tuple[str, ...]:
+    """Kinds of error, each once; "" is none."""
+    return tuple(sorted(set(kinds) - {""}))
 
 
 def _sources(row: SourceRow) -> tuple[str, ...]:
@@ -325,7 +341,7 @@ def _sources(row: SourceRow) -> tuple[str, ...]:
 
 # --- RefChecker (Hu et al. 2024, arXiv 2405.14486)
 
-_CHECKED = {"Entailment": False, "Neutral": True, "Contradiction": True}
+_CHECKED = {"Entailment": "", "Neutral": UNSUPPORTED, "Contradiction": DISTORTED}
 _CLAIMS = "_response_kg"
 
 
@@ -337,14 +353,16 @@ def _refchecker(table: Table, unit: Unit) -> Iterator[Pair]:
         prompt, documents = asked.get(name, ("", ()))
         labelled = list(_claims(row))
         if unit == "claim":
-            for text, error in labelled:
-                yield Pair(prompt, text, documents, error=error, id=name)
+            for text, kind in labelled:
+                yield Pair(prompt, text, documents, error=bool(kind), id=name, kinds=_distinct([kind]))
         else:
-            wrong = any(error for _, error in labelled) if labelled else None
-            yield Pair(prompt, _text(row, "response", empty=True), documents, error=wrong, id=name)
+            kinds = _distinct(kind for _, kind in labelled)
+            wrong = bool(kinds) if labelled else None
+            yield Pair(prompt, _text(row, "response", empty=True), documents, error=wrong, id=name, kinds=kinds)
 
 
-def _claims(row: SourceRow) -> Iterator[tuple[str, bool]]:
+def _claims(row: SourceRow) -> Iterator[tuple[str, str]]:
+    """Each claim that somebody checked, and what is wrong with it, or ""."""
     for column in row.fields:
         if column.endswith(_CLAIMS):
             for claim in _objects(row.where, column, row.fields[column]):
@@ -376,19 +394,26 @@ def _plain(table: Table, unit: Unit) -> Iterator[Pair]:
     """The fields of `Pair`, by name."""
     for number, row in enumerate(table.rows, 1):
         label = row.fields.get("error")
-        logprobs = _numbers(row, "logprobs")
+        error = None if label in (None, "") else _one_of(row.where, "error", label, _ERROR)
+        kinds = _distinct(_one_of(row.where, "a kind of error", one, _KINDS) for one in _texts(row, "kinds"))
+        if kinds and not error:
+            raise ValueError(
+                f"{row.where}: kinds of error, {', '.join(kinds)}, of a response whose error is {label!r}"
+            )
         yield Pair(
             _text(row, "prompt", empty=True),
             _text(row, "response", empty=True),
             _texts(row, "documents"),
             _texts(row, "samples"),
-            logprobs,
-            None if label in (None, "") else _one_of(row.where, "error", label, _ERROR),
+            _numbers(row, "logprobs"),
+            error,
             str(row.fields.get("id") or f"{table.name}-{number}"),
             str(row.fields.get("split") or ""),
+            kinds,
         )
 
 
+_KINDS = {kind: kind for kind in (DISTORTED, UNSUPPORTED)}
 _ERROR = {"true": True, "false": False, "1": True, "0": False, **_YES}
 
 

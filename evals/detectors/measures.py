@@ -4,7 +4,8 @@ Only the order of a score counts here. What is to be found is a wrong response: 
 is not one of each there is nothing to tell: `None`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -86,6 +87,7 @@ MEASURES: dict[str, Callable[[Ties], float | None]] = {
     "aurc": aurc,
 }
 """By their names in `detect.json`: how often a wrong response is riskier than a right one, and so on."""
+_RANK = {"auroc": auroc}
 
 
 def measure_scores(
@@ -128,32 +130,120 @@ def measure_scores(
     graded = ~np.isnan(error)
     kept = {name: risk[graded] for name, risk in risks.items()}
     wrong = error[graded]
-    _, of = np.unique(np.asarray(questions, dtype=object)[graded].astype(str), return_inverse=True)
-    count = int(of.max()) + 1 if len(of) else 0
-    rng = np.random.default_rng(seed)
-    weights = [np.bincount(rng.integers(0, count, count), minlength=count)[of] for _ in range(draws if count else 0)]
-    base = kept[reference]
-    return [_row(name, risk, base, wrong, weights, name == reference) for name, risk in kept.items()]
+    weights = question_draws([one for one, known in zip(questions, graded, strict=True) if known], draws, seed)
+    of_base: dict[bytes, _Drawn] = {}  # by the responses that are compared, mostly the same ones for all scores
+    rows = []
+    for name, risk in kept.items():
+        there = ~np.isnan(risk)
+        drawn = _Drawn.of(risk, wrong, weights, there, MEASURES)
+        row: dict[str, Any] = {"detector": name, "n": int(there.sum()), "missing": int((~there).sum())}
+        for key in MEASURES:
+            row[key], row[f"{key}_ci"] = drawn.value[key], _interval(drawn.draws[key], drawn.value[key])
+        row |= {"difference": None, "difference_ci": None}
+        both = there & ~np.isnan(kept[reference])
+        if name != reference and both.any():
+            ours = drawn if (both == there).all() else _Drawn.of(risk, wrong, weights, both, _RANK)
+            if (key := both.tobytes()) not in of_base:
+                of_base[key] = _Drawn.of(kept[reference], wrong, weights, both, _RANK)
+            base = of_base[key]
+            row["difference"] = _less(ours.value["auroc"], base.value["auroc"])
+            apart = map(_less, ours.draws["auroc"], base.draws["auroc"])
+            row["difference_ci"] = _interval(list(apart), row["difference"])
+        rows.append(row)
+    return rows
 
 
-def _row(
-    name: str, risk: np.ndarray, base: np.ndarray, wrong: np.ndarray, weights: Sequence[np.ndarray], is_base: bool
-) -> dict[str, Any]:
-    there = ~np.isnan(risk)
-    one = _Grouped(risk[there], wrong[there])
-    drawn = [one.drawn(weight[there]) for weight in weights]
-    row: dict[str, Any] = {"detector": name, "n": int(there.sum()), "missing": int((~there).sum())}
-    for key, measure in MEASURES.items():
-        row[key] = measure(one.ties) if one.ties.n.size else None
-        row[f"{key}_ci"] = _interval([measure(ties) if ties.n.size else None for ties in drawn], row[key])
-    row |= {"difference": None, "difference_ci": None}
-    both = there & ~np.isnan(base)
-    if not is_base and both.any():
-        first, second = _Grouped(risk[both], wrong[both]), _Grouped(base[both], wrong[both])
-        row["difference"] = _less(auroc(first.ties), auroc(second.ties))
-        apart = [_less(auroc(first.drawn(w[both])), auroc(second.drawn(w[both]))) for w in weights]
-        row["difference_ci"] = _interval(apart, row["difference"])
-    return row
+def measure_kinds(
+    risks: Mapping[str, np.ndarray],
+    error: np.ndarray,
+    kinds: Sequence[Collection[str]],
+    questions: Sequence[str],
+    *,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> list[dict[str, Any]]:
+    """A row for each score and kind of error: its AUROC of finding the responses of that kind among the right ones.
+
+    Wrong responses without that kind are left out, and one with errors of several kinds counts for each of them.
+
+    Args:
+        risks, error, questions, draws, seed: as for `measure_scores`, whose draws are the same.
+        kinds: of the errors of each response.
+
+    Returns:
+        Rows with `detector`, `kind`, `n` (graded responses of that kind), `auroc` and `auroc_ci`; none where no graded
+        response has a kind.
+
+    Example:
+        >>> risks = {"score": np.array([3.0, 0.0, 2.0, 1.0])}
+        >>> kinds = [("unsupported",), ("distorted",), (), ()]
+        >>> rows = measure_kinds(risks, np.array([1, 1, 0, 0]), kinds, list("abcd"), draws=20)
+        >>> [(row["kind"], row["n"], row["auroc"]) for row in rows]
+        [('distorted', 1, 0.0), ('unsupported', 1, 1.0)]
+    """
+    graded = ~np.isnan(error)
+    weights = question_draws([one for one, known in zip(questions, graded, strict=True) if known], draws, seed)
+    wrong, rows = error[graded] == 1, []
+    told = [one for one, known in zip(kinds, graded, strict=True) if known]
+    names = sorted({kind for one in told for kind in one})
+    masks = {kind: wrong & np.array([kind in one for one in told]) for kind in names}
+    for name, risk in risks.items():
+        for kind, mask in masks.items():
+            there = ~np.isnan(risk[graded]) & (mask | ~wrong)
+            one = _Drawn.of(risk[graded], wrong.astype(float), weights, there, _RANK)
+            found, ends = one.value["auroc"], _interval(one.draws["auroc"], one.value["auroc"])
+            rows.append({"detector": name, "kind": kind, "n": int(mask.sum()), "auroc": found, "auroc_ci": ends})
+    return rows
+
+
+def question_draws(questions: Sequence[str], draws: int, seed: int) -> np.ndarray:
+    """How often each response is drawn, (draws, n), where whole questions are drawn again with all their responses.
+
+    Example:
+        >>> question_draws(["a", "b", "a"], 2, seed=0)
+        array([[0, 2, 0],
+               [1, 1, 1]])
+    """
+    names, of = np.unique(np.asarray(questions, dtype=object).astype(str), return_inverse=True)
+    rng, count = np.random.default_rng(seed), len(names)
+    drawn = [np.bincount(rng.integers(0, count, count), minlength=count)[of] for _ in range(draws if count else 0)]
+    return np.stack(drawn) if drawn else np.zeros((0, count), dtype=int)
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """Measures of a score by name: of some responses, and of each draw of them."""
+
+    value: Mapping[str, float | None]
+    draws: Mapping[str, Sequence[float | None]]
+
+    @classmethod
+    def of(
+        cls,
+        risk: np.ndarray,
+        wrong: np.ndarray,
+        weights: np.ndarray,
+        rows: np.ndarray,
+        measures: Mapping[str, Callable[[Ties], float | None]],
+    ) -> "_Drawn":
+        grouped = _Grouped(risk[rows], wrong[rows])
+        whole, *drawn = [
+            {key: measure(ties) if ties.n.size else None for key, measure in measures.items()}
+            for ties in (grouped.ties, *map(grouped.drawn, weights[:, rows]))
+        ]
+        return cls(whole, {key: [one[key] for one in drawn] for key in measures})
+
+
+def middle_of(values: Sequence[float] | np.ndarray) -> list[float] | None:
+    """Between which percentiles the middle `LEVEL` of some draws lies; `None` if there are none.
+
+    Example:
+        >>> [round(end, 6) for end in middle_of(np.arange(41))], middle_of([])
+        ([1.0, 39.0], None)
+    """
+    if not len(values):
+        return None
+    return [float(end) for end in np.percentile(values, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])]
 
 
 class _Grouped:
@@ -173,10 +263,7 @@ class _Grouped:
 
 
 def _interval(values: Sequence[float | None], value: float | None) -> list[float] | None:
-    known = [one for one in values if one is not None]
-    if value is None or not known:
-        return None
-    return [float(end) for end in np.percentile(known, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])]
+    return None if value is None else middle_of([one for one in values if one is not None])
 
 
 def _less(more: float | None, less: float | None) -> float | None:

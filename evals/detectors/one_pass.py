@@ -17,11 +17,11 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from abstain.evals.detectors.attention import Row, Watch, rauq, rauq_layers
+from abstain.evals.detectors.catalogue import Convention
 from abstain.evals.detectors.hidden import HIDDEN_FORMS, log_dets
 from abstain.evals.detectors.pair import Pair
 from abstain.evals.detectors.probabilities import (
     LOGIT_FEATURES,
-    Convention,
     Statistics,
     logit_features,
     read_logits,
@@ -30,7 +30,7 @@ from abstain.evals.detectors.probabilities import (
 from abstain.evals.detectors.spans import Span, encode_pairs
 from abstain.evals.detectors.watching import Read, Sight, Watched
 from abstain.evals.progress import Advance, followed
-from abstain.evals.sampler import batches
+from abstain.evals.sampler import batches, room_of
 from abstain.evals.sampling import PromptFormat
 from abstain.rewards.errors import nearest
 
@@ -175,8 +175,7 @@ def one_pass(
     watched = Watched(model, autocast)
     found = _Found(watched, form, len(pairs), _checked(places, watched.sight.layers))
     found.values["length"][:] = [one.length for one in spans]
-    room = batch_tokens or (4_096 if watched.model.device.type == "cpu" else 16_384)
-    room = 0 if watched.sight.alone else room
+    room = 0 if watched.sight.alone else room_of(batch_tokens, watched.model.device)
     nothing = form.scores in ((), ("length",)) and not places
     with watched.running(), followed(progress, len(pairs)) as advance:
         advance(len(pairs) if nothing else len(pairs) - len(there))

@@ -19,7 +19,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from abstain.evals.detectors.asked import Asked, notes_of, reading_only
 from abstain.evals.detectors.pair import Pair
 from abstain.evals.progress import Advance, followed
-from abstain.evals.sampler import as_prompt, batches, left_pad, uses_chat
+from abstain.evals.sampler import as_prompt, batches, left_pad, room_of, uses_chat
 from abstain.evals.sampling import PromptFormat
 from abstain.rewards.prompts import question_of
 
@@ -85,7 +85,7 @@ def p_false(
     there = [place for place, reason in enumerate(reasons) if not reason]
     values = np.full(len(pairs), np.nan)
     device = model.device
-    room = batch_tokens or (4_096 if device.type == "cpu" else 16_384)
+    room = room_of(batch_tokens, device)
     with followed(progress, len(there)) as advance, reading_only(model, autocast):
         for batch in batches([len(rows[place]) for place in there], 1, 0, room):
             places = [there[one] for one in batch]

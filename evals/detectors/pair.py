@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+UNSUPPORTED, DISTORTED = "unsupported", "distorted"
+"""What goes wrong with retrieved documents: the response says what is in none of them, or they say something else."""
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -21,7 +24,8 @@ class Pair:
         logprobs: of the response's tokens, in nats, as an API returned them.
         error: whether the response is wrong, hallucinated; `None` if nobody knows.
         id: of the question. Pairs of one question share it, and are never parted when something is fitted.
-        split: a file's own split or type of task, such as "QA" in RAGTruth.
+        split: a file's own type of task, category or split, such as "QA/train" in RAGTruth.
+        kinds: of error that it has, where people told them apart: `UNSUPPORTED`, `DISTORTED`, or both.
     """
 
     prompt: str
@@ -32,6 +36,7 @@ class Pair:
     error: bool | None = None
     id: str = ""
     split: str = ""
+    kinds: tuple[str, ...] = ()
 
 
 def errors_of(pairs: Sequence[Pair]) -> np.ndarray:

@@ -6,16 +6,16 @@ entropies are those of the distributions after each token of the response instea
 
 import math
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from abstain.evals.detectors.catalogue import Convention
 from abstain.evals.detectors.pair import Pair
 from abstain.evals.trie.head import slices, statistics
 
-Convention = Literal["paper", "official"]
 BLOCK = 64
 """Logits of which only the greatest is looked at first: the greatest k lie in the k blocks with the greatest ones."""
 LOGIT_FEATURES = (

@@ -108,6 +108,24 @@ def cross_fit(fit: Fit, x: np.ndarray, correct: np.ndarray, questions: Sequence[
     return out
 
 
+def check_verdicts(what: str, correct: np.ndarray) -> None:
+    """Raise `ValueError` unless so many responses of known verdict can be fitted on: 1, 0, or NaN where nobody knows.
+
+    Example:
+        >>> check_verdicts("a probe is", np.array([1.0, 0.0, np.nan]))
+        Traceback (most recent call last):
+        ...
+        ValueError: a probe is fitted on 20 responses of known verdict or more, at least two right and two wrong: here
+        are 2, 1 of them right
+    """
+    if not can_be_fitted(np.zeros((len(correct), 1)), correct):
+        known = correct[~np.isnan(correct)]
+        raise ValueError(
+            f"{what} fitted on {FEWEST} responses of known verdict or more, at least two right and two wrong: "
+            f"here are {len(known):,}, {int(known.sum()):,} of them right"
+        )
+
+
 def can_be_fitted(x: np.ndarray, correct: np.ndarray) -> bool:
     """Whether there are enough responses of known verdict with all features, right ones and wrong ones."""
     known = correct[~(np.isnan(correct) | np.isnan(x).any(axis=1))]
@@ -188,12 +206,8 @@ def _prepared(
     """Rows to fit on, standardised and turned into principal components, and how."""
     from sklearn.decomposition import PCA
 
-    if not can_be_fitted(x, correct):
-        known = int((~np.isnan(correct)).sum())
-        raise ValueError(
-            f"a probe takes {FEWEST} responses of known verdict or more, some right and some wrong: here are {known:,}"
-        )
     kept = ~(np.isnan(correct) | np.isnan(x).any(axis=1))
+    check_verdicts("a probe is", correct[kept])
     x, c = np.asarray(x[kept], dtype=float), correct[kept]
     names = [question for question, one in zip(questions, kept, strict=True) if one]
     mean, spread = x.mean(axis=0), x.std(axis=0)

@@ -1,7 +1,8 @@
 """Responses held against the documents that they should rest on: similarity, and what is unsupported or distorted.
 
 Two things go wrong with retrieved documents. What a response says is in none of them (unsupported; "baseless info" in
-RAGTruth), or they say something else (distorted; its "conflict"). `split_by_documents` tells the two apart.
+RAGTruth), or they say something else (distorted; its "conflict"). `split_by_documents` tells the two apart, and
+`Pair.kinds` holds what people said.
 """
 
 from collections.abc import Callable, Sequence

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from abstain.evals.detectors.asked import Asked
-from abstain.evals.detectors.catalogue import DETECTORS, OF_SAMPLES, ONE_PASS, check_names
+from abstain.evals.detectors.catalogue import DETECTORS, OF_SAMPLES, ONE_PASS, Convention, check_names
 from abstain.evals.detectors.fitted import PROBABILITY, Detectors
 from abstain.evals.detectors.fitting import SIMILARITY
 from abstain.evals.detectors.keeping import Kept
@@ -33,7 +33,6 @@ LAYERS = 5
 """As many layers a probe sees, evenly spaced up to the last one."""
 SAMPLES = 10
 OWN_TURN = ("p_true", "verbalised")
-Convention = Literal["paper", "official"]
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,12 @@ It is a score of the prompt, and so the same for every response to it.
 """
 
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 
 from abstain.evals.detectors.asked import Asked, notes_of
+from abstain.evals.detectors.catalogue import Convention
 from abstain.evals.detectors.nli import CONTRADICTION, ENTAILMENT, NEUTRAL, Entailment
 from abstain.evals.detectors.pair import Pair
 from abstain.evals.evaluation import grade_by
@@ -24,7 +25,6 @@ from abstain.rewards.prompts import question_of
 from abstain.rewards.verdict import Verdict
 
 Form = Literal["discrete", "likelihood", "kuhn"]
-Convention = Literal["paper", "official"]
 Case = tuple[Pair, str, str]
 """A response, and two samples of its prompt."""
 FORMS = ("discrete", "likelihood", "kuhn")
@@ -131,7 +131,7 @@ def cluster_samples(
         >>> cluster_samples([Pair("Who?", "Al", samples=("Al", "Bo", "Cy", "Bob"))], Letters())[0].tolist()
         [0, 1, 2, 1]
     """
-    if convention not in (allowed := ("paper", "official")):
+    if convention not in (allowed := get_args(Convention)):
         raise ValueError(f"unknown convention {convention!r}. {nearest(convention, allowed)}")
     found = [np.full(len(pair.samples), -1) for pair in pairs]
     number = 0

@@ -14,10 +14,11 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from abstain.evals.detectors.attention import Watch, rauq
+from abstain.evals.detectors.catalogue import Convention
 from abstain.evals.detectors.hidden import HIDDEN_FORMS, HiddenForm
 from abstain.evals.detectors.one_pass import ALL, Form, Part
 from abstain.evals.detectors.pair import Pair
-from abstain.evals.detectors.probabilities import Convention, Statistics, read_logits, sequence_scores
+from abstain.evals.detectors.probabilities import Statistics, read_logits, sequence_scores
 from abstain.evals.detectors.spans import encode_pairs
 from abstain.evals.detectors.watching import Read, Watched
 from abstain.evals.models import end_tokens
@@ -170,13 +171,16 @@ class _State:
     def _attend(self, watch: Watch, count: int, prompt: bool) -> None:
         self.rows += count
         for name, layers in self.layers.items():
-            for place, layer in enumerate(layers):
+            official = (name, self.form.convention) == ("attention", "official")
+            means = []
+            for layer in layers:
                 seen = watch.layers[layer - 1]
                 shown = seen.diagonal if name == "attention" else seen.entropy
                 assert shown is not None
                 values = shown.double().sum(-1)[0]
-                official = (name, self.form.convention) == ("attention", "official")
-                self.sums[name][place] += (values.sum() if official else values.mean()).item()
+                means.append(values.sum() if official else values.mean())
+            if means:
+                self.sums[name] += torch.stack(means).cpu().numpy()  # a device is waited for once, not in each layer
         if not prompt:
             looks = [row.previous[0, :, -1] for _, row in sorted(watch.layers.items()) if row.previous is not None]
             if looks:

@@ -41,6 +41,8 @@ def _blocks(found: Found) -> list[Block]:
         is_title=True,
     )
     blocks: list[Block] = [heading, Bullets(sentences(found)), ranking_grid(found)]
+    if found["kinds"]:
+        blocks += [Heading("AUROC of finding each kind of error among right responses"), kinds_grid(found)]
     blocks += [Heading(f"Points per question of each policy at t, and on the mean more than {found['reference']}")]
     blocks += [policy_grid(found)]
     if found["equal_coverage"]:
@@ -86,6 +88,23 @@ def ranking_grid(found: Found) -> Grid:
     """A row for each detector: how well it tells wrong responses from right ones."""
     base = [row["detector"] == found["reference"] for row in found["detectors"]]
     return Grid.of(_RANKING, found["detectors"], dim=base)
+
+
+def kinds_grid(found: Found) -> Grid:
+    """A row for each detector: how well it tells responses with each kind of error from right ones."""
+    rows = {(row["detector"], row["kind"]): row for row in found["kinds"]}
+    names = [row["detector"] for row in found["detectors"]]
+    columns = [Column("detector", "detector", lambda name: name, is_label=True)]
+    for kind, count in {row["kind"]: row["n"] for row in found["kinds"]}.items():
+        columns.append(_auroc_of(rows, kind, f"{kind} ({count:,})"))
+    return Grid.of(columns, names, dim=[name == found["reference"] for name in names])
+
+
+def _auroc_of(rows: Mapping[tuple[str, str], Found], kind: str, heading: str) -> Column:
+    def cell(name: str) -> str:
+        return with_interval(rows[name, kind]["auroc"], rows[name, kind]["auroc_ci"])
+
+    return Column(heading, heading, cell)
 
 
 def policy_grid(found: Found) -> Grid:
@@ -165,7 +184,7 @@ def _legend(found: Found) -> list[tuple[str, str]]:
         "start": found["model"],
         "confidence": "probability",
         "fitted": "the responses that detectors are fitted on",
-        "sure": 0.9,
+        "sure": 1 - found["delta"],
         "samples": SAMPLES,
         "temperature": TEMPERATURE,
     }

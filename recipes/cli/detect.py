@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.console import Console
 
-from abstain.recipes.cli.endpoint import Served, cost_first, load, sampler_of, say_usage
+from abstain.recipes.cli.endpoint import Served, cost_first, fingerprint_of, load, sampler_of, say_usage
 from abstain.recipes.cli.options import (
     MEASURING,
     OUT,
@@ -42,8 +42,10 @@ if TYPE_CHECKING:
     from abstain.evals.detectors.detecting import Options, Source
     from abstain.evals.detectors.fitting import FittedOn
     from abstain.evals.detectors.keeping import Kept
+    from abstain.evals.detectors.pair import Pair
     from abstain.evals.detectors.scoring import Confider, Scoring
     from abstain.evals.models import LoadedModel
+    from abstain.evals.records import Record
     from abstain.evals.sampling import AnySampler
     from abstain.evals.tasks.question import Task as Questions
 
@@ -129,23 +131,21 @@ def detect(
     name, settings = task_named(task, data, task_option) if file is None else ("", {})
     with claimed_results(out, RESULTS):
         passing = {"prompt_format": prompt_format, "batch_tokens": batch_tokens}
+        # what may be wrong with questions and responses is said before any model is loaded
+        if file is not None:
+            responses = _responses(file, unit)
+        else:
+            questions, trained = _questions(what, name, settings, policy)
         reading = _scorer(scorer, given if file is not None else given | {"revision": None})
         entailing = _nli(nli)
         if file is not None:
-            fit, found, kept = _of_file(file, unit, how, options, reading, entailing, passing, out)
+            fit, found, kept = _of_file(file, *responses, how, options, reading, entailing, passing, out)
         else:
             loaded = load(
                 what, url, endpoint_option, batch_tokens=batch_tokens, task=name, task_options=settings, **given
             )
-            asked: dict[str, Any] = {
-                "what": what,
-                "name": name,
-                "settings": settings,
-                "card": card,
-                "policy": policy,
-                "yes": yes,
-            }
-            asked |= {"revision": revision, "prompt_format": prompt_format, "batch_tokens": batch_tokens}
+            asked: dict[str, Any] = {"questions": questions, "trained": trained, "given": set(settings), "yes": yes}
+            asked |= {"card": card, "revision": revision, "prompt_format": prompt_format, "batch_tokens": batch_tokens}
             fit, found, kept = _of_model(loaded, how, options, reading, entailing, out, **asked)
         if out:
             found.save(out)
@@ -217,9 +217,51 @@ def _kept(out: Path | None, source: "Source", passes: "LoadedModel | None", enta
     return Kept(out, {"source": vars(source), "nli": nli, "dtype": dtype, **asked})
 
 
+def _responses(file: Path, unit: Literal["response", "claim"]) -> "tuple[list[Pair], dict[int, float]]":
+    """The responses of a file, of which so many are labelled that there is something to fit on, and their confidence.
+
+    Raises:
+        ValueError: the file is something else, or too few of them are labelled.
+    """
+    from abstain.evals.detectors.loaders import load_pairs
+    from abstain.evals.detectors.pair import errors_of
+    from abstain.evals.detectors.probes import check_verdicts
+
+    pairs, confidence = pairs_of_records(file) if file.name == RECORDS else (load_pairs(file, unit=unit), {})
+    labelled = sum(pair.error is not None for pair in pairs)
+    wrong = sum(bool(pair.error) for pair in pairs)
+    say(f"{file}: {len(pairs):,} responses, {labelled:,} of them labelled, {wrong:,} wrong")
+    check_verdicts("detectors are", 1 - errors_of(pairs))
+    return pairs, confidence
+
+
+def _questions(
+    what: str, name: str, settings: dict[str, Any], policy: Path | None
+) -> "tuple[Questions, tuple[str, list[Record]] | None]":
+    """What a model is asked, and what a trained policy did with it: its name and its records.
+
+    Raises:
+        FileNotFoundError, ValueError: no such task, data or run, or the run was asked none of these questions.
+    """
+    from abstain.evals.records import read_records
+    from abstain.evals.tasks.catalogue import describe, load_task
+
+    questions = load_task(name, **settings)
+    say(describe(questions))
+    questions = _not_taught(questions, what)
+    if policy is None:
+        return questions, None
+    trained = (policy.name or "run", read_records(policy / RECORDS if policy.is_dir() else policy))
+    questions = questions.with_held_out({record.id for record in trained[1]})
+    if not questions.held_out:
+        raise ValueError(f"--policy {policy}: it was asked none of these questions. Are task and options the same?")
+    return questions, trained
+
+
 def _of_file(
     file: Path,
-    unit: Literal["response", "claim"],
+    pairs: "list[Pair]",
+    confidence: dict[int, float],
     how: "Scoring",
     options: "Options",
     reading: "LoadedModel | None",
@@ -229,16 +271,8 @@ def _of_file(
 ) -> "tuple[FittedOn, DetectorComparison, Kept]":
     """Detectors of responses that are there already."""
     from abstain.evals.detectors.detecting import detect_in_pairs
-    from abstain.evals.detectors.loaders import load_pairs
     from abstain.evals.detectors.scoring import Means
 
-    if file.name == RECORDS:
-        pairs, confidence = pairs_of_records(file)
-    else:
-        pairs, confidence = load_pairs(file, unit=unit), {}
-    labelled = sum(pair.error is not None for pair in pairs)
-    wrong = sum(bool(pair.error) for pair in pairs)
-    say(f"{file}: {len(pairs):,} responses, {labelled:,} of them labelled, {wrong:,} wrong")
     source = _source(file.stem if file.name != RECORDS else file.parent.name, "", reading)
     kept = _kept(out, source, reading, entailing, prompt_format=passing["prompt_format"])
     sampler = sampler_of(reading, passing["prompt_format"], passing["batch_tokens"]) if reading else None
@@ -248,7 +282,7 @@ def _of_file(
     return fit, found, kept
 
 
-def pairs_of_records(file: Path) -> "tuple[list[Any], dict[int, float]]":
+def pairs_of_records(file: Path) -> "tuple[list[Pair], dict[int, float]]":
     """The best guesses of an evaluation, those at its lowest target, and the confidence that is known, by place.
 
     Raises:
@@ -279,11 +313,10 @@ def _of_model(
     entailing: Any,
     out: Path | None,
     *,
-    what: str,
-    name: str,
-    settings: dict[str, Any],
+    questions: "Questions",
+    trained: "tuple[str, list[Record]] | None",
+    given: set[str],
     card: Path | None,
-    policy: Path | None,
     yes: bool,
     revision: str | None,
     prompt_format: Any,
@@ -293,27 +326,11 @@ def _of_model(
     from abstain.evals.detectors.detecting import detect_on_task
     from abstain.evals.detectors.scoring import Means
     from abstain.evals.evaluation import draw_in_order
-    from abstain.evals.knowledge.fingerprint import endpoint_fingerprint, fingerprint
     from abstain.evals.prompt_card import as_trained
-    from abstain.evals.records import read_records
-    from abstain.evals.tasks.catalogue import describe, load_task
     from abstain.evals.tasks.fitting import fit_documents
 
-    questions = load_task(name, **settings)
-    say(describe(questions))
-    questions = _not_taught(questions, what)
-    trained = None
-    if policy is not None:
-        file = policy / RECORDS if policy.is_dir() else policy
-        trained = (policy.name or "run", read_records(file))
-        ids = {record.id for record in trained[1]}
-        questions = questions.with_held_out(ids)
-        if not questions.held_out:
-            raise ValueError(
-                f"--policy {policy}: it was asked none of these questions. Are task and options the same?"
-            )
     known = as_trained(
-        card_of(card, loaded, revision), questions, set(settings), name=loaded.name, prompt_format=prompt_format
+        card_of(card, loaded, revision), questions, given, name=loaded.name, prompt_format=prompt_format
     )
     for note in known.notes:
         say(note)
@@ -325,9 +342,8 @@ def _of_model(
         if cut:
             say(cut)
     sampler = sampler_of(loaded, known.prompt_format, None if isinstance(loaded, Served) else batch_tokens)
-    whose = endpoint_fingerprint(loaded.name) if isinstance(loaded, Served) else fingerprint(loaded.model)
     passes = reading if reading is not None else None if isinstance(loaded, Served) else loaded
-    source = _source(loaded.name, whose, reading)
+    source = _source(loaded.name, fingerprint_of(loaded), reading)
     if announce := cost_first(sampler, questions.max_new_tokens, yes, ["--scores"] if how.scores else []):
         sides = [(questions.train, options.train_limit), (questions.held_out, options.limit)]
         drawn = [one for side, most in sides for one in draw_in_order(side, most, options.seed)]
@@ -392,13 +408,12 @@ def confider_from(
     """
     from abstain.evals.detectors.fitted import named_detector, read_detectors
     from abstain.evals.detectors.scoring import Confider, Means
-    from abstain.evals.knowledge.fingerprint import endpoint_fingerprint, fingerprint
+    from abstain.evals.knowledge.fingerprint import fingerprint
 
     path, name = named_detector(text)
     detectors = read_detectors(path)
     chosen = detectors.one(name)
-    whose = endpoint_fingerprint(loaded.name) if isinstance(loaded, Served) else fingerprint(loaded.model)
-    detectors.check_model(whose, loaded.name, path)
+    detectors.check_model(fingerprint_of(loaded), loaded.name, path)
     reading = None if isinstance(loaded, Served) else loaded
     if detectors.scorer:
         reading = _scorer(detectors.scorer, {})

@@ -117,6 +117,13 @@ def sampler_of(
     return Sampler(loaded.model, loaded.tokenizer, name=loaded.name, **how)  # type: ignore[arg-type]
 
 
+def fingerprint_of(loaded: "Served | LoadedModel") -> str:
+    """Of the weights of what `load` found, or what stands for them; see `abstain.evals.knowledge.fingerprint`."""
+    from abstain.evals.knowledge.fingerprint import endpoint_fingerprint, fingerprint
+
+    return endpoint_fingerprint(loaded.name) if isinstance(loaded, Served) else fingerprint(loaded.model)
+
+
 def say_usage(sampler: "AnySampler") -> None:
     """What a model behind an endpoint did and cost; nothing of one that runs here."""
     if (usage := getattr(sampler, "usage", None)) is not None:

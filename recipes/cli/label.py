@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.console import Console
 
-from abstain.recipes.cli.endpoint import Served, cost_first, load, say_usage
+from abstain.recipes.cli.endpoint import Served, cost_first, fingerprint_of, load, say_usage
 from abstain.recipes.cli.options import (
     GRADER,
     OUT,
@@ -101,7 +101,6 @@ def label(
     settings = {"prompts": prompts, "shots": shots, "samples": samples, "grader": grader}
     protocol = find_protocol(preset, **settings)
     name, options = task_named(task, data, task_option)
-    from abstain.evals.knowledge.fingerprint import endpoint_fingerprint, fingerprint
     from abstain.evals.knowledge.labelling import label_into
     from abstain.evals.knowledge.partial import check_free
     from abstain.evals.tables.labels import render_labels
@@ -129,14 +128,13 @@ def label(
         say(f"{len(chosen):,} questions, at most {protocol.most_answers} answers to each ({protocol.preset})")
         asking, render = _asking(loaded, asked_in, protocol, batch_tokens)
         sampler = getattr(asking, "sampler", None)
-        whose = endpoint_fingerprint(loaded.name) if isinstance(loaded, Served) else fingerprint(loaded.model)
         labels = label_into(
             folder,
             asking,
             questions,
             chosen,
             protocol,
-            fingerprint=whose,
+            fingerprint=fingerprint_of(loaded),
             model=loaded.name,
             render=render,
             resume=resume,

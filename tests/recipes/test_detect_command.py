@@ -178,6 +178,25 @@ def test_labelled_responses_of_a_file(abstain: Callable, model: Path, tmp_path: 
     assert "no such file" in abstain("detect", tmp_path / "no.jsonl", code=2).stderr
 
 
+def test_what_is_wrong_with_the_input_is_said_before_a_model_is_loaded(
+    abstain: Callable, people: Path, tmp_path: Path
+) -> None:
+    """There is no such model, which nobody gets to hear."""
+    few = tmp_path / "few.jsonl"
+    few.write_text(json.dumps({"prompt": "Who?", "response": "Bo", "error": True}) + "\n")
+    said = abstain("detect", few, "--scorer", tmp_path / "no-model", code=2).stderr
+    assert "here are 1, 0 of them right" in said and "no-model" not in said
+    few.write_text(json.dumps({"prompt": "Who?", "response": "Bo", "error": "maybe"}) + "\n")
+    said = abstain("detect", few, "--scorer", tmp_path / "no-model", "--nli", "no-nli", code=2).stderr
+    assert "error is 'maybe'" in said and "no-model" not in said
+    said = abstain("detect", tmp_path / "no-model", "--data", tmp_path / "no-data.jsonl", code=2).stderr
+    assert "no-data.jsonl" in said and "no-model" not in said
+    options = ("--data", people, *TASK)
+    said = abstain("detect", tmp_path / "no-model", *options, "--policy", tmp_path / "no-run", code=2).stderr
+    assert "no-run" in said and "no-model" not in said
+    assert "no-model" in abstain("detect", tmp_path / "no-model", *options, code=2).stderr
+
+
 def test_wrong_names(abstain: Callable, tiny_model: Path, people: Path) -> None:
     said = abstain("detect", tiny_model, "--data", people, "--scores", "perplexiti", code=2).stderr
     assert "unknown detector 'perplexiti'. Did you mean 'perplexity'" in said

@@ -13,7 +13,7 @@ from abstain.evals.models import LoadedModel, load_model
 from abstain.evals.sampler import Sampler
 from abstain.evals.tasks.question import Question, Task
 from abstain.rewards.prompts import IDK, prompt_text
-from abstain.trainers.doubts import Judged, p_correct
+from abstain.trainers.doubts import p_correct
 from abstain.trainers.sft import Guess, _judged, examples
 from abstain.trainers.stages import SftStage
 
@@ -32,37 +32,39 @@ def sampler(loaded: LoadedModel) -> Sampler:
     return Sampler(loaded.model, loaded.tokenizer, name="tiny")
 
 
-def guesses() -> list[Judged]:
+HALF = [0.5] * 60
+
+
+def guesses() -> list[Pair]:
     asked = [prompt_text(question.question, 0, TASK.template) for question in QUESTIONS]
     rows = zip(QUESTIONS, asked, TEXTS, strict=True)
-    return [Judged(question.id, prompt, text, 0.5, text == "Lima") for question, prompt, text in rows]
+    return [Pair(prompt, text, error=text != "Lima", id=question.id) for question, prompt, text in rows]
 
 
 def test_a_probe_that_has_not_seen_the_question(sampler: Sampler) -> None:
-    p = p_correct(sampler, TASK, guesses(), None, seed=0)
+    p = p_correct(sampler, TASK, guesses(), HALF, None, seed=0)
     assert all(one is not None and (one > 0.5) == (text == "Lima") for one, text in zip(p, TEXTS, strict=True))
 
 
 def test_a_detector_of_a_file(loaded: LoadedModel, sampler: Sampler, tmp_path: Path) -> None:
-    pairs = [Pair(one.prompt, one.text, error=not one.correct, id=one.question) for one in guesses()]
-    scored = score_pairs(pairs, Means(loaded, sampler, TASK), Scoring(("length", "msp")))
+    scored = score_pairs(guesses(), Means(loaded, sampler, TASK), Scoring(("length", "msp")))
     about = {"model": "tiny", "fingerprint": fingerprint(loaded.model), "task": "toy"}
     fit = fit_detectors(scored, settings=Scoring(("length", "msp")).as_dict(), **about).detectors
     fit.save(tmp_path / "detector.json")
-    found = p_correct(sampler, TASK, guesses(), f"{tmp_path / 'detector.json'}:length", seed=0)
+    found = p_correct(sampler, TASK, guesses(), HALF, f"{tmp_path / 'detector.json'}:length", seed=0)
     np.testing.assert_allclose(np.array(found, dtype=float), fit.p_correct("length", scored))
     other = fit.model_copy(update={"fingerprint": "other"})
     other.save(tmp_path / "detector.json")
     with pytest.raises(ValueError, match="was fitted on responses of tiny"):
-        p_correct(sampler, TASK, guesses(), str(tmp_path), seed=0)
+        p_correct(sampler, TASK, guesses(), HALF, str(tmp_path), seed=0)
     fit.model_copy(update={"scorer": "big"}).save(tmp_path / "detector.json")
     with pytest.raises(ValueError, match="its scores are by big, which read what tiny said"):
-        p_correct(sampler, TASK, guesses(), str(tmp_path), seed=0)
+        p_correct(sampler, TASK, guesses(), HALF, str(tmp_path), seed=0)
 
 
 def test_too_few_guesses_for_a_probe(sampler: Sampler) -> None:
     with pytest.raises(ValueError, match="20 responses of known verdict or more"):
-        p_correct(sampler, TASK, guesses()[:10], None, seed=0)
+        p_correct(sampler, TASK, guesses()[:10], HALF[:10], None, seed=0)
 
 
 def test_guesses_without_an_answer_are_not_judged(sampler: Sampler) -> None:

@@ -1,6 +1,7 @@
 """Signs, layers, calibration and probes that are fitted on other responses, and the file that holds them."""
 
 import json
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -21,10 +22,11 @@ from abstain.evals.detectors.fitted import (
     read_detectors,
 )
 from abstain.evals.detectors.fitting import SIMILARITY, FittedOn, calibrate, cross_fitted_p, fit_detectors, fit_score
-from abstain.evals.detectors.pair import Pair
+from abstain.evals.detectors.pair import DISTORTED, UNSUPPORTED, Pair
 from abstain.evals.detectors.probes import Affine, Network, cross_fit, fit_linear, fit_mlp, folds_of, rank_of
 from abstain.evals.detectors.scored import Scored, joined
 from abstain.evals.detectors.tables import render_detectors
+from abstain.evals.metrics.intervals import KIND
 from abstain.evals.policies.rows import Policy
 from abstain.rewards.verdict import Verdict
 
@@ -246,6 +248,21 @@ def test_policies_answer_where_p_exceeds_t() -> None:
         assert "probe" in render_detectors(found.found, format)  # type: ignore[arg-type]
 
 
+def test_kinds_of_error_have_a_table_where_people_told_them_apart() -> None:
+    test, rng = toy(seed=1), np.random.default_rng(0)
+    options = ((UNSUPPORTED,), (DISTORTED,), (DISTORTED, UNSUPPORTED))
+    pairs = tuple(replace(one, kinds=options[rng.integers(3)] if one.error else ()) for one in test.pairs)
+    plain = compare_detectors(fitted(), test, [0.5], train=toy(), draws=20).found
+    told = compare_detectors(fitted(), replace(test, pairs=pairs), [0.5], train=toy(), draws=20).found
+    assert plain["kinds"] == [] and {**told, "kinds": []} == plain
+    assert {(row["detector"], row["kind"]) for row in told["kinds"]} == {
+        (row["detector"], kind) for row in told["detectors"] for kind in (DISTORTED, UNSUPPORTED)
+    }
+    count = sum(UNSUPPORTED in one.kinds for one in pairs)
+    assert f"unsupported ({count})" in render_detectors(told, "markdown")
+    assert "unsupported" not in render_detectors(plain, "markdown")
+
+
 def test_results_are_saved(tmp_path: Path) -> None:
     train, test = toy(), toy(seed=1, responses=2)
     found = compare_detectors(fitted(), test, [0, 0.5], train=train, draws=50)
@@ -254,6 +271,46 @@ def test_results_are_saved(tmp_path: Path) -> None:
     stored = json.loads((tmp_path / "detect.json").read_text())
     assert stored["n_graded"] == N and stored["equal_coverage"] == []
     assert "## " in (tmp_path / "detect.md").read_text() or "Detectors: m" in (tmp_path / "detect.md").read_text()
+
+
+def test_the_legend_says_how_sure_a_guarantee_is_and_intervals_of_what_they_are() -> None:
+    once = compare_detectors(fitted(), toy(seed=1), [0.5], train=toy(), draws=20, delta=0.25).found
+    often = compare_detectors(fitted(), toy(seed=1, responses=2), [0.5], train=toy(), draws=20).found
+    assert "with probability 0.75 over" in render_detectors(once, "markdown")
+    assert "with probability 0.9 over" in render_detectors(often, "markdown")
+    assert once["interval"]["kind"] == KIND and often["interval"]["kind"] == often["interval"]["ranking"]
+
+
+def test_every_network_judges_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And says what it says alone, whoever goes by it."""
+    found, test = fitted().detectors, toy(seed=1)
+    apart = {name: (found.risk(name, test), found.p_correct(name, test)) for name in found.detectors}
+    asked: list[Network] = []
+    log_odds = Network.log_odds
+    monkeypatch.setattr(Network, "log_odds", lambda self, x: asked.append(self) or log_odds(self, x))  # type: ignore[func-returns-value]
+    judged = found.judge(test)
+    assert list(judged) == list(found.detectors)
+    assert len(asked) == len({id(one) for one in asked}) == 3  # probe, probe_mlp, combined; the cascade goes by one
+    for name, (risk, p) in apart.items():
+        np.testing.assert_array_equal(judged[name].risk, risk)
+        np.testing.assert_array_equal(judged[name].p_correct, p)
+
+
+def test_states_and_documents_of_nobody_whose_verdict_is_known() -> None:
+    """Detectors that need them are left out or say nothing, and the rest is fitted."""
+    scored = toy()
+    assert scored.features is not None
+    pairs = tuple(replace(one, error=None) if i % 2 else one for i, one in enumerate(scored.pairs))
+    known = np.array([pair.error is not None for pair in pairs])
+    features = np.where(known[:, None], np.nan, scored.features)
+    near = np.where(known, np.nan, scored.values[SIMILARITY])
+    fit = fit_detectors(replace(scored, pairs=pairs, features=features).with_values(**{SIMILARITY: near}), **WHO)
+    assert {"msp", "combined"} <= set(fit.detectors.detectors)
+    assert not {"probe", "probe_mlp", "retrieval", "is_it_valid"} & set(fit.detectors.detectors)
+    folds = folds_of(scored.questions)
+    only = np.where(folds == 0, scored.values[SIMILARITY], np.nan)  # so that the fit for this fold knows none
+    fit = fit_detectors(scored.with_values(**{SIMILARITY: only}), **WHO)
+    assert "retrieval" in fit.detectors.detectors and np.isnan(fit.own["retrieval"][folds == 0]).all()
 
 
 def test_nothing_is_fitted_and_measured_on_the_same_question() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from abstain.evals.detectors.loaders import FORMATS, load_pairs
-from abstain.evals.detectors.pair import Pair
+from abstain.evals.detectors.pair import DISTORTED, UNSUPPORTED, Pair
 
 TRUTHFULQA = Path(__file__).resolve().parents[4] / "shared" / "data" / "truthfulqa" / "TruthfulQA.csv"
 Row = dict[str, Any]
@@ -177,12 +177,26 @@ def test_ragtruth_joins_responses_and_sources(tmp_path: Path) -> None:
     rows = (response("1", [SPAN]), response("2", [], split="test"), response("3", [], quality="truncated"))
     found = load_pairs(ragtruth(tmp_path / "dataset", *rows))
     assert found == load_pairs(tmp_path / "dataset")
+    documents = ("Bo is in Oz.", "Cy is not.")
     assert found[0] == Pair(
-        "Answer: where is Bo?", "Uz.", ("Bo is in Oz.", "Cy is not."), error=True, id="1", split="QA/train"
+        "Answer: where is Bo?", "Uz.", documents, error=True, id="1", split="QA/train", kinds=(UNSUPPORTED,)
     )
     assert [pair.error for pair in found[1:]] == [False, None]
     assert [pair.documents for pair in found[1:]] == [("Bo sang.",), ('{"name": "Bö", "hours": null}',)]
     assert [pair.split for pair in found[1:]] == ["Summary/test", "Data2txt/train"]
+
+
+def test_ragtruth_tells_what_is_unsupported_from_what_is_distorted(tmp_path: Path) -> None:
+    """Four types of spans, evident or subtle; a span of no type is an error of no kind."""
+    types = ["Evident Baseless Info", "Subtle Baseless Info", "Evident Conflict", "Subtle Conflict"]
+    spans = [SPAN | {"label_type": one} for one in types]
+    bare = {key: value for key, value in SPAN.items() if key != "label_type"}
+    of = ([spans[0]], [spans[1]], spans[2:], [spans[3], spans[0], spans[1]], [], [bare])
+    rows = [response("1", labels) for labels in of]
+    found = load_pairs(ragtruth(tmp_path, *rows, response("2", spans, quality="truncated")))
+    kinds = [(UNSUPPORTED,), (UNSUPPORTED,), (DISTORTED,), (DISTORTED, UNSUPPORTED), (), (), ()]
+    assert [pair.kinds for pair in found] == kinds
+    assert [pair.error for pair in found] == [True, True, True, True, False, True, None]
 
 
 def test_ragtruth_needs_its_sources(tmp_path: Path) -> None:
@@ -220,7 +234,9 @@ def test_refchecker_is_strict(tmp_path: Path) -> None:
     found = load_pairs(file)
     assert found[0] == Pair("", "Bo is.", error=False, id="1")
     assert [pair.error for pair in found] == [False, True, True, None]
+    assert [pair.kinds for pair in found] == [(), (UNSUPPORTED,), (DISTORTED,), ()]
     claims = load_pairs(file, unit="claim")
+    assert [pair.kinds for pair in claims[3:]] == [(UNSUPPORTED,), (DISTORTED,), ()]
     assert [(pair.response, pair.error) for pair in claims[:4]] == [
         ("Bo is in Entailment", False),
         ("Bo is in Entailment", False),
@@ -250,10 +266,18 @@ def test_refchecker_finds_its_questions_where_its_script_puts_them(tmp_path: Pat
 
 
 def test_the_fields_of_a_pair(tmp_path: Path) -> None:
-    whole = {"documents": ["Bo sang."], "samples": ["Al", "Bo"], "logprobs": [-1, -0.5], "error": True}
+    whole = {
+        "documents": ["Bo sang."],
+        "samples": ["Al", "Bo"],
+        "logprobs": [-1, -0.5],
+        "error": True,
+        "kinds": [UNSUPPORTED, DISTORTED],
+    }
     rows = ({"prompt": "Who?", "response": "Bo", **whole, "id": 3, "split": "x"}, {"prompt": "Who?", "response": ""})
     found = load_pairs(lines(tmp_path / "mine.jsonl", *rows))
-    assert found[0] == Pair("Who?", "Bo", ("Bo sang.",), ("Al", "Bo"), (-1.0, -0.5), True, "3", "x")
+    assert found[0] == Pair(
+        "Who?", "Bo", ("Bo sang.",), ("Al", "Bo"), (-1.0, -0.5), True, "3", "x", (DISTORTED, UNSUPPORTED)
+    )
     assert found[1] == Pair("Who?", "", id="mine-2")
 
 
@@ -293,6 +317,14 @@ TORN = {"id": "1", "response": "Bo", "x_response_kg": [{"triplet": ["Bo"], "huma
         ([checked("1", "Entails")], "is 'Entails'. Did you mean 'Entailment'?"),
         ([TORN], ":1: a triplet must be a list of three texts, not"),
         ([WHO | {"error": "maybe"}], ":1: error is 'maybe'. Allowed: 0, 1, false, no, true, yes."),
+        (
+            [WHO | {"error": False, "kinds": "distorted"}],
+            ":1: kinds of error, distorted, of a response whose error is",
+        ),
+        (
+            [WHO | {"error": True, "kinds": ["conflict"]}],
+            ":1: a kind of error is 'conflict'. Allowed: distorted, unsup",
+        ),
         ([WHO | {"logprobs": [0.5]}], ":1: column 'logprobs' must be a list of natural logarithms, none above 0"),
         ([WHO | {"samples": [1]}], ":1: column 'samples' must be a list of texts, not '[1]'"),
         ([WHO | {"response": None}], ":1: column 'response' must be a text, not 'None'"),
@@ -308,6 +340,9 @@ def test_a_bad_row_is_named(tmp_path: Path, rows: list[Row], message: str) -> No
 def test_bad_sources_and_labels_of_ragtruth(tmp_path: Path) -> None:
     file = ragtruth(tmp_path, response("1", {"start": 0}))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="labels must be a list of objects"):
+        load_pairs(file)
+    lines(file, response("1", []), response("1", [SPAN | {"label_type": "Evident Conflicts"}]))
+    with pytest.raises(ValueError, match=r"\.jsonl:2: label_type is 'Evident Conflicts'\. Did you mean 'Evident Conf"):
         load_pairs(file)
     lines(tmp_path / "source_info.jsonl", SOURCES[0] | {"source_info": []})
     lines(file, response("1", []))
