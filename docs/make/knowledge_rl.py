@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from abstain.evals.knowledge.labels import Category
@@ -66,20 +67,24 @@ def regrets(entry: Mapping[str, Any]) -> Iterator[float]:
 
 
 def arms(found: Arms) -> str:
-    """Regret in all and at each target, the difference to doing without labels, and how soon the goal was reached."""
+    """Regret in all and at each target, the difference to doing without labels, and how soon the goal was reached.
+
+    Where arms start from different models, scores stand for regrets, each of which is to its own start.
+    """
+    of = "regret" if len({one["start"] for points in found.values() for one in metrics_of(points)}) == 1 else "score"
     usual = USUAL if USUAL in found else next(iter(found))
     targets = [row["target"] for row in metrics_of(found[usual])[0]["by_target"]]
     rows = []
     for arm, points in found.items():
         metrics = metrics_of(points)
-        by_target = zip(*([row["regret"] for row in one["by_target"]] for one in metrics), strict=True)
-        regret = [spread([one["mean_regret"] for one in metrics]), *map(spread, by_target)]
+        by_run = [[row[of] for row in one["by_target"]] for one in metrics]
+        found_of = [spread([fmean(row) for row in by_run]), *map(spread, zip(*by_run, strict=True))]
         differences = ["–", "–"] if arm == usual else points_more(found[usual], points)
         reached = [step for point in points if (step := steps_to(GOAL, point)) is not None]
         soon = f"{spread(reached, 0)} ({len(reached)} of {len(points)})" if reached else "never"
-        rows.append([arm, *regret, *differences, soon])
-    more = [f"points more than {usual}", "in each world"]
-    return table(["", "mean regret", *(f"t = {t:g}" for t in targets), *more, f"steps to {GOAL:g}"], rows)
+        rows.append([arm, *found_of, *differences, *([soon] if of == "regret" else [])])
+    more = [f"points more than {usual}", "in each world", *([f"steps to {GOAL:g}"] if of == "regret" else [])]
+    return table(["", f"mean {of}", *(f"t = {t:g}" for t in targets), *more], rows)
 
 
 def points_more(usual: Sequence[PointData], points: Sequence[PointData]) -> list[str]:

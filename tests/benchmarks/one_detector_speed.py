@@ -1,6 +1,7 @@
 """One measurement of `test_detector_speed.py`, printed as JSON: `one_detector_speed.py '{"judged": 2, ...}'`."""
 
 import json
+import re
 import statistics
 import sys
 import time
@@ -100,14 +101,12 @@ def responses(loaded: LoadedModel, count: int) -> list[Pair]:
     filler = loaded.tokenizer(" and this is so because it was said before", add_special_tokens=False)["input_ids"]
     pairs = []
     for prompt, (said,) in zip(prompts, texts, strict=True):
-        words = said.text
-        for sign in ".!?\n:;":
-            words = words.replace(sign, " ")
-        ids = loaded.tokenizer(" ".join(words.split()), add_special_tokens=False)["input_ids"]
-        ids = (ids + filler * TOKENS)[: TOKENS - SENTENCES]
+        words = re.sub("[^a-z]+", " ", said.text.lower())
+        ids = loaded.tokenizer(words.strip(), add_special_tokens=False)["input_ids"]
+        ids = (ids + filler * TOKENS)[: TOKENS - 2 * SENTENCES]
         cut = [round(part * len(ids) / SENTENCES) for part in range(SENTENCES + 1)]
         parts = [loaded.tokenizer.decode(ids[a:b]).strip() for a, b in pairwise(cut)]
-        pairs.append(Pair(prompt, " ".join(f"{part[:1].upper()}{part[1:]}." for part in parts)))
+        pairs.append(Pair(prompt, " ".join(f"{part.capitalize()} so." for part in parts)))  # no "etc." ends it
     return pairs
 
 
