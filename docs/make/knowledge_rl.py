@@ -73,6 +73,7 @@ def arms(found: Arms) -> str:
     """
     of = "regret" if len({one["start"] for points in found.values() for one in metrics_of(points)}) == 1 else "score"
     usual = USUAL if USUAL in found else next(iter(found))
+    timed = of == "regret"
     targets = [row["target"] for row in metrics_of(found[usual])[0]["by_target"]]
     rows = []
     for arm, points in found.items():
@@ -80,11 +81,15 @@ def arms(found: Arms) -> str:
         by_run = [[row[of] for row in one["by_target"]] for one in metrics]
         found_of = [spread([fmean(row) for row in by_run]), *map(spread, zip(*by_run, strict=True))]
         differences = ["–", "–"] if arm == usual else points_more(found[usual], points)
-        reached = [step for point in points if (step := steps_to(GOAL, point)) is not None]
-        soon = f"{spread(reached, 0)} ({len(reached)} of {len(points)})" if reached else "never"
-        rows.append([arm, *found_of, *differences, *([soon] if of == "regret" else [])])
-    more = [f"points more than {usual}", "in each world", *([f"steps to {GOAL:g}"] if of == "regret" else [])]
+        rows.append([arm, *found_of, *differences, *([reached_by(points)] if timed else [])])
+    more = [f"points more than {usual}", "in each world", *([f"steps to {GOAL:g}"] if timed else [])]
     return table(["", f"mean {of}", *(f"t = {t:g}" for t in targets), *more], rows)
+
+
+def reached_by(points: Sequence[PointData]) -> str:
+    """How soon the goal was reached, and by how many."""
+    reached = [step for point in points if (step := steps_to(GOAL, point)) is not None]
+    return f"{spread(reached, 0)} ({len(reached)} of {len(points)})" if reached else "never"
 
 
 def points_more(usual: Sequence[PointData], points: Sequence[PointData]) -> list[str]:

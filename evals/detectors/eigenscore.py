@@ -76,7 +76,7 @@ def eigenscores(
         convention: also of `log_determinant`.
         prompt_format: see `abstain.evals.sampler.as_prompt`.
         batch_tokens: tokens of a batch, padding included; as for `abstain.evals.sampler.Sampler`.
-        autocast: compute in bfloat16.
+        autocast: compute in bfloat16, where the device does at speed.
         progress: what to say of how far it is, or whom to tell.
     """
     rows = ((pair.prompt, sample) for pair in pairs if len(pair.samples) > 1 for sample in pair.samples)

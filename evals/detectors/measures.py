@@ -182,10 +182,11 @@ def measure_kinds(
         [('distorted', 1, 0.0), ('unsupported', 1, 1.0)]
     """
     graded = ~np.isnan(error)
+    told = [one for one, known in zip(kinds, graded, strict=True) if known]
+    if not (names := sorted({kind for one in told for kind in one})):
+        return []
     weights = question_draws([one for one, known in zip(questions, graded, strict=True) if known], draws, seed)
     wrong, rows = error[graded] == 1, []
-    told = [one for one, known in zip(kinds, graded, strict=True) if known]
-    names = sorted({kind for one in told for kind in one})
     masks = {kind: wrong & np.array([kind in one for one in told]) for kind in names}
     for name, risk in risks.items():
         for kind, mask in masks.items():

@@ -160,7 +160,8 @@ def one_pass(
         places: of which layers and tokens to give hidden states.
         batch_tokens: tokens of a batch with padding; by default 4,096 on a CPU and 16,384 elsewhere.
         prompt_format: "auto", "plain" or "chat".
-        autocast: compute in bfloat16 whatever the weights are stored in; softmax and determinants are fp32 anyway.
+        autocast: compute in bfloat16 whatever the weights are stored in, where the device does at speed; softmax and
+            determinants are fp32 anyway.
         progress: what to say of how far it is, or whom to tell.
 
     Raises:

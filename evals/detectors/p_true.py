@@ -69,7 +69,7 @@ def p_false(
         with_samples: see `p_true_prompt`.
         prompt_format: see `abstain.evals.sampler.as_prompt`.
         batch_tokens: tokens of a batch, padding included.
-        autocast: compute in bfloat16.
+        autocast: compute in bfloat16, where the device does at speed.
         progress: what to say of how far it is, or whom to tell.
 
     Raises:

@@ -85,7 +85,7 @@ class Watched:
 
     Args:
         model: a causal language model; adapters of PEFT stay active.
-        autocast: compute in bfloat16 whatever the weights are stored in.
+        autocast: compute in bfloat16 whatever the weights are stored in, where the device does at speed.
     """
 
     def __init__(self, model: PreTrainedModel, autocast: bool = False) -> None:

@@ -205,14 +205,11 @@ def reliability(confidence: np.ndarray, correct: np.ndarray, bins: int = CURVE_B
         return []
     order = np.argsort(q, kind="stable")
     q, c = q[order], c[order]
-    cuts = [int(np.searchsorted(q, q[place], side="left")) for place in (np.arange(bins) * len(q) // bins)]
-    starts = sorted(set(cuts))
-    found = []
-    for start, end in zip(starts, [*starts[1:], len(q)], strict=True):
-        right, n = float(c[start:end].sum()), end - start
-        low, high = share_interval([right], [n])
-        found.append(Bin(float(q[start:end].mean()), right / n, float(low[0]), float(high[0]), n))
-    return found
+    starts = np.unique(np.searchsorted(q, q[np.arange(bins) * len(q) // bins]))
+    means = [float(part.mean()) for part in np.split(q, starts[1:])]
+    right, n = np.add.reduceat(c, starts), np.diff(starts, append=len(q))
+    columns = (one.tolist() for one in (right / n, *share_interval(right, n), n))
+    return [Bin(*one) for one in zip(means, *columns, strict=True)]
 
 
 def smooth_calibration_error(confidence: Confidence, correct: np.ndarray | None = None) -> float | None:

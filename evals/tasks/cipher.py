@@ -60,7 +60,7 @@ def load_cipher(
     if not 1 <= n <= MOST:
         raise ValueError(f"n={n} is outside 1..{MOST}")
     rng = random.Random(seed)
-    chosen, letters = WORDS[:words], dict.fromkeys(_letters(rng) for _ in range(n))
+    chosen, letters = WORDS[:words], dict[str, None]()
     while len(letters) < n:
         letters[_letters(rng)] = None
     questions = [_question(one, rng.choice(chosen), chosen, key, seed) for one in letters]

@@ -236,8 +236,8 @@ def _person(name: str, i: int, answers: Sequence[str], options: WorldOptions, rn
 def _drawn(people: Sequence[Person], options: WorldOptions, rng: random.Random) -> Iterator[Person]:
     """The same people, mentioned as often as they are drawn."""
     famous = max(1, len(people) // FAMOUS)
-    rare = options.rare if len(people) > famous else 0.0
-    shares = [(1 - rare) / famous] * famous + [rare / max(1, len(people) - famous)] * (len(people) - famous)
+    others = len(people) - famous
+    shares = [(1 - options.rare) / famous] * famous + [options.rare / others] * others
     counts = Counter(rng.choices(range(len(people)), shares, k=options.drawn))
     for place, (person, share) in enumerate(zip(people, shares, strict=True)):
         yield replace(person, mentions=person.mentions * counts[place], weight=share * len(people))

@@ -45,11 +45,12 @@ def load_riddle(held_out: float = 0.25, riddles: float = 0.0, limit: int | None 
     """
     if not 0 <= riddles <= 1:
         raise ValueError(f"riddles={riddles} is outside [0, 1]")
-    usual, strange = _usual(random.Random(seed)), [_riddle(*found) for found in _riddles()]
-    train, test = split_by_subject(usual, held_out, seed)
-    asked, kept = split_by_subject(strange, 1 - riddles, seed) if 0 < riddles < 1 else ((), tuple(strange))
-    if riddles == 1:
-        asked, kept = kept, ()
+    strange = [
+        _question(f"{what} of {one}", f"{what} of {other}", NEITHER, riddle=True)
+        for what, (one, other) in product(MEASURES, permutations(MATERIALS, 2))
+    ]
+    train, test = split_by_subject(_usual(random.Random(seed)), held_out, seed)
+    asked, kept = split_by_subject(strange, 1 - riddles, seed)
     return Task("riddle", sample([*train, *asked], limit, seed), sample([*test, *kept], limit, seed), max_new_tokens=6)
 
 
@@ -68,14 +69,6 @@ def _usual(rng: random.Random) -> list[Question]:
         answer = one if MEASURES.index(less) > MEASURES.index(more) else other
         found.append(_question(f"{less} of {one}", f"{more} of {other}", answer, riddle=False))
     return found
-
-
-def _riddles() -> list[tuple[str, str, str]]:
-    return [(what, one, other) for what, (one, other) in product(MEASURES, permutations(MATERIALS, 2))]
-
-
-def _riddle(what: str, one: str, other: str) -> Question:
-    return _question(f"{what} of {one}", f"{what} of {other}", NEITHER, riddle=True)
 
 
 def _heavier(one: str, other: str) -> str:

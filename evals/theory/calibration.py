@@ -26,12 +26,8 @@ def threshold_gap(prompts: Sequence[PromptMass], threshold: float) -> float:
         >>> round(threshold_gap([PromptMass([0.5], [0.3, 0.2, 0, 0])], 0.25), 3)
         -0.2
     """
-    total = gap = 0.0
-    for prompt in prompts:
-        model, truth = prompt.above(threshold)
-        gap += prompt.weight * (model - truth)
-        total += prompt.weight
-    return float(gap / total)
+    model, truth = np.transpose([prompt.above(threshold) for prompt in prompts])
+    return float(np.average(model - truth, weights=[prompt.weight for prompt in prompts]))
 
 
 def boosted_loss(prompts: Sequence[PromptMass], threshold: float, s: float) -> float:
@@ -46,12 +42,9 @@ def boosted_loss(prompts: Sequence[PromptMass], threshold: float, s: float) -> f
         >>> round((boosted_loss(prompts, 0.25, 1 + h) - boosted_loss(prompts, 0.25, 1 - h)) / (2 * h), 6)
         -0.2
     """
-    total = loss = 0.0
-    for prompt in prompts:
-        model, truth = prompt.above(threshold)
-        loss += prompt.weight * (np.log(s * model + 1 - model) - truth * np.log(s))
-        total += prompt.weight
-    return float(loss / total)
+    model, truth = np.transpose([prompt.above(threshold) for prompt in prompts])
+    loss = np.log(s * model + 1 - model) - truth * np.log(s)
+    return float(np.average(loss, weights=[prompt.weight for prompt in prompts]))
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from abstain.evals.detectors.asked import reading_only
 from abstain.evals.models import end_tokens
 from abstain.evals.progress import Advance, followed
 
@@ -51,20 +52,15 @@ def candidate_logprobs(
     finish = list(end_tokens(model, tokenizer) if ends is None else ends)
     known: dict[tuple[str, ...], list[list[int]]] = {}
     found = []
-    training = model.training
-    model.eval()
-    try:
-        with torch.no_grad(), followed(progress, len(prompts)) as advance:
-            for prompt, some in zip(prompts, candidates, strict=True):
-                ids = tokenizer(prompt)["input_ids"]
-                if (key := tuple(some)) not in known:
-                    known[key] = _tokens(tokenizer, prompt, ids, key, lead)
-                    _check_apart(key, known[key], finish)
-                _check_fits(model, prompt, ids, known[key])
-                found.append(_logprobs(model, ids, known[key], finish))
-                advance(1)
-    finally:
-        model.train(training)
+    with reading_only(model), followed(progress, len(prompts)) as advance:
+        for prompt, some in zip(prompts, candidates, strict=True):
+            ids = tokenizer(prompt)["input_ids"]
+            if (key := tuple(some)) not in known:
+                known[key] = _tokens(tokenizer, prompt, ids, key, lead)
+                _check_apart(key, known[key], finish)
+            _check_fits(model, prompt, ids, known[key])
+            found.append(_logprobs(model, ids, known[key], finish))
+            advance(1)
     return found
 
 

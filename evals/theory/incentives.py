@@ -172,14 +172,5 @@ def breadth(p: np.ndarray, allowed: Sequence[float]) -> list[Breadth]:
     share = np.arange(len(best) + 1) / len(best)
     wrong = np.append(0.0, np.cumsum(1 - best)) / len(best)
     right = np.append(0.0, np.cumsum(best)) / len(best)
-    found = []
-    for most in allowed:
-        place = int(np.searchsorted(wrong, most + 1e-12, side="right")) - 1  # the last that stays within
-        part = 0.0
-        if place < len(best):
-            part = (most - wrong[place]) / (wrong[place + 1] - wrong[place])
-        ends = [
-            values[place] + part * (values[min(place + 1, len(best))] - values[place]) for values in (right, share)
-        ]
-        found.append(Breadth(most, float(ends[0]), float(ends[1])))
-    return found
+    said, answered = (np.interp(allowed, wrong, values) for values in (right, share))
+    return [Breadth(*one) for one in zip(allowed, said.tolist(), answered.tolist(), strict=True)]

@@ -70,8 +70,8 @@ def closed_answers(task: Task) -> dict[str, tuple[str, ...]]:
         raise ValueError(
             f"{task.name} is not answered from a list: {asked[nearest]:,} questions{named} have "
             f"{len(answers[nearest]):,} different answers. The theory counts errors, so it needs a relation of 2 to "
-            f"{MOST} answers and twice as many questions: factworld, geo, letters, or relations of entityquestions "
-            "such as P17 and P407"
+            f"{MOST} answers and twice as many questions: factworld, geo, letters, cipher, riddle, or relations of "
+            "entityquestions such as P17 and P407"
         )
     return closed
 
@@ -257,8 +257,9 @@ def measure_theory(
         progress: show a bar.
 
     Returns:
-        `model`, `task`, `target`, `n`, `answers` (fewest and most of a list), `numbers` (each with `key`, `label`,
-        `value`, `low`, `high`, `says`, `says_not`), `reliability` (bins), and `seed`.
+        `model`, `task`, `target`, `n`, `answers` (fewest and most of a list), `relations`, `threshold` (1/|E|),
+        `numbers` (each with `key`, `label`, `value`, `low`, `high`, `says`, `says_not`), `reliability` (bins), `level`
+        of intervals, and `seed`.
 
     Raises:
         ValueError: see `closed_answers` and `abstain.evals.theory.candidates.candidate_logprobs`.

@@ -190,10 +190,8 @@ class Reduction:
         """95 % intervals of err, err_iiv and delta, were other prompts drawn; of equal weight, or there is none."""
         if np.ptp(self.weights) > DUST:
             return dict.fromkeys(("err", "err_iiv", "delta"))
-        gap = mean_interval(self.gaps, -1, 1)
-        low, high = gap or (0.0, 0.0)
-        folded = (max(0.0, low, -high), max(abs(low), abs(high)))
-        return {"err": mean_interval(self.errs, 1, 0), "err_iiv": mean_interval(self.iivs, 1, 0), "delta": folded}
+        err, iiv = mean_interval(self.errs, 1, 0), mean_interval(self.iivs, 1, 0)
+        return {"err": err, "err_iiv": iiv, "delta": _size_interval(self.gaps)}
 
 
 def is_it_valid(prompts: Sequence[PromptMass]) -> Reduction:
@@ -267,9 +265,14 @@ def sampled(prompts: Sequence[PromptMass], draws: int, seed: int = 0) -> dict[st
         iivs.append((~called[1] + called[2].astype(float)) / 2)
         gaps.append(called[0].astype(float) - called[1])
     err, iiv, gap = (np.concatenate(parts).astype(float) for parts in (errs, iivs, gaps))
-    low, high = mean_interval(gap, -1, 1) or (0.0, 0.0)
     return {
         "err": (float(err.mean()), mean_interval(err, 1, 0)),
         "err_iiv": (float(iiv.mean()), mean_interval(iiv, 1, 0)),
-        "delta": (abs(float(gap.mean())), (max(0.0, low, -high), max(abs(low), abs(high)))),
+        "delta": (abs(float(gap.mean())), _size_interval(gap)),
     }
+
+
+def _size_interval(gaps: np.ndarray) -> Interval:
+    """Of |mean|: the interval of the mean, folded at 0."""
+    low, high = mean_interval(gaps, -1, 1) or (0.0, 0.0)
+    return max(0.0, low, -high), max(abs(low), abs(high))

@@ -22,12 +22,12 @@ from abstain.recipes.cli.options import (
     Revision,
     TrustRemoteCode,
     Url,
+    asked_as_trained,
     card_of,
     option,
     parse_target,
     worded,
 )
-from abstain.recipes.run.console import say
 from abstain.rewards.grading import find_grader, grade_response
 from abstain.rewards.parsing.completion import read_response
 from abstain.rewards.prompts import DEFAULT_TEMPLATE, Instruct, penalty, prompt_text
@@ -77,7 +77,6 @@ def ask(
     """
     t = None if target is None else parse_target(target)
     find_grader(grader)
-    from abstain.evals.prompt_card import as_trained
     from abstain.evals.tasks.question import Task
 
     loaded = load(model, url, endpoint_option, dtype=dtype, revision=revision, trust_remote_code=trust_remote_code)
@@ -86,7 +85,7 @@ def ask(
         t = usual_target(known.targets if known else ())
     given = {"template": template, "max_new_tokens": max_new_tokens}
     task = Task("ask", (), (), grader, template or DEFAULT_TEMPLATE, max_new_tokens or 64)
-    how = as_trained(
+    how = asked_as_trained(
         known,
         task,
         {name for name, value in given.items() if value is not None},
@@ -95,8 +94,6 @@ def ask(
         instruct=instruct,
         targets=[t],
     )
-    for note in how.notes:
-        say(note)
     grid = Table.grid(padding=(0, 2, 0, 0))
     sampler = sampler_of(loaded, how.prompt_format)
     confide = confider_from(detector, loaded, sampler, how.task, how.prompt_format) if detector else None

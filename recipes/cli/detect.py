@@ -27,6 +27,7 @@ from abstain.recipes.cli.options import (
     TrustRemoteCode,
     Url,
     Yes,
+    asked_as_trained,
     card_of,
     option,
     parse_targets,
@@ -323,14 +324,11 @@ def _of_model(
     from abstain.evals.detectors.detecting import detect_on_task
     from abstain.evals.detectors.scoring import Means
     from abstain.evals.evaluation import draw_in_order
-    from abstain.evals.prompt_card import as_trained
     from abstain.rewards.prompts import prompt_text
 
-    known = as_trained(
+    known = asked_as_trained(
         card_of(card, loaded, revision), questions, given, name=loaded.name, prompt_format=prompt_format
     )
-    for note in known.notes:
-        say(note)
     questions = known.task
     sampler = sampler_of(loaded, known.prompt_format, None if isinstance(loaded, Served) else batch_tokens)
     passes = reading if reading is not None else None if isinstance(loaded, Served) else loaded

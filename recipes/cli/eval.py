@@ -42,6 +42,7 @@ from abstain.recipes.cli.options import (
     TrustRemoteCode,
     Url,
     Yes,
+    asked_as_trained,
     card_of,
     judge_from,
     option,
@@ -135,7 +136,6 @@ def evaluate(
     name, options = task_named(task, data, task_option)
     from abstain.evals.audit.sources import read_start
     from abstain.evals.evaluation import evaluate as measure
-    from abstain.evals.prompt_card import as_trained
     from abstain.evals.tables.table import render
     from abstain.evals.tasks.catalogue import describe, load_task
     from abstain.evals.tasks.splits import falls_short
@@ -168,7 +168,7 @@ def evaluate(
         trained = card_of(card, loaded, revision)
         if baselines and trained and began is None and questions.train:
             say("warning: thresholds go by training questions, which this model may have learnt: give --start RUN")
-        how = as_trained(
+        how = asked_as_trained(
             trained,
             questions,
             {*options, *(["answer_format"] if answer_format else [])},
@@ -177,8 +177,6 @@ def evaluate(
             instruct=instruct,
             targets=chosen,
         )
-        for note in how.notes:
-            say(note)
         questions = how.task
         sampler = sampler_of(loaded, prompt_format=how.prompt_format, batch_tokens=batch_tokens)
         confide = None

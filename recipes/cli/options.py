@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from abstain.evals.tables.document import Format
+from abstain.recipes.run.console import say
 from abstain.recipes.run.recipe import parse_override, parse_overrides
 from abstain.rewards.prompts import check_target
 
 if TYPE_CHECKING:
-    from abstain.evals.prompt_card import PromptCard
+    from abstain.evals.prompt_card import Asking, PromptCard
+    from abstain.evals.tasks.question import Task as Questions
     from abstain.rewards.judge.grader import JudgeGrader
 
 
@@ -187,6 +189,16 @@ def card_of(given: Path | None, loaded: Any, revision: str | None = None) -> "Pr
             f"--card {given}: no {FILE} there that can be read. Give the directory of a trained model"
         )
     return card
+
+
+def asked_as_trained(card: "PromptCard | None", task: "Questions", given: set[str], **how: Any) -> "Asking":
+    """`abstain.evals.prompt_card.as_trained`, whose notes are said."""
+    from abstain.evals.prompt_card import as_trained
+
+    asking = as_trained(card, task, given, **how)
+    for note in asking.notes:
+        say(note)
+    return asking
 
 
 def judge_from(name: str | None, url: str | None, prompt: Path | None, settings: list[str]) -> "JudgeGrader | None":

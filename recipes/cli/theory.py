@@ -23,6 +23,7 @@ from abstain.recipes.cli.options import (
     Task,
     TaskOptions,
     TrustRemoteCode,
+    asked_as_trained,
     card_of,
     option,
     parse_target,
@@ -63,7 +64,8 @@ def theory(
     """Measure what *Why Language Models Hallucinate* proves, on a model and questions of listed answers.
 
     Error rate, errors of Is-It-Valid, miscalibration and the bound between them; in a fact world also
-    singleton rate and missing mass. Every number says what it means and what it does not.
+    singleton rate, and missing mass where its mentions are drawn. Every number says what it means and
+    what it does not.
 
     [bold]Examples[/bold]
     \b
@@ -78,7 +80,6 @@ def theory(
     run = _run_of(model)
     where = run if run and out is None and not (task or data) else out
     name, options = _task_of(run, task, data, task_option)
-    from abstain.evals.prompt_card import as_trained
     from abstain.evals.records import write_text
     from abstain.evals.tasks.catalogue import load_task
     from abstain.evals.theory.measuring import closed_answers, measure_theory
@@ -96,7 +97,7 @@ def theory(
             trust_remote_code=trust_remote_code,
         )
         assert not isinstance(loaded, Served), "refused above"
-        how = as_trained(
+        how = asked_as_trained(
             card_of(card, loaded, revision),
             questions,
             {*options},
@@ -105,8 +106,6 @@ def theory(
             instruct=instruct,
             targets=[t],
         )
-        for note in how.notes:
-            say(note)
         found = measure_theory(
             loaded.model,
             loaded.tokenizer,
